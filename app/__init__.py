@@ -1,0 +1,1 @@
+"""HTTP and the command line: the only room that knows Flask."""

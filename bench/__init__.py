@@ -1,0 +1,1 @@
+"""Measured claims: replay, peers, load."""

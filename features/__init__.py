@@ -1,0 +1,1 @@
+"""From prompt to context vector: numpy when serving, scikit-learn when fitting, no network."""

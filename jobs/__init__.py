@@ -1,0 +1,1 @@
+"""Work that nobody waits for: retrain, report, prune, and the scheduler."""

@@ -1,0 +1,1 @@
+"""The mathematics: numpy only, no clock, no disk, no hidden randomness."""

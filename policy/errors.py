@@ -1,0 +1,141 @@
+"""Everything that can go wrong, as one tree; `app/errors.py` says which HTTP status each one is.
+
+TurnpikeError
+  ConfigError                  a file or variable is wrong: the start is refused
+  InvalidInput                 the request is wrong: `param` names the field, `code` the kind
+    PayloadTooLarge
+    UnsupportedMediaType
+  NoEligibleArm                no arm may serve this request: `reasons` says why for each
+  UnknownDecision              no such decision here, or it belongs to somebody else
+  FeedbackClosed               the decision is older than the feedback window
+  StoreUnavailable             the log cannot be written now
+  UpstreamError                a provider failed: `arm` names whom we asked
+    UpstreamRejected           it says the request itself is wrong (400, 413, 422): passed on, not retried
+      ContextLengthExceeded    the prompt is longer than its window
+    UpstreamUnauthorised       it does not take our key (401, 403)
+    UpstreamBusy               it asks us to slow down (429): `retry_after_s`
+    UpstreamTimeout            it did not answer in time
+    UpstreamInvalid            it answered something that is no answer, or was cut short
+"""
+
+from collections.abc import Mapping
+
+
+class TurnpikeError(Exception):
+    """Anything Turnpike raises on purpose."""
+
+    code = "internal_error"
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        if code is not None:
+            self.code = code
+
+
+class ConfigError(TurnpikeError):
+    """A setting or the catalogue is wrong; the message names file, line, field and what is right."""
+
+    code = "config_error"
+
+
+class InvalidInput(TurnpikeError):
+    """The caller's request is wrong; the message names the value seen and what would be right."""
+
+    code = "invalid_value"
+
+
+class PayloadTooLarge(InvalidInput):
+    """The request body is larger than the service takes."""
+
+    code = "request_too_large"
+
+
+class UnsupportedMediaType(InvalidInput):
+    """The body is not plain JSON in UTF-8."""
+
+    code = "unsupported_media_type"
+
+
+class NoEligibleArm(TurnpikeError):
+    """No arm may serve this request; `reasons` maps each arm to why."""
+
+    code = "no_eligible_arm"
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        listed = "; ".join(f"{arm}: {why}" for arm, why in reasons.items()) or "the catalogue is empty"
+        super().__init__(f"no arm can serve this request: {listed}", param="models")
+        self.reasons = dict(reasons)
+
+
+class UnknownDecision(TurnpikeError):
+    """No decision with this id can be seen by this caller."""
+
+    code = "completion_not_found"
+
+
+class FeedbackClosed(TurnpikeError):
+    """The decision is older than the feedback window."""
+
+    code = "feedback_window_closed"
+
+
+class StoreUnavailable(TurnpikeError):
+    """The log cannot be written now, so nothing is acknowledged."""
+
+    code = "store_unavailable"
+
+
+class UpstreamError(TurnpikeError):
+    """A provider failed in a way that another arm may not."""
+
+    code = "upstream_bad_response"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        arm: str,
+        http_status: int | None = None,
+        retry_after_s: float | None = None,
+        code: str | None = None,
+    ) -> None:
+        super().__init__(message, code=code)
+        self.arm = arm
+        self.http_status = http_status
+        self.retry_after_s = retry_after_s
+
+
+class UpstreamRejected(UpstreamError):
+    """The provider says the request itself is wrong: passed on to the caller, not shopped around."""
+
+    code = "invalid_value"
+
+
+class ContextLengthExceeded(UpstreamRejected):
+    """The provider says the prompt does not fit its window."""
+
+    code = "context_length_exceeded"
+
+
+class UpstreamUnauthorised(UpstreamError):
+    """The provider does not take our key: the operator's fault, never the caller's."""
+
+    code = "upstream_auth"
+
+
+class UpstreamBusy(UpstreamError):
+    """The provider asks us to slow down."""
+
+    code = "rate_limited"
+
+
+class UpstreamTimeout(UpstreamError):
+    """The provider did not answer within our deadline."""
+
+    code = "upstream_timeout"
+
+
+class UpstreamInvalid(UpstreamError):
+    """The provider answered something that is no answer, or an answer that was cut short."""

@@ -1,0 +1,72 @@
+"""The words of the field as types; every other room speaks in these.
+
+Three letters name every shape: n rounds, k arms, d features. Money is US dollars, time is seconds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating[Any]]
+
+TOKENS_PER_MTOK = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long one upstream call may take: to connect, to the first content, between chunks, in all."""
+
+    connect_s: float = 5.0
+    first_content_s: float = 60.0
+    idle_s: float = 30.0
+    total_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One routable choice: a provider's model with its prices, window and abilities.
+
+    units  : prices in US dollars per million tokens, context_window in tokens, quality 0..1
+    """
+
+    name: str
+    provider: str
+    model: str
+    input_usd_per_mtok: float
+    output_usd_per_mtok: float
+    context_window: int
+    cached_input_usd_per_mtok: float | None = None
+    capabilities: frozenset[str] = frozenset()
+    tier: str = "standard"
+    quality: float | None = None
+    quota_group: str = ""
+    fallbacks: tuple[str, ...] = ()
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
+    timeouts: Timeouts = Timeouts()
+
+    def cost_usd(self, input_tokens: float, output_tokens: float, cached_tokens: float = 0.0) -> float:
+        """Return the dollars of one call; `cached_tokens` is the part of the input read from cache.
+
+        >>> arm = Arm("a", "p", "m", 2.5, 10.0, 128_000, cached_input_usd_per_mtok=1.25)
+        >>> arm.cost_usd(1_000_000, 100_000, cached_tokens=400_000)
+        3.0
+        """
+        cached_price = self.cached_input_usd_per_mtok
+        if cached_price is None:
+            cached_price = self.input_usd_per_mtok
+        fresh = input_tokens - cached_tokens
+        dollars = fresh * self.input_usd_per_mtok + cached_tokens * cached_price
+        return (dollars + output_tokens * self.output_usd_per_mtok) / TOKENS_PER_MTOK
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The tokens of one call, as the provider counted them or, when `estimated`, as we did."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int = 0
+    estimated: bool = False

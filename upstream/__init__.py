@@ -1,0 +1,1 @@
+"""The model providers: the only room that knows openai."""
