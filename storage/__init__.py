@@ -1,1 +1,1 @@
-"""The log, the snapshots and the schema: the only room that knows a database."""
+"""The log, its snapshots and migrations: SQLite through sqlite-utils."""

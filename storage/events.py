@@ -1,0 +1,86 @@
+"""The learning events: what a policy is folded from, in the order of `seq`.
+
+An event is read from the log, live and after a restart by the same query, and carries everything
+the fold needs, so that folding never has to ask the log again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from policy.types import Floats
+from storage.records import CacheUse, DecisionKind, OutcomeStatus, PolicySource
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class OutcomeEvent:
+    """A decision ended: tokens and status of the arm that answered, whether or not it is rated."""
+
+    seq: int
+    at_s: float
+    decision_id: str
+    tenant: str
+    arm: str
+    kind: DecisionKind
+    feature_version: int
+    context: Floats
+    sketch: bytes
+    input_tokens: int
+    output_tokens: int
+    status: OutcomeStatus
+    cache: CacheUse
+    usage_estimated: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class FeedbackEvent:
+    """A rater's reward for the arm that answered, and the reward it replaces.
+
+    `reward` None withdraws; `previous_reward` is what the same rater had given before and the fold
+    must take back first. `excluded` feedback is kept but teaches no arm.
+    """
+
+    seq: int
+    at_s: float
+    decision_id: str
+    tenant: str
+    rater: str
+    arm: str
+    kind: DecisionKind
+    feature_version: int
+    context: Floats
+    sketch: bytes
+    reward: float | None
+    previous_reward: float | None
+    previous_at_s: float | None
+    excluded: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalEvent:
+    """A score of one arm on one prompt of an imported evaluation."""
+
+    seq: int
+    at_s: float
+    batch: str
+    prompt_sha256: str
+    task: str | None
+    sketch: bytes
+    arm: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyEvent:
+    """A policy version was adopted: from here on the fold uses its space and hyper-parameters."""
+
+    seq: int
+    at_s: float
+    version: int
+    source: PolicySource
+    feature_version: int
+    space: bytes
+    hyper: Mapping[str, Any]
+
+
+Event = OutcomeEvent | FeedbackEvent | EvalEvent | PolicyEvent

@@ -1,0 +1,198 @@
+"""The log as the other rooms see it: everything they may write to it and read from it.
+
+Writing returns a `Ticket` at once; the row is durable when `wait` returns. Units are committed in
+the order in which they were submitted. Learning events get one strictly increasing `seq` without
+gaps, so that folding them in that order is well defined.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, Self, TypeVar
+
+from storage.events import Event
+from storage.records import (
+    Attempt,
+    Counts,
+    Decision,
+    Eval,
+    Outcome,
+    PolicyVersion,
+    Rating,
+    Retrain,
+    Round,
+    SnapshotRow,
+)
+
+T_co = TypeVar("T_co", covariant=True)
+
+DURABLE_WITHIN_S = 5.0
+
+Subscriber = Callable[[Sequence[Event]], None]
+HandedOver = Eval | PolicyVersion | Retrain
+
+
+class Ticket(Protocol[T_co]):
+    """A promise that one unit of work will be durable."""
+
+    def wait(self, timeout_s: float = DURABLE_WITHIN_S) -> T_co:
+        """Return what the unit found, once it is durable.
+
+        raises : StoreUnavailable if it is not durable in time; else whatever refused the unit
+        """
+        ...
+
+
+class WritableLog(Protocol):
+    """What may be appended; nothing is ever changed or taken out."""
+
+    def decide(self, decision: Decision) -> Ticket[None]:
+        """Record a decision; wait for it before the first byte of the answer.
+
+        raises : InvalidInput if a value cannot be stored, or the id is taken
+        """
+        ...
+
+    def attempt(self, attempt: Attempt) -> Ticket[None]:
+        """Record one upstream call."""
+        ...
+
+    def settle(self, outcome: Outcome) -> Ticket[int]:
+        """Record how a decision ended, and give the event's seq; once per decision.
+
+        raises : UnknownDecision; InvalidInput if the decision is already settled
+        """
+        ...
+
+    def rate(
+        self,
+        decision_id: str,
+        rater: str,
+        reward: float | None,
+        *,
+        comment: str | None = None,
+        at_s: float,
+        tenant: str,
+        window_s: float,
+    ) -> Rating:
+        """Record a reward, durably, and return what that changed; None withdraws.
+
+        The same reward again changes nothing, unless it brings another comment.
+
+        units  : reward 0..1
+        raises : UnknownDecision, FeedbackClosed, InvalidInput, StoreUnavailable
+        """
+        ...
+
+    def add_evals(self, evals: Sequence[Eval]) -> Ticket[int]:
+        """Record an imported evaluation, and give how many rows were new (a batch counts once)."""
+        ...
+
+    def adopt(self, policy: PolicyVersion) -> Ticket[int]:
+        """Record that a policy version serves from now on, and give the event's seq.
+
+        raises : InvalidInput unless its version is above every earlier one
+        """
+        ...
+
+    def record_retrain(self, retrain: Retrain) -> Ticket[None]:
+        """Record a retrain with its verdict."""
+        ...
+
+    def record_snapshot(self, snapshot: SnapshotRow) -> Ticket[None]:
+        """Record where a posterior was saved; the same path again replaces the row."""
+        ...
+
+    def receive(
+        self, handover_id: str, kind: str, at_s: float, records: Sequence[HandedOver]
+    ) -> Ticket[bool]:
+        """Record what another process handed over, all or nothing; False if it was in already."""
+        ...
+
+    def abandon(self, decided_before_s: float, at_s: float) -> int:
+        """Record an `abandoned` outcome for decisions that died without one; return how many."""
+        ...
+
+    def subscribe(self, subscriber: Subscriber, after_seq: int | None = None) -> None:
+        """Hand every learning event after `after_seq` (None: from now on) to the subscriber.
+
+        Past events come first, before this returns; then each group right after its commit and
+        before its tickets are released. Called from the writer, always in seq order, without gaps.
+        """
+        ...
+
+    def close(self) -> None:
+        """Record everything still waiting, then close."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc_info: object) -> None: ...
+
+
+class ReadableLog(Protocol):
+    """What the log can be asked; every answer includes all that was durable before the question."""
+
+    def position(self) -> int:
+        """Return the seq of the newest learning event, 0 for none."""
+        ...
+
+    def events(self, after_seq: int = 0, upto_seq: int | None = None) -> Iterator[Event]:
+        """Yield the events with after_seq < seq <= upto_seq in seq order, in bounded memory."""
+        ...
+
+    def decision(self, decision_id: str, tenant: str | None = None) -> Round:
+        """Return one decision with what came of it; `tenant` None sees every tenant's.
+
+        raises : UnknownDecision, also when it belongs to another tenant
+        """
+        ...
+
+    def attempts(self, decision_id: str) -> list[Attempt]:
+        """Return the upstream calls of a decision in order."""
+        ...
+
+    def decisions(
+        self,
+        *,
+        since_s: float | None = None,
+        until_s: float | None = None,
+        tenant: str | None = None,
+        rated_only: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[Round]:
+        """Yield decisions, newest first, with since_s <= decided_at_s < until_s."""
+        ...
+
+    def recent(self, n: int) -> list[Decision]:
+        """Return the last n decisions, oldest first: what the pacer's ring starts from."""
+        ...
+
+    def counts(self) -> Counts:
+        """Return how much the log holds."""
+        ...
+
+    def spend_usd(self, since_s: float, tenant: str | None = None) -> float:
+        """Return the dollars booked by outcomes since then."""
+        ...
+
+    def latest_policy(self) -> PolicyVersion | None:
+        """Return the policy version that serves, None before the first."""
+        ...
+
+    def policy_version(self, version: int) -> PolicyVersion:
+        """Return one policy version.
+
+        raises : InvalidInput if there is none with this number
+        """
+        ...
+
+    def retrains(self, limit: int = 20) -> list[Retrain]:
+        """Return the latest retrains, newest first."""
+        ...
+
+    def newest_snapshots(self, limit: int = 5) -> list[SnapshotRow]:
+        """Return the snapshots that have learned furthest, newest first."""
+        ...
+
+
+class Log(WritableLog, ReadableLog, Protocol):
+    """The log: the truth that posterior and policy are folded from."""

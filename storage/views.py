@@ -1,0 +1,42 @@
+"""The views for people who open the log with a database browser or `sqlite-utils`."""
+
+VIEWS = """
+CREATE VIEW feedback_effective AS
+SELECT f.decision_id, f.rater, f.revision, f.at_s, f.reward, f.comment, f.arm, f.excluded, f.seq
+FROM feedback f
+WHERE f.reward IS NOT NULL
+  AND f.revision = (SELECT max(l.revision) FROM feedback l
+                    WHERE l.decision_id = f.decision_id AND l.rater = f.rater);
+
+CREATE VIEW decisions_readable AS
+SELECT
+    datetime(d.decided_at_s, 'unixepoch', 'localtime') AS decided_at,
+    d.id, d.tenant, d.task, d.kind, d.policy, d.policy_version, d.arm, d.propensity,
+    (SELECT group_concat(chance, ', ') FROM (
+        SELECT a.value || ' ' || printf('%.2f', p.value) AS chance
+        FROM json_each(d.eligible) a JOIN json_each(d.propensities) p ON p.key = a.key
+        ORDER BY p.value DESC, a.key)) AS propensities,
+    (SELECT c.value
+        FROM json_each(d.eligible) a JOIN json_each(d.cost_usd_predicted) c ON c.key = a.key
+        WHERE a.value = d.arm) AS cost_usd_predicted,
+    o.cost_usd, o.arm AS answered_by, o.status, o.latency_s, o.ttft_s, o.cache,
+    o.input_tokens, o.output_tokens,
+    (SELECT avg(e.reward) FROM feedback_effective e WHERE e.decision_id = d.id) AS reward
+FROM decisions d LEFT JOIN outcomes o ON o.decision_id = d.id
+ORDER BY d.decided_at_s DESC, d.id DESC;
+
+CREATE VIEW savings AS
+SELECT day, arm, sandbox, count(*) AS requests,
+    sum(cost_usd) AS cost_usd,
+    sum(dearest_usd) AS cost_usd_if_dearest,
+    sum(dearest_usd) - sum(cost_usd) AS saved_usd,
+    avg(reward) AS mean_reward,
+    avg(reward IS NOT NULL) AS rated_share
+FROM (
+    SELECT date(o.at_s, 'unixepoch', 'localtime') AS day, o.arm, d.sandbox, o.cost_usd,
+        (SELECT max(c.value) FROM json_each(d.cost_usd_predicted) c) AS dearest_usd,
+        (SELECT avg(e.reward) FROM feedback_effective e WHERE e.decision_id = d.id) AS reward
+    FROM outcomes o JOIN decisions d ON d.id = o.decision_id)
+GROUP BY day, arm, sandbox
+ORDER BY day DESC, cost_usd DESC
+"""
