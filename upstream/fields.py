@@ -1,0 +1,109 @@
+"""What each field of the catalogue may be: a test and the words that say what would be right."""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+CAPABILITIES = ("tools", "vision", "json_schema", "trailing_assistant")
+TIERS = ("standard", "economy")
+OURS = ("model", "messages", "stream", "stream_options")
+_DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field: whether a value `holds`, what is `right`, and whether it must be there."""
+
+    right: str
+    holds: Callable[[Any], bool]
+    required: bool = False
+
+
+def _number(low: float, high: float, *, above: bool = False) -> Callable[[Any], bool]:
+    def holds(value: Any) -> bool:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return low <= value <= high and math.isfinite(value) and not (above and value == low)
+
+    return holds
+
+
+def _text(pattern: str) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None
+
+
+def _listed(allowed: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: (
+        isinstance(value, list)
+        and all(allowed(each) for each in value)
+        and len(set(value)) == len(value)
+    )
+
+
+def _is_base_url(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        url = urlsplit(value)
+        port_is_right = url.port is None or url.port > 0
+    except ValueError:
+        return False
+    plain = not (url.username or url.password or url.query or url.fragment)
+    return url.scheme in ("http", "https") and bool(url.hostname) and port_is_right and plain
+
+
+def _is_extra_body(value: Any) -> bool:
+    if not isinstance(value, dict) or any(key in OURS for key in value):
+        return False
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+_price = _number(0.0, 1e6)
+_dollars = "a finite number of dollars per million tokens, 0 or more"
+_seconds = Field("a number of seconds above 0, at most a day", _number(0.0, _DAY_S, above=True))
+
+TABLE = Field("a table", lambda value: isinstance(value, dict), required=True)
+PROVIDER_NAME = Field("1 to 64 of A-Z a-z 0-9 . _ : / -", _text(r"[A-Za-z0-9._:/-]{1,64}"))
+ARM_NAME = Field(
+    "1 to 64 of A-Z a-z 0-9 . _ : / - and not start with auto, the word that asks for routing",
+    _text(r"(?!auto)[A-Za-z0-9._:/-]{1,64}"),
+)
+PROVIDER = {
+    "base_url": Field("an http or https URL like https://host/v1", _is_base_url, required=True),
+    "api_key_env": Field(
+        "the name of an environment variable, never the key", _text(r"[A-Za-z_][A-Za-z0-9_]*")
+    ),
+}
+ARM = {
+    "provider": Field("the name of a [provider.<name>] table", _text(r".+"), required=True),
+    "model": Field("the provider's id of the model", _text(r"[!-~]{1,200}"), required=True),
+    "input_usd_per_mtok": Field(_dollars, _price, required=True),
+    "output_usd_per_mtok": Field(_dollars, _price, required=True),
+    "context_window": Field(
+        "a whole number of tokens above 0",
+        lambda value: isinstance(value, int) and _number(1, 1e9)(value),
+        required=True,
+    ),
+    "cached_input_usd_per_mtok": Field(_dollars, _price),
+    "capabilities": Field(
+        f"a list of {', '.join(CAPABILITIES)}", _listed(lambda each: each in CAPABILITIES)
+    ),
+    "tier": Field(f"one of: {', '.join(TIERS)}", lambda value: value in TIERS),
+    "quality": Field("a number from 0 to 1", _number(0.0, 1.0)),
+    "quota_group": Field("a name without spaces", _text(r"\S{1,64}")),
+    "fallbacks": Field("a list of arm names", _listed(_text(r".+"))),
+    "extra_body": Field(f"a table of JSON values without {', '.join(OURS)}", _is_extra_body),
+    "timeouts": Field(
+        "a table of connect_s, first_content_s, idle_s, total_s",
+        lambda value: isinstance(value, dict),
+    ),
+}
+TIMEOUTS = {key: _seconds for key in ("connect_s", "first_content_s", "idle_s", "total_s")}

@@ -1,0 +1,246 @@
+"""A small OpenAI-compatible provider on the standard library; a callable decides what it answers.
+
+The sandbox and the bench are this server with another responder, so whatever is measured or shown
+went through real sockets and the real client.
+"""
+
+import itertools
+import json
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+from policy.errors import InvalidInput
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+_PIECE_CHARS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model answers and what it counts; `latency_s` is waited before the first content."""
+
+    text: str
+    input_tokens: int
+    output_tokens: int
+    finish_reason: str = "stop"
+    latency_s: float = 0.0
+
+
+Responder = Callable[[str, dict[str, Any]], Reply]
+
+
+class Serving:
+    """A provider that is serving on its own threads until it is closed."""
+
+    def __init__(self, server: "_Server") -> None:
+        self._server = server
+        host, port = server.server_address[:2]
+        self.url = f"http://{host!s}:{port}/v1"
+        self._thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Return when somebody closes it."""
+        self._thread.join()
+
+    def close(self) -> None:
+        """Stop listening and end every connection."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self._server.hang_up()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def serve(
+    responder: Responder,
+    models: Iterable[str],
+    host: str = "127.0.0.1",
+    port: int = 0,
+    label: str = "replay",
+) -> Serving:
+    """Return a running provider of `models`; port 0 takes any free one.
+
+    Every answer says that no model made it: header `x-<label>: true`, `system_fingerprint: <label>`.
+    `responder(model, body)` raises InvalidInput for what it cannot answer.
+
+    raises : OSError when the address is taken
+    """
+    return Serving(_Server((host, port), responder, tuple(dict.fromkeys(models)), label))
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 1024
+
+    def __init__(
+        self, address: tuple[str, int], responder: Responder, models: tuple[str, ...], label: str
+    ) -> None:
+        super().__init__(address, _Handler)
+        self.responder = responder
+        self.models = models
+        self.label = label
+        self.numbers = itertools.count(1)
+        self._open: set[socket.socket] = set()
+        self._open_lock = threading.Lock()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._open_lock:
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._open_lock:
+            self._open.discard(request)
+        super().shutdown_request(request)
+
+    def hang_up(self) -> None:
+        """End the connections that clients keep alive, so that their threads end too."""
+        with self._open_lock:
+            for connection in self._open:
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # A client that leaves in the middle of an answer is its own affair.
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:  # noqa: N802 - the name is the standard library's
+        if self.path == "/healthz":
+            self._send({"status": "ok"})
+        elif self.path == "/v1/models":
+            listed = [{"id": name, "object": "model", "created": 0} for name in self.server.models]
+            self._send({"object": "list", "data": listed})
+        else:
+            self._refuse(HTTPStatus.NOT_FOUND, f"no such path: {self.path}", "not_found")
+
+    def do_POST(self) -> None:  # noqa: N802
+        length = int(self.headers.get("Content-Length") or 0)
+        if length > MAX_BODY_BYTES:
+            self.close_connection = True  # the rest of the body is never read
+            self._refuse(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body over 16 MiB", "request_too_large"
+            )
+            return
+        raw = self.rfile.read(length)
+        if self.path != "/v1/chat/completions":
+            self._refuse(HTTPStatus.NOT_FOUND, f"no such path: {self.path}", "not_found")
+            return
+        try:
+            body = _parsed(raw, self.server.models)
+            reply = self.server.responder(body["model"], body)
+        except InvalidInput as error:
+            missing = error.code == "model_not_found"
+            status = HTTPStatus.NOT_FOUND if missing else HTTPStatus.BAD_REQUEST
+            self._refuse(status, error.message, error.code)
+            return
+        time.sleep(reply.latency_s)
+        self._answer(body, reply)
+
+    def _answer(self, body: Mapping[str, Any], reply: Reply) -> None:
+        head = {
+            "id": f"chatcmpl-{self.server.label}-{next(self.server.numbers)}",
+            "created": int(time.time()),
+            "model": body["model"],
+            "system_fingerprint": self.server.label,
+        }
+        if not body.get("stream"):
+            self._send(_completion(head, reply))
+            return
+        options = body.get("stream_options") or {}
+        self._head(HTTPStatus.OK, {"Content-Type": "text/event-stream"})
+        for frame in _frames(head, reply, with_usage=bool(options.get("include_usage"))):
+            event = b"data: " + frame + b"\n\n"
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _refuse(self, status: HTTPStatus, message: str, code: str) -> None:
+        error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
+        self._send({"error": error}, status)
+
+    def _send(self, body: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> None:
+        raw = json.dumps(body).encode()
+        self._head(status, {"Content-Type": "application/json", "Content-Length": str(len(raw))})
+        self.wfile.write(raw)
+
+    def _head(self, status: HTTPStatus, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if "Content-Length" not in headers:
+            self.send_header("Transfer-Encoding", "chunked")
+        self.send_header(f"x-{self.server.label}", "true")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Record nothing: the router's log is the record."""
+
+
+def _parsed(raw: bytes, models: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput("the body is not JSON", code="invalid_json") from error
+    if not isinstance(body, dict) or not isinstance(body.get("messages"), list):
+        raise InvalidInput("the body must be an object with a list of messages")
+    if body.get("model") not in models:
+        raise InvalidInput(
+            f"no model {body.get('model')!r}; there are: {', '.join(models)}",
+            code="model_not_found",
+        )
+    return body
+
+
+def _usage(reply: Reply) -> dict[str, int]:
+    return {
+        "prompt_tokens": reply.input_tokens,
+        "completion_tokens": reply.output_tokens,
+        "total_tokens": reply.input_tokens + reply.output_tokens,
+    }
+
+
+def _completion(head: Mapping[str, Any], reply: Reply) -> dict[str, Any]:
+    message = {"role": "assistant", "content": reply.text, "refusal": None}
+    choice = {"index": 0, "message": message, "finish_reason": reply.finish_reason}
+    return {**head, "object": "chat.completion", "choices": [choice], "usage": _usage(reply)}
+
+
+def _frames(head: Mapping[str, Any], reply: Reply, *, with_usage: bool) -> Iterator[bytes]:
+    def frame(choices: list[dict[str, Any]], **more: Any) -> bytes:
+        body = {**head, "object": "chat.completion.chunk", "choices": choices, **more}
+        return json.dumps(body).encode()
+
+    def delta(content: dict[str, str], finish: str | None = None) -> bytes:
+        return frame([{"index": 0, "delta": content, "finish_reason": finish}])
+
+    yield delta({"role": "assistant", "content": ""})
+    for start in range(0, len(reply.text), _PIECE_CHARS):
+        yield delta({"content": reply.text[start : start + _PIECE_CHARS]})
+    yield delta({}, reply.finish_reason)
+    if with_usage:
+        yield frame([], usage=_usage(reply))
+    yield b"[DONE]"

@@ -1,0 +1,58 @@
+"""The catalogue file as it is now: read again when it changes, the last good one kept when it is wrong."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from policy.errors import ConfigError
+from upstream.catalogue import Catalogue, load
+
+LOOK_EVERY_S = 0.5
+
+
+class CatalogueFile:
+    """A catalogue that follows its file; safe to ask from many threads.
+
+    `error` says what is wrong with the file now, or is None; meanwhile the last good one is in use.
+
+    raises : ConfigError when the file is wrong already at the start
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self.path = path
+        self.error: str | None = None
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._seen = self._state()
+        self._catalogue = load(path)
+        self._look_at = clock() + LOOK_EVERY_S
+
+    def current(self) -> Catalogue:
+        """Return the newest catalogue without mistakes."""
+        if self._clock() >= self._look_at:
+            with self._lock:
+                self._look()
+        return self._catalogue
+
+    def _look(self) -> None:
+        now = self._clock()
+        if now < self._look_at:
+            return
+        self._look_at = now + LOOK_EVERY_S
+        # The state is taken before the text: a change in between is then seen at the next look.
+        state = self._state()
+        if state == self._seen:
+            return
+        self._seen = state
+        try:
+            self._catalogue, self.error = load(self.path), None
+        except ConfigError as error:
+            self.error = error.message
+
+    def _state(self) -> tuple[int, int, int] | None:
+        try:
+            stat = self.path.stat()
+        except OSError:
+            return None  # a missing file differs from any file, so `load` gets to say what is wrong
+        return stat.st_mtime_ns, stat.st_size, stat.st_ino
