@@ -39,7 +39,7 @@ class Catalogue:
     arms: Mapping[str, Arm]
 
     def served_at(self, base_url: str) -> "Catalogue":
-        """Return the same arms with every provider at `base_url` and no keys, as the sandbox needs."""
+        """Return the same arms with every provider at `base_url` and without a key."""
         elsewhere = {name: Provider(name, base_url) for name in self.providers}
         return dataclasses.replace(self, providers=elsewhere)
 
@@ -121,10 +121,7 @@ class _Mistakes:
         if self.check_table((*path, "timeouts"), table.get("timeouts", {}), TIMEOUTS):
             timeouts = Timeouts(**table.get("timeouts", {}))
             if max(timeouts.connect_s, timeouts.first_content_s) > timeouts.total_s:
-                seen = (
-                    f"total_s is {timeouts.total_s}, first_content_s is {timeouts.first_content_s}"
-                )
-                self.add((*path, "timeouts"), f"{seen}; no part may be longer than the total")
+                self.add((*path, "timeouts"), f"{timeouts}; no part may be longer than total_s")
 
     def check_table(self, path: tuple[str, ...], table: Any, fields: Mapping[str, Field]) -> bool:
         """Return whether the table is right, after naming whatever is not."""
@@ -186,7 +183,9 @@ def _catalogue(tree: Mapping[str, Any]) -> Catalogue:
 
 
 def _arm(name: str, table: Mapping[str, Any]) -> Arm:
-    fields = {key: float(value) if key in _NUMBERS else value for key, value in table.items()}
+    fields: dict[str, Any] = {
+        key: float(value) if key in _NUMBERS else value for key, value in table.items()
+    }
     fields["capabilities"] = frozenset(table.get("capabilities", ()))
     fields["fallbacks"] = tuple(table.get("fallbacks", ()))
     fields["timeouts"] = Timeouts(**{k: float(v) for k, v in table.get("timeouts", {}).items()})

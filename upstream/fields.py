@@ -106,4 +106,4 @@ ARM = {
         lambda value: isinstance(value, dict),
     ),
 }
-TIMEOUTS = {key: _seconds for key in ("connect_s", "first_content_s", "idle_s", "total_s")}
+TIMEOUTS = dict.fromkeys(("connect_s", "first_content_s", "idle_s", "total_s"), _seconds)

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 
 def line_of(text: str, path: tuple[str, ...]) -> int:
-    """Return the line (from 1) that says `path`, or that of the nearest table around it.
+    r"""Return the line (from 1) that says `path`, or that of the nearest table around it.
 
-    >>> line_of("[arm.a]\\nmodel = 'm'\\n[arm.b]\\ntimeouts = { idle_s = 0 }", ("arm", "b", "timeouts", "idle_s"))
+    >>> text = "[arm.a]\nmodel = 'm'\n[arm.b]\ntimeouts = { idle_s = 0 }"
+    >>> line_of(text, ("arm", "b", "timeouts", "idle_s"))
     4
     """
     best_line, best_depth = 1, 0
@@ -34,7 +35,7 @@ def _places(text: str) -> Iterator[tuple[int, tuple[str, ...]]]:
 
 
 def _keys(toml: str) -> tuple[str, ...]:
-    """Return the dotted key one line of TOML declares; () when the line is part of something else."""
+    """Return the dotted key one line of TOML declares; () when the line declares none."""
     try:
         tree = tomllib.loads(toml)
     except tomllib.TOMLDecodeError:

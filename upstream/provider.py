@@ -79,7 +79,8 @@ def serve(
 ) -> Serving:
     """Return a running provider of `models`; port 0 takes any free one.
 
-    Every answer says that no model made it: header `x-<label>: true`, `system_fingerprint: <label>`.
+    Every answer says that no model made it, in the header `x-<label>: true` and as its
+    `system_fingerprint`.
     `responder(model, body)` raises InvalidInput for what it cannot answer.
 
     raises : OSError when the address is taken
@@ -129,7 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
-    def do_GET(self) -> None:  # noqa: N802 - the name is the standard library's
+    def do_GET(self) -> None:
         if self.path == "/healthz":
             self._send({"status": "ok"})
         elif self.path == "/v1/models":
@@ -138,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._refuse(HTTPStatus.NOT_FOUND, f"no such path: {self.path}", "not_found")
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         if length > MAX_BODY_BYTES:
             self.close_connection = True  # the rest of the body is never read
@@ -196,7 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header(f"x-{self.server.label}", "true")
         self.end_headers()
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: Any) -> None:
         """Record nothing: the router's log is the record."""
 
 

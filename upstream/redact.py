@@ -16,9 +16,9 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
 def redacted(text: str, secrets: Iterable[str] = ()) -> str:
-    """Return `text` on one line, without `secrets` or anything that looks like a key, capped.
+    r"""Return `text` on one line, without `secrets` or anything that looks like a key, capped.
 
-    >>> redacted("no such key: hunter2\\nsk-abc123def", ["hunter2"])
+    >>> redacted("no such key: hunter2\nsk-abc123def", ["hunter2"])
     'no such key: [redacted] [redacted]'
     """
     for secret in secrets:

@@ -1,4 +1,4 @@
-"""The catalogue file as it is now: read again when it changes, the last good one kept when it is wrong."""
+"""The catalogue as its file says now; while the file is wrong, as it last said rightly."""
 
 import threading
 import time
