@@ -10,7 +10,7 @@ TurnpikeError
   FeedbackClosed               the decision is older than the feedback window
   StoreUnavailable             the log cannot be written now
   UpstreamError                a provider failed: `arm` names whom we asked
-    UpstreamRejected           it says the request itself is wrong (400, 413, 422): passed on, not retried
+    UpstreamRejected           it says the request is wrong (400, 413, 422): passed on, not retried
       ContextLengthExceeded    the prompt is longer than its window
     UpstreamUnauthorised       it does not take our key (401, 403)
     UpstreamBusy               it asks us to slow down (429): `retry_after_s`
@@ -35,7 +35,7 @@ class TurnpikeError(Exception):
 
 
 class ConfigError(TurnpikeError):
-    """A setting or the catalogue is wrong; the message names file, line, field and what is right."""
+    """A setting or the catalogue is wrong; the message names file, line, field and remedy."""
 
     code = "config_error"
 
@@ -64,7 +64,9 @@ class NoEligibleArm(TurnpikeError):
     code = "no_eligible_arm"
 
     def __init__(self, reasons: Mapping[str, str]) -> None:
-        listed = "; ".join(f"{arm}: {why}" for arm, why in reasons.items()) or "the catalogue is empty"
+        listed = (
+            "; ".join(f"{arm}: {why}" for arm, why in reasons.items()) or "the catalogue is empty"
+        )
         super().__init__(f"no arm can serve this request: {listed}", param="models")
         self.reasons = dict(reasons)
 
@@ -108,7 +110,7 @@ class UpstreamError(TurnpikeError):
 
 
 class UpstreamRejected(UpstreamError):
-    """The provider says the request itself is wrong: passed on to the caller, not shopped around."""
+    """The provider says the request is wrong: passed on to the caller, not shopped around."""
 
     code = "invalid_value"
 

@@ -17,7 +17,7 @@ TOKENS_PER_MTOK = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long one upstream call may take: to connect, to the first content, between chunks, in all."""
+    """How long one upstream call may take: to connect, to first content, between chunks, in all."""
 
     connect_s: float = 5.0
     first_content_s: float = 60.0
@@ -47,8 +47,10 @@ class Arm:
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     timeouts: Timeouts = Timeouts()
 
-    def cost_usd(self, input_tokens: float, output_tokens: float, cached_tokens: float = 0.0) -> float:
-        """Return the dollars of one call; `cached_tokens` is the part of the input read from cache.
+    def cost_usd(
+        self, input_tokens: float, output_tokens: float, cached_tokens: float = 0.0
+    ) -> float:
+        """Return the dollars of one call; `cached_tokens` is the input part read from cache.
 
         >>> arm = Arm("a", "p", "m", 2.5, 10.0, 128_000, cached_input_usd_per_mtok=1.25)
         >>> arm.cost_usd(1_000_000, 100_000, cached_tokens=400_000)
