@@ -9,6 +9,7 @@ TurnpikeError
   UnknownDecision              no such decision here, or it belongs to somebody else
   FeedbackClosed               the decision is older than the feedback window
   StoreUnavailable             the log cannot be written now
+  DamagedFile                  a file of ours is cut short, altered or from a newer version
   UpstreamError                a provider failed: `arm` names whom we asked
     UpstreamRejected           it says the request is wrong (400, 413, 422): passed on, not retried
       ContextLengthExceeded    the prompt is longer than its window
@@ -87,6 +88,12 @@ class StoreUnavailable(TurnpikeError):
     """The log cannot be written now, so nothing is acknowledged."""
 
     code = "store_unavailable"
+
+
+class DamagedFile(TurnpikeError):
+    """A file of ours cannot be trusted: it is set aside, another one is taken, and that is said."""
+
+    code = "damaged_file"
 
 
 class UpstreamError(TurnpikeError):

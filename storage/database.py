@@ -1,0 +1,164 @@
+"""Opening the SQLite file: who may write it, which files are refused, how a connection is set.
+
+One process writes, through one connection: SQLite 3.7.0 to 3.51.2 can lose commits when two
+connections write and checkpoint a WAL at once, so a lock of the operating system keeps a second
+writer out. Readers may be many, in any process.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from policy.errors import ConfigError
+from storage.migrations import MIGRATIONS, migrate, unknown
+
+BUSY_TIMEOUT_S = 1.0
+WAL_LIMIT_BYTES = 64 * 1024 * 1024
+
+PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """The one connection that may write, with the lock that makes it the only one."""
+
+    db: Database
+    lock: int
+
+    def close(self) -> None:
+        """Close the connection, then let another process write."""
+        self.db.close()
+        os.close(self.lock)
+
+
+def open_writer(path: Path) -> Writer:
+    """Return the one writing connection, with the schema brought up to date.
+
+    raises : ConfigError if another process writes this file, or it is not a log we can write
+    """
+    _refuse_no_file(path)
+    lock = _lock(path)
+    try:
+        with _explained(path):
+            _refuse_foreign(path)
+            db = _connect(path, "rwc")
+            for pragma in PRAGMAS:
+                db.execute(pragma)
+            migrate(db)
+    except BaseException:
+        os.close(lock)
+        raise
+    return Writer(db, lock)
+
+
+def open_reader(path: Path) -> Database:
+    """Return a connection that can only read; it may wander between threads, one at a time.
+
+    raises : ConfigError if there is no log at this path, or it is of another version
+    """
+    _refuse_no_file(path)
+    if not path.exists():
+        raise ConfigError(f"there is no log at {path}: start the service once, or correct the path")
+    with _explained(path):
+        _refuse_foreign(path)
+        db = _connect(path, "rw")
+        db.execute("PRAGMA query_only = ON")
+    if pending := MIGRATIONS.pending(db):
+        db.close()
+        raise ConfigError(
+            f"the log {path} lacks {pending[0].name}: start the service once to bring it up to date"
+        )
+    return db
+
+
+def _connect(path: Path, mode: str) -> Database:
+    # isolation_level None leaves BEGIN to us: Python's own is deferred, and a deferred transaction
+    # that turns from reading to writing fails at once instead of waiting.
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        return Database(connection, execute_plugins=False)
+    except sqlite3.Error:
+        connection.close()
+        raise
+
+
+def _lock(path: Path) -> int:
+    name = path.resolve().with_name(path.resolve().name + "-lock")
+    try:
+        lock = os.open(name, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write beside the log {path}: {error.strerror}; "
+            "give a path in a folder this user may write"
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        pid = os.pread(lock, 20, 0).decode(errors="replace").strip() or "unknown"
+        os.close(lock)
+        raise ConfigError(
+            f"the log {path} is being written by process {pid}: stop that one first, "
+            "or give this one another database"
+        ) from error
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    return lock
+
+
+def _refuse_no_file(path: Path) -> None:
+    if path.is_dir():
+        raise ConfigError(
+            f"the log {path} is a folder: give a file, such as {path / 'turnpike.db'}"
+        )
+    if not path.parent.is_dir():
+        raise ConfigError(f"the folder of the log {path} does not exist: create it first")
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        raise ConfigError(
+            f"the log {path} may not be written by this user: change its owner or mode"
+        )
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Look through a read-only connection, so that a refused file keeps every byte."""
+    if not path.exists() or path.stat().st_size == 0:
+        return
+    with _connect(path, "ro") as db:
+        newer = unknown(db)
+        ours = bool(MIGRATIONS.applied(db))
+        tables = db.table_names()
+    if newer:
+        raise ConfigError(
+            f"the log {path} was written by a newer Turnpike (it has {newer[-1]}): "
+            "use that version, or another database"
+        )
+    if tables and not ours:
+        raise ConfigError(
+            f"{path} is another program's database (it has a table {tables[0]}): give another path"
+        )
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise ConfigError(
+            f"cannot open the log {path}: {error}; restore it from a backup, or give another path"
+        ) from error

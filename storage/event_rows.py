@@ -1,0 +1,76 @@
+"""Reading learning events: one query per kind, merged by `seq`, used live and after a restart.
+
+`seq` has no gaps and rows below a committed position never change, so a page of events is a range
+of `seq` and needs no open transaction.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlite_utils import Database
+
+from storage.events import EvalEvent, Event, FeedbackEvent, OutcomeEvent, PolicyEvent
+from storage.rows import restore
+
+PAGE = 1000
+
+POSITION = "SELECT seq FROM log_position"
+
+OUTCOMES = """
+SELECT o.seq, o.at_s, o.decision_id, d.tenant, o.arm, d.kind, d.feature_version, d.context,
+    d.sketch, o.input_tokens, o.output_tokens, o.status, o.cache, o.usage_estimated
+FROM outcomes o JOIN decisions d ON d.id = o.decision_id
+WHERE o.seq > :after AND o.seq <= :upto
+"""
+
+FEEDBACK = """
+SELECT f.seq, f.at_s, f.decision_id, d.tenant, f.rater, f.arm, d.kind, d.feature_version, d.context,
+    d.sketch, f.reward, p.reward AS previous_reward, p.at_s AS previous_at_s, f.excluded
+FROM feedback f JOIN decisions d ON d.id = f.decision_id
+LEFT JOIN feedback p ON p.decision_id = f.decision_id AND p.rater = f.rater
+    AND p.revision = f.revision - 1 AND p.reward IS NOT NULL
+WHERE f.seq > :after AND f.seq <= :upto
+"""
+
+EVALS = """
+SELECT seq, at_s, batch, prompt_sha256, task, sketch, arm, score
+FROM evals WHERE seq > :after AND seq <= :upto
+"""
+
+POLICIES = """
+SELECT seq, created_at_s AS at_s, version, source, feature_version, space, hyper
+FROM policies WHERE seq > :after AND seq <= :upto
+"""
+
+QUERIES: tuple[tuple[type[Any], str], ...] = (
+    (OutcomeEvent, OUTCOMES),
+    (FeedbackEvent, FEEDBACK),
+    (EvalEvent, EVALS),
+    (PolicyEvent, POLICIES),
+)
+
+
+def position(db: Database) -> int:
+    """Return the seq of the newest event, 0 for none."""
+    return int(db.execute(POSITION).fetchone()[0])
+
+
+def page(db: Database, after: int, upto: int) -> list[Event]:
+    """Return the events with after < seq <= upto in seq order."""
+    seqs = {"after": after, "upto": upto}
+    events = [restore(kind, row) for kind, sql in QUERIES for row in db.query(sql, seqs)]
+    return sorted(events, key=_seq)
+
+
+def spans(after: int, upto: int) -> Iterator[tuple[int, int]]:
+    """Yield the bounds of the pages that cover after < seq <= upto.
+
+    >>> list(spans(10, 2500))
+    [(10, 1010), (1010, 2010), (2010, 2500)]
+    """
+    for low in range(after, upto, PAGE):
+        yield low, min(low + PAGE, upto)
+
+
+def _seq(event: Event) -> int:
+    return event.seq

@@ -1,0 +1,38 @@
+"""The feed: hands committed learning events to whoever follows the log, in order, without gaps."""
+
+import threading
+
+from sqlite_utils import Database
+
+from storage.event_rows import page, position, spans
+from storage.log import Subscriber
+
+
+class Feed:
+    """Who follows the log, and up to which event each one has been told.
+
+    Everything is read back from committed rows, never passed on from memory: what a subscriber
+    folds live is by construction what a restart would fold.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._told: dict[Subscriber, int] = {}
+
+    def subscribe(self, db: Database, subscriber: Subscriber, after_seq: int | None) -> None:
+        """Record a subscriber and hand it what is already committed after `after_seq`."""
+        with self._lock:
+            self._told[subscriber] = position(db) if after_seq is None else after_seq
+            self._hand_on(db)
+
+    def hand_on(self, db: Database) -> None:
+        """Hand every subscriber the events committed since it was last told."""
+        with self._lock:
+            self._hand_on(db)
+
+    def _hand_on(self, db: Database) -> None:
+        newest = position(db)
+        for subscriber, told in list(self._told.items()):
+            for low, high in spans(told, newest):
+                subscriber(page(db, low, high))
+                self._told[subscriber] = high

@@ -1,0 +1,95 @@
+"""What other processes give to the one that writes the log: a file each, imported exactly once.
+
+A child process or the command line must not write to the database of a running service. It leaves
+a parcel in a folder instead; the service imports it in one transaction together with its id, then
+deletes it. Killed in between, it finds the id in the log and only deletes. A parcel that cannot be
+used is moved to `rejected/` and reported, never dropped.
+"""
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from policy.errors import DamagedFile, InvalidInput
+from storage import parcel
+from storage.log import HandedOver, WritableLog
+from storage.parcel import Blobs
+
+SCHEMA = 1
+SUFFIX = ".handover"
+REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """Something another process made: its kind says how `payload` and `blobs` are to be read."""
+
+    id: str
+    kind: str
+    payload: dict[str, Any]
+    blobs: Blobs
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of one parcel: `status` is imported, repeated or rejected, and `reason` why."""
+
+    path: Path
+    status: str
+    reason: str = ""
+
+
+Translate = Callable[[Handover], Sequence[HandedOver]]
+
+
+def hand_over(folder: Path, kind: str, payload: dict[str, Any], blobs: Blobs) -> str:
+    """Return the id of the parcel that now lies in the folder, whole and durable."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handover_id = uuid.uuid4().hex
+    header = {"schema": SCHEMA, "id": handover_id, "kind": kind, "payload": payload}
+    parcel.write(folder / f"{handover_id}{SUFFIX}", header, blobs)
+    return handover_id
+
+
+def pending(folder: Path) -> list[Path]:
+    """Return the parcels that wait, oldest first."""
+    return sorted(folder.glob(f"*{SUFFIX}"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+
+
+def read(path: Path) -> Handover:
+    """Return what a parcel holds.
+
+    raises : DamagedFile if it is cut short, altered, or of a schema this program does not know
+    """
+    header, blobs = parcel.read(path)
+    if header.get("schema") != SCHEMA:
+        raise DamagedFile(
+            f"{path} has schema {header.get('schema')}, and this program reads {SCHEMA}: "
+            "another version of Turnpike wrote it"
+        )
+    return Handover(header["id"], header["kind"], header["payload"], blobs)
+
+
+def take(folder: Path, log: WritableLog, translate: Translate, at_s: float) -> list[Taken]:
+    """Record everything that waits in the folder; return what became of each parcel.
+
+    `translate` says which rows a parcel stands for, and raises InvalidInput if it makes no sense.
+
+    raises : StoreUnavailable if the log cannot be written now; the parcels stay for the next time
+    """
+    return [_take_one(path, log, translate, at_s) for path in pending(folder)]
+
+
+def _take_one(path: Path, log: WritableLog, translate: Translate, at_s: float) -> Taken:
+    try:
+        handover = read(path)
+        new = log.receive(handover.id, handover.kind, at_s, translate(handover)).wait()
+    except (DamagedFile, InvalidInput) as error:
+        rejected = path.parent / REJECTED
+        rejected.mkdir(exist_ok=True)
+        path.replace(rejected / path.name)
+        return Taken(path, "rejected", error.message)
+    path.unlink()
+    return Taken(path, "imported" if new else "repeated")

@@ -1,0 +1,74 @@
+"""One file of a JSON header and named blobs: written all or nothing, checked by its SHA-256.
+
+The first line is the SHA-256 of everything after it, the second the header with the length of each
+blob, then come the blobs themselves. Nothing in it can be executed, and no altered byte passes.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from policy.errors import DamagedFile
+
+Header = Mapping[str, Any]
+Blobs = Mapping[str, bytes]
+
+LENGTHS = "lengths"
+
+
+def write(path: Path, header: Header, blobs: Blobs) -> str:
+    """Return the SHA-256 of the file, now durable under its name.
+
+    raises : OSError if the disk is full or the folder may not be written; an older file stays
+    """
+    lengths = {name: len(blob) for name, blob in blobs.items()}
+    first = json.dumps({**header, LENGTHS: lengths}, allow_nan=False).encode() + b"\n"
+    body = b"".join([first, *blobs.values()])
+    digest = hashlib.sha256(body).hexdigest()
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    try:
+        _write_durably(draft, digest.encode() + b"\n" + body)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    _flush_folder(path.parent)
+    return digest
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return header and blobs of a file.
+
+    raises : DamagedFile unless every byte is as it was written
+    """
+    try:
+        digest, _, body = path.read_bytes().partition(b"\n")
+    except OSError as error:
+        raise DamagedFile(f"cannot read {path}: {error.strerror}") from error
+    if hashlib.sha256(body).hexdigest().encode() != digest:
+        raise DamagedFile(
+            f"{path} is cut short or altered: its SHA-256 is not the one in its first line"
+        )
+    first, _, rest = body.partition(b"\n")
+    header: dict[str, Any] = json.loads(first)
+    blobs = {}
+    for name, length in header.pop(LENGTHS).items():
+        blobs[name], rest = rest[:length], rest[length:]
+    return header, blobs
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

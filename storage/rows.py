@@ -1,0 +1,153 @@
+"""Records to rows and back: the one place where Python's and numpy's values become SQL's.
+
+SQLite stores a numpy scalar as raw bytes and NaN as NULL without complaint, refuses lone surrogates
+and integers beyond 64 bits only while writing, and PostgreSQL has no NUL in text. All of that is
+settled here, in the thread of the caller, before the writer sees the row.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policy.errors import InvalidInput
+from storage.records import (
+    Attempt,
+    Decision,
+    Eval,
+    Feedback,
+    Outcome,
+    PolicyVersion,
+    Retrain,
+    SnapshotRow,
+)
+
+SqlValue = str | int | float | bytes | None
+Row = Mapping[str, Any]
+Record = Attempt | Decision | Eval | Feedback | Outcome | PolicyVersion | Retrain | SnapshotRow
+R = TypeVar("R")
+
+TABLES: dict[type[Record], str] = {
+    Decision: "decisions",
+    Attempt: "attempts",
+    Outcome: "outcomes",
+    Feedback: "feedback",
+    Eval: "evals",
+    PolicyVersion: "policies",
+    Retrain: "retrains",
+    SnapshotRow: "snapshots",
+}
+
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+INTEGER_LIMIT = 2**63
+
+
+def columns(kind: type[Any]) -> list[str]:
+    """Return the column names of a record class, in the order of its fields."""
+    return [field.name for field in fields(kind)]
+
+
+def text(value: str) -> str:
+    r"""Return the text with what no store can keep (NUL, lone surrogates) replaced by U+FFFD.
+
+    >>> text("a\x00b")
+    'a�b'
+    """
+    return UNSTORABLE.sub("\ufffd", value)
+
+
+def plain(record: Record) -> dict[str, SqlValue]:
+    """Return the row of a record: only str, int, float, bytes and None.
+
+    raises : InvalidInput if a number is not finite or beyond 64 bits, or a value is no JSON
+    """
+    return {name: _sql_value(name, getattr(record, name)) for name in columns(type(record))}
+
+
+def restore(kind: type[R], row: Row, prefix: str = "") -> R:
+    """Return the record a row was made from; its columns may carry a prefix."""
+    values = {name: row[prefix + name] for name in columns(kind)}
+    for name, decode in DECODERS.items():
+        if name in values:
+            values[name] = decode(values[name])
+    return kind(**values)
+
+
+def _sql_value(name: str, value: object) -> SqlValue:
+    if value is None or isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, int | float | np.number | np.bool_):
+        return _number(name, value)
+    if isinstance(value, np.ndarray):
+        return _vector(name, value)
+    return _json(name, value)
+
+
+def _number(name: str, value: "float | np.number[Any] | np.bool_") -> float:
+    if isinstance(value, float | np.floating):
+        if not np.isfinite(value):
+            raise InvalidInput(f"{name} must be a finite number, not {value}", param=name)
+        return float(value)
+    whole = int(value)
+    if not -INTEGER_LIMIT <= whole < INTEGER_LIMIT:
+        raise InvalidInput(f"{name} must fit 64 bits, not be {whole:.3g}", param=name)
+    return whole
+
+
+def _vector(name: str, value: NDArray[Any]) -> bytes:
+    vector = np.asarray(value, dtype="<f8")
+    if vector.ndim != 1 or not np.isfinite(vector).all():
+        raise InvalidInput(
+            f"{name} must be one row of finite numbers, not {vector.shape} with "
+            f"{np.count_nonzero(~np.isfinite(vector))} that are not finite",
+            param=name,
+        )
+    return vector.tobytes()
+
+
+def _json(name: str, value: object) -> str:
+    try:
+        return json.dumps(value, default=_json_leaf, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"{name} must be JSON of finite numbers: {error}", param=name) from error
+
+
+def _json_leaf(value: object) -> object:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is no JSON type")
+
+
+def _tuple(written: str) -> tuple[Any, ...]:
+    return tuple(json.loads(written))
+
+
+def _context(written: bytes) -> NDArray[np.float64]:
+    return np.frombuffer(written, dtype="<f8")
+
+
+# By column name, because a name means the same in every table.
+DECODERS: dict[str, Callable[[Any], Any]] = {
+    "eligible": _tuple,
+    "propensities": _tuple,
+    "quality": _tuple,
+    "quality_sd": _tuple,
+    "cost_usd_predicted": _tuple,
+    "ineligible": json.loads,
+    "hyper": json.loads,
+    "report": json.loads,
+    "context": _context,
+    "explore": bool,
+    "sandbox": bool,
+    "usage_estimated": bool,
+    "excluded": bool,
+    "promoted": bool,
+}

@@ -1,0 +1,221 @@
+"""The reading half of the log on SQLite: for the service's threads and for every other process.
+
+Each question borrows an idle read-only connection, so no reader ever waits for the writer or for
+another reader; whatever was durable before the question is in the answer.
+"""
+
+import sqlite3
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from sqlite_utils import Database
+
+from policy.errors import InvalidInput, StoreUnavailable, UnknownDecision
+from storage.database import open_reader
+from storage.event_rows import page, position, spans
+from storage.events import Event
+from storage.records import (
+    Attempt,
+    Counts,
+    Decision,
+    Outcome,
+    PolicyVersion,
+    Retrain,
+    Round,
+    SnapshotRow,
+)
+from storage.rows import R, Row, columns, restore, text
+
+PAGE = 500
+
+_OUTCOME_COLUMNS = ", ".join(f"o.{name} AS outcome_{name}" for name in columns(Outcome))
+
+# Only the names of our own fields are put into the text; values are always bound.
+ROUND = f"""
+SELECT d.*, {_OUTCOME_COLUMNS},
+    (SELECT avg(e.reward) FROM feedback_effective e WHERE e.decision_id = d.id) AS reward
+FROM decisions d LEFT JOIN outcomes o ON o.decision_id = d.id
+"""  # noqa: S608
+
+ONE_ROUND = ROUND + "WHERE d.id = :id AND (:tenant IS NULL OR d.tenant = :tenant)"
+
+PAGE_OF_ROUNDS = f"""{ROUND}
+WHERE d.decided_at_s >= :since_s AND (d.decided_at_s, d.id) < (:until_s, :until_id)
+    AND (:tenant IS NULL OR d.tenant = :tenant)
+    AND (:rated_only = 0
+         OR EXISTS (SELECT 1 FROM feedback_effective e WHERE e.decision_id = d.id))
+ORDER BY d.decided_at_s DESC, d.id DESC LIMIT :limit
+"""  # noqa: S608
+
+RECENT = "SELECT * FROM decisions ORDER BY decided_at_s DESC, id DESC LIMIT :n"
+
+ATTEMPTS = "SELECT * FROM attempts WHERE decision_id = :id ORDER BY n"
+
+COUNTS = """
+SELECT (SELECT count(*) FROM decisions) AS decisions,
+    (SELECT count(*) FROM outcomes) AS outcomes,
+    (SELECT count(DISTINCT decision_id) FROM feedback_effective) AS rated,
+    (SELECT count(*) FROM feedback
+        WHERE at_s >= (SELECT COALESCE(max(started_at_s), 0) FROM retrains))
+        AS feedback_since_retrain
+"""
+
+SPEND = """
+SELECT COALESCE(sum(o.cost_usd), 0) AS spend_usd
+FROM outcomes o JOIN decisions d ON d.id = o.decision_id
+WHERE o.at_s >= :since_s AND (:tenant IS NULL OR d.tenant = :tenant)
+"""
+
+LATEST_POLICY = "SELECT * FROM policies ORDER BY version DESC LIMIT 1"
+
+POLICY = "SELECT * FROM policies WHERE version = :version"
+
+RETRAINS = "SELECT * FROM retrains ORDER BY started_at_s DESC, id DESC LIMIT :limit"
+
+SNAPSHOTS = "SELECT * FROM snapshots ORDER BY upto_seq DESC, created_at_s DESC LIMIT :limit"
+
+
+class SqliteReader:
+    """A log that can be asked, by any number of threads."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._idle: deque[Database] = deque()
+        self._closed = False
+
+    def close(self) -> None:
+        """Close every idle connection; one that is in use closes when its question is answered."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def position(self) -> int:
+        """Return the seq of the newest learning event, 0 for none."""
+        with self._reading() as db:
+            return position(db)
+
+    def events(self, after_seq: int = 0, upto_seq: int | None = None) -> Iterator[Event]:
+        """Yield the events with after_seq < seq <= upto_seq in seq order, in bounded memory."""
+        newest = self.position()
+        upto = newest if upto_seq is None else min(upto_seq, newest)
+        for low, high in spans(after_seq, upto):
+            with self._reading() as db:
+                events = page(db, low, high)
+            yield from events
+
+    def decision(self, decision_id: str, tenant: str | None = None) -> Round:
+        """Return one decision with what came of it; `tenant` None sees every tenant's."""
+        row = self._one(ONE_ROUND, id=text(decision_id), tenant=tenant and text(tenant))
+        if row is None:
+            raise UnknownDecision(f"there is no decision {decision_id}: give the id of an answer")
+        return _round(row)
+
+    def attempts(self, decision_id: str) -> list[Attempt]:
+        """Return the upstream calls of a decision in order."""
+        return self._all(Attempt, ATTEMPTS, id=text(decision_id))
+
+    def decisions(
+        self,
+        *,
+        since_s: float | None = None,
+        until_s: float | None = None,
+        tenant: str | None = None,
+        rated_only: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[Round]:
+        """Yield decisions, newest first, with since_s <= decided_at_s < until_s."""
+        where: dict[str, Any] = {
+            "since_s": float("-inf") if since_s is None else since_s,
+            "until_s": float("inf") if until_s is None else until_s,
+            "until_id": "",
+            "tenant": tenant and text(tenant),
+            "rated_only": int(rated_only),
+        }
+        left = limit
+        while left is None or left > 0:
+            where["limit"] = PAGE if left is None else min(PAGE, left)
+            rows = self._rows(PAGE_OF_ROUNDS, where)
+            yield from map(_round, rows)
+            if len(rows) < where["limit"]:
+                return
+            left = None if left is None else left - len(rows)
+            where |= {"until_s": rows[-1]["decided_at_s"], "until_id": rows[-1]["id"]}
+
+    def recent(self, n: int) -> list[Decision]:
+        """Return the last n decisions, oldest first: what the pacer's ring starts from."""
+        return self._all(Decision, RECENT, n=n)[::-1]
+
+    def counts(self) -> Counts:
+        """Return how much the log holds."""
+        return self._all(Counts, COUNTS)[0]
+
+    def spend_usd(self, since_s: float, tenant: str | None = None) -> float:
+        """Return the dollars booked by outcomes since then."""
+        rows = self._rows(SPEND, {"since_s": since_s, "tenant": tenant and text(tenant)})
+        return float(rows[0]["spend_usd"])
+
+    def latest_policy(self) -> PolicyVersion | None:
+        """Return the policy version that serves, None before the first."""
+        row = self._one(LATEST_POLICY)
+        return None if row is None else restore(PolicyVersion, row)
+
+    def policy_version(self, version: int) -> PolicyVersion:
+        """Return one policy version."""
+        row = self._one(POLICY, version=version)
+        if row is None:
+            raise InvalidInput(
+                f"there is no policy version {version}: the log lists those that were adopted",
+                param="version",
+            )
+        return restore(PolicyVersion, row)
+
+    def retrains(self, limit: int = 20) -> list[Retrain]:
+        """Return the latest retrains, newest first."""
+        return self._all(Retrain, RETRAINS, limit=limit)
+
+    def newest_snapshots(self, limit: int = 5) -> list[SnapshotRow]:
+        """Return the snapshots that have learned furthest, newest first."""
+        return self._all(SnapshotRow, SNAPSHOTS, limit=limit)
+
+    @contextmanager
+    def _reading(self) -> Iterator[Database]:
+        if self._closed:
+            raise StoreUnavailable("the log is closed: nothing can be read any more")
+        db = self._idle.pop() if self._idle else open_reader(self._path)
+        try:
+            yield db
+        except sqlite3.OperationalError as error:
+            raise StoreUnavailable(f"the log cannot be read: {error}") from error
+        finally:
+            if self._closed:
+                db.close()
+            else:
+                self._idle.append(db)
+
+    def _rows(self, sql: str, values: dict[str, Any]) -> list[dict[str, Any]]:
+        with self._reading() as db:
+            return list(db.query(sql, values))
+
+    def _one(self, sql: str, **values: Any) -> Row | None:
+        return next(iter(self._rows(sql, values)), None)
+
+    def _all(self, kind: type[R], sql: str, **values: Any) -> list[R]:
+        return [restore(kind, row) for row in self._rows(sql, values)]
+
+
+def _round(row: Row) -> Round:
+    settled = row["outcome_seq"] is not None
+    return Round(
+        decision=restore(Decision, row),
+        outcome=restore(Outcome, row, "outcome_") if settled else None,
+        reward=row["reward"],
+    )

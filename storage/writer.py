@@ -1,0 +1,208 @@
+"""The writer thread: gathers what many threads submit and commits it together.
+
+One durable commit costs a disk flush of some milliseconds, whatever it holds; so everything that
+arrives during one flush goes into the next. A unit of work has its own savepoint: a refused one
+gets its error, its neighbours in the group do not notice.
+"""
+
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from sqlite_utils import Database
+
+from policy.errors import StoreUnavailable, TurnpikeError
+from storage.log import DURABLE_WITHIN_S
+
+T = TypeVar("T")
+
+GROUP_LIMIT = 256
+WAITING_LIMIT = 10_000
+ADMIT_WITHIN_S = 2.0
+LOCK_WITHIN_S = 10.0
+
+
+class Unit(Generic[T]):
+    """One unit of work and the ticket for it."""
+
+    def __init__(self, work: Callable[[Database], T]) -> None:
+        self._work = work
+        self._done = threading.Event()
+        self._found: T
+        # Until the commit says otherwise: whatever ends the writer early, nobody is told a lie.
+        self._error: TurnpikeError | None = StoreUnavailable(
+            "the log's writer has stopped, so nothing can be recorded: restart the service"
+        )
+        self._refused = False
+
+    def run(self, db: Database) -> None:
+        """Do the work and keep what it found for the holder of the ticket."""
+        self._found = self._work(db)
+
+    def refuse(self, error: TurnpikeError) -> None:
+        """Keep the error for the holder of the ticket."""
+        self._error = error
+        self._refused = True
+
+    def confirm(self) -> None:
+        """Keep that the work is durable, unless it was refused."""
+        if not self._refused:
+            self._error = None
+
+    def release(self) -> None:
+        """Let the holder of the ticket go on, with what is known by now."""
+        self._done.set()
+
+    def wait(self, timeout_s: float = DURABLE_WITHIN_S) -> T:
+        """Return what the work found, once it is durable.
+
+        raises : StoreUnavailable if it is not durable in time; else whatever refused the unit
+        """
+        if not self._done.wait(timeout_s):
+            raise StoreUnavailable(
+                f"the log did not confirm within {timeout_s:g} s; it may still record this, so ask "
+                "again with the same id"
+            )
+        if self._error is not None:
+            raise self._error
+        return self._found
+
+
+class Inbox:
+    """The units that wait for the writer: bounded, so that a slow disk slows its callers down."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._units: deque[Unit[Any]] = deque()
+        self._open = True
+        lock = threading.Lock()
+        self._filled = threading.Condition(lock)
+        self._emptied = threading.Condition(lock)
+
+    def put(self, unit: Unit[Any], timeout_s: float) -> None:
+        """Record that a unit waits.
+
+        raises : StoreUnavailable if there is no room in time, or the log is closed
+        """
+        with self._emptied:
+            admitted = self._emptied.wait_for(self._admits, timeout_s)
+            if not self._open:
+                raise StoreUnavailable("the log is closed: nothing can be recorded any more")
+            if not admitted:
+                raise StoreUnavailable(
+                    f"{len(self._units)} writes wait for the disk, the limit; try again later"
+                )
+            self._units.append(unit)
+            self._filled.notify()
+
+    def take(self, limit: int) -> list[Unit[Any]]:
+        """Return what waits, at least one and at most `limit`; nothing once closed and empty."""
+        with self._filled:
+            self._filled.wait_for(lambda: self._units or not self._open)
+            group = [self._units.popleft() for _ in range(min(limit, len(self._units)))]
+            self._emptied.notify_all()
+            return group
+
+    def close(self) -> None:
+        """Admit nothing more; what waits can still be taken."""
+        with self._filled:
+            self._open = False
+            self._filled.notify_all()
+            self._emptied.notify_all()
+
+    def _admits(self) -> bool:
+        return not self._open or len(self._units) < self._limit
+
+
+class GroupWriter:
+    """The thread that owns the writing connection.
+
+    `after_commit` runs in it after each commit, before the tickets of that group are released. If
+    it fails, the thread ends and every later write is refused: what follows the log in memory would
+    no longer agree with it, and only a restart can repair that.
+    """
+
+    def __init__(
+        self, db: Database, after_commit: Callable[[], None], waiting_limit: int = WAITING_LIMIT
+    ) -> None:
+        self._db = db
+        self._after_commit = after_commit
+        self._inbox = Inbox(waiting_limit)
+        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Callable[[Database], T]) -> Unit[T]:
+        """Return the ticket of a unit of work that is now in line."""
+        unit = Unit(work)
+        self._inbox.put(unit, ADMIT_WITHIN_S)
+        return unit
+
+    def close(self) -> None:
+        """Commit all that waits, then end the thread."""
+        self._inbox.close()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while group := self._inbox.take(GROUP_LIMIT):
+                self._write(group)
+        finally:
+            self._inbox.close()
+            while group := self._inbox.take(GROUP_LIMIT):
+                _release(group)
+
+    def _write(self, group: list[Unit[Any]]) -> None:
+        try:
+            if self._commit(group):
+                self._after_commit()
+        finally:
+            _release(group)
+
+    def _commit(self, group: list[Unit[Any]]) -> bool:
+        try:
+            self._begin()
+            for unit in group:
+                self._run_alone(unit)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            for unit in group:
+                unit.refuse(StoreUnavailable(f"the log cannot be written: {error}"))
+            return False
+        else:
+            for unit in group:
+                unit.confirm()
+            return True
+        finally:
+            if self._db.conn.in_transaction:
+                self._db.execute("ROLLBACK")
+
+    def _begin(self) -> None:
+        deadline = time.monotonic() + LOCK_WITHIN_S
+        while True:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error) or time.monotonic() > deadline:
+                    raise
+            else:
+                return
+
+    def _run_alone(self, unit: Unit[Any]) -> None:
+        try:
+            with self._db.atomic():
+                unit.run(self._db)
+        except TurnpikeError as error:
+            unit.refuse(error)
+
+
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    # The low byte is the primary code; the rest says which kind of busy.
+    return error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def _release(group: list[Unit[Any]]) -> None:
+    for unit in group:
+        unit.release()

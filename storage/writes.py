@@ -1,0 +1,248 @@
+"""The units of work: what each write does to the tables, inside the writer's transaction."""
+
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlite_utils import Database
+
+from policy.errors import FeedbackClosed, InvalidInput, UnknownDecision
+from storage.records import (
+    Decision,
+    Eval,
+    Feedback,
+    Outcome,
+    PolicyVersion,
+    Rating,
+    RatingStatus,
+    Retrain,
+    SnapshotRow,
+)
+from storage.rows import TABLES, Row, SqlValue, columns, plain, restore
+
+Values = Mapping[str, SqlValue]
+
+
+def _insert_sql(kind: type[Any]) -> str:
+    names = columns(kind)
+    slots = ", ".join(f":{name}" for name in names)
+    # The names are those of our own dataclasses; values are always bound.
+    return f"INSERT INTO {TABLES[kind]} ({', '.join(names)}) VALUES ({slots})"  # noqa: S608
+
+
+INSERTS = {kind: _insert_sql(kind) for kind in TABLES}
+
+NEXT_SEQ = "UPDATE log_position SET seq = seq + 1 RETURNING seq"
+
+REPLACE_SNAPSHOT = f"""{INSERTS[SnapshotRow]}
+ON CONFLICT (path) DO UPDATE SET policy_version = excluded.policy_version,
+    upto_seq = excluded.upto_seq, sha256 = excluded.sha256, created_at_s = excluded.created_at_s
+"""
+
+HAS_EVAL = """
+SELECT 1 FROM evals WHERE batch = :batch AND prompt_sha256 = :prompt_sha256 AND arm = :arm
+"""
+
+RECEIVE = """
+INSERT INTO handovers (id, kind, received_at_s) VALUES (:id, :kind, :at_s)
+ON CONFLICT (id) DO NOTHING
+"""
+
+RATEABLE = """
+SELECT d.decided_at_s, COALESCE(o.arm, d.arm) AS arm,
+    COALESCE(o.cache <> 'miss' OR (o.status <> 'ok' AND o.output_tokens = 0), FALSE) AS excluded
+FROM decisions d LEFT JOIN outcomes o ON o.decision_id = d.id
+WHERE d.id = :decision_id AND d.tenant = :tenant
+"""
+
+LATEST_REVISION = """
+SELECT revision, reward, comment, arm, excluded FROM feedback
+WHERE decision_id = :decision_id AND rater = :rater
+ORDER BY revision DESC LIMIT 1
+"""
+
+UNSETTLED = """
+SELECT d.*,
+    (SELECT count(*) FROM attempts t WHERE t.decision_id = d.id) AS made,
+    (SELECT COALESCE(sum(t.cost_usd), 0) FROM attempts t WHERE t.decision_id = d.id) AS booked_usd,
+    EXISTS (SELECT 1 FROM attempts t WHERE t.decision_id = d.id AND t.status = 'ok') AS answered
+FROM decisions d
+WHERE d.decided_at_s < :before_s
+    AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.decision_id = d.id)
+ORDER BY d.decided_at_s, d.id
+"""
+
+
+def insert(db: Database, kind: type[Any], values: Values, sql: str | None = None) -> None:
+    """Record one row.
+
+    raises : UnknownDecision if it belongs to none; InvalidInput if it is there already, or wrong
+    """
+    try:
+        db.execute(sql or INSERTS[kind], dict(values))
+    except sqlite3.IntegrityError as error:
+        raise _refusal(kind, values, error) from error
+
+
+def append(db: Database, kind: type[Any], values: Values) -> int:
+    """Record one learning event at the next position of the log, and return that position."""
+    [(seq,)] = db.execute(NEXT_SEQ).fetchall()
+    insert(db, kind, {**values, "seq": seq})
+    return int(seq)
+
+
+def _refusal(
+    kind: type[Any], values: Values, error: sqlite3.IntegrityError
+) -> UnknownDecision | InvalidInput:
+    what = kind.__name__.lower()
+    decision_id = values.get("decision_id", values.get("id"))
+    if error.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+        return UnknownDecision(f"there is no decision for this {what} of {decision_id!r}")
+    if error.sqlite_errorcode in {
+        sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
+        sqlite3.SQLITE_CONSTRAINT_UNIQUE,
+    }:
+        return InvalidInput(
+            f"this {what} is recorded already ({error}); each can be recorded once",
+            code="already_recorded",
+        )
+    return InvalidInput(f"this {what} cannot be recorded: {error}")
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """The unit of work that records one rater's reward for one decision."""
+
+    decision_id: str
+    rater: str
+    reward: float | None
+    comment: str | None
+    at_s: float
+    tenant: str
+    window_s: float
+
+    def __call__(self, db: Database) -> Rating:
+        """Record a revision unless nothing changed; return what changed."""
+        decision = self._open_decision(db)
+        latest = self._latest(db)
+        status = self._status(latest)
+        revision = int(latest["revision"]) if latest else 0
+        if status != "duplicate":
+            revision += 1
+            # Credit is settled once: a later revision takes back exactly what the first one gave.
+            credit = latest or decision
+            feedback = Feedback(
+                decision_id=self.decision_id,
+                rater=self.rater,
+                revision=revision,
+                at_s=self.at_s,
+                reward=self.reward,
+                comment=self.comment,
+                arm=credit["arm"],
+                excluded=bool(credit["excluded"]),
+            )
+            append(db, Feedback, plain(feedback))
+        return Rating(
+            decision_id=self.decision_id, status=status, revision=revision, reward=self.reward
+        )
+
+    def _open_decision(self, db: Database) -> Row:
+        key = {"decision_id": self.decision_id, "tenant": self.tenant}
+        decision = next(iter(db.query(RATEABLE, key)), None)
+        if decision is None:
+            raise UnknownDecision(
+                f"there is no decision {self.decision_id}: give the id of an answer"
+            )
+        age_s = self.at_s - decision["decided_at_s"]
+        if age_s > self.window_s:
+            raise FeedbackClosed(
+                f"feedback on {self.decision_id} came {age_s:.0f} s after the decision; "
+                f"it is taken for {self.window_s:.0f} s"
+            )
+        return decision
+
+    def _latest(self, db: Database) -> Row | None:
+        key = {"decision_id": self.decision_id, "rater": self.rater}
+        return next(iter(db.query(LATEST_REVISION, key)), None)
+
+    def _status(self, latest: Row | None) -> RatingStatus:
+        if latest is None:
+            return "duplicate" if self.reward is None else "recorded"
+        same_comment = self.comment is None or self.comment == latest["comment"]
+        if self.reward == latest["reward"] and same_comment:
+            return "duplicate"
+        return "revoked" if self.reward is None else "updated"
+
+
+def add_evals(db: Database, rows: Sequence[Values]) -> int:
+    """Record the evaluations that are not there yet, and return how many were new."""
+    new = [values for values in rows if _add_eval(db, values)]
+    return len(new)
+
+
+def _add_eval(db: Database, values: Values) -> bool:
+    if db.execute(HAS_EVAL, dict(values)).fetchone() is not None:
+        return False
+    append(db, Eval, values)
+    return True
+
+
+def adopt(db: Database, values: Values) -> int:
+    """Record a policy version above every earlier one, and return the event's seq."""
+    (newest,) = db.execute("SELECT COALESCE(max(version), 0) FROM policies").fetchone()
+    version = values["version"]
+    if not isinstance(version, int) or version <= newest:
+        raise InvalidInput(
+            f"policy version {version!r} cannot be adopted: the log is at {newest}, so give "
+            f"{newest + 1} or more",
+            param="version",
+        )
+    return append(db, PolicyVersion, values)
+
+
+def receive(db: Database, handover: Values, rows: Sequence[tuple[type[Any], Values]]) -> bool:
+    """Record what was handed over, once; return False if it was recorded before."""
+    if db.execute(RECEIVE, dict(handover)).rowcount == 0:
+        return False
+    for kind, values in rows:
+        RECEIVERS[kind](db, values)
+    return True
+
+
+RECEIVERS: dict[type[Any], Callable[[Database, Values], object]] = {
+    Eval: _add_eval,
+    PolicyVersion: adopt,
+    Retrain: lambda db, values: insert(db, Retrain, values),
+}
+
+
+def abandon(db: Database, decided_before_s: float, at_s: float) -> int:
+    """Record an outcome for each decision that has none, and return how many there were."""
+    lost = list(db.query(UNSETTLED, {"before_s": decided_before_s}))
+    for row in lost:
+        append(db, Outcome, plain(_abandoned(row, at_s)))
+    return len(lost)
+
+
+def _abandoned(row: Row, at_s: float) -> Outcome:
+    decision = restore(Decision, row)
+    predicted = dict(zip(decision.eligible, decision.cost_usd_predicted, strict=True))
+    # The call that was under way when the process died is booked nowhere, so it is estimated.
+    lost_usd = 0.0 if row["answered"] else predicted.get(decision.arm, 0.0)
+    return Outcome(
+        decision_id=decision.id,
+        at_s=at_s,
+        arm=decision.arm,
+        status="abandoned",
+        finish_reason=None,
+        model=None,
+        input_tokens=decision.input_tokens_estimated,
+        cached_tokens=0,
+        output_tokens=0,
+        usage_estimated=True,
+        cost_usd=row["booked_usd"] + lost_usd,
+        latency_s=0.0,
+        ttft_s=None,
+        attempts=row["made"],
+    )
