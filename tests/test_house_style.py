@@ -1,0 +1,244 @@
+"""The house rules that no linter knows, each proven able to fail by a planted example.
+
+A rule is a function from one file, as path and text, to the complaints about it. The tree is walked
+rather than asked of git, so that the rules also hold where git is not installed.
+"""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("app", "bench", "jobs", "storage", "upstream", "features", "policy")
+NOT_OURS = re.compile(r"^\.(?!ci$|pre-commit|gitignore)|^(__pycache__|build|snapshots|handover)$")
+TEXT = {".py", ".md", ".toml", ".txt", ".in", ".sh", ".yaml", ".html", ".css", ".js", ".json", ""}
+LINES_OF_A_FILE, LINES_OF_A_TEST, LINES_OF_A_BODY = 300, 400, 30
+VAGUE_NAMES = {"utils", "util", "helpers", "common", "manager", "service", "base", "misc"}
+# Spelt so that they do not find themselves.
+UNFINISHED = re.compile(r"TO[D]O|FIX[M]E|XX[X]|NotImplement[e]d")
+PRIVATE = re.compile(
+    r"(?<![\w.])/(?:home|root|tmp|Users|work)/\w+|pypi\.org|pythonhosted\.org|registry\.npmjs"
+)
+
+Rule = Callable[[Path, str], list[str]]
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def files(root: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not NOT_OURS.search(name))
+        yield from (
+            Path(folder, name).relative_to(root)
+            for name in sorted(names)
+            if Path(name).suffix in TEXT and not NOT_OURS.search(name)
+        )
+
+
+def is_test(path: Path) -> bool:
+    return path.parts[0] == "tests"
+
+
+def is_python(path: Path) -> bool:
+    return path.suffix == ".py"
+
+
+def fits_in_the_head(path: Path, text: str) -> list[str]:
+    limit = LINES_OF_A_TEST if is_test(path) else LINES_OF_A_FILE
+    lines = len(text.splitlines())
+    return [f"{lines} lines, must be under {limit}"] * (is_python(path) and lines >= limit)
+
+
+def lines_of_body(function: Function) -> int:
+    body = function.body
+    if ast.get_docstring(function) is not None:
+        body = body[1:]
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def fits_on_the_screen(path: Path, text: str) -> list[str]:
+    if not is_python(path) or is_test(path):
+        return []
+    return [
+        f"{node.name} has {lines_of_body(node)} lines, must be under {LINES_OF_A_BODY}"
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, Function) and lines_of_body(node) >= LINES_OF_A_BODY
+    ]
+
+
+def catches_too_much(handler: ast.ExceptHandler) -> bool:
+    caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    broad = {"None", "Exception", "BaseException"}
+    passes_on = isinstance(handler.body[-1], ast.Raise) and handler.body[-1].exc is None
+    return not passes_on and any(ast.unparse(one or ast.Constant(None)) in broad for one in caught)
+
+
+def catches_what_can_happen(path: Path, text: str) -> list[str]:
+    return [
+        f"line {node.lineno} catches everything; name what can happen"
+        for node in ast.walk(ast.parse(text if is_python(path) else ""))
+        if isinstance(node, ast.ExceptHandler) and catches_too_much(node)
+    ]
+
+
+def is_named_after_its_work(path: Path, _text: str) -> list[str]:
+    words = {word for part in path.with_suffix("").parts for word in part.split("_")}
+    vague = sorted(words & VAGUE_NAMES) if is_python(path) else []
+    return [f"the name says nothing: {word}" for word in vague]
+
+
+def is_finished(_path: Path, text: str) -> list[str]:
+    return [f"unfinished: {found}" for found in UNFINISHED.findall(text)]
+
+
+def says_what_it_is_for(path: Path, text: str) -> list[str]:
+    if not is_python(path):
+        return []
+    first = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+    return (
+        []
+        if first.endswith((".", ":", ";", ","))
+        else ["the first line of the docstring is no sentence"]
+    )
+
+
+def tells_nothing_private(_path: Path, text: str) -> list[str]:
+    return [f"names a machine or a registry: {found.group()}" for found in PRIVATE.finditer(text)]
+
+
+def runs_every_test(path: Path, text: str) -> list[str]:
+    skipping = {"skip", "skipif", "xfail", "importorskip"}
+    return [
+        f"line {node.lineno} leaves a test out: {node.attr}"
+        for node in ast.walk(ast.parse(text if is_python(path) and is_test(path) else ""))
+        if isinstance(node, ast.Attribute) and node.attr in skipping
+    ]
+
+
+RULES: list[tuple[Rule, str, str]] = [
+    (fits_in_the_head, "policy/long.py", "x = 1\n" * LINES_OF_A_FILE),
+    (fits_in_the_head, "tests/test_long.py", "x = 1\n" * LINES_OF_A_TEST),
+    (
+        fits_on_the_screen,
+        "app/long.py",
+        "def f():\n    '''Doc.'''\n" + "    x = 1\n" * LINES_OF_A_BODY,
+    ),
+    (
+        catches_what_can_happen,
+        "jobs/a.py",
+        "try:\n    f()\nexcept (OSError, Exception):\n    g()\n",
+    ),
+    (catches_what_can_happen, "jobs/b.py", "try:\n    f()\nexcept:\n    g()\n"),
+    (is_named_after_its_work, "storage/log_utils.py", ""),
+    (is_finished, "docs/page.md", "TO" + "DO: write this"),
+    (says_what_it_is_for, "upstream/a.py", "import os\n"),
+    (tells_nothing_private, "README.md", "see /ho" + "me/ann/turnpike"),
+    (tells_nothing_private, "requirements.txt", "--index-url https://pypi" + ".org/simple"),
+    (runs_every_test, "tests/test_a.py", "import pytest\n@pytest.mark.skip\ndef test_a(): ...\n"),
+]
+
+
+@pytest.mark.parametrize(
+    "rule", dict.fromkeys(rule for rule, _, _ in RULES), ids=lambda r: r.__name__
+)
+def test_every_file_keeps_the_rule(rule: Rule) -> None:
+    complaints = [
+        f"{path}: {complaint}"
+        for path in files(ROOT)
+        for complaint in rule(path, (ROOT / path).read_text(encoding="utf-8"))
+    ]
+    assert complaints == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "planted"), RULES, ids=lambda x: getattr(x, "__name__", "")
+)
+def test_the_rule_sees_a_planted_fault(rule: Rule, path: str, planted: str) -> None:
+    assert rule(Path(path), planted) != []
+
+
+def test_a_handler_that_passes_the_error_on_may_catch_everything() -> None:
+    text = "try:\n    f()\nexcept BaseException:\n    undo()\n    raise\n"
+    assert catches_what_can_happen(Path("storage/a.py"), text) == []
+
+
+def test_a_docstring_is_not_part_of_the_body() -> None:
+    text = "def f():\n    '''Doc.\n" + "    more\n" * 40 + "    '''\n    return 1\n"
+    assert fits_on_the_screen(Path("app/a.py"), text) == []
+
+
+def strangers_among_tests(root: Path) -> list[str]:
+    """Return the tests in a room's folder that are not named after a file of that room."""
+    return [
+        str(path)
+        for path in files(root)
+        if len(path.parts) > 2
+        and is_test(path)
+        and path.name.startswith("test_")
+        and not any(
+            path.stem.removeprefix("test_").startswith(source.stem)
+            for source in (root / path.parts[1]).glob("*.py")
+        )
+    ]
+
+
+def test_tests_mirror_the_rooms() -> None:
+    assert strangers_among_tests(ROOT) == []
+
+
+def test_a_test_of_nothing_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "policy").mkdir()
+    (tmp_path / "tests/policy").mkdir(parents=True)
+    (tmp_path / "policy/thompson.py").touch()
+    for name in ("test_thompson.py", "test_thompson_floor.py", "test_posterior.py"):
+        (tmp_path / "tests/policy" / name).touch()
+    assert strangers_among_tests(tmp_path) == ["tests/policy/test_posterior.py"]
+
+
+def names(requirements: str) -> set[str]:
+    return set(re.findall(r"^([a-z][a-z0-9-]*)(?=[>=<\[])", requirements, flags=re.MULTILINE))
+
+
+def test_every_dependency_is_pinned_and_explained() -> None:
+    asked = names((ROOT / "requirements.in").read_text())
+    pinned = names((ROOT / "requirements.txt").read_text())
+    explained = set(re.findall(r"[a-z][a-z0-9-]+", (ROOT / "docs/dependencies.md").read_text()))
+    assert len(asked) > 10
+    assert asked - pinned == set()
+    assert asked - explained == set()
+
+
+def test_every_pin_has_a_hash() -> None:
+    blocks = re.split(r"\n(?=[a-z])", (ROOT / "requirements.txt").read_text())
+    pins = [block for block in blocks if "==" in block]
+    assert len(pins) > 20
+    assert [pin.partition(" ")[0] for pin in pins if "--hash=sha256:" not in pin] == []
+
+
+def test_the_changelog_has_room_for_what_is_not_released() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert re.search(r"^## \[Unreleased\]$", text, flags=re.MULTILINE)
+
+
+def test_every_room_is_held_by_every_tool() -> None:
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    assert set(tools["mypy"]["packages"]) == set(ROOMS)
+    assert set(tools["importlinter"]["root_packages"]) == set(ROOMS)
+    assert set(tools["pytest"]["ini_options"]["testpaths"]) >= {"tests", *ROOMS}
+
+
+@pytest.mark.parametrize("script", ["run", "test", ".ci/run"])
+def test_the_command_can_be_executed(script: str) -> None:
+    assert os.access(ROOT / script, os.X_OK)
+
+
+@pytest.mark.parametrize("script", ["run", "test", "bootstrap.sh"])
+def test_the_shell_accepts_the_script(script: str) -> None:
+    shell = shutil.which("dash") or "/bin/sh"
+    assert subprocess.run([shell, "-n", ROOT / script], check=False).returncode == 0
