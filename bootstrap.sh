@@ -28,7 +28,7 @@ find_python() {
         fi
         candidate=
     done
-    [ -n "$seen" ] || stop "Python 3.11 or newer is needed; tried $*, saw $(python3 -V 2>&1 || true)." \
+    [ -n "$seen" ] || stop "Python 3.11 or newer is needed; tried $*, saw $("${PYTHON:-python3}" -V 2>/dev/null || echo none)." \
         "Install one, or name it: PYTHON=/path/to/python3 $0"
     [ -n "$candidate" ] || stop "$seen has neither pip nor venv; on Debian or Ubuntu:" \
         "apt-get install python3-pip"
