@@ -1,0 +1,184 @@
+"""What a provider's answer says, once it is known to be one.
+
+Success means that a finish_reason was seen and that something was said. Everything here raises
+ValueError in plain words for what falls short; the caller knows whose fault it is.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from policy.types import Arm, Usage
+
+CHARS_PER_TOKEN = 4
+# Answers that may be empty without being broken: cut by a limit, or held back by a filter.
+MAY_BE_BLANK = ("length", "content_filter")
+_MODEL_CHARS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One whole answer; `data` is the provider's own JSON."""
+
+    text: str
+    finish_reason: str
+    usage: Usage
+    model: str
+    data: dict[str, Any]
+    latency_s: float
+    ttft_s: float
+
+
+def parsed(raw: bytes) -> dict[str, Any]:
+    """Return the JSON object in `raw`.
+
+    raises : ValueError when it is not UTF-8, not JSON, no object, or has NaN or Infinity in it
+    """
+    try:
+        data = _JSON.decode(raw.decode())
+    except RecursionError as error:
+        raise ValueError("JSON nested too deep") from error
+    if not isinstance(data, dict):
+        raise ValueError(f"a JSON {type(data).__name__} instead of an object")  # noqa: TRY004
+    return data
+
+
+def choices_of(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the choices of an answer or a frame.
+
+    raises : ValueError when they are not a list of objects
+    """
+    choices = data.get("choices")
+    if not isinstance(choices, list) or not all(isinstance(each, dict) for each in choices):
+        raise ValueError(f"choices that are no list of objects: {str(choices)[:40]}")
+    return choices
+
+
+def text_of(message: Mapping[str, Any]) -> str:
+    """Return the text of a message or a delta, which may come in parts.
+
+    raises : ValueError when the content is no text
+
+    >>> text_of({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]})
+    'ab'
+    """
+    content = message.get("content")
+    if isinstance(content, list):
+        content = "".join(part.get("text") or "" for part in content if isinstance(part, dict))
+    if not isinstance(content, str | None):
+        raise ValueError(f"content that is no text: {str(content)[:40]}")  # noqa: TRY004
+    return content or ""
+
+
+def speaks(message: Mapping[str, Any]) -> bool:
+    """Return whether a message or a delta says anything: text, a tool call or a refusal."""
+    acts = message.get("tool_calls") or message.get("function_call") or message.get("refusal")
+    return bool(acts) or bool(text_of(message).strip())
+
+
+def finish_of(choice: Mapping[str, Any]) -> str | None:
+    """Return the finish_reason of a choice, if it has one."""
+    reason = choice.get("finish_reason")
+    return reason if isinstance(reason, str) and reason else None
+
+
+def part_of(choice: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return the `message` or the `delta` of a choice; one that is absent is empty.
+
+    raises : ValueError when it is no object
+    """
+    part = choice.get(key)
+    if not isinstance(part, dict | None):
+        raise ValueError(f"a {key} that is no object: {str(part)[:40]}")  # noqa: TRY004
+    return part or {}
+
+
+def read_answer(data: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the text and the finish_reason of the first choice.
+
+    raises : ValueError when there is none, it did not finish, or it says nothing
+    """
+    choices = choices_of(data)
+    if not choices:
+        raise ValueError("no choice")
+    message, reason = part_of(choices[0], "message"), finish_of(choices[0])
+    if reason is None:
+        raise ValueError("no finish_reason")
+    if not speaks(message) and reason not in MAY_BE_BLANK:
+        raise ValueError(f"a blank message with finish_reason {reason}")
+    return text_of(message), reason
+
+
+def model_of(data: Mapping[str, Any], arm: Arm) -> str:
+    """Return the model that says it answered, or the arm's when that is not fit for a header."""
+    model = data.get("model")
+    if isinstance(model, str) and 0 < len(model) <= _MODEL_CHARS:
+        return model if model.isascii() and model.isprintable() else arm.model
+    return arm.model
+
+
+def usage_of(reported: object, arm: Arm, input_chars: int, output_chars: int) -> Usage:
+    """Return the reported tokens if they can be true, or an estimate from the characters."""
+    usage = reported if isinstance(reported, Mapping) else {}
+    most = 2 * arm.context_window
+    input_tokens = _believed(usage.get("prompt_tokens"), input_chars, most)
+    output_tokens = _believed(usage.get("completion_tokens"), output_chars, most)
+    if input_tokens is None or output_tokens is None:
+        return Usage(_guessed(input_chars), _guessed(output_chars), estimated=True)
+    return Usage(input_tokens, output_tokens, min(_cached(usage), input_tokens))
+
+
+def _believed(tokens: object, chars: int, most: int) -> int | None:
+    """Return the tokens if they can be true of so many characters in a window of half of `most`."""
+    if not isinstance(tokens, int) or isinstance(tokens, bool) or not 0 <= tokens <= most:
+        return None
+    return tokens if tokens > 0 or chars == 0 else None
+
+
+def _guessed(chars: int) -> int:
+    return math.ceil(chars / CHARS_PER_TOKEN)
+
+
+def chars_of(value: object) -> int:
+    """Return the characters of all text in a JSON value; embedded pictures are not text.
+
+    >>> chars_of([{"role": "user", "content": "hello"}, {"url": "data:image/png;base64,AAAA"}])
+    9
+    """
+    if isinstance(value, str):
+        return 0 if value.startswith("data:") else len(value)
+    if isinstance(value, Mapping):
+        return sum(chars_of(each) for each in value.values())
+    return sum(chars_of(each) for each in value) if isinstance(value, list | tuple) else 0
+
+
+def prompt_chars(body: Mapping[str, Any]) -> int:
+    """Return the characters of a request that a provider counts as input."""
+    return chars_of((body.get("messages"), body.get("tools")))
+
+
+def answer_chars(data: Mapping[str, Any]) -> int:
+    """Return the characters of an answer that a provider counts as output."""
+    return sum(spoken_chars(part_of(choice, "message")) for choice in choices_of(data))
+
+
+def spoken_chars(message: Mapping[str, Any]) -> int:
+    """Return the characters a message or a delta says or thinks, tool calls included."""
+    return chars_of(message) - chars_of(message.get("role"))
+
+
+def _cached(usage: Mapping[str, Any]) -> int:
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, Mapping) else None
+    if cached is None:
+        cached = usage.get("prompt_cache_hit_tokens")
+    return cached if type(cached) is int and cached >= 0 else 0
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+_JSON = json.JSONDecoder(parse_constant=_refuse)

@@ -1,0 +1,231 @@
+"""The only file that speaks to a model provider: one openai client for each, used in raw mode.
+
+The client retries nothing, follows no redirect and parses no model objects: whether, where and when
+to try again is the router's decision, and a success is what `upstream/answers.py` says it is.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from types import TracebackType
+from typing import Any, NoReturn, Self, cast
+
+import httpx2
+import openai
+
+from policy.errors import ConfigError, UpstreamUnauthorised
+from policy.types import Arm
+from upstream.answers import (
+    Answer,
+    answer_chars,
+    model_of,
+    parsed,
+    prompt_chars,
+    read_answer,
+    usage_of,
+)
+from upstream.catalogue import Catalogue, Provider
+from upstream.deadlines import Deadline
+from upstream.faults import Faults
+from upstream.stream import Stream
+from upstream.transport import BodyTooLarge, Transport
+
+_NO_KEY = "none"
+
+
+class Upstream:
+    """The providers of a catalogue that may change while calls are made; safe for many threads.
+
+    raises : ConfigError when a key is missing from the environment at the start
+    """
+
+    def __init__(self, catalogue: Callable[[], Catalogue], environ: Mapping[str, str]) -> None:
+        self._catalogue = catalogue
+        self._environ = environ
+        self._lock = threading.Lock()
+        self._clients: dict[Provider, openai.OpenAI] = {}
+        self._keys: tuple[str, ...] = ()
+        for provider in catalogue().providers.values():
+            self._client(provider)
+
+    def answer(self, arm: Arm, body: Mapping[str, Any]) -> Answer:
+        """Return the whole answer to a chat-completions body that has no `model` and no `stream`.
+
+        raises : UpstreamError
+        """
+        deadline, faults = Deadline(arm.timeouts), self._faults(arm)
+        with closing(self._send(arm, body, deadline, faults)) as response:
+            raw, ttft_s = _whole(response, deadline, faults)
+        try:
+            data = parsed(raw)
+            faults.check(data)
+            text, finish_reason = read_answer(data)
+            usage = usage_of(data.get("usage"), arm, prompt_chars(body), answer_chars(data))
+        except (ValueError, RecursionError) as error:
+            raise faults.invalid(f"sent no answer: {error}") from error
+        model, latency_s = model_of(data, arm), deadline.elapsed_s()
+        return Answer(text, finish_reason, usage, model, data, latency_s, ttft_s)
+
+    def stream(self, arm: Arm, body: Mapping[str, Any]) -> Stream:
+        """Return the answer as a stream whose first content has come.
+
+        The provider is always asked for usage, in a frame of its own before the end.
+
+        raises : UpstreamError
+        """
+        deadline, faults = Deadline(arm.timeouts), self._faults(arm)
+        options = {**(body.get("stream_options") or {}), "include_usage": True}
+        streamed = {**body, "stream": True, "stream_options": options}
+        response = self._send(arm, streamed, deadline, faults)
+        if _is_no_stream(response):
+            with closing(response):
+                raw, _ = _whole(response, deadline, faults)
+            _reject_page(raw, faults)
+        received = _received(response, deadline, faults)
+        return Stream(arm, body, received, response.close, deadline, faults)
+
+    def close(self) -> None:
+        """Close every connection to every provider."""
+        with self._lock:
+            for client in self._clients.values():
+                client.close()
+            self._clients.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _send(
+        self, arm: Arm, body: Mapping[str, Any], deadline: Deadline, faults: Faults
+    ) -> httpx2.Response:
+        client = self._client_of(arm, faults)
+        asked = {**body, **arm.extra_body, "model": arm.model}
+        content = json.dumps(asked, allow_nan=False).encode()
+        with _in_our_words(deadline, faults):
+            response = client.post(
+                "/chat/completions",
+                cast_to=httpx2.Response,
+                content=content,
+                stream=True,
+                stream_cls=openai.Stream[Any],
+            )
+        # Asked for the response itself, the library hands it out unread, whatever its types say.
+        return cast(httpx2.Response, response)
+
+    def _faults(self, arm: Arm) -> Faults:
+        return Faults(arm.name, self._keys)
+
+    def _client_of(self, arm: Arm, faults: Faults) -> openai.OpenAI:
+        provider = self._catalogue().providers.get(arm.provider)
+        if provider is None:
+            raise faults.broken(f"{arm.provider} is no longer in the catalogue")
+        try:
+            return self._clients.get(provider) or self._client(provider)
+        except ConfigError as error:
+            # A provider that came with a changed catalogue: others may still answer.
+            raise UpstreamUnauthorised(error.message, arm=arm.name) from error
+
+    def _client(self, provider: Provider) -> openai.OpenAI:
+        with self._lock:
+            if provider not in self._clients:
+                key = _key(provider, self._environ)
+                self._keys += (key,)
+                self._clients[provider] = _openai_client(provider, key)
+            return self._clients[provider]
+
+
+def _key(provider: Provider, environ: Mapping[str, str]) -> str:
+    if provider.api_key_env is None:
+        return _NO_KEY
+    key = environ.get(provider.api_key_env, "")
+    if not key:
+        raise ConfigError(
+            f"provider {provider.name}: the environment variable {provider.api_key_env} "
+            "is not set; it must hold the key of the provider"
+        )
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ConfigError(
+            f"provider {provider.name}: the environment variable {provider.api_key_env} holds "
+            f"{len(key)} characters with a space or line end among them; it must be the key alone"
+        )
+    return key
+
+
+def _openai_client(provider: Provider, key: str) -> openai.OpenAI:
+    client = openai.OpenAI(
+        api_key=key,
+        base_url=provider.base_url,
+        max_retries=0,
+        timeout=None,
+        default_headers={"Accept-Encoding": "identity"},
+        http_client=httpx2.Client(
+            transport=Transport(), follow_redirects=False, timeout=None, trust_env=False
+        ),
+    )
+    # Read from the environment by the library, and nobody's business but OpenAI's.
+    client.organization = client.project = None
+    return client
+
+
+def _received(response: httpx2.Response, deadline: Deadline, faults: Faults) -> Iterator[bytes]:
+    pieces = response.iter_raw()
+    while True:
+        with _in_our_words(deadline, faults):
+            piece = next(pieces, None)
+        if piece is None:
+            return
+        yield piece
+
+
+def _whole(response: httpx2.Response, deadline: Deadline, faults: Faults) -> tuple[bytes, float]:
+    """Return the body and the seconds after which it began; blank lines only keep a call alive."""
+    raw, ttft_s = bytearray(), 0.0
+    for piece in _received(response, deadline, faults):
+        raw += piece
+        if piece.strip():
+            ttft_s = ttft_s or deadline.elapsed_s()
+            deadline.wait_for_more()
+    return bytes(raw), ttft_s
+
+
+def _is_no_stream(response: httpx2.Response) -> bool:
+    kind = response.headers.get("Content-Type", "").lower()
+    return "json" in kind or "html" in kind
+
+
+def _reject_page(raw: bytes, faults: Faults) -> NoReturn:
+    try:
+        data = parsed(raw)
+    except ValueError as error:
+        start = raw[:80].decode(errors="replace")
+        raise faults.invalid(f"sent a page instead of a stream: {start}") from error
+    faults.check(data)
+    raise faults.invalid("sent one JSON body instead of a stream")
+
+
+@contextmanager
+def _in_our_words(deadline: Deadline, faults: Faults) -> Iterator[None]:
+    """Hold the calls inside to the deadline, and turn what the libraries raise into our errors."""
+    try:
+        with deadline.active():
+            yield
+    except openai.APIStatusError as error:
+        retry_after = error.response.headers.get("Retry-After")
+        # Not chained: the library's error quotes the provider, and providers quote keys.
+        raise faults.refused(error.status_code, error.body, retry_after) from None
+    except (openai.APITimeoutError, httpx2.TimeoutException) as error:
+        connecting = isinstance(error.__cause__, httpx2.ConnectTimeout)
+        what = "took no connection in time" if connecting else f"was late: {deadline.late()}"
+        raise faults.late(what) from error
+    except BodyTooLarge as error:
+        raise faults.invalid(f"sent {error}") from error
+    except (openai.APIConnectionError, httpx2.HTTPError) as error:
+        raise faults.broken(f"broke the connection: {error.__cause__ or error}") from error

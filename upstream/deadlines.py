@@ -1,0 +1,65 @@
+"""How long one upstream call may still take: to connect, to begin, between chunks, in all.
+
+A socket's own timeout starts again with every byte, so a provider that sends one byte now and then
+is never late for it. These deadlines are points in time: every wait on a socket asks what is left.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from policy.types import Timeouts
+
+_DRAIN_S = 0.25
+
+
+class Deadline:
+    """The deadlines of one call, counted from its making."""
+
+    def __init__(self, timeouts: Timeouts, clock: Callable[[], float] = time.monotonic) -> None:
+        self._timeouts = timeouts
+        self._clock = clock
+        self._started = clock()
+        self._total_at = self._started + timeouts.total_s
+        self._next_at = self._started + timeouts.first_content_s
+        self._late = f"no content within {timeouts.first_content_s:g} s"
+
+    def elapsed_s(self) -> float:
+        """Return the seconds since the call began."""
+        return self._clock() - self._started
+
+    def left_s(self) -> float:
+        """Return the seconds until the next deadline; 0 or less when it has passed."""
+        return min(self._total_at, self._next_at) - self._clock()
+
+    def connect_s(self) -> float:
+        """Return the seconds a connection may take to be made now."""
+        return min(self._timeouts.connect_s, self.left_s())
+
+    def wait_for_more(self) -> None:
+        """Record that content has come and the next wait begins, which may be `idle_s` long."""
+        self._next_at = self._clock() + self._timeouts.idle_s
+        self._late = f"no content for {self._timeouts.idle_s:g} s"
+
+    def wait_for_end(self) -> None:
+        """Record that nothing more is needed: the connection may end, or be given up, soon."""
+        self._next_at = self._clock() + _DRAIN_S
+
+    def late(self) -> str:
+        """Return in words which deadline comes first."""
+        if self._total_at <= self._next_at:
+            return f"not finished within {self._timeouts.total_s:g} s"
+        return self._late
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Hold every socket this thread waits on to this deadline."""
+        token = ACTIVE.set(self)
+        try:
+            yield
+        finally:
+            ACTIVE.reset(token)
+
+
+ACTIVE: ContextVar[Deadline] = ContextVar("ACTIVE")

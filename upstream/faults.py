@@ -1,0 +1,120 @@
+"""What a provider did wrong, in our words: each fault becomes one error of `policy/errors.py`.
+
+Nothing a provider says reaches an error unredacted, because providers echo keys.
+"""
+
+import email.utils
+import math
+import re
+import time
+from collections.abc import Mapping
+from datetime import UTC
+from typing import Any
+
+from policy.errors import (
+    ContextLengthExceeded,
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamInvalid,
+    UpstreamRejected,
+    UpstreamTimeout,
+    UpstreamUnauthorised,
+)
+from upstream.redact import redacted
+
+MAX_RETRY_AFTER_S = 300.0
+_STATUS_ERRORS: Mapping[int, type[UpstreamError]] = {
+    400: UpstreamRejected,
+    401: UpstreamUnauthorised,
+    403: UpstreamUnauthorised,
+    408: UpstreamTimeout,
+    413: UpstreamRejected,
+    422: UpstreamRejected,
+    429: UpstreamBusy,
+}
+_TOO_LONG = re.compile(
+    r"(?i)context[ _-]?(?:length|window|size)|(?:prompt|input) is too long|reduce the length"
+    r"|too many (?:input )?tokens|maximum (?:prompt|input) length"
+)
+
+
+class Faults:
+    """The faults of one arm; `secrets` are never repeated."""
+
+    def __init__(self, arm: str, secrets: tuple[str, ...] = ()) -> None:
+        self.arm = arm
+        self._secrets = secrets
+
+    def invalid(self, what: str) -> UpstreamInvalid:
+        """Return the error for an answer that is none."""
+        return UpstreamInvalid(self._message(what), arm=self.arm)
+
+    def late(self, what: str) -> UpstreamTimeout:
+        """Return the error for a deadline that passed."""
+        return UpstreamTimeout(self._message(what), arm=self.arm)
+
+    def broken(self, what: str) -> UpstreamError:
+        """Return the error for a connection that could not be made or did not hold."""
+        return UpstreamError(self._message(what), arm=self.arm)
+
+    def refused(self, status: int, body: object, retry_after: str | None = None) -> UpstreamError:
+        """Return the error for an HTTP status that is not a success, with whatever came with it."""
+        error = body.get("error", body) if isinstance(body, Mapping) else body
+        said, code = _said(error)
+        kind = _STATUS_ERRORS.get(status, UpstreamError)
+        if issubclass(kind, UpstreamRejected) and _is_too_long(said, code):
+            kind = ContextLengthExceeded
+        message = self._message(f"answered {status}: {said}")
+        wait_s = retry_after_s(retry_after)
+        return kind(message, arm=self.arm, http_status=status, retry_after_s=wait_s)
+
+    def check(self, data: Mapping[str, Any]) -> None:
+        """Raise the error that a 200 answer or a frame of a stream declares, if it declares one."""
+        is_error = data.get("object") == "error" or data.get("type") == "error"
+        error = data.get("error") or (data if is_error else None)
+        if not error:
+            return
+        said, code = _said(error)
+        if isinstance(code, int) and code in _STATUS_ERRORS:
+            raise self.refused(code, error)
+        if _is_too_long(said, code):
+            raise ContextLengthExceeded(self._message(f"sent an error: {said}"), arm=self.arm)
+        raise self.invalid(f"sent an error in a 200 answer: {said}")
+
+    def _message(self, what: str) -> str:
+        return redacted(f"{self.arm}: the provider {what}", self._secrets)
+
+
+def retry_after_s(value: str | None) -> float | None:
+    """Return the seconds a Retry-After header asks for, capped; None when it makes no sense.
+
+    >>> retry_after_s("3"), retry_after_s("1e9"), retry_after_s("-1"), retry_after_s("soon")
+    (3.0, 300.0, None, None)
+    """
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = _seconds_until(value)
+    return min(seconds, MAX_RETRY_AFTER_S) if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def _seconds_until(http_date: str) -> float:
+    try:
+        moment = email.utils.parsedate_to_datetime(http_date)
+    except ValueError:
+        return math.nan
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return aware.timestamp() - time.time()
+
+
+def _said(error: object) -> tuple[str, object]:
+    if not isinstance(error, Mapping):
+        return str(error or "nothing more"), None
+    message = error.get("message") or error.get("detail") or error.get("type") or "no message"
+    return str(message), error.get("code")
+
+
+def _is_too_long(said: str, code: object) -> bool:
+    return code == "context_length_exceeded" or _TOO_LONG.search(said) is not None

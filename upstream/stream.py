@@ -1,0 +1,173 @@
+"""One streamed answer, validated as it passes: one that is cut short never ends like a whole one.
+
+A stream is handed out only once its first content has come, so that every failure before that is an
+exception and another arm can still be asked.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from policy.errors import UpstreamError
+from policy.types import Arm, Usage
+from upstream.answers import (
+    MAY_BE_BLANK,
+    choices_of,
+    finish_of,
+    model_of,
+    parsed,
+    part_of,
+    prompt_chars,
+    speaks,
+    spoken_chars,
+    text_of,
+    usage_of,
+)
+from upstream.deadlines import Deadline
+from upstream.faults import Faults
+from upstream.frames import frames
+
+DONE = b"[DONE]"
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One frame: the text it adds to the first choice, and the provider's own JSON."""
+
+    text: str
+    data: dict[str, Any]
+
+
+class Stream:
+    """An answer on its way; iterate to receive it, close it to stop the provider.
+
+    Iterating raises UpstreamError when the rest does not come; `usage` then counts what did.
+    """
+
+    def __init__(
+        self,
+        arm: Arm,
+        body: Mapping[str, Any],
+        received: Iterable[bytes],
+        hang_up: Callable[[], None],
+        deadline: Deadline,
+        faults: Faults,
+    ) -> None:
+        self.model = arm.model
+        self.finish_reason: str | None = None
+        self.ttft_s = 0.0
+        self._arm = arm
+        self._body = body
+        self._received = iter(received)
+        self._hang_up = hang_up
+        self._deadline = deadline
+        self._faults = faults
+        self._reported_usage: object = None
+        self._output_chars = 0
+        self._spoke = False
+        self._unfinished: set[str] = set()
+        self._early: deque[Chunk] = deque()
+        self._chunks = self._rest()
+        self._open()
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens of the call so far: as reported, or estimated from what has passed."""
+        asked = prompt_chars(self._body)
+        return usage_of(self._reported_usage, self._arm, asked, self._output_chars)
+
+    @property
+    def latency_s(self) -> float:
+        """The seconds since the call began."""
+        return self._deadline.elapsed_s()
+
+    def close(self) -> None:
+        """End the upstream call now; nothing happens when it has ended."""
+        self._hang_up()
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return self
+
+    def __next__(self) -> Chunk:
+        if self._early:
+            return self._early.popleft()
+        # The wait counts from here: a slow reader on our side is not the provider's silence.
+        self._deadline.wait_for_more()
+        return next(self._chunks)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open(self) -> None:
+        for chunk in self._chunks:
+            self._early.append(chunk)
+            if self._spoke or self.finish_reason is not None:
+                break
+        self.ttft_s = self._deadline.elapsed_s()
+
+    def _rest(self) -> Iterator[Chunk]:
+        try:
+            for frame in frames(self._received):
+                if frame == DONE:
+                    break
+                yield self._chunk(frame)
+        except UpstreamError:
+            # What follows the finish is only the count of tokens, and that can be estimated.
+            if self.finish_reason is None:
+                raise
+        finally:
+            self._end()
+        if self.finish_reason is None:
+            raise self._faults.invalid("ended the stream without a finish_reason")
+
+    def _end(self) -> None:
+        """Close the call; one that finished is read to its end first, to keep the connection."""
+        if self.finish_reason is not None:
+            self._deadline.wait_for_end()
+            with suppress(UpstreamError):
+                for _ in self._received:
+                    pass
+        self.close()
+
+    def _chunk(self, frame: bytes) -> Chunk:
+        try:
+            data = parsed(frame)
+            self._faults.check(data)
+            return Chunk(self._take(data), data)
+        except (ValueError, RecursionError) as error:
+            raise self._faults.invalid(f"sent a broken frame: {error}") from error
+
+    def _take(self, data: dict[str, Any]) -> str:
+        if data.get("usage"):
+            self._reported_usage = data["usage"]
+        if "model" in data:
+            self.model = model_of(data, self._arm)
+        text = ""
+        for choice in choices_of(data):
+            index, delta = choice.get("index", 0), part_of(choice, "delta")
+            self._output_chars += spoken_chars(delta)
+            self._spoke = self._spoke or speaks(delta)
+            text += text_of(delta) if index == 0 else ""
+            self._finish(str(index), finish_of(choice))
+        return text
+
+    def _finish(self, index: str, reason: str | None) -> None:
+        self._unfinished.add(index)
+        if reason is None:
+            return
+        self._unfinished.remove(index)
+        if not self._spoke and reason not in MAY_BE_BLANK:
+            raise ValueError(f"a blank answer with finish_reason {reason}")
+        if not self._unfinished:
+            self.finish_reason = reason
