@@ -28,7 +28,8 @@ find_python() {
         fi
         candidate=
     done
-    [ -n "$seen" ] || stop "Python 3.11 or newer is needed; tried $*, saw $("${PYTHON:-python3}" -V 2>/dev/null || echo none)." \
+    [ -n "$seen" ] || stop "Python 3.11 or newer is needed; tried $*," \
+        "saw $("${PYTHON:-python3}" -V 2>/dev/null || echo none)." \
         "Install one, or name it: PYTHON=/path/to/python3 $0"
     [ -n "$candidate" ] || stop "$seen has neither pip nor venv; on Debian or Ubuntu:" \
         "apt-get install python3-pip"
@@ -55,7 +56,7 @@ step() {
     return "$outcome"
 }
 
-# What .venv was made from. Compared byte for byte, so a new lock, a new Python or a moved folder is seen.
+# What .venv was made from, compared byte for byte: a new lock, a new Python and a moved folder are seen.
 origin() {
     pwd -P
     .venv/bin/python -V
