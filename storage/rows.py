@@ -44,6 +44,7 @@ TABLES: dict[type[Record], str] = {
 
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 INTEGER_LIMIT = 2**63
+VECTORS = {"context"}
 
 
 def columns(kind: type[Any]) -> list[str]:
@@ -84,7 +85,7 @@ def _sql_value(name: str, value: object) -> SqlValue:
         return text(value)
     if isinstance(value, int | float | np.number | np.bool_):
         return _number(name, value)
-    if isinstance(value, np.ndarray):
+    if name in VECTORS and isinstance(value, np.ndarray):
         return _vector(name, value)
     return _json(name, value)
 

@@ -1,0 +1,102 @@
+"""What another process hands over is imported exactly once, or set aside and reported."""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from policy.errors import InvalidInput, StoreUnavailable
+from storage import handover
+from storage.handover import Handover
+from storage.log import HandedOver
+from storage.sqlite_log import SqliteLog
+from tests.storage.rounds import EVAL, NOON_S, POLICY, but
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "handover"
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[SqliteLog]:
+    with SqliteLog(tmp_path / "turnpike.db") as log:
+        yield log
+
+
+def translate(parcel: Handover) -> Sequence[HandedOver]:
+    if parcel.kind != "retrain":
+        raise InvalidInput(f"no such kind of handover: {parcel.kind}; there is retrain")
+    space, hyper = parcel.blobs["space"], parcel.payload
+    return [but(EVAL, batch=parcel.id), but(POLICY, version=1, space=space, hyper=hyper)]
+
+
+def statuses(taken: list[handover.Taken]) -> list[str]:
+    return [one.status for one in taken]
+
+
+def test_a_child_process_hands_over_and_the_writer_imports(folder: Path, log: SqliteLog) -> None:
+    code = (
+        "import sys; from pathlib import Path; from storage.handover import hand_over;"
+        "hand_over(Path(sys.argv[1]), 'retrain', {'ridge': 2.0}, {'space': bytes(range(256))})"
+    )
+    subprocess.run([sys.executable, "-c", code, str(folder)], cwd=ROOT, check=True)
+    assert statuses(handover.take(folder, log, translate, NOON_S)) == ["imported"]
+    policy = log.latest_policy()
+    assert policy is not None
+    assert (policy.space, policy.hyper) == (bytes(range(256)), {"ridge": 2.0})
+    assert handover.pending(folder) == []
+    assert handover.take(folder, log, translate, NOON_S) == []
+
+
+def test_a_parcel_that_outlived_its_import_is_not_imported_again(
+    folder: Path, log: SqliteLog
+) -> None:
+    handover.hand_over(folder, "retrain", {}, {"space": b""})
+    [path] = handover.pending(folder)
+    content = path.read_bytes()
+    handover.take(folder, log, translate, NOON_S)
+    path.write_bytes(content)
+    assert statuses(handover.take(folder, log, translate, NOON_S)) == ["repeated"]
+    assert log.position() == 2
+    assert not path.exists()
+
+
+def test_a_broken_parcel_is_set_aside_and_reported(folder: Path, log: SqliteLog) -> None:
+    handover.hand_over(folder, "retrain", {}, {"space": b"abc"})
+    [path] = handover.pending(folder)
+    path.write_bytes(path.read_bytes()[:-1])
+    [taken] = handover.take(folder, log, translate, NOON_S)
+    assert (taken.status, "cut short" in taken.reason) == ("rejected", True)
+    assert (folder / "rejected" / path.name).exists()
+    assert handover.pending(folder) == []
+    assert log.position() == 0
+
+
+def test_a_parcel_that_makes_no_sense_is_set_aside_and_the_next_one_taken(
+    folder: Path, log: SqliteLog
+) -> None:
+    handover.hand_over(folder, "gossip", {}, {})
+    handover.hand_over(folder, "retrain", {}, {"space": b""})
+    handover.hand_over(folder, "retrain", {}, {"space": b"stale"})
+    taken = handover.take(folder, log, translate, NOON_S)
+    assert statuses(taken) == ["rejected", "imported", "rejected"]
+    assert "no such kind" in taken[0].reason
+    assert "give 2 or more" in taken[2].reason
+
+
+def test_a_parcel_waits_while_the_log_cannot_be_written(folder: Path, tmp_path: Path) -> None:
+    handover.hand_over(folder, "retrain", {}, {"space": b""})
+    log = SqliteLog(tmp_path / "turnpike.db")
+    log.close()
+    with pytest.raises(StoreUnavailable):
+        handover.take(folder, log, translate, NOON_S)
+    assert len(handover.pending(folder)) == 1
+
+
+def test_a_folder_nobody_has_used_yet_is_empty(folder: Path) -> None:
+    assert handover.pending(folder) == []

@@ -1,0 +1,54 @@
+"""A parcel arrives whole or is refused; nothing half written ever has its name."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from policy.errors import DamagedFile
+from storage import parcel
+
+HEADER = {"kind": "test", "n": 3}
+BLOBS = {"a": b"line\nline", "empty": b"", "b": bytes(range(256))}
+
+
+def test_a_parcel_comes_back_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "p"
+    parcel.write(path, HEADER, BLOBS)
+    assert parcel.read(path) == (HEADER, BLOBS)
+    assert os.listdir(tmp_path) == ["p"]
+
+
+def test_every_altered_byte_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "p"
+    parcel.write(path, HEADER, BLOBS)
+    whole = path.read_bytes()
+    for i in range(len(whole)):
+        path.write_bytes(whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1 :])
+        with pytest.raises(DamagedFile, match="cut short or altered"):
+            parcel.read(path)
+
+
+@pytest.mark.parametrize("length", [0, 1, 63, 64, 65, 100, -1])
+def test_a_parcel_cut_short_is_noticed(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "p"
+    parcel.write(path, HEADER, BLOBS)
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(DamagedFile):
+        parcel.read(path)
+
+
+def test_a_missing_parcel_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DamagedFile, match="No such file"):
+        parcel.read(tmp_path / "p")
+
+
+def test_a_failed_write_leaves_the_older_parcel(tmp_path: Path) -> None:
+    path = tmp_path / "p"
+    parcel.write(path, HEADER, BLOBS)
+    with pytest.raises(ValueError, match="JSON compliant"):
+        parcel.write(path, {"n": float("nan")}, BLOBS)
+    with pytest.raises(TypeError):
+        parcel.write(path, HEADER, {"a": "no bytes"})  # type: ignore[dict-item]
+    assert parcel.read(path) == (HEADER, BLOBS)
+    assert os.listdir(tmp_path) == ["p"]

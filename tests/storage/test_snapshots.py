@@ -1,0 +1,98 @@
+"""A snapshot is taken only if it is whole; otherwise the one before it."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from policy.errors import DamagedFile
+from storage import parcel, snapshots
+
+ARRAYS = {
+    "precision": np.arange(12, dtype=np.float64).reshape(3, 2, 2),
+    "count": np.array([3, 4], dtype=np.int64),
+    "names": np.array(["small", "größer"]),
+    "none": np.zeros((0, 4)),
+}
+
+
+def test_the_arrays_come_back_with_type_shape_and_bytes(tmp_path: Path) -> None:
+    saved = snapshots.save(tmp_path / "new" / "folder", 3, 17, ARRAYS)
+    loaded = snapshots.load(saved.path)
+    assert (loaded.policy_version, loaded.upto_seq, loaded.sha256) == (3, 17, saved.sha256)
+    assert loaded.arrays.keys() == ARRAYS.keys()
+    for name, array in ARRAYS.items():
+        assert loaded.arrays[name].dtype == array.dtype
+        assert np.array_equal(loaded.arrays[name], array)
+
+
+def test_the_digest_is_of_the_arrays_alone(tmp_path: Path) -> None:
+    first = snapshots.save(tmp_path, 1, 5, ARRAYS)
+    second = snapshots.save(tmp_path, 2, 9, dict(reversed(ARRAYS.items())))
+    assert first.sha256 == second.sha256 == snapshots.digest(ARRAYS)
+    nudged = {**ARRAYS, "none": np.zeros((4, 0))}
+    assert snapshots.digest(nudged) != first.sha256
+
+
+def test_the_newest_whole_one_wins_and_damage_is_told(tmp_path: Path) -> None:
+    for seq in (7, 100, 23):
+        snapshots.save(tmp_path, 1, seq, ARRAYS)
+    assert snapshots.newest(tmp_path).damaged == ()
+    best = snapshots.newest(tmp_path).snapshot
+    assert best is not None
+    assert best.upto_seq == 100
+    best.path.write_bytes(best.path.read_bytes()[:-1])
+    found = snapshots.newest(tmp_path)
+    assert found.snapshot is not None
+    assert found.snapshot.upto_seq == 23
+    assert [str(best.path) in complaint for complaint in found.damaged] == [True]
+
+
+def test_no_snapshot_is_an_answer(tmp_path: Path) -> None:
+    assert snapshots.newest(tmp_path / "missing").snapshot is None
+    (tmp_path / "x.snapshot").touch()
+    found = snapshots.newest(tmp_path)
+    assert (found.snapshot, len(found.damaged)) == (None, 1)
+
+
+def test_a_sample_of_altered_bytes_is_noticed(tmp_path: Path) -> None:
+    path = snapshots.save(tmp_path, 1, 1, ARRAYS).path
+    whole = path.read_bytes()
+    for i in range(0, len(whole), 7):
+        path.write_bytes(whole[:i] + bytes([whole[i] ^ 0x40]) + whole[i + 1 :])
+        with pytest.raises(DamagedFile):
+            snapshots.load(path)
+
+
+def test_only_the_last_few_are_kept(tmp_path: Path) -> None:
+    for seq in range(9):
+        snapshots.save(tmp_path, 1, seq, ARRAYS)
+    kept = [snapshots.load(path).upto_seq for path in sorted(tmp_path.iterdir())]
+    assert kept == [4, 5, 6, 7, 8]
+
+
+def test_a_newer_schema_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "1.snapshot"
+    parcel.write(path, {"schema": 99}, {})
+    with pytest.raises(DamagedFile, match="schema 99, and this program reads 1"):
+        snapshots.load(path)
+
+
+class Canary:
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (Path("canary-was-here"),))
+
+
+def test_a_pickle_is_never_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    evil = pickle.dumps(np.array([Canary()], dtype=object))
+    header = b"\x93NUMPY\x01\x00v\x00" + b"{'descr': '|O', 'fortran_order': False, 'shape': (1,), }"
+    path = tmp_path / "1.snapshot"
+    for blob in (evil, header.ljust(128) + evil):
+        parcel.write(path, {"schema": 1, "policy_version": 1, "upto_seq": 1}, {"a": blob})
+        with pytest.raises(DamagedFile, match="no array of numbers"):
+            snapshots.load(path)
+    with pytest.raises(ValueError, match="Object arrays"):
+        snapshots.save(tmp_path, 1, 1, {"a": np.array([Canary()], dtype=object)})
+    assert not (tmp_path / "canary-was-here").exists()
