@@ -4,13 +4,13 @@ Raw, because a framework would hide truncation. It records every request, and ev
 the client closed before the provider was done with it.
 """
 
+import itertools
 import json
 import select
 import socket
 import struct
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -52,9 +52,18 @@ class Conversation:
 
     def until_client_leaves(self, every_s: float = 0.02, data: bytes = b"") -> None:
         """Send `data` again and again until the client closes, and record that it did."""
+        self._send_while_listening(itertools.repeat(data), every_s)
+
+    def drip(self, data: bytes) -> None:
+        """Send one byte now and then, and record when the client has had enough."""
+        self._send_while_listening((bytes([byte]) for byte in data), every_s=0.02)
+
+    def _send_while_listening(self, pieces: Iterable[bytes], every_s: float) -> None:
         with suppress(ConnectionError):
-            while not select.select([self.connection], [], [], every_s)[0]:
-                self.send(data)
+            for piece in pieces:
+                if select.select([self.connection], [], [], every_s)[0]:
+                    break
+                self.send(piece)
         self.seen.closed_early.set()
 
     def reset(self) -> None:
@@ -132,10 +141,3 @@ def completion(message: object = None, **more: object) -> bytes:
     usage = {"prompt_tokens": 3, "completion_tokens": 2}
     return json.dumps({"model": "m", "choices": [choice], "usage": usage, **more}).encode()
 
-
-def drip(conversation: Conversation, data: bytes) -> None:
-    """Send one byte now and then, for as long as the client listens."""
-    conversation.connection.settimeout(0.02)
-    for place in range(len(data)):
-        conversation.send(data[place : place + 1])
-        time.sleep(0.02)
