@@ -9,7 +9,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,12 +34,11 @@ class Writer:
     """The one connection that may write, with the lock that makes it the only one."""
 
     db: Database
-    lock: int
+    held: ExitStack
 
     def close(self) -> None:
         """Close the connection, then let another process write."""
-        self.db.close()
-        os.close(self.lock)
+        self.held.close()
 
 
 def open_writer(path: Path) -> Writer:
@@ -48,18 +47,16 @@ def open_writer(path: Path) -> Writer:
     raises : ConfigError if another process writes this file, or it is not a log we can write
     """
     _refuse_no_file(path)
-    lock = _lock(path)
-    try:
+    with ExitStack() as held:
+        held.callback(os.close, _lock(path))
         with _explained(path):
             _refuse_foreign(path)
             db = _connect(path, "rwc")
+            held.callback(db.close)
             for pragma in PRAGMAS:
                 db.execute(pragma)
             migrate(db)
-    except BaseException:
-        os.close(lock)
-        raise
-    return Writer(db, lock)
+        return Writer(db, held.pop_all())
 
 
 def open_reader(path: Path) -> Database:
@@ -70,16 +67,18 @@ def open_reader(path: Path) -> Database:
     _refuse_no_file(path)
     if not path.exists():
         raise ConfigError(f"there is no log at {path}: start the service once, or correct the path")
-    with _explained(path):
+    with _explained(path), ExitStack() as held:
         _refuse_foreign(path)
         db = _connect(path, "rw")
+        held.callback(db.close)
         db.execute("PRAGMA query_only = ON")
-    if pending := MIGRATIONS.pending(db):
-        db.close()
-        raise ConfigError(
-            f"the log {path} lacks {pending[0].name}: start the service once to bring it up to date"
-        )
-    return db
+        if pending := MIGRATIONS.pending(db):
+            raise ConfigError(
+                f"the log {path} lacks {pending[0].name}: start the service once to bring it up "
+                "to date"
+            )
+        held.pop_all()
+        return db
 
 
 def _connect(path: Path, mode: str) -> Database:

@@ -31,7 +31,7 @@ HandedOver = Eval | PolicyVersion | Retrain
 
 
 class Ticket(Protocol[T_co]):
-    """A promise that one unit of work will be durable."""
+    """A promise that one unit of work will be durable; a refusal is told to whoever waits."""
 
     def wait(self, timeout_s: float = DURABLE_WITHIN_S) -> T_co:
         """Return what the unit found, once it is durable.

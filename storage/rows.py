@@ -6,6 +6,7 @@ settled here, in the thread of the caller, before the writer sees the row.
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -45,6 +46,8 @@ TABLES: dict[type[Record], str] = {
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 INTEGER_LIMIT = 2**63
 VECTORS = {"context"}
+FLOATS = (float, np.floating)
+NUMBERS = (int, float, np.number, np.bool_)
 
 
 def columns(kind: type[Any]) -> list[str]:
@@ -83,7 +86,7 @@ def _sql_value(name: str, value: object) -> SqlValue:
         return value
     if isinstance(value, str):
         return text(value)
-    if isinstance(value, int | float | np.number | np.bool_):
+    if isinstance(value, NUMBERS):
         return _number(name, value)
     if name in VECTORS and isinstance(value, np.ndarray):
         return _vector(name, value)
@@ -91,8 +94,8 @@ def _sql_value(name: str, value: object) -> SqlValue:
 
 
 def _number(name: str, value: "float | np.number[Any] | np.bool_") -> float:
-    if isinstance(value, float | np.floating):
-        if not np.isfinite(value):
+    if isinstance(value, FLOATS):
+        if not math.isfinite(value):
             raise InvalidInput(f"{name} must be a finite number, not {value}", param=name)
         return float(value)
     whole = int(value)
@@ -114,7 +117,7 @@ def _vector(name: str, value: NDArray[Any]) -> bytes:
 
 def _json(name: str, value: object) -> str:
     try:
-        return json.dumps(value, default=_json_leaf, allow_nan=False)
+        return ENCODER.encode(value)
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"{name} must be JSON of finite numbers: {error}", param=name) from error
 
@@ -125,6 +128,9 @@ def _json_leaf(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} is no JSON type")
+
+
+ENCODER = json.JSONEncoder(default=_json_leaf, allow_nan=False)
 
 
 def _tuple(written: str) -> tuple[Any, ...]:

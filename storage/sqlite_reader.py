@@ -190,7 +190,7 @@ class SqliteReader:
     def _reading(self) -> Iterator[Database]:
         if self._closed:
             raise StoreUnavailable("the log is closed: nothing can be read any more")
-        db = self._idle.pop() if self._idle else open_reader(self._path)
+        db = self._borrow()
         try:
             yield db
         except sqlite3.OperationalError as error:
@@ -200,6 +200,12 @@ class SqliteReader:
                 db.close()
             else:
                 self._idle.append(db)
+
+    def _borrow(self) -> Database:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return open_reader(self._path)
 
     def _rows(self, sql: str, values: dict[str, Any]) -> list[dict[str, Any]]:
         with self._reading() as db:

@@ -30,7 +30,8 @@ class Unit(Generic[T]):
 
     def __init__(self, work: Callable[[Database], T]) -> None:
         self._work = work
-        self._done = threading.Event()
+        self._waiting = threading.Lock()
+        self._waiting.acquire()
         self._found: T
         # Until the commit says otherwise: whatever ends the writer early, nobody is told a lie.
         self._error: TurnpikeError | None = StoreUnavailable(
@@ -54,18 +55,19 @@ class Unit(Generic[T]):
 
     def release(self) -> None:
         """Let the holder of the ticket go on, with what is known by now."""
-        self._done.set()
+        self._waiting.release()
 
     def wait(self, timeout_s: float = DURABLE_WITHIN_S) -> T:
         """Return what the work found, once it is durable.
 
         raises : StoreUnavailable if it is not durable in time; else whatever refused the unit
         """
-        if not self._done.wait(timeout_s):
+        if not self._waiting.acquire(timeout=timeout_s):
             raise StoreUnavailable(
                 f"the log did not confirm within {timeout_s:g} s; it may still record this, so ask "
                 "again with the same id"
             )
+        self._waiting.release()
         if self._error is not None:
             raise self._error
         return self._found
@@ -191,11 +193,14 @@ class GroupWriter:
                 return
 
     def _run_alone(self, unit: Unit[Any]) -> None:
+        # A fixed name lets SQLite keep the parsed statement: a third of the time of `atomic()`.
+        self._db.execute("SAVEPOINT unit")
         try:
-            with self._db.atomic():
-                unit.run(self._db)
+            unit.run(self._db)
         except TurnpikeError as error:
+            self._db.execute("ROLLBACK TO unit")
             unit.refuse(error)
+        self._db.execute("RELEASE unit")
 
 
 def _is_busy(error: sqlite3.OperationalError) -> bool:

@@ -79,7 +79,7 @@ def test_a_log_of_a_newer_version_is_refused_untouched(path: Path) -> None:
     SqliteLog(path).close()
     with Database(path) as db:
         change = {"migration_set": "turnpike", "name": "m999_from_the_future", "applied_at": ""}
-        db["_sqlite_migrations"].insert(change)  # type: ignore[union-attr]
+        db["_sqlite_migrations"].insert(change)
     before = sha256(path)
     for opener in (open_writer, open_reader):
         with pytest.raises(ConfigError, match=r"newer Turnpike .*m999_from_the_future"):

@@ -4,7 +4,7 @@ import pytest
 
 from policy.errors import FeedbackClosed, InvalidInput, UnknownDecision
 from storage.events import EvalEvent, Event, FeedbackEvent, OutcomeEvent, PolicyEvent
-from storage.log import Log
+from storage.log import HandedOver, Log
 from storage.records import Rating
 from tests.storage.conftest import OpenLog
 from tests.storage.rounds import (
@@ -311,11 +311,12 @@ def test_feedback_on_an_abandoned_decision_is_taken(log: Log) -> None:
 
 
 def test_what_is_handed_over_is_recorded_once_and_whole(log: Log) -> None:
-    given = [EVAL, but(POLICY, version=2), but(RETRAIN, promoted=True)]
+    given: list[HandedOver] = [EVAL, but(POLICY, version=2), but(RETRAIN, promoted=True)]
     assert log.receive("h", "retrain", NOON_S, given).wait() is True
     assert log.receive("h", "retrain", NOON_S, given).wait() is False
+    stale: list[HandedOver] = [but(EVAL, batch="c"), but(POLICY, version=2)]
     with pytest.raises(InvalidInput):
-        log.receive("i", "retrain", NOON_S, [but(EVAL, batch="c"), but(POLICY, version=2)]).wait()
+        log.receive("i", "retrain", NOON_S, stale).wait()
     assert log.position() == 2
     assert log.receive("i", "evals", NOON_S, [but(EVAL, batch="c")]).wait() is True
 

@@ -124,8 +124,7 @@ def test_a_lock_held_for_too_long_is_unavailable_not_locked(
 def is_durable(ticket: Ticket[None]) -> bool:
     try:
         ticket.wait()
-    except StoreUnavailable as error:
-        assert "full" in error.message
+    except StoreUnavailable:
         return False
     return True
 
