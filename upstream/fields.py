@@ -12,6 +12,7 @@ CAPABILITIES = ("tools", "vision", "json_schema", "trailing_assistant")
 TIERS = ("standard", "economy")
 OURS = ("model", "messages", "stream", "stream_options")
 _DAY_S = 86_400
+_LABEL_CHARS = 63  # between the dots of a host name: RFC 1035
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,10 @@ def _is_base_url(value: Any) -> bool:
         port_is_right = url.port is None or url.port > 0
     except ValueError:
         return False
+    labels = (url.hostname or "").split(".")
+    host_is_right = all(0 < len(label) <= _LABEL_CHARS for label in labels)
     plain = not (url.username or url.password or url.query or url.fragment)
-    return url.scheme in ("http", "https") and bool(url.hostname) and port_is_right and plain
+    return url.scheme in ("http", "https") and host_is_right and port_is_right and plain
 
 
 def _is_extra_body(value: Any) -> bool:

@@ -17,8 +17,8 @@ def line_of(text: str, path: tuple[str, ...]) -> int:
     """
     best_line, best_depth = 1, 0
     for number, said in _places(text):
-        depth = len(said) if said == path[: len(said)] else 0
-        if depth > best_depth:
+        depth = min(len(said), len(path))
+        if depth > best_depth and said[:depth] == path[:depth]:
             best_line, best_depth = number, depth
     return best_line
 

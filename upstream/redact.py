@@ -10,7 +10,7 @@ from collections.abc import Iterable
 MAX_CHARS = 300
 HIDDEN = "[redacted]"
 _SECRET_SHAPES = re.compile(
-    r"(?i)\b(?:sk|rk|pk)[-_][a-z0-9_*.-]{6,}|\bbearer\s+\S+|\b(?:api[-_]?)?key\s*[=:]\s*[^\s,;}]+"
+    r"(?i)\b(?:sk|rk|pk)[-_][a-z0-9_*.-]{6,}|\bbearer\s+\S+|(?:\bapi[-_]?|[?&])key\s*[=:]\s*[^\s,;}]+"
 )
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 

@@ -140,4 +140,3 @@ def completion(message: object = None, **more: object) -> bytes:
     choice = {"index": 0, "message": message, "finish_reason": more.pop("finish", "stop")}
     usage = {"prompt_tokens": 3, "completion_tokens": 2}
     return json.dumps({"model": "m", "choices": [choice], "usage": usage, **more}).encode()
-

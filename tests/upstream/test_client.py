@@ -16,7 +16,7 @@ from policy.errors import (
     UpstreamTimeout,
     UpstreamUnauthorised,
 )
-from policy.types import Usage
+from policy.types import Timeouts, Usage
 from tests.upstream.misbehaving import Conversation, completion
 from tests.upstream.talking import BODY, KEY, arm_on, talking_to
 from upstream.catalogue import Catalogue, Provider
@@ -91,11 +91,13 @@ NO_ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("body, kind", NO_ANSWERS.values(), ids=NO_ANSWERS)
+@pytest.mark.parametrize(("body", "kind"), NO_ANSWERS.values(), ids=NO_ANSWERS)
 def test_a_200_that_is_no_answer_is_invalid(body: bytes, kind: str) -> None:
-    with talking_to(replying(body, kind=kind)) as (upstream, arm, seen):
-        with pytest.raises(UpstreamInvalid, match="^arm-a: the provider sent") as caught:
-            upstream.answer(arm, BODY)
+    with (
+        talking_to(replying(body, kind=kind)) as (upstream, arm, seen),
+        pytest.raises(UpstreamInvalid, match="^arm-a: the provider sent") as caught,
+    ):
+        upstream.answer(arm, BODY)
     assert caught.value.arm == "arm-a"
     assert len(seen.bodies) == 1
 
@@ -104,9 +106,11 @@ def test_a_204_is_no_answer() -> None:
     def scenario(conversation: Conversation) -> None:
         conversation.send(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
 
-    with talking_to(scenario) as (upstream, arm, _):
-        with pytest.raises(UpstreamInvalid):
-            upstream.answer(arm, BODY)
+    with (
+        talking_to(scenario) as (upstream, arm, _),
+        pytest.raises(UpstreamInvalid),
+    ):
+        upstream.answer(arm, BODY)
 
 
 PASSED_ON = {
@@ -120,7 +124,7 @@ PASSED_ON = {
 }
 
 
-@pytest.mark.parametrize("message, finish", PASSED_ON.values(), ids=PASSED_ON)
+@pytest.mark.parametrize(("message", "finish"), PASSED_ON.values(), ids=PASSED_ON)
 def test_an_unusual_answer_is_passed_on(message: dict, finish: str) -> None:
     with talking_to(replying(completion(message, finish=finish))) as (upstream, arm, _):
         answer = upstream.answer(arm, BODY)
@@ -147,12 +151,14 @@ ERRORS = [
 ]
 
 
-@pytest.mark.parametrize("status, said, error", ERRORS)
+@pytest.mark.parametrize(("status", "said", "error"), ERRORS)
 @pytest.mark.parametrize("method", ["answer", "stream"])
 def test_each_status_is_one_error_after_one_call(method, status, said, error) -> None:
-    with talking_to(failing({"message": said}, status)) as (upstream, arm, seen):
-        with pytest.raises(UpstreamError) as caught:
-            getattr(upstream, method)(arm, BODY)
+    with (
+        talking_to(failing({"message": said}, status)) as (upstream, arm, seen),
+        pytest.raises(UpstreamError) as caught,
+    ):
+        getattr(upstream, method)(arm, BODY)
     assert type(caught.value) is error
     assert caught.value.http_status == int(status[:3])
     assert str(caught.value) == f"arm-a: the provider answered {status[:3]}: {said}"
@@ -161,16 +167,20 @@ def test_each_status_is_one_error_after_one_call(method, status, said, error) ->
 
 def test_a_context_length_code_counts_whatever_the_words() -> None:
     error = {"message": "no", "code": "context_length_exceeded"}
-    with talking_to(failing(error, "400 Bad Request")) as (upstream, arm, _):
-        with pytest.raises(ContextLengthExceeded):
-            upstream.answer(arm, BODY)
+    with (
+        talking_to(failing(error, "400 Bad Request")) as (upstream, arm, _),
+        pytest.raises(ContextLengthExceeded),
+    ):
+        upstream.answer(arm, BODY)
 
 
 def test_retry_after_is_told_and_not_slept() -> None:
     busy = failing({"message": "slow down"}, "429 Too Many Requests", "Retry-After: 120")
-    with talking_to(busy) as (upstream, arm, seen):
-        with pytest.raises(UpstreamBusy) as caught:
-            upstream.answer(arm, BODY)
+    with (
+        talking_to(busy) as (upstream, arm, seen),
+        pytest.raises(UpstreamBusy) as caught,
+    ):
+        upstream.answer(arm, BODY)
     assert caught.value.retry_after_s == 120
     assert len(seen.bodies) == 1
 
@@ -179,9 +189,11 @@ def test_a_redirect_is_not_followed() -> None:
     with talking_to(replying(completion())) as (there, arm, seen_there):
         url = str(next(iter(there._clients.values())).base_url)
         redirect = failing({}, "307 Temporary Redirect", f"Location: {url}chat/completions")
-        with talking_to(redirect) as (upstream, arm, seen):
-            with pytest.raises(UpstreamError, match="answered 307"):
-                upstream.answer(arm, BODY)
+        with (
+            talking_to(redirect) as (upstream, arm, seen),
+            pytest.raises(UpstreamError, match="answered 307"),
+        ):
+            upstream.answer(arm, BODY)
     assert len(seen.bodies) == 1
     assert seen_there.connections == 0
 
@@ -190,23 +202,29 @@ def test_a_refused_connection_is_an_error_with_its_reason() -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     catalogue = Catalogue({"p": Provider("p", f"http://127.0.0.1:{port}/v1")}, {})
-    with Upstream(lambda: catalogue, {}) as upstream:
-        with pytest.raises(UpstreamError, match=r"Connection refused|refused"):
-            upstream.answer(arm_on(), BODY)
+    with (
+        Upstream(lambda: catalogue, {}) as upstream,
+        pytest.raises(UpstreamError, match="refused"),
+    ):
+        upstream.answer(arm_on(), BODY)
 
 
 def test_a_host_that_does_not_exist_is_an_error() -> None:
     catalogue = Catalogue({"p": Provider("p", "http://nowhere.invalid/v1")}, {})
-    with Upstream(lambda: catalogue, {}) as upstream:
-        with pytest.raises(UpstreamError, match="broke the connection"):
-            upstream.answer(arm_on(), BODY)
+    with (
+        Upstream(lambda: catalogue, {}) as upstream,
+        pytest.raises(UpstreamError, match="broke the connection"),
+    ):
+        upstream.answer(arm_on(), BODY)
 
 
 @pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-Le", b"220 ESMTP\r\n\r\n"])
 def test_a_connection_without_an_answer_is_an_error(sent: bytes) -> None:
-    with talking_to(lambda conversation: conversation.send(sent)) as (upstream, arm, _):
-        with pytest.raises(UpstreamError, match="broke the connection"):
-            upstream.answer(arm, BODY)
+    with (
+        talking_to(lambda conversation: conversation.send(sent)) as (upstream, arm, _),
+        pytest.raises(UpstreamError, match="broke the connection"),
+    ):
+        upstream.answer(arm, BODY)
 
 
 def test_a_body_cut_by_the_connection_is_an_error() -> None:
@@ -215,9 +233,11 @@ def test_a_body_cut_by_the_connection_is_an_error() -> None:
         conversation.send(completion())
         conversation.reset()
 
-    with talking_to(scenario) as (upstream, arm, _):
-        with pytest.raises(UpstreamError, match="broke the connection"):
-            upstream.answer(arm, BODY)
+    with (
+        talking_to(scenario) as (upstream, arm, _),
+        pytest.raises(UpstreamError, match="broke the connection"),
+    ):
+        upstream.answer(arm, BODY)
 
 
 @pytest.mark.parametrize("status", ["200 OK", "500 Internal Server Error"])
@@ -226,7 +246,7 @@ def test_a_body_beyond_the_cap_is_not_read_to_its_end(status: str) -> None:
         conversation.head(status)
         conversation.until_client_leaves(every_s=0.001, data=b" " * 1_000_000)
 
-    patient = arm_on().timeouts.__class__(total_s=20, first_content_s=20, idle_s=20)
+    patient = Timeouts(total_s=20, first_content_s=20, idle_s=20)
     with talking_to(scenario, timeouts=patient) as (upstream, arm, seen):
         with pytest.raises(UpstreamInvalid, match="more than 16777216 bytes"):
             upstream.answer(arm, BODY)
@@ -238,9 +258,11 @@ def test_a_compressed_body_is_not_unpacked() -> None:
         conversation.head("200 OK", "application/json", "Content-Encoding: gzip")
         conversation.send(b"\x1f\x8b")
 
-    with talking_to(scenario) as (upstream, arm, seen):
-        with pytest.raises(UpstreamError, match="compressed"):
-            upstream.answer(arm, BODY)
+    with (
+        talking_to(scenario) as (upstream, arm, seen),
+        pytest.raises(UpstreamError, match="compressed"),
+    ):
+        upstream.answer(arm, BODY)
     assert "accept-encoding: identity" in seen.heads[0].lower()
 
 
@@ -252,9 +274,11 @@ def test_a_key_that_the_provider_echoes_is_in_no_part_of_the_error(method, kind)
         "error": failing({"message": echo}, "401 Unauthorized"),
         "page": replying(f"<html>{echo}</html>".encode(), "500 Error", "text/html"),
     }
-    with talking_to(scenarios[kind]) as (upstream, arm, _):
-        with pytest.raises(UpstreamError) as caught:
-            getattr(upstream, method)(arm, BODY)
+    with (
+        talking_to(scenarios[kind]) as (upstream, arm, _),
+        pytest.raises(UpstreamError) as caught,
+    ):
+        getattr(upstream, method)(arm, BODY)
     whole = "".join(traceback.format_exception(caught.value))
     assert KEY not in whole
     assert "abcdefgh" not in whole
@@ -289,7 +313,11 @@ def test_a_provider_that_comes_later_without_a_key_fails_alone() -> None:
 USAGES = [
     ({"prompt_tokens": 3, "completion_tokens": 2}, Usage(3, 2)),
     (
-        {"prompt_tokens": 30, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 9}},
+        {
+            "prompt_tokens": 30,
+            "completion_tokens": 2,
+            "prompt_tokens_details": {"cached_tokens": 9},
+        },
         Usage(30, 2, 9),
     ),
     ({"prompt_tokens": 30, "completion_tokens": 2, "prompt_cache_hit_tokens": 8}, Usage(30, 2, 8)),
@@ -305,7 +333,7 @@ USAGES = [
 ]
 
 
-@pytest.mark.parametrize("reported, expected", USAGES)
+@pytest.mark.parametrize(("reported", "expected"), USAGES)
 def test_usage_that_cannot_be_true_is_estimated(reported, expected) -> None:
     with talking_to(replying(completion(usage=reported))) as (upstream, arm, _):
         usage = upstream.answer(arm, BODY).usage

@@ -41,7 +41,7 @@ def dripping_head(conversation: Conversation) -> None:
 
 
 @pytest.mark.parametrize(
-    "method, scenario",
+    ("method", "scenario"),
     [
         ("answer", silent),
         ("answer", silent_after_head),
@@ -81,9 +81,11 @@ def test_an_error_page_that_drips_ends_as_well() -> None:
         conversation.head("500 Internal Server Error")
         conversation.drip(b"x" * 500)
 
-    with talking_to(scenario) as (upstream, arm, _):
-        with pytest.raises(UpstreamTimeout):
-            upstream.stream(arm, BODY)
+    with (
+        talking_to(scenario) as (upstream, arm, _),
+        pytest.raises(UpstreamTimeout),
+    ):
+        upstream.stream(arm, BODY)
 
 
 def test_blank_lines_keep_a_plain_answer_alive_only_until_the_first_content_is_due() -> None:
@@ -91,9 +93,11 @@ def test_blank_lines_keep_a_plain_answer_alive_only_until_the_first_content_is_d
         conversation.head()
         conversation.until_client_leaves(data=b"\n")
 
-    with talking_to(scenario) as (upstream, arm, _):
-        with pytest.raises(UpstreamTimeout, match="no content within"):
-            upstream.answer(arm, BODY)
+    with (
+        talking_to(scenario) as (upstream, arm, _),
+        pytest.raises(UpstreamTimeout, match="no content within"),
+    ):
+        upstream.answer(arm, BODY)
 
 
 @pytest.mark.parametrize("noise", [b"", b": still here\n\n", b"d"])
@@ -131,12 +135,14 @@ def test_a_stream_without_end_ends_at_the_total() -> None:
 def test_a_slow_reader_is_not_the_providers_silence() -> None:
     payloads = [chunk("a"), chunk("b"), chunk(finish="stop"), b"[DONE]"]
     timeouts = Timeouts(connect_s=0.3, first_content_s=0.3, idle_s=0.1, total_s=5)
-    with talking_to(lambda c: c.events(*payloads), timeouts=timeouts) as (upstream, arm, _):
-        with upstream.stream(arm, BODY) as stream:
-            texts = []
-            for each in stream:
-                texts.append(each.text)
-                time.sleep(0.15)
+    with (
+        talking_to(lambda c: c.events(*payloads), timeouts=timeouts) as (upstream, arm, _),
+        upstream.stream(arm, BODY) as stream,
+    ):
+        texts = []
+        for each in stream:
+            texts.append(each.text)
+            time.sleep(0.15)
     assert texts == ["a", "b", ""]
 
 
@@ -158,9 +164,11 @@ def test_a_connection_that_nobody_accepts_is_a_timeout() -> None:
         with socket.create_connection(address):  # fills the backlog
             url = f"http://127.0.0.1:{address[1]}/v1"
             catalogue = Catalogue({"p": Provider("p", url)}, {})
-            with Upstream(lambda: catalogue, {}) as upstream:
-                with pytest.raises(UpstreamTimeout, match="took no connection in time"):
-                    upstream.answer(arm_on(), BODY)
+            with (
+                Upstream(lambda: catalogue, {}) as upstream,
+                pytest.raises(UpstreamTimeout, match="took no connection in time"),
+            ):
+                upstream.answer(arm_on(), BODY)
 
 
 def test_a_provider_that_does_not_read_is_a_timeout() -> None:
@@ -168,9 +176,11 @@ def test_a_provider_that_does_not_read_is_a_timeout() -> None:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
         catalogue = Catalogue({"p": Provider("p", url)}, {})
         long = {"messages": [{"role": "user", "content": "x" * 12_000_000}]}
-        with Upstream(lambda: catalogue, {}) as upstream:
-            with pytest.raises(UpstreamTimeout, match="no content within"):
-                upstream.answer(arm_on(), long)
+        with (
+            Upstream(lambda: catalogue, {}) as upstream,
+            pytest.raises(UpstreamTimeout, match="no content within"),
+        ):
+            upstream.answer(arm_on(), long)
 
 
 def test_the_deadlines_follow_the_clock() -> None:

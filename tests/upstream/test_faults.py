@@ -1,0 +1,75 @@
+"""What a provider says about its own faults, in our words."""
+
+import email.utils
+import time
+
+import pytest
+
+from policy.errors import ContextLengthExceeded, UpstreamInvalid, UpstreamRejected
+from upstream.faults import Faults, retry_after_s
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, None),
+        ("3", 3),
+        (" 2.5 ", 2.5),
+        ("0", 0),
+        ("120", 120),
+        ("301", 300),
+        ("1e9", 300),
+        ("-1", None),
+        ("nan", None),
+        ("inf", None),
+        ("", None),
+        ("soon", None),
+        ("Wed, 21 Oct", None),
+        ("Wed, 99 Oct 2015 07:28:00 GMT", None),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", None),
+        ("Wed, 21 Oct 2099 07:28:00 GMT", 300),
+        ("Wed, 21 Oct 2099 07:28:00 -0000", 300),
+    ],
+)
+def test_retry_after_is_seconds_within_reason_or_nothing(value, expected) -> None:
+    assert retry_after_s(value) == expected
+
+
+def test_retry_after_may_be_a_date() -> None:
+    wait_s = retry_after_s(email.utils.formatdate(time.time() + 60, usegmt=True))
+    assert wait_s is not None
+    assert 58 < wait_s <= 60
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "This model's maximum context length is 8192 tokens.",
+        "prompt is too long: 210000 tokens > 200000 maximum",
+        "Input is too long for requested model.",
+        "The input token count exceeds the context window",
+        "Please reduce the length of the messages.",
+        "Too many tokens in the request",
+    ],
+)
+def test_a_prompt_that_is_too_long_is_known_in_every_providers_words(said: str) -> None:
+    error = Faults("a").refused(400, {"error": {"message": said}})
+    assert type(error) is ContextLengthExceeded
+
+
+@pytest.mark.parametrize("body", ["max_tokens is too large", "context", None, [], {"error": None}])
+def test_another_refusal_is_not_taken_for_a_long_prompt(body) -> None:
+    assert type(Faults("a").refused(400, body)) is UpstreamRejected
+
+
+@pytest.mark.parametrize(
+    "data", [{}, {"error": None}, {"error": {}}, {"object": "chat.completion"}]
+)
+def test_an_answer_without_an_error_passes(data) -> None:
+    Faults("a").check(data)
+
+
+@pytest.mark.parametrize("data", [{"error": "boom"}, {"type": "error", "message": "boom"}])
+def test_an_error_in_any_shape_is_seen(data) -> None:
+    with pytest.raises(UpstreamInvalid, match="boom"):
+        Faults("a").check(data)
