@@ -115,7 +115,8 @@ class WritableLog(Protocol):
         """Hand every learning event after `after_seq` (None: from now on) to the subscriber.
 
         Past events come first, before this returns; then each group right after its commit and
-        before its tickets are released. Called from the writer, always in seq order, without gaps.
+        before its tickets are released: one call at a time, in seq order, without gaps. While it
+        runs nothing is committed, so it must not wait for the log; if it fails, the log stops.
         """
         ...
 

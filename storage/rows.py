@@ -50,9 +50,9 @@ FLOATS = (float, np.floating)
 NUMBERS = (int, float, np.number, np.bool_)
 
 
-def columns(kind: type[Any]) -> list[str]:
+def columns(kind: type[Any]) -> tuple[str, ...]:
     """Return the column names of a record class, in the order of its fields."""
-    return [field.name for field in fields(kind)]
+    return tuple(field.name for field in fields(kind))
 
 
 def text(value: str) -> str:
@@ -100,7 +100,7 @@ def _number(name: str, value: "float | np.number[Any] | np.bool_") -> float:
         return float(value)
     whole = int(value)
     if not -INTEGER_LIMIT <= whole < INTEGER_LIMIT:
-        raise InvalidInput(f"{name} must fit 64 bits, not be {whole:.3g}", param=name)
+        raise InvalidInput(f"{name} must fit 64 bits, not {whole.bit_length() + 1}", param=name)
     return whole
 
 

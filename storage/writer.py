@@ -127,12 +127,10 @@ class GroupWriter:
     no longer agree with it, and only a restart can repair that.
     """
 
-    def __init__(
-        self, db: Database, after_commit: Callable[[], None], waiting_limit: int = WAITING_LIMIT
-    ) -> None:
+    def __init__(self, db: Database, after_commit: Callable[[], None]) -> None:
         self._db = db
         self._after_commit = after_commit
-        self._inbox = Inbox(waiting_limit)
+        self._inbox = Inbox(WAITING_LIMIT)
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 

@@ -81,7 +81,7 @@ def insert(db: Database, kind: type[Any], values: Values, sql: str | None = None
     """
     try:
         db.execute(sql or INSERTS[kind], dict(values))
-    except sqlite3.IntegrityError as error:
+    except (sqlite3.IntegrityError, sqlite3.DataError) as error:
         raise _refusal(kind, values, error) from error
 
 
@@ -93,7 +93,7 @@ def append(db: Database, kind: type[Any], values: Values) -> int:
 
 
 def _refusal(
-    kind: type[Any], values: Values, error: sqlite3.IntegrityError
+    kind: type[Any], values: Values, error: sqlite3.Error
 ) -> UnknownDecision | InvalidInput:
     what = kind.__name__.lower()
     decision_id = values.get("decision_id", values.get("id"))
@@ -227,7 +227,8 @@ def abandon(db: Database, decided_before_s: float, at_s: float) -> int:
 
 def _abandoned(row: Row, at_s: float) -> Outcome:
     decision = restore(Decision, row)
-    predicted = dict(zip(decision.eligible, decision.cost_usd_predicted, strict=True))
+    # A policy that predicts no cost leaves the second tuple empty.
+    predicted = dict(zip(decision.eligible, decision.cost_usd_predicted, strict=False))
     # The call that was under way when the process died is booked nowhere, so it is estimated.
     lost_usd = 0.0 if row["answered"] else predicted.get(decision.arm, 0.0)
     return Outcome(

@@ -293,8 +293,9 @@ def test_a_decision_without_an_end_is_abandoned_at_its_estimated_cost(log: Log) 
     log.attempt(but(ATTEMPT, decision_id="answered", status="ok", cost_usd=0.5))
     log.decide(but(DECISION, id="settled"))
     log.settle(but(OUTCOME, decision_id="settled"))
+    log.decide(but(DECISION, id="unpriced", policy="word_count", cost_usd_predicted=()))
     log.decide(but(DECISION, id="young", decided_at_s=NOON_S + 100))
-    assert log.abandon(NOON_S + 50, at_s=NOON_S + 200) == 2
+    assert log.abandon(NOON_S + 50, at_s=NOON_S + 200) == 3
     assert log.abandon(NOON_S + 50, at_s=NOON_S + 201) == 0
     lost, answered = (log.decision(one).outcome for one in ("d", "answered"))
     assert lost is not None

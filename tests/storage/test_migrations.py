@@ -28,7 +28,7 @@ def test_migrating_twice_changes_nothing(db: Database) -> None:
 @pytest.mark.parametrize("kind", TABLES, ids=lambda kind: kind.__name__)
 def test_a_table_has_the_fields_of_its_record(db: Database, kind: type) -> None:
     names = [column.name for column in db[TABLES[kind]].columns]
-    assert names == columns(kind)
+    assert tuple(names) == columns(kind)
 
 
 def test_every_table_of_ours_is_strict(db: Database) -> None:

@@ -34,7 +34,8 @@ def test_any_text_becomes_text_every_store_keeps(value: str) -> None:
     ("changes", "message"),
     [
         ({"words": 2**63}, "words must fit 64 bits"),
-        ({"words": -(2**70)}, "words must fit 64 bits"),
+        ({"words": -(2**70)}, "words must fit 64 bits, not 72"),
+        ({"words": 10**5000}, "words must fit 64 bits"),
         ({"propensity": float("nan")}, "propensity must be a finite number, not nan"),
         ({"willingness_to_pay_usd": np.float64("inf")}, "must be a finite number, not inf"),
         ({"context": np.array([1.0, np.nan])}, "context must be one row of finite numbers"),
