@@ -1,0 +1,94 @@
+"""Policies to beat: uniform, one fixed arm, greedy, and the word-count rule. Same two methods."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+
+from policy.belief import Belief
+from policy.offer import Offer, certain
+from policy.types import Floats
+
+WORD_LIMITS = (100, 1_000, 8_000)
+
+
+class Unlearning:
+    """A rule that is written down once and learns nothing."""
+
+    def update(self, arm: str, context: Floats, reward: float, weight: float = 1.0) -> Self:
+        """Return the same rule."""
+        return self
+
+
+@dataclass(frozen=True)
+class Uniform(Unlearning):
+    """Every eligible arm alike: what a comparison of arms needs and no product wants."""
+
+    name: str = "uniform"
+
+    def propensities(self, offer: Offer, rng: np.random.Generator) -> Floats:
+        """Return 1 / k for each arm."""
+        return np.full(len(offer.arms), 1.0 / len(offer.arms))
+
+
+@dataclass(frozen=True)
+class Fixed(Unlearning):
+    """One arm whenever it is eligible, else the cheapest that is: what teams do today."""
+
+    arm: str
+
+    @property
+    def name(self) -> str:
+        """Return the name with the arm in it."""
+        return f"fixed:{self.arm}"
+
+    def propensities(self, offer: Offer, rng: np.random.Generator) -> Floats:
+        """Return certainty of one arm."""
+        if self.arm in offer.arms:
+            return certain(offer.arms.index(self.arm), len(offer.arms))
+        return certain(int(offer.price.argmin()), len(offer.arms))
+
+
+@dataclass(frozen=True)
+class WordCount(Unlearning):
+    """The static rule many teams write first: the longer the prompt, the dearer the arm.
+
+    The eligible arms are ranked by expected price and cut into four tiers: under 100 words, under
+    1,000, under 8,000, more.
+    """
+
+    name: str = "word_count"
+
+    def propensities(self, offer: Offer, rng: np.random.Generator) -> Floats:
+        """Return certainty of the arm at the tier's place among the arms ranked by price.
+
+        >>> offer = Offer(np.ones(1), ("dear", "cheap"), np.array([2.0, 1.0]), words=20)
+        >>> WordCount().propensities(offer, np.random.default_rng(0))
+        array([0., 1.])
+        """
+        k = len(offer.arms)
+        tier = sum(offer.words >= limit for limit in WORD_LIMITS)
+        place = round(tier * (k - 1) / len(WORD_LIMITS))
+        return certain(int(np.argsort(offer.price, kind="stable")[place]), k)
+
+
+@dataclass(frozen=True, eq=False)
+class Greedy:
+    """Always the arm with the best posterior-mean utility: learns, but never asks."""
+
+    belief: Belief
+    name: str = "greedy"
+
+    def propensities(self, offer: Offer, rng: np.random.Generator) -> Floats:
+        """Return certainty of the arm that looks best."""
+        return certain(best(self.belief, offer), len(offer.arms))
+
+    def update(self, arm: str, context: Floats, reward: float, weight: float = 1.0) -> Self:
+        """Return the policy after one rated outcome."""
+        return replace(self, belief=self.belief.update(arm, context, reward, weight))
+
+
+def best(belief: Belief, offer: Offer) -> int:
+    """Return the index of the arm with the best posterior-mean utility, of equals the cheapest."""
+    utility = belief.predict(offer.context, offer.arms).mean - offer.price
+    return int(np.lexsort((offer.price, -utility))[0])

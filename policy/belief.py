@@ -1,0 +1,210 @@
+"""The posterior over every arm's weights, exact, kept in natural parameters.
+
+reward = x.(shared + deviation of the arm) + noise. Given the shared weights the arms are
+independent, so each arm keeps its own small Gaussian and the shared one is the sum of what the arms
+say of it. Sharing is what makes few outcomes enough: a prompt that is hard for one arm is hard for
+most, and a new arm starts where its siblings are. With narrow shared scales it is one separate
+regression per arm.
+
+A belief never changes: learning returns a new one, so readers need no lock.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+
+from policy.evidence import Evidence
+from policy.prior import Prior
+from policy.types import Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArmBelief:
+    """One arm's posterior given the shared weights, and what the arm says of those.
+
+    The arm's weights are N(pull @ shared + offset, noise * covariance).
+
+    shapes : covariance, pull, shared_precision (d, d); offset, shared_information (d,)
+    """
+
+    evidence: Evidence
+    covariance: Floats
+    pull: Floats
+    offset: Floats
+    shared_precision: Floats
+    shared_information: Floats
+
+    @classmethod
+    def of(cls, prior: Prior, evidence: Evidence) -> Self:
+        """Return what the evidence of one arm implies under the prior.
+
+        source : Bishop 2006, eq. 3.53-3.54; Lindley and Smith 1972, eq. 3-5
+        """
+        precision = prior.deviation_precision
+        covariance = np.linalg.inv(evidence.gram + np.diag(precision))
+        covariance = (covariance + covariance.T) / 2  # rounding is not symmetric, the matrix is
+        pull = covariance * precision
+        offset = covariance @ evidence.moment
+        said = np.diag(precision) - precision[:, None] * pull
+        return cls(evidence, covariance, pull, offset, said, precision * offset)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """What a belief says of one context, arm by arm.
+
+    shapes : mean (k,), covariance (k, k) of the mean reward, weight (k,) outcomes seen
+    """
+
+    mean: Floats
+    covariance: Floats
+    weight: Floats
+
+    @property
+    def sd(self) -> Floats:
+        """Return the standard deviation of each arm's mean reward, (k,)."""
+        return np.sqrt(np.diag(self.covariance))
+
+
+@dataclass(frozen=True, eq=False)
+class Belief:
+    """The joint posterior of all arms; the two kinds of evidence are all it has to remember.
+
+    >>> from policy.prior import Prior, Scales
+    >>> apart = Scales(1, 1, 1, 1e-6)
+    >>> belief = Belief(Prior(("constant",), Scales(1, 1, 1, 1), apart, 0.0, 1.0))
+    >>> belief.update("a", np.ones(1), 1.0).predict(np.ones(1), ("a", "b")).mean.round(3)
+    array([0.5, 0. ])
+    """
+
+    prior: Prior
+    rated: Mapping[str, Evidence] = field(default_factory=dict)
+    evals: Mapping[str, Evidence] = field(default_factory=dict)
+    known: Mapping[str, ArmBelief] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, prior: Prior, rated: Mapping[str, Evidence], evals: Mapping[str, Evidence]) -> Self:
+        """Return the posterior that this evidence gives under this prior."""
+        belief = cls(prior, rated, evals)
+        names = sorted({*rated, *evals, *prior.hints})
+        return replace(belief, known={arm: belief._known(arm) for arm in names})
+
+    def update(self, arm: str, context: Floats, reward: float, weight: float = 1.0) -> Self:
+        """Return the belief after one rated outcome; a negative weight takes one back.
+
+        shapes : context (d,)
+        units  : reward 0..1, higher is better
+        source : Bishop 2006, eq. 3.50-3.51
+        """
+        seen = self.rated.get(arm, self._nothing).add(context, reward, weight)
+        return self._with(arm, rated={**self.rated, arm: seen})
+
+    def learn_eval(self, arm: str, context: Floats, score: float) -> Self:
+        """Return the belief after one score of the team's own evals."""
+        seen = self.evals.get(arm, self._nothing).add(context, score)
+        return self._with(arm, evals={**self.evals, arm: seen})
+
+    def faded(self, factor: float) -> Self:
+        """Return the belief with rated evidence counted `factor` times: it decays to the prior."""
+        rated = {arm: seen.scaled(factor) for arm, seen in self.rated.items()}
+        return type(self).of(self.prior, rated, self.evals)
+
+    def under(self, prior: Prior) -> Self:
+        """Return what the same evidence says under another prior."""
+        return type(self).of(prior, self.rated, self.evals)
+
+    def predict(self, context: Floats, arms: Sequence[str]) -> Prediction:
+        """Return mean and joint covariance of the arms' mean rewards in this context.
+
+        shapes : context (d,)
+        """
+        beliefs = [self.known.get(arm, self._unknown) for arm in arms]
+        pulls = np.array([context @ belief.pull for belief in beliefs])
+        own = [context @ belief.covariance @ context for belief in beliefs]
+        mean, covariance = self.shared
+        return Prediction(
+            pulls @ mean + [context @ belief.offset for belief in beliefs],
+            self.noise * (pulls @ covariance @ pulls.T + np.diag(own)),
+            np.array([belief.evidence.weight for belief in beliefs]),
+        )
+
+    @cached_property
+    def shared(self) -> tuple[Floats, Floats]:
+        """Return the mean (d,) and, in units of the noise, the covariance (d, d) all arms share."""
+        precision = np.diag(self.prior.shared_precision)
+        covariance = np.linalg.inv(sum((b.shared_precision for b in self._arms()), precision))
+        covariance = (covariance + covariance.T) / 2
+        return covariance @ self._shared_information, covariance
+
+    @cached_property
+    def noise(self) -> float:
+        """Return the estimated variance of one reward around its mean.
+
+        source : Bishop 2006, eq. 10.97-10.98 (conjugate gamma), here with what the fit leaves over
+        """
+        prior = self.prior
+        total = prior.noise_weight * prior.noise_guess + self.residual
+        return total / (prior.noise_weight + self.weight)
+
+    @property
+    def weight(self) -> float:
+        """Return how many outcomes have been seen, evals and hints counted as they weigh."""
+        return sum(belief.evidence.weight for belief in self._arms())
+
+    @cached_property
+    def residual(self) -> float:
+        """Return the sum of squares that neither prior nor posterior explains, >= 0."""
+        seen = sum(b.evidence.square - float(b.evidence.moment @ b.offset) for b in self._arms())
+        anchor = self.prior.shared_mean @ (self.prior.shared_precision * self.prior.shared_mean)
+        return max(float(seen + anchor - self.shared[0] @ self._shared_information), 0.0)
+
+    @property
+    def log_evidence(self) -> float:
+        """Return the log marginal likelihood of all rewards, up to a constant of the data.
+
+        source : Bishop 2006, eq. 3.86, with the noise integrated out (Gelman et al. 2013, 14.2)
+        """
+        prior = self.prior
+        own = sum(float(np.linalg.slogdet(b.covariance)[1]) for b in self._arms())
+        per_arm = float(np.log(prior.deviation_precision).sum())
+        together = float(
+            np.linalg.slogdet(self.shared[1])[1] + np.log(prior.shared_precision).sum()
+        )
+        dof = prior.noise_weight + self.weight
+        left = prior.noise_weight * prior.noise_guess + self.residual
+        return 0.5 * (own + per_arm * len(self.known) + together - dof * float(np.log(left)))
+
+    @cached_property
+    def _shared_information(self) -> Floats:
+        start: Floats = self.prior.shared_precision * self.prior.shared_mean
+        return sum((b.shared_information for b in self._arms()), start)
+
+    @cached_property
+    def _nothing(self) -> Evidence:
+        return Evidence.none(len(self.prior.groups))
+
+    @cached_property
+    def _unknown(self) -> ArmBelief:
+        return ArmBelief.of(self.prior, self._nothing)
+
+    def _arms(self) -> Iterator[ArmBelief]:
+        return iter(self.known.values())
+
+    def _with(self, arm: str, **changed: Mapping[str, Evidence]) -> Self:
+        belief = replace(self, **changed)  # type: ignore[arg-type]
+        known = {**self.known, arm: belief._known(arm)}
+        return replace(belief, known=dict(sorted(known.items())))
+
+    def _known(self, arm: str) -> ArmBelief:
+        evidence = self.rated.get(arm, self._nothing)
+        if arm in self.evals:
+            evals = self.evals[arm]
+            evidence = evidence.plus(evals.scaled(min(1.0, self.prior.eval_ceiling / evals.weight)))
+        if arm in self.prior.hints:
+            constant = np.zeros(len(self.prior.groups))
+            constant[-1] = 1.0
+            evidence = evidence.add(constant, self.prior.hints[arm], self.prior.hint_weight)
+        return ArmBelief.of(self.prior, evidence)

@@ -1,0 +1,72 @@
+"""Which arms may serve a request, and for each of the others why not."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from policy.errors import NoEligibleArm
+from policy.types import Arm, Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a request needs of an arm.
+
+    `allowed` None means every arm; `unavailable` says of an arm why it cannot serve now.
+
+    units  : tokens, US dollars
+    """
+
+    input_tokens: int
+    output_tokens: int | None = None
+    capabilities: frozenset[str] = frozenset()
+    allowed: tuple[str, ...] | None = None
+    max_cost_usd: float | None = None
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+
+
+def divided(arms: Sequence[Arm], demand: Demand) -> tuple[list[Arm], dict[str, str]]:
+    """Return the arms that fit the demand, before cost, and the reason of each that does not.
+
+    >>> small = Arm("small", "p", "m", 1.0, 1.0, context_window=1000)
+    >>> divided([small], Demand(input_tokens=5000))
+    ([], {'small': 'the prompt has about 5000 tokens, its window is 1000'})
+    """
+    reasons = {arm.name: why for arm in arms if (why := _unfit(arm, demand))}
+    return [arm for arm in arms if arm.name not in reasons], reasons
+
+
+def affordable(arms: Sequence[Arm], cost_usd: Floats, demand: Demand) -> dict[str, str]:
+    """Return the reason of each arm whose expected cost is above what the request allows.
+
+    shapes : cost_usd (k,)
+    """
+    limit = demand.max_cost_usd
+    if limit is None:
+        return {}
+    return {
+        arm.name: f"it would cost about ${cost:.6f}, max_cost_usd is ${limit:.6f}"
+        for arm, cost in zip(arms, cost_usd, strict=True)
+        if cost > limit
+    }
+
+
+def require_some(eligible: Sequence[object], reasons: Mapping[str, str]) -> None:
+    """Refuse to go on with no arm left.
+
+    raises : NoEligibleArm with the reason of every arm
+    """
+    if not eligible:
+        raise NoEligibleArm(reasons)
+
+
+def _unfit(arm: Arm, demand: Demand) -> str | None:
+    if demand.allowed is not None and arm.name not in demand.allowed:
+        return "the request does not list it"
+    missing = sorted(demand.capabilities - arm.capabilities)
+    if missing:
+        return f"it lacks {', '.join(missing)}"
+    needed = demand.input_tokens + (demand.output_tokens or 0)
+    if needed > arm.context_window:
+        part = "prompt has" if demand.output_tokens is None else "prompt and answer have"
+        return f"the {part} about {needed} tokens, its window is {arm.context_window}"
+    return demand.unavailable.get(arm.name)

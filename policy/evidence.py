@@ -1,0 +1,61 @@
+"""What one arm has shown, as sums: everything else is derived from them when asked.
+
+Sums add exactly, can be taken back, decay toward nothing (the prior stands apart and stays), and
+can be added across partitions of a log. A stored inverse could do none of this without drifting.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from policy.types import Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """Weighted sums over outcomes: of x x', x r, r^2 and 1.
+
+    shapes : gram (d, d), moment (d,)
+    source : Bishop 2006, eq. 3.50-3.51, at unit noise
+    """
+
+    gram: Floats
+    moment: Floats
+    square: float
+    weight: float
+
+    @classmethod
+    def none(cls, d: int) -> Self:
+        """Return the evidence of an arm that was never rated."""
+        return cls(np.zeros((d, d)), np.zeros(d), 0.0, 0.0)
+
+    def add(self, context: Floats, reward: float, weight: float = 1.0) -> Self:
+        """Return the evidence with one more outcome; a negative weight takes one back.
+
+        >>> e = Evidence.none(1).add(np.ones(1), 0.5)
+        >>> e.moment, e.weight
+        (array([0.5]), 1.0)
+        """
+        scaled = weight * context
+        return type(self)(
+            self.gram + np.outer(scaled, context),
+            self.moment + scaled * reward,
+            self.square + weight * reward * reward,
+            self.weight + weight,
+        )
+
+    def scaled(self, factor: float) -> Self:
+        """Return the evidence counted `factor` times: forgetting, and the ceiling on evals."""
+        return type(self)(
+            self.gram * factor, self.moment * factor, self.square * factor, self.weight * factor
+        )
+
+    def plus(self, other: "Evidence") -> Self:
+        """Return the evidence of two disjoint sets of outcomes."""
+        return type(self)(
+            self.gram + other.gram,
+            self.moment + other.moment,
+            self.square + other.square,
+            self.weight + other.weight,
+        )

@@ -1,0 +1,47 @@
+"""How long an answer will be: a belief about log output tokens, learned from every completion.
+
+It is the same two-level regression as quality, because the same is true of it: some prompts ask for
+long answers of every arm, some arms are long-winded. The mean of the log-normal is used, not its
+median: dollars add up, medians do not.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from policy.belief import Belief
+from policy.types import Arm, Floats
+
+LONGEST_LOG = float(np.log(200_000.0))
+
+
+def expected_output_tokens(
+    belief: Belief, context: Floats, arms: Sequence[str], most: int | None = None
+) -> Floats:
+    """Return the mean output tokens of each arm, never above `most` (the caller's max_tokens).
+
+    shapes : context (d,) -> (k,)
+    source : mean of a log-normal, exp(m + s^2 / 2)
+    """
+    said = belief.predict(context, arms)
+    exponent = said.mean + (np.diag(said.covariance) + belief.noise) / 2
+    tokens = np.maximum(np.expm1(np.minimum(exponent, LONGEST_LOG)), 1.0)
+    return tokens if most is None else np.minimum(tokens, float(most))
+
+
+def log_tokens(output_tokens: int) -> float:
+    """Return what the belief is told of an answer of this length.
+
+    >>> log_tokens(0)
+    0.0
+    """
+    return float(np.log1p(output_tokens))
+
+
+def expected_cost_usd(arms: Sequence[Arm], input_tokens: float, output_tokens: Floats) -> Floats:
+    """Return the expected dollars of each arm at its price of this moment.
+
+    shapes : output_tokens (k,) -> (k,)
+    """
+    pairs = zip(arms, output_tokens, strict=True)
+    return np.array([arm.cost_usd(input_tokens, float(tokens)) for arm, tokens in pairs])
