@@ -17,10 +17,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-from policy.errors import InvalidInput
+from policy.errors import InvalidInput, PayloadTooLarge
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 _PIECE_CHARS = 24
+_LENGTH_DIGITS = 12
+_STATUS = {
+    "not_found": HTTPStatus.NOT_FOUND,
+    "model_not_found": HTTPStatus.NOT_FOUND,
+    PayloadTooLarge.code: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,30 +143,28 @@ class _Handler(BaseHTTPRequestHandler):
             listed = [{"id": name, "object": "model", "created": 0} for name in self.server.models]
             self._send({"object": "list", "data": listed})
         else:
-            self._refuse(HTTPStatus.NOT_FOUND, f"no such path: {self.path}", "not_found")
+            self._refuse(_no_such_path(self.path))
 
     def do_POST(self) -> None:
-        length = int(self.headers.get("Content-Length") or 0)
-        if length > MAX_BODY_BYTES:
-            self.close_connection = True  # the rest of the body is never read
-            self._refuse(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body over 16 MiB", "request_too_large"
-            )
-            return
-        raw = self.rfile.read(length)
-        if self.path != "/v1/chat/completions":
-            self._refuse(HTTPStatus.NOT_FOUND, f"no such path: {self.path}", "not_found")
-            return
         try:
+            raw = self._read()
+            if self.path != "/v1/chat/completions":
+                raise _no_such_path(self.path)
             body = _parsed(raw, self.server.models)
             reply = self.server.responder(body["model"], body)
         except InvalidInput as error:
-            missing = error.code == "model_not_found"
-            status = HTTPStatus.NOT_FOUND if missing else HTTPStatus.BAD_REQUEST
-            self._refuse(status, error.message, error.code)
+            self._refuse(error)
             return
         time.sleep(reply.latency_s)
         self._answer(body, reply)
+
+    def _read(self) -> bytes:
+        said = self.headers.get("Content-Length", "0")
+        if said.isdecimal() and len(said) <= _LENGTH_DIGITS and int(said) <= MAX_BODY_BYTES:
+            return self.rfile.read(int(said))
+        self.close_connection = True  # where the next request would begin cannot be known
+        message = f"Content-Length is {said[:20]!r}; it must be 0 to {MAX_BODY_BYTES}"
+        raise PayloadTooLarge(message) if said.isdecimal() else InvalidInput(message)
 
     def _answer(self, body: Mapping[str, Any], reply: Reply) -> None:
         head = {
@@ -172,16 +176,22 @@ class _Handler(BaseHTTPRequestHandler):
         if not body.get("stream"):
             self._send(_completion(head, reply))
             return
-        options = body.get("stream_options") or {}
+        options = body.get("stream_options")
+        with_usage = isinstance(options, dict) and bool(options.get("include_usage"))
         self._head(HTTPStatus.OK, {"Content-Type": "text/event-stream"})
-        for frame in _frames(head, reply, with_usage=bool(options.get("include_usage"))):
+        for frame in _frames(head, reply, with_usage=with_usage):
             event = b"data: " + frame + b"\n\n"
             self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
         self.wfile.write(b"0\r\n\r\n")
 
-    def _refuse(self, status: HTTPStatus, message: str, code: str) -> None:
-        error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
-        self._send({"error": error}, status)
+    def _refuse(self, refusal: InvalidInput) -> None:
+        error = {
+            "message": refusal.message,
+            "type": "invalid_request_error",
+            "param": refusal.param,
+            "code": refusal.code,
+        }
+        self._send({"error": error}, _STATUS.get(refusal.code, HTTPStatus.BAD_REQUEST))
 
     def _send(self, body: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> None:
         raw = json.dumps(body).encode()
@@ -199,6 +209,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Record nothing: the router's log is the record."""
+
+
+def _no_such_path(path: str) -> InvalidInput:
+    return InvalidInput(f"no such path: {path[:100]}", code="not_found")
 
 
 def _parsed(raw: bytes, models: tuple[str, ...]) -> dict[str, Any]:
