@@ -41,7 +41,7 @@ def limited(pmf: Floats, best: int, allowance: Allowance) -> Floats:
     explored = 1.0 - pmf[best]
     if explored <= allowance.mass:
         return pmf
-    kept = pmf * (allowance.mass / explored)
+    kept: Floats = pmf * (allowance.mass / explored)
     kept[best] = 0.0
     kept[best] = 1.0 - kept.sum()
     return kept

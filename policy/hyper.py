@@ -12,7 +12,7 @@ from policy.prior import Prior, Scales
 
 DAY_S = 86_400.0
 
-QUALITY_DEVIATION = Scales(facts=0.02, words=0.02, task=0.3, constant=2.0)
+QUALITY_DEVIATION = Scales(facts=0.05, words=0.05, task=0.3, constant=1.0)
 QUALITY_SHARED = Scales(facts=0.1, words=0.1, task=0.5, constant=1.0)
 TOKENS_DEVIATION = Scales(facts=0.05, words=0.05, task=0.3, constant=1.0)
 TOKENS_SHARED = Scales(facts=0.1, words=0.1, task=0.5, constant=2.0)

@@ -52,7 +52,7 @@ class Prior:
     shared: Scales
     mean: float
     noise_guess: float
-    noise_weight: float = 1.0
+    noise_weight: float = 4.0
     eval_ceiling: float = 200.0
     hint_weight: float = 3.0
     hints: Mapping[str, float] = field(default_factory=dict)

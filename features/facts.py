@@ -1,0 +1,79 @@
+"""Cheap facts of a prompt: length, code, digits, question form, script, turns, tools.
+
+Each is a bounded number on a scale of its own; the feature space standardises them.
+"""
+
+import re
+from collections.abc import Sequence
+from math import log1p
+
+import numpy as np
+
+from features.prompt import Prompt
+from policy.types import Floats
+
+READ_CHARS = 20_000
+QUESTION = re.compile(r"\s*(what|who|when|where|which|why|how|is|are|do|does|can|should)\b", re.I)
+ORDER = re.compile(
+    r"\s*(write|explain|summari[sz]e|translate|list|give|find|fix|create|make|generate|rewrite"
+    r"|extract|classify|implement|calculate|compute|describe|convert|sort|complete)\b",
+    re.I,
+)
+CODE = re.compile(r"[{}\[\];=<>_`#\\]|\(\)|->|::")
+MATHS = re.compile("[+*/^=%$\u221a\u2211\u222b\u03c0\u00d7\u00f7]")
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
+OPTION = re.compile(r"^\s*\(?[A-J][.):]\s", re.M)
+
+NAMES = (
+    "length",
+    "word length",
+    "sentence length",
+    "digits",
+    "numbers",
+    "capitals",
+    "other scripts",
+    "code marks",
+    "maths marks",
+    "listed options",
+    "question marks",
+    "opens as a question",
+    "opens as an order",
+    "lines",
+    "conversation",
+    "tools and images",
+)
+TYPICAL_MEAN = (5.5, 4.7, 2.5, 0.02, 1.0, 0.03, 0.02, 0.02, 0.01, 0.5, 0.5, 0.3, 0.3, 0.9, 1.2, 0.0)
+TYPICAL_SD = (1.5, 1.2, 0.8, 0.05, 1.0, 0.05, 0.1, 0.04, 0.02, 1.0, 0.7, 0.5, 0.5, 1.0, 1.5, 0.5)
+
+
+def facts(prompt: Prompt) -> Floats:
+    """Return the facts in the order of `NAMES`.
+
+    shapes : (len(NAMES),)
+
+    >>> facts(Prompt("What is 2+2?", 12, 0, 1, 0, 0, 0))[NAMES.index("opens as a question")] == 1
+    True
+    """
+    text = prompt.text[:READ_CHARS]
+    n = max(len(text), 1)
+    words = text.split() or [""]
+    sentences = max(sum(text.count(mark) for mark in ".?!\n"), 1)
+    row: Sequence[float] = (
+        log1p(len(prompt.text)),
+        min(sum(map(len, words)) / len(words), 12.0),
+        log1p(len(words) / sentences),
+        sum(map(str.isdigit, text)) / n,
+        log1p(len(NUMBER.findall(text))),
+        sum(map(str.isupper, text)) / n,
+        sum(character > "\u024f" for character in text) / n,
+        min(len(CODE.findall(text)) / n, 0.3),
+        min(len(MATHS.findall(text)) / n, 0.2),
+        log1p(len(OPTION.findall(text))),
+        log1p(text.count("?")),
+        float(QUESTION.match(text) is not None),
+        float(ORDER.match(text) is not None),
+        log1p(text.count("\n")),
+        log1p(max(prompt.turns - 1, 0)) + log1p(prompt.system_chars) / 4,
+        log1p(prompt.tools) + log1p(prompt.images),
+    )
+    return np.array(row)

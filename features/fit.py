@@ -1,0 +1,81 @@
+"""Fit a feature space to a team's own prompts: the only file here that needs scikit-learn.
+
+No feedback is used, only which words occur together, so a fit cannot flatter the policy that made
+the log. It is deterministic: the same sketches give the same bytes.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.sparse import csr_matrix, diags
+from sklearn.decomposition import TruncatedSVD
+
+from features.sketch import BUCKETS, Sketch
+from features.space import TAGS, WORDS, Space
+from policy.types import Floats
+
+FIT_PROMPTS = 20_000
+PROMPTS_PER_DIRECTION = 4
+FEWEST_PROMPTS = 20
+SPREAD = 1e-6
+
+
+def fit(sketches: Sequence[Sketch], version: int) -> Space:
+    """Return a space fitted to the newest prompts, each of which should be given once.
+
+    raises : ValueError with fewer than FEWEST_PROMPTS prompts
+    source : latent semantic analysis, Deerwester et al. 1990; Halko et al. 2011 for the SVD
+    """
+    if len(sketches) < FEWEST_PROMPTS:
+        raise ValueError(f"a space needs {FEWEST_PROMPTS} prompts to fit on, not {len(sketches)}")
+    newest = sketches[-FIT_PROMPTS:]
+    facts = np.stack([sketch.facts for sketch in newest])
+    buckets, rarity, weighted = _weighted(newest)
+    directions = _directions(weighted)
+    pointing = weighted @ directions
+    return Space(
+        version,
+        facts.mean(axis=0),
+        facts.std(axis=0) + 0.05 * np.abs(facts).mean(axis=0) + SPREAD,
+        buckets,
+        rarity.astype(np.float32),
+        directions.astype(np.float32),
+        pointing.mean(axis=0),
+        pointing.std(axis=0) + SPREAD,
+        _tags(newest),
+    )
+
+
+def _weighted(sketches: Sequence[Sketch]) -> tuple[np.ndarray, Floats, csr_matrix]:
+    """Return the buckets of two prompts or more, their rarity, and the weighted unit rows."""
+    lengths = [len(sketch.buckets) for sketch in sketches]
+    columns = np.concatenate([sketch.buckets for sketch in sketches])
+    counts = np.concatenate([sketch.counts for sketch in sketches])
+    present = np.bincount(columns, minlength=BUCKETS)
+    buckets = np.flatnonzero(present > 1)  # what occurs once occurs together with nothing
+    rarity = np.log((1 + len(sketches)) / (1 + present[buckets])) + 1.0
+    bounds = np.concatenate([[0], np.cumsum(lengths)])
+    table = csr_matrix(
+        (1.0 + np.log(counts), columns, bounds), shape=(len(sketches), BUCKETS), dtype=float
+    )
+    weighted = table[:, buckets].multiply(rarity).tocsr()
+    norms = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
+    return buckets.astype(np.uint16), rarity, (diags(1.0 / np.maximum(norms, SPREAD)) @ weighted)
+
+
+def _directions(weighted: csr_matrix) -> Floats:
+    """Return the directions of greatest spread, padded with zeros while prompts are few."""
+    n, v = weighted.shape
+    k = min(WORDS, n // PROMPTS_PER_DIRECTION, v - 1)
+    directions = np.zeros((v, WORDS))
+    if k >= 1:
+        svd = TruncatedSVD(k, n_iter=4, random_state=0).fit(weighted)
+        directions[:, :k] = svd.components_.T
+    return directions
+
+
+def _tags(sketches: Sequence[Sketch]) -> tuple[str, ...]:
+    """Return the task tags if each can have a slot; with more of them their codes serve better."""
+    seen = Counter(tag for sketch in sketches for tag in sketch.tags)
+    return tuple(sorted(seen)) if len(seen) <= TAGS else ()

@@ -1,0 +1,99 @@
+"""What the router reads of a request: its text and a few counts; the rest passes by unread."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Self
+
+WIDE = re.compile("[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]")
+LATIN_CHARS_PER_TOKEN = 4.0
+WIDE_CHARS_PER_TOKEN = 1.5
+MESSAGE_TOKENS = 4
+IMAGE_TOKENS = 800
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A conversation as the features see it; `text` is the last user message.
+
+    units  : chars over all messages, turns in messages
+    """
+
+    text: str
+    chars: int
+    wide_chars: int
+    turns: int
+    system_chars: int
+    tools: int
+    images: int
+    task: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        messages: Sequence[Mapping[str, Any]],
+        task: str | None = None,
+        tools: Sequence[Any] = (),
+    ) -> Self:
+        """Return what is read of messages in OpenAI's form.
+
+        >>> Prompt.of([{"role": "user", "content": "Hello there"}]).words
+        2
+        """
+        texts = [(str(m.get("role")), "\n".join(_texts(m))) for m in messages]
+        asked = [text for role, text in texts if role == "user"]
+        everything = [text for _, text in texts] + [json.dumps(tool) for tool in tools]
+        return cls(
+            text=_printable(asked[-1] if asked else texts[-1][1] if texts else ""),
+            chars=sum(map(len, everything)),
+            wide_chars=sum(len(WIDE.findall(text)) for text in everything),
+            turns=len(texts),
+            system_chars=sum(len(text) for role, text in texts if role in {"system", "developer"}),
+            tools=len(tools),
+            images=sum(_images(m) for m in messages),
+            task=task,
+        )
+
+    @property
+    def words(self) -> int:
+        """Return how many words the last user message has."""
+        return len(self.text.split())
+
+    @property
+    def input_tokens(self) -> int:
+        """Return about how many tokens a provider will count; its own usage is the truth.
+
+        >>> Prompt.of([{"role": "user", "content": "x" * 400}]).input_tokens
+        104
+        """
+        narrow = (self.chars - self.wide_chars) / LATIN_CHARS_PER_TOKEN
+        wide = self.wide_chars / WIDE_CHARS_PER_TOKEN
+        return round(narrow + wide) + MESSAGE_TOKENS * self.turns + IMAGE_TOKENS * self.images
+
+    @property
+    def digest(self) -> str:
+        """Return the SHA-256 of the last user message, in hexadecimal."""
+        return sha256(self.text.encode()).hexdigest()
+
+
+def _texts(message: Mapping[str, Any]) -> Iterator[str]:
+    content = message.get("content")
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, list):
+        for part in content:
+            if isinstance(part, Mapping) and isinstance(part.get("text"), str):
+                yield part["text"]
+
+
+def _images(message: Mapping[str, Any]) -> int:
+    content = message.get("content")
+    if not isinstance(content, list):
+        return 0
+    return sum(isinstance(part, Mapping) and part.get("type") == "image_url" for part in content)
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

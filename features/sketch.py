@@ -1,0 +1,114 @@
+"""What is kept of a prompt when its text is not: facts, hashed word counts, task tags.
+
+A sketch is what every later feature space is computed from, so the log can be learned again under
+a new one although no prompt is stored. Words, pairs of words and pieces of words are hashed into
+2^16 buckets; nobody reads the text back out of them, though a guessed text can be checked.
+"""
+
+import re
+import struct
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Self
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.facts import NAMES, facts
+from features.prompt import WIDE, Prompt
+from policy.types import Floats
+
+BUCKETS = 1 << 16
+READ_WORDS = 512
+PIECE = 4
+TOKEN = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
+HEADER = struct.Struct("<BHI")
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sketch:
+    """One prompt without its text.
+
+    shapes : facts (len(NAMES),), buckets and counts (number of distinct hashes,)
+    """
+
+    facts: Floats
+    buckets: NDArray[np.uint16]
+    counts: NDArray[np.uint8]
+    tags: tuple[str, ...]
+
+    @classmethod
+    def of(cls, prompt: Prompt) -> Self:
+        """Return the sketch of a prompt; a task "a/b" is tagged "a" and "a/b".
+
+        >>> Sketch.of(Prompt.of([{"role": "user", "content": "hi"}], task="a/b")).tags
+        ('a', 'a/b')
+        """
+        hashed = Counter(crc32(gram.encode()) % BUCKETS for gram in _grams(prompt.text))
+        buckets = np.array(sorted(hashed), dtype=np.uint16)
+        counts = np.array([min(hashed[int(b)], 255) for b in buckets], dtype=np.uint8)
+        parts = prompt.task.split("/") if prompt.task else []
+        tags = tuple("/".join(parts[: i + 1]) for i in range(len(parts)))
+        return cls(facts(prompt).astype(np.float32).astype(np.float64), buckets, counts, tags)
+
+    def to_bytes(self) -> bytes:
+        """Return the sketch as stored in the log, about two kilobytes for a hundred words."""
+        tags = "\n".join(self.tags).encode()
+        return b"".join(
+            (
+                HEADER.pack(FORMAT, len(tags), len(self.buckets)),
+                tags,
+                self.facts.astype("<f4").tobytes(),
+                self.buckets.astype("<u2").tobytes(),
+                self.counts.tobytes(),
+            )
+        )
+
+    @classmethod
+    def from_bytes(cls, stored: bytes) -> Self:
+        """Return the sketch that `to_bytes` gave.
+
+        >>> sketch = Sketch.of(Prompt.of([{"role": "user", "content": "sort these words"}]))
+        >>> Sketch.from_bytes(sketch.to_bytes()).buckets.tolist() == sketch.buckets.tolist()
+        True
+        """
+        _, tag_bytes, n = HEADER.unpack_from(stored)
+        start = HEADER.size + tag_bytes
+        tags = stored[HEADER.size : start].decode()
+        middle = start + 4 * len(NAMES)
+        return cls(
+            np.frombuffer(stored, "<f4", len(NAMES), start).astype(np.float64),
+            np.frombuffer(stored, "<u2", n, middle),
+            np.frombuffer(stored, np.uint8, n, middle + 2 * n),
+            tuple(tags.split("\n")) if tags else (),
+        )
+
+
+def _grams(text: str) -> Iterator[str]:
+    tokens = TOKEN.findall(unicodedata.normalize("NFKC", _excerpt(text)).lower())
+    yield from tokens
+    yield from map(" ".join, pairwise(tokens))
+    for word in dict.fromkeys(tokens):
+        yield from _pieces(word)
+
+
+def _pieces(word: str) -> Iterator[str]:
+    """Yield pieces that a word shares with its misspellings: four letters, or two wide ones."""
+    size = 2 if WIDE.match(word) else PIECE
+    if word.isalpha() and len(word) >= size + (size == PIECE):
+        marked = f"<{word}>"
+        yield from ("#" + marked[i : i + size] for i in range(len(marked) - size + 1))
+
+
+def _excerpt(text: str) -> str:
+    """Return the beginning and the end of a long text: what is asked stands in one of them."""
+    words = text.split()
+    if len(words) <= READ_WORDS:
+        return text[: READ_WORDS * 40]
+    half = READ_WORDS // 2
+    return " ".join([*words[:half], *words[-half:]])[: READ_WORDS * 40]

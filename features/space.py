@@ -1,0 +1,148 @@
+"""The feature space: from a sketch to the context vector, frozen and versioned.
+
+Version 0 is built in and knows facts and task tags; a retrain fits the next one to the team's own
+prompts (`features/fit.py`), which adds the directions in which their words differ. Only numpy is
+needed to use a space: rows of a matrix are gathered and added.
+"""
+
+import io
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.facts import NAMES, TYPICAL_MEAN, TYPICAL_SD
+from features.sketch import BUCKETS, Sketch
+from policy.types import Floats
+
+WORDS = 31
+TAGS = 16
+GROUPS = ("facts",) * len(NAMES) + ("words",) * WORDS + ("task",) * TAGS + ("constant",)
+D = len(GROUPS)
+CLIP = 3.0
+TAG_NORM = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """A fitted map from sketches to contexts; `tags` has one slot for each task, if they are few.
+
+    shapes : facts_mean, facts_sd (len(NAMES),); buckets, rarity (v,); directions (v, WORDS);
+             words_mean, words_sd (WORDS,)
+    """
+
+    version: int
+    facts_mean: Floats
+    facts_sd: Floats
+    buckets: NDArray[np.uint16]
+    rarity: NDArray[np.float32]
+    directions: NDArray[np.float32]
+    words_mean: Floats
+    words_sd: Floats
+    tags: tuple[str, ...] = ()
+
+    @classmethod
+    def built_in(cls) -> Self:
+        """Return version 0, which serves from the first request and needs no prompts to fit on."""
+        return cls(
+            0,
+            np.array(TYPICAL_MEAN),
+            np.array(TYPICAL_SD),
+            np.empty(0, np.uint16),
+            np.empty(0, np.float32),
+            np.empty((0, WORDS), np.float32),
+            np.zeros(WORDS),
+            np.ones(WORDS),
+        )
+
+    def context(self, sketch: Sketch) -> Floats:
+        """Return the context vector of a prompt, last entry 1.
+
+        shapes : (D,)
+
+        >>> from features.prompt import Prompt
+        >>> Space.built_in().context(Sketch.of(Prompt.of([]))).shape
+        (64,)
+        """
+        facts = (sketch.facts - self.facts_mean) / self.facts_sd
+        words = (self.words(sketch) - self.words_mean) / self.words_sd
+        return np.concatenate(
+            (np.clip(facts, -CLIP, CLIP), np.clip(words, -CLIP, CLIP), self._task(sketch), [1.0])
+        )
+
+    def words(self, sketch: Sketch) -> Floats:
+        """Return where the prompt's words point, before standardising.
+
+        shapes : (WORDS,)
+        source : Salton and Buckley 1988 (log tf, idf, cosine); Deerwester et al. 1990
+        """
+        rows = self._rows[sketch.buckets]
+        known = rows >= 0
+        if not known.any():
+            return self.words_mean
+        weights = (1.0 + np.log(sketch.counts[known])) * self.rarity[rows[known]]
+        pointing: Floats = weights @ self.directions[rows[known]] / np.sqrt(weights @ weights)
+        return pointing
+
+    def to_bytes(self) -> bytes:
+        """Return the space as stored in the log, without pickle."""
+        stored = io.BytesIO()
+        np.savez_compressed(
+            stored,
+            version=np.array(self.version),
+            facts=np.stack([self.facts_mean, self.facts_sd]),
+            buckets=self.buckets,
+            rarity=self.rarity,
+            directions=self.directions,
+            words=np.stack([self.words_mean, self.words_sd]),
+            tags=np.array(self.tags, dtype=np.str_),
+        )
+        return stored.getvalue()
+
+    @classmethod
+    def from_bytes(cls, stored: bytes) -> Self:
+        """Return the space that `to_bytes` gave; nothing stored means the built-in one.
+
+        >>> Space.from_bytes(Space.built_in().to_bytes()).version
+        0
+        """
+        if not stored:
+            return cls.built_in()
+        with np.load(io.BytesIO(stored), allow_pickle=False) as arrays:
+            return cls(
+                int(arrays["version"]),
+                *arrays["facts"],
+                arrays["buckets"],
+                arrays["rarity"],
+                arrays["directions"],
+                *arrays["words"],
+                tuple(map(str, arrays["tags"])),
+            )
+
+    @cached_property
+    def _rows(self) -> NDArray[np.int32]:
+        rows = np.full(BUCKETS, -1, np.int32)
+        rows[self.buckets] = np.arange(len(self.buckets))
+        return rows
+
+    def _task(self, sketch: Sketch) -> Floats:
+        """Return the task part: its own slot for a task known when fitted, else a code of its name.
+
+        Random signs are nearly orthogonal, so that unseen tasks are told apart from the first one.
+        """
+        task = np.zeros(TAGS)
+        for tag in sketch.tags:
+            if tag in self.tags:
+                task[self.tags.index(tag)] += TAG_NORM
+            elif not self.tags:
+                task += _code(tag)
+        return task
+
+
+def _code(tag: str) -> Floats:
+    bits = np.unpackbits(np.frombuffer(blake2b(tag.encode(), digest_size=TAGS // 8).digest(), "B"))
+    signs: Floats = (2.0 * bits - 1.0) * (TAG_NORM / np.sqrt(TAGS))
+    return signs
