@@ -51,8 +51,8 @@ def facts(prompt: Prompt) -> Floats:
 
     shapes : (len(NAMES),)
 
-    >>> facts(Prompt("What is 2+2?", 12, 0, 1, 0, 0, 0))[NAMES.index("opens as a question")] == 1
-    True
+    >>> float(facts(Prompt("What is 2+2?", 12, 0, 1, 0, 0, 0))[NAMES.index("question marks")])
+    0.69
     """
     text = prompt.text[:READ_CHARS]
     n = max(len(text), 1)

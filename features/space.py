@@ -114,11 +114,13 @@ class Space:
         with np.load(io.BytesIO(stored), allow_pickle=False) as arrays:
             return cls(
                 int(arrays["version"]),
-                *arrays["facts"],
+                arrays["facts"][0],
+                arrays["facts"][1],
                 arrays["buckets"],
                 arrays["rarity"],
                 arrays["directions"],
-                *arrays["words"],
+                arrays["words"][0],
+                arrays["words"][1],
                 tuple(map(str, arrays["tags"])),
             )
 

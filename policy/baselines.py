@@ -81,14 +81,20 @@ class Greedy:
 
     def propensities(self, offer: Offer, rng: np.random.Generator) -> Floats:
         """Return certainty of the arm that looks best."""
-        return certain(best(self.belief, offer), len(offer.arms))
+        quality = self.belief.predict(offer.context, offer.arms).mean
+        return certain(best(quality, offer.price), len(offer.arms))
 
     def update(self, arm: str, context: Floats, reward: float, weight: float = 1.0) -> Self:
         """Return the policy after one rated outcome."""
         return replace(self, belief=self.belief.update(arm, context, reward, weight))
 
 
-def best(belief: Belief, offer: Offer) -> int:
-    """Return the index of the arm with the best posterior-mean utility, of equals the cheapest."""
-    utility = belief.predict(offer.context, offer.arms).mean - offer.price
-    return int(np.lexsort((offer.price, -utility))[0])
+def best(quality: Floats, price: Floats) -> int:
+    """Return the index of the arm with the highest utility, of equals the cheapest.
+
+    shapes : quality, price (k,)
+
+    >>> best(np.array([0.5, 0.9, 0.9]), np.array([0.1, 0.3, 0.3]))
+    1
+    """
+    return int(np.lexsort((price, price - quality))[0])

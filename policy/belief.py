@@ -30,6 +30,7 @@ class ArmBelief:
     shapes : covariance, pull, shared_precision (d, d); offset, shared_information (d,)
     """
 
+    sources: tuple[Evidence | None, Evidence | None]
     evidence: Evidence
     covariance: Floats
     pull: Floats
@@ -38,7 +39,12 @@ class ArmBelief:
     shared_information: Floats
 
     @classmethod
-    def of(cls, prior: Prior, evidence: Evidence) -> Self:
+    def of(
+        cls,
+        prior: Prior,
+        evidence: Evidence,
+        sources: tuple[Evidence | None, Evidence | None] = (None, None),
+    ) -> Self:
         """Return what the evidence of one arm implies under the prior.
 
         source : Bishop 2006, eq. 3.53-3.54; Lindley and Smith 1972, eq. 3-5
@@ -49,7 +55,7 @@ class ArmBelief:
         pull = covariance * precision
         offset = covariance @ evidence.moment
         said = np.diag(precision) - precision[:, None] * pull
-        return cls(evidence, covariance, pull, offset, said, precision * offset)
+        return cls(sources, evidence, covariance, pull, offset, said, precision * offset)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,14 +89,7 @@ class Belief:
     prior: Prior
     rated: Mapping[str, Evidence] = field(default_factory=dict)
     evals: Mapping[str, Evidence] = field(default_factory=dict)
-    known: Mapping[str, ArmBelief] = field(default_factory=dict, repr=False)
-
-    @classmethod
-    def of(cls, prior: Prior, rated: Mapping[str, Evidence], evals: Mapping[str, Evidence]) -> Self:
-        """Return the posterior that this evidence gives under this prior."""
-        belief = cls(prior, rated, evals)
-        names = sorted({*rated, *evals, *prior.hints})
-        return replace(belief, known={arm: belief._known(arm) for arm in names})
+    earlier: Mapping[str, ArmBelief] = field(default_factory=dict, repr=False)
 
     def update(self, arm: str, context: Floats, reward: float, weight: float = 1.0) -> Self:
         """Return the belief after one rated outcome; a negative weight takes one back.
@@ -100,21 +99,21 @@ class Belief:
         source : Bishop 2006, eq. 3.50-3.51
         """
         seen = self.rated.get(arm, self._nothing).add(context, reward, weight)
-        return self._with(arm, rated={**self.rated, arm: seen})
+        return replace(self, rated={**self.rated, arm: seen}, earlier=self._derived)
 
     def learn_eval(self, arm: str, context: Floats, score: float) -> Self:
         """Return the belief after one score of the team's own evals."""
         seen = self.evals.get(arm, self._nothing).add(context, score)
-        return self._with(arm, evals={**self.evals, arm: seen})
+        return replace(self, evals={**self.evals, arm: seen}, earlier=self._derived)
 
     def faded(self, factor: float) -> Self:
         """Return the belief with rated evidence counted `factor` times: it decays to the prior."""
         rated = {arm: seen.scaled(factor) for arm, seen in self.rated.items()}
-        return type(self).of(self.prior, rated, self.evals)
+        return type(self)(self.prior, rated, self.evals)
 
     def under(self, prior: Prior) -> Self:
         """Return what the same evidence says under another prior."""
-        return type(self).of(prior, self.rated, self.evals)
+        return type(self)(prior, self.rated, self.evals)
 
     def predict(self, context: Floats, arms: Sequence[str]) -> Prediction:
         """Return mean and joint covariance of the arms' mean rewards in this context.
@@ -130,6 +129,13 @@ class Belief:
             self.noise * (pulls @ covariance @ pulls.T + np.diag(own)),
             np.array([belief.evidence.weight for belief in beliefs]),
         )
+
+    @cached_property
+    def known(self) -> dict[str, ArmBelief]:
+        """Return the posterior of every arm with evidence, derived when first asked for."""
+        return {
+            arm: self._known(arm) for arm in sorted({*self.rated, *self.evals, *self.prior.hints})
+        }
 
     @cached_property
     def shared(self) -> tuple[Floats, Floats]:
@@ -193,12 +199,19 @@ class Belief:
     def _arms(self) -> Iterator[ArmBelief]:
         return iter(self.known.values())
 
-    def _with(self, arm: str, **changed: Mapping[str, Evidence]) -> Self:
-        belief = replace(self, **changed)  # type: ignore[arg-type]
-        known = {**self.known, arm: belief._known(arm)}
-        return replace(belief, known=dict(sorted(known.items())))
+    @property
+    def _derived(self) -> Mapping[str, ArmBelief]:
+        """Return what has been derived already, so that only what changed is derived again."""
+        derived: Mapping[str, ArmBelief] = self.__dict__.get("known", self.earlier)
+        return derived
 
     def _known(self, arm: str) -> ArmBelief:
+        sources = self.rated.get(arm), self.evals.get(arm)
+        if arm in self.earlier and self.earlier[arm].sources == sources:
+            return self.earlier[arm]
+        return ArmBelief.of(self.prior, self._evidence(arm), sources)
+
+    def _evidence(self, arm: str) -> Evidence:
         evidence = self.rated.get(arm, self._nothing)
         if arm in self.evals:
             evals = self.evals[arm]
@@ -207,4 +220,4 @@ class Belief:
             constant = np.zeros(len(self.prior.groups))
             constant[-1] = 1.0
             evidence = evidence.add(constant, self.prior.hints[arm], self.prior.hint_weight)
-        return ArmBelief.of(self.prior, evidence)
+        return evidence

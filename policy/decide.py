@@ -1,0 +1,167 @@
+"""One decision, from a context to an arm and everything that must be logged of it.
+
+This is the function that serves, replays and is benchmarked. Given the same state, question and
+generator it gives the same verdict; the generator is seeded by the decision's id.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+
+import numpy as np
+
+from policy.baselines import Fixed, Greedy, Uniform, WordCount, best
+from policy.belief import Belief
+from policy.eligibility import Demand, affordable, divided, require_some
+from policy.errors import ConfigError
+from policy.exploration import Allowance, limited, off_best
+from policy.hyper import Hyper
+from policy.offer import Offer, Policy, choose
+from policy.thompson import Thompson
+from policy.tokens import expected_cost_usd, expected_output_tokens
+from policy.types import Arm, Floats
+
+RULES = ("thompson", "greedy", "uniform", "word_count", "fixed:<arm>")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Beliefs:
+    """What is believed of quality and of answer length, with the hyper-parameters in force."""
+
+    quality: Belief
+    tokens: Belief
+    hyper: Hyper
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """One prompt to decide on; `explore` False takes the arm that looks best and nothing else.
+
+    shapes : context (d,)
+    units  : willingness_to_pay_usd is dollars that one more thumbs-up is worth
+    """
+
+    context: Floats
+    demand: Demand
+    willingness_to_pay_usd: float
+    words: int = 0
+    explore: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verdict:
+    """The arm taken and the whole distribution it was drawn from.
+
+    shapes : propensities, quality, quality_sd, cost_usd (k,), in the order of `eligible`
+    """
+
+    policy: str
+    chosen: int
+    eligible: tuple[str, ...]
+    propensities: Floats
+    quality: Floats
+    quality_sd: Floats
+    cost_usd: Floats
+    ineligible: dict[str, str]
+    explored: float
+    allowance: Allowance
+
+    @property
+    def arm(self) -> str:
+        """Return the name of the arm taken."""
+        return self.eligible[self.chosen]
+
+    @property
+    def propensity(self) -> float:
+        """Return the probability with which it was taken, in (0, 1]."""
+        return float(self.propensities[self.chosen])
+
+
+def seeded(decision_id: str) -> np.random.Generator:
+    """Return the generator of a decision: the same id, the same draws.
+
+    >>> seeded("x").random() == seeded("x").random()
+    True
+    """
+    return np.random.default_rng(
+        int.from_bytes(blake2b(decision_id.encode(), digest_size=16).digest())
+    )
+
+
+def rule(name: str, beliefs: Beliefs) -> Policy:
+    """Return the policy of this name over what is believed now.
+
+    raises : ConfigError for a name that is none of `RULES`
+    """
+    kind, _, arm = name.partition(":")
+    if kind == "fixed" and arm:
+        return Fixed(arm)
+    policies: dict[str, Policy] = {
+        "thompson": Thompson(beliefs.quality, beliefs.hyper),
+        "greedy": Greedy(beliefs.quality),
+        "uniform": Uniform(),
+        "word_count": WordCount(),
+    }
+    if name not in policies:
+        raise ConfigError(f"policy {name!r} is not known; it is one of {', '.join(RULES)}")
+    return policies[name]
+
+
+def decide(
+    arms: Sequence[Arm],
+    question: Question,
+    beliefs: Beliefs,
+    rng: np.random.Generator,
+    *,
+    policy: str = "thompson",
+    allowance: Allowance = Allowance(),  # noqa: B008 (frozen)
+) -> Verdict:
+    """Return which arm serves this prompt, and the distribution it was drawn from.
+
+    raises : NoEligibleArm with the reason of every arm
+    """
+    eligible, reasons, cost = _eligible(arms, question, beliefs)
+    names = tuple(arm.name for arm in eligible)
+    price = cost / question.willingness_to_pay_usd
+    offer = Offer(question.context, names, price, question.words)
+    said = beliefs.quality.predict(question.context, names)
+    acting = rule(policy if question.explore else _sober(policy), beliefs)
+    pmf = acting.propensities(offer, rng)
+    explored = 0.0
+    if acting.name == "thompson":
+        allowance = allowance.earn(beliefs.hyper.explored_share)
+        looks_best = best(said.mean, price)
+        pmf = limited(pmf, looks_best, allowance)
+        explored = off_best(pmf, looks_best)
+    return Verdict(
+        policy=acting.name,
+        chosen=choose(pmf, rng),
+        eligible=names,
+        propensities=pmf,
+        quality=said.mean,
+        quality_sd=said.sd,
+        cost_usd=cost,
+        ineligible=reasons,
+        explored=explored,
+        allowance=allowance,
+    )
+
+
+def _sober(policy: str) -> str:
+    return "greedy" if policy == "thompson" else policy
+
+
+def _eligible(
+    arms: Sequence[Arm], question: Question, beliefs: Beliefs
+) -> tuple[list[Arm], dict[str, str], Floats]:
+    demand = question.demand
+    fit, reasons = divided(arms, demand)
+    require_some(fit, reasons)
+    tokens = expected_output_tokens(
+        beliefs.tokens, question.context, [arm.name for arm in fit], demand.output_tokens
+    )
+    cost = expected_cost_usd(fit, demand.input_tokens, tokens)
+    reasons |= affordable(fit, cost, demand)
+    kept = [i for i, arm in enumerate(fit) if arm.name not in reasons]
+    require_some(kept, reasons)
+    return [fit[i] for i in kept], reasons, cost[kept]
