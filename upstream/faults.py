@@ -111,9 +111,10 @@ def _seconds_until(http_date: str) -> float:
 
 def _said(error: object) -> tuple[str, object]:
     if not isinstance(error, Mapping):
-        return str(error or "nothing more"), None
-    message = error.get("message") or error.get("detail") or error.get("type") or "no message"
-    return str(message), error.get("code")
+        return error if isinstance(error, str) and error else "nothing more", None
+    candidates = (error.get(key) for key in ("message", "detail", "type"))
+    message = next((said for said in candidates if said and isinstance(said, str)), "no message")
+    return message, error.get("code")
 
 
 def _is_too_long(said: str, code: object) -> bool:

@@ -57,7 +57,6 @@ class Stream:
         faults: Faults,
     ) -> None:
         self.model = arm.model
-        self.finish_reason: str | None = None
         self.ttft_s = 0.0
         self._arm = arm
         self._body = body
@@ -68,10 +67,16 @@ class Stream:
         self._reported_usage: object = None
         self._output_chars = 0
         self._spoke = False
-        self._unfinished: set[str] = set()
+        self._finishes: dict[str, str | None] = {}
         self._early: deque[Chunk] = deque()
         self._chunks = self._rest()
         self._open()
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the first choice ended, once every choice has ended."""
+        reasons = list(self._finishes.values())
+        return reasons[0] if reasons and all(reasons) else None
 
     @property
     def usage(self) -> Usage:
@@ -163,11 +168,6 @@ class Stream:
         return text
 
     def _finish(self, index: str, reason: str | None) -> None:
-        self._unfinished.add(index)
-        if reason is None:
-            return
-        self._unfinished.remove(index)
-        if not self._spoke and reason not in MAY_BE_BLANK:
+        if reason and not self._spoke and reason not in MAY_BE_BLANK:
             raise ValueError(f"a blank answer with finish_reason {reason}")
-        if not self._unfinished:
-            self.finish_reason = reason
+        self._finishes[index] = reason or self._finishes.get(index)

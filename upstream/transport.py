@@ -4,6 +4,7 @@ The client's own timeouts start again with every byte and its bodies have no bou
 right at the only place where bytes come in: a network backend for httpcore2's pool, below httpx2.
 """
 
+import functools
 import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -33,7 +34,7 @@ class Transport(httpx2.BaseTransport):
 
     def __init__(self) -> None:
         self._pool = httpcore2.ConnectionPool(
-            ssl_context=httpx2.create_ssl_context(),
+            ssl_context=_trust(),
             max_connections=None,
             max_keepalive_connections=_KEEP_ALIVE,
             keepalive_expiry=_KEEP_ALIVE_S,
@@ -126,6 +127,12 @@ class _Socket(httpcore2.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
+
+
+@functools.cache
+def _trust() -> ssl.SSLContext:
+    """Return the certificates of the machine, read once because that takes long."""
+    return httpx2.create_ssl_context()
 
 
 def _or_late(left_s: float, late: type[httpcore2.TimeoutException]) -> float:

@@ -106,7 +106,7 @@ def _talk(connection: socket.socket, scenarios: dict[str, Scenario], seen: Seen)
     with connection, suppress(ConnectionError, TimeoutError):
         request = b""
         while b"\r\n\r\n" not in request:
-            request += connection.recv(65536)
+            request += _more(connection)
         head, _, rest = request.partition(b"\r\n\r\n")
         length = next(
             int(line.split(b":")[1])
@@ -114,11 +114,18 @@ def _talk(connection: socket.socket, scenarios: dict[str, Scenario], seen: Seen)
             if line.lower().startswith(b"content-length")
         )
         while len(rest) < length:
-            rest += connection.recv(65536)
+            rest += _more(connection)
         body = json.loads(rest)
         seen.heads.append(head.decode())
         seen.bodies.append(body)
         scenarios[body["model"]](Conversation(connection, seen, body))
+
+
+def _more(connection: socket.socket) -> bytes:
+    data = connection.recv(65536)
+    if not data:
+        raise ConnectionError("the client hung up in the middle of its request")
+    return data
 
 
 def chunk(text: str | None = None, finish: str | None = None, **more: object) -> bytes:

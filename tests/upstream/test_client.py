@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 import traceback
 
 import pytest
@@ -216,6 +217,27 @@ def test_a_host_that_does_not_exist_is_an_error() -> None:
         pytest.raises(UpstreamError, match="broke the connection"),
     ):
         upstream.answer(arm_on(), BODY)
+
+
+def test_a_provider_that_does_not_speak_tls_is_an_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def greet_in_plain_text() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        provider = threading.Thread(target=greet_in_plain_text)
+        provider.start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}/v1"
+        catalogue = Catalogue({"p": Provider("p", url)}, {})
+        with (
+            Upstream(lambda: catalogue, {}) as upstream,
+            pytest.raises(UpstreamError, match="broke the connection.*SSL"),
+        ):
+            upstream.answer(arm_on(), BODY)
+        provider.join()
 
 
 @pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-Le", b"220 ESMTP\r\n\r\n"])

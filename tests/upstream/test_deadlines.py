@@ -171,6 +171,17 @@ def test_a_connection_that_nobody_accepts_is_a_timeout() -> None:
                 upstream.answer(arm_on(), BODY)
 
 
+def test_a_tls_greeting_that_nobody_answers_is_a_timeout() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}/v1"
+        catalogue = Catalogue({"p": Provider("p", url)}, {})
+        with (
+            Upstream(lambda: catalogue, {}) as upstream,
+            pytest.raises(UpstreamTimeout, match="took no connection in time"),
+        ):
+            upstream.answer(arm_on(), BODY)
+
+
 def test_a_provider_that_does_not_read_is_a_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"

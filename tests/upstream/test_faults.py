@@ -57,7 +57,10 @@ def test_a_prompt_that_is_too_long_is_known_in_every_providers_words(said: str) 
     assert type(error) is ContextLengthExceeded
 
 
-@pytest.mark.parametrize("body", ["max_tokens is too large", "context", None, [], {"error": None}])
+@pytest.mark.parametrize(
+    "body",
+    ["max_tokens is too large", "context", None, [], {"error": None}, {"error": {"message": [1]}}],
+)
 def test_another_refusal_is_not_taken_for_a_long_prompt(body) -> None:
     assert type(Faults("a").refused(400, body)) is UpstreamRejected
 

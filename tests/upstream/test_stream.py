@@ -61,6 +61,11 @@ GOOD_ENDS = {
         chunk("hello", finish="stop", usage={"prompt_tokens": 3, "completion_tokens": 2}),
         DONE,
     ],
+    "usage beside an empty choice": [
+        chunk("hello", finish="stop"),
+        chunk("", usage={"prompt_tokens": 3, "completion_tokens": 2}),
+        DONE,
+    ],
     "usage twice": [chunk("hello", finish="stop"), usage_frame(), usage_frame(), DONE],
     "a first frame without choices": [
         b'{"choices": [], "prompt_filter_results": []}',
@@ -247,8 +252,15 @@ def test_two_choices_must_both_finish() -> None:
         pytest.raises(UpstreamInvalid, match="without a finish_reason"),
     ):
         received(upstream.stream(arm, BODY))
-    with talking_to(sending(*frames, choice(1, "", "stop"))) as (upstream, arm, _):
-        assert received(upstream.stream(arm, BODY)) == "a"
+    late_second = [choice(0, "a", "stop"), choice(1, "b")]
+    with (
+        talking_to(sending(*late_second)) as (upstream, arm, _),
+        pytest.raises(UpstreamInvalid, match="without a finish_reason"),
+    ):
+        received(upstream.stream(arm, BODY))
+    with talking_to(sending(*frames, choice(1, "", "length"))) as (upstream, arm, _):
+        stream = upstream.stream(arm, BODY)
+        assert (received(stream), stream.finish_reason) == ("a", "stop")
 
 
 def test_comments_names_and_line_ends_of_both_kinds_are_understood() -> None:
