@@ -1,7 +1,8 @@
 """What a provider's answer says, once it is known to be one.
 
 Success means that a finish_reason was seen and that something was said. Everything here raises
-ValueError in plain words for what falls short; the caller knows whose fault it is.
+ValueError in plain words for what falls short; the caller knows whose fault it is. The words never
+quote the provider: they stay in the chain of errors, where nothing is redacted.
 """
 
 import json
@@ -52,7 +53,7 @@ def choices_of(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     choices = data.get("choices")
     if not isinstance(choices, list) or not all(isinstance(each, dict) for each in choices):
-        raise ValueError(f"choices that are no list of objects: {str(choices)[:40]}")
+        raise ValueError(f"choices that are no list of objects but {type(choices).__name__}")
     return choices
 
 
@@ -68,7 +69,7 @@ def text_of(message: Mapping[str, Any]) -> str:
     if isinstance(content, list):
         content = "".join(part.get("text") or "" for part in content if isinstance(part, dict))
     if not isinstance(content, str | None):
-        raise ValueError(f"content that is no text: {str(content)[:40]}")  # noqa: TRY004
+        raise ValueError(f"content that is no text but {type(content).__name__}")  # noqa: TRY004
     return content or ""
 
 
@@ -91,7 +92,7 @@ def part_of(choice: Mapping[str, Any], key: str) -> dict[str, Any]:
     """
     part = choice.get(key)
     if not isinstance(part, dict | None):
-        raise ValueError(f"a {key} that is no object: {str(part)[:40]}")  # noqa: TRY004
+        raise ValueError(f"a {key} that is no object but {type(part).__name__}")  # noqa: TRY004
     return part or {}
 
 
