@@ -5,7 +5,7 @@ generator it gives the same verdict; the generator is seeded by the decision's i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np

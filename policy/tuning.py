@@ -21,14 +21,19 @@ def tuned(belief: Belief, default: Prior) -> Prior:
 
     source : Bishop 2006, 3.5 (evidence approximation, type-2 maximum likelihood)
     """
-    best, score = belief.prior, _score(belief, belief.prior, default)
+    best, likeliest = belief.prior, score(belief, belief.prior, default)
     for _ in range(SWEEPS):
         for level, group in _dials(belief.prior):
             for candidate in _scaled(best, level, group):
-                reached = _score(belief, candidate, default)
-                if reached > score:
-                    best, score = candidate, reached
+                reached = score(belief, candidate, default)
+                if reached > likeliest:
+                    best, likeliest = candidate, reached
     return best
+
+
+def score(belief: Belief, prior: Prior, default: Prior) -> float:
+    """Return the log evidence of what the belief has seen under a prior, with the penalty."""
+    return belief.under(prior).log_evidence + _penalty(prior, default)
 
 
 def _dials(prior: Prior) -> Iterator[tuple[str, str]]:
@@ -44,10 +49,6 @@ def _scaled(prior: Prior, level: str, group: str) -> list[Prior]:
     if level == "shared":
         return [replace(prior, shared=size) for size in sizes]
     return [replace(prior, deviation=size) for size in sizes]
-
-
-def _score(belief: Belief, prior: Prior, default: Prior) -> float:
-    return belief.under(prior).log_evidence + _penalty(prior, default)
 
 
 def _penalty(prior: Prior, default: Prior) -> float:

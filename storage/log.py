@@ -129,8 +129,8 @@ class WritableLog(Protocol):
     def __exit__(self, *exc_info: object) -> None: ...
 
 
-class ReadableLog(Protocol):
-    """What the log can be asked; every answer includes all that was durable before the question."""
+class LearnableLog(Protocol):
+    """What a retrain asks of a log: what to fold, and what to judge a candidate by."""
 
     def position(self) -> int:
         """Return the seq of the newest learning event, 0 for none."""
@@ -138,17 +138,6 @@ class ReadableLog(Protocol):
 
     def events(self, after_seq: int = 0, upto_seq: int | None = None) -> Iterator[Event]:
         """Yield the events with after_seq < seq <= upto_seq in seq order, in bounded memory."""
-        ...
-
-    def decision(self, decision_id: str, tenant: str | None = None) -> Round:
-        """Return one decision with what came of it; `tenant` None sees every tenant's.
-
-        raises : UnknownDecision, also when it belongs to another tenant
-        """
-        ...
-
-    def attempts(self, decision_id: str) -> list[Attempt]:
-        """Return the upstream calls of a decision in order."""
         ...
 
     def decisions(
@@ -171,12 +160,27 @@ class ReadableLog(Protocol):
         """Return how much the log holds."""
         ...
 
-    def spend_usd(self, since_s: float, tenant: str | None = None) -> float:
-        """Return the dollars booked by outcomes since then."""
-        ...
-
     def latest_policy(self) -> PolicyVersion | None:
         """Return the policy version that serves, None before the first."""
+        ...
+
+
+class ReadableLog(LearnableLog, Protocol):
+    """What the log can be asked; every answer includes all that was durable before the question."""
+
+    def decision(self, decision_id: str, tenant: str | None = None) -> Round:
+        """Return one decision with what came of it; `tenant` None sees every tenant's.
+
+        raises : UnknownDecision, also when it belongs to another tenant
+        """
+        ...
+
+    def attempts(self, decision_id: str) -> list[Attempt]:
+        """Return the upstream calls of a decision in order."""
+        ...
+
+    def spend_usd(self, since_s: float, tenant: str | None = None) -> float:
+        """Return the dollars booked by outcomes since then."""
         ...
 
     def policy_version(self, version: int) -> PolicyVersion:

@@ -40,6 +40,7 @@ CREATE TABLE decisions (
     ineligible TEXT NOT NULL,
     willingness_to_pay_usd REAL NOT NULL,
     explore INTEGER NOT NULL,
+    allowance REAL NOT NULL,
     feature_version INTEGER NOT NULL,
     context BLOB NOT NULL,
     sketch BLOB NOT NULL,

@@ -19,7 +19,7 @@ OutcomeStatus = Literal[
     "ok", "truncated_upstream", "client_gone", "timeout", "filtered", "error", "abandoned"
 ]
 CacheUse = Literal["miss", "hit", "stale"]
-PolicySource = Literal["initial", "retrain", "rollback"]
+PolicySource = Literal["initial", "catalogue", "retrain", "rollback"]
 RetrainTrigger = Literal["schedule", "feedback", "manual"]
 RatingStatus = Literal["recorded", "updated", "revoked", "duplicate"]
 
@@ -56,6 +56,7 @@ class Decision:
     ineligible: Mapping[str, str]
     willingness_to_pay_usd: float
     explore: bool
+    allowance: float
     feature_version: int
     context: Floats
     sketch: bytes
@@ -209,4 +210,5 @@ class Counts:
     decisions: int
     outcomes: int
     rated: int
+    evals: int
     feedback_since_retrain: int

@@ -35,6 +35,7 @@ DECISION = Decision(
     ineligible={"tiny": "the prompt is longer than its window"},
     willingness_to_pay_usd=0.02,
     explore=True,
+    allowance=0.1,
     feature_version=1,
     context=np.array([0.1, -2.5, 1.0]),
     sketch=b"\x00\x01sketch",

@@ -1,0 +1,171 @@
+"""Is a candidate policy better than the incumbent? Asked of the newest, held-out part of the log.
+
+Both are folded over the older part only, then both answer the newer rounds; the doubly robust value
+of their difference says which earns more, SNIPS stands beside it, and the effective sample size
+says whether that may be believed.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from features.sketch import Sketch
+from jobs.learned import Learned
+from policy.baselines import best
+from policy.decide import seeded
+from policy.evaluate import (
+    LoggedRounds,
+    Value,
+    calibration_error,
+    difference,
+    doubly_robust,
+    ess,
+    snips,
+)
+from policy.exploration import Allowance, limited
+from policy.offer import Offer
+from policy.thompson import Thompson
+from policy.types import Floats
+from storage.records import Decision, Round
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the held-out rounds say; values are utility per decision, in units of reward.
+
+    `spend_ratio` is the candidate's expected spend over the incumbent's on the same prompts.
+    """
+
+    rounds: int
+    ess: float
+    candidate: Value
+    incumbent: Value
+    candidate_snips: Value
+    incumbent_snips: Value
+    gain: Value
+    candidate_calibration: float
+    incumbent_calibration: float
+    spend_ratio: float
+    largest_share_move: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON data, with numbers that are no numbers as None."""
+        plain: dict[str, Any] = _finite(asdict(self))
+        return plain
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Answers:
+    """How one policy answers the held-out rounds: (n, k) each."""
+
+    target: Floats
+    quality: Floats
+
+
+def usable(rounds: Iterable[Round]) -> list[Round]:
+    """Return the rounds a value may be estimated from: rated, routed, and really drawn."""
+    return [
+        each
+        for each in rounds
+        if each.reward is not None
+        and each.decision.kind == "routed"
+        and each.decision.explore
+        and each.outcome is not None
+        and each.outcome.arm == each.decision.arm
+    ]
+
+
+def judge(rounds: Sequence[Round], candidate: Learned, incumbent: Learned) -> Judgement | None:
+    """Return the comparison over usable rounds that neither has learned from; None without any.
+
+    The reward model is the mean of both policies' predictions: with either one alone, the policy
+    whose model it is would look better than it is.
+    """
+    if not rounds:
+        return None
+    arms = sorted({arm for each in rounds for arm in each.decision.eligible})
+    theirs, ours = _answers(rounds, candidate, arms), _answers(rounds, incumbent, arms)
+    price, cost = _prices(rounds, arms)
+    quality = (theirs.quality + ours.quality) / 2
+    logged = _logged(rounds, arms, theirs.target, quality, price)
+    before = _logged(rounds, arms, ours.target, quality, price)
+    rows, reward = (
+        np.arange(len(rounds)),
+        logged.reward + price[np.arange(len(rounds)), logged.action],
+    )
+    return Judgement(
+        rounds=len(rounds),
+        ess=ess(logged),
+        candidate=doubly_robust(logged),
+        incumbent=doubly_robust(before),
+        candidate_snips=snips(logged),
+        incumbent_snips=snips(before),
+        gain=difference(logged, before),
+        candidate_calibration=calibration_error(theirs.quality[rows, logged.action], reward),
+        incumbent_calibration=calibration_error(ours.quality[rows, logged.action], reward),
+        spend_ratio=_ratio((theirs.target * cost).sum(), (ours.target * cost).sum()),
+        largest_share_move=float(np.abs((theirs.target - ours.target).mean(axis=0)).max()),
+    )
+
+
+def _answers(rounds: Sequence[Round], learned: Learned, arms: Sequence[str]) -> _Answers:
+    place = {arm: i for i, arm in enumerate(arms)}
+    target, quality = np.zeros((len(rounds), len(arms))), np.zeros((len(rounds), len(arms)))
+    for row, each in enumerate(rounds):
+        columns = [place[arm] for arm in each.decision.eligible]
+        target[row, columns], quality[row, columns] = _answer(each.decision, learned)
+    return _Answers(target, quality)
+
+
+def _answer(decision: Decision, learned: Learned) -> tuple[Floats, Floats]:
+    """Return the distribution a policy would have drawn from, and its predicted rewards, (k,)."""
+    context = decision.context
+    if decision.feature_version != learned.space.version:
+        context = learned.space.context(Sketch.from_bytes(decision.sketch))
+    price = np.array(decision.cost_usd_predicted) / decision.willingness_to_pay_usd
+    offer = Offer(context, decision.eligible, price, decision.words)
+    quality = learned.beliefs.quality.predict(context, decision.eligible).mean
+    drawn = Thompson(learned.beliefs.quality, learned.hyper).propensities(
+        offer, seeded(decision.id)
+    )
+    allowance = Allowance(learned.hyper.explored_share)
+    return limited(drawn, best(quality, price), allowance), quality
+
+
+def _prices(rounds: Sequence[Round], arms: Sequence[str]) -> tuple[Floats, Floats]:
+    """Return price in units of reward and cost in dollars of every arm in every round, (n, k)."""
+    cost = np.zeros((len(rounds), len(arms)))
+    for row, each in enumerate(rounds):
+        columns = [arms.index(arm) for arm in each.decision.eligible]
+        cost[row, columns] = each.decision.cost_usd_predicted
+    pay = np.array([each.decision.willingness_to_pay_usd for each in rounds])
+    return cost / pay[:, None], cost
+
+
+def _logged(
+    rounds: Sequence[Round], arms: Sequence[str], target: Floats, quality: Floats, price: Floats
+) -> LoggedRounds:
+    action = np.array([arms.index(each.decision.arm) for each in rounds])
+    reward = np.array([each.reward for each in rounds], dtype=float)
+    return LoggedRounds(
+        action=action,
+        reward=reward - price[np.arange(len(rounds)), action],
+        propensity=np.array([each.decision.propensity for each in rounds]),
+        weight=np.ones(len(rounds)),
+        target=target,
+        predicted=quality - price,
+    )
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part / whole) if whole > 0 else 1.0
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, float):
+        return round(value, 6) if np.isfinite(value) else None
+    return value

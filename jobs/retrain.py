@@ -1,0 +1,216 @@
+"""Fit a new policy to the team's own prompts and outcomes, and keep it only if it is no worse.
+
+The candidate gets a feature space fitted to the prompts, prior scales by evidence, and a fold of
+the log. It is promoted on the doubly robust value of the held-out newest rounds; while those are
+too few for that, on the evidence of all outcomes, which needs far fewer. "Not enough feedback yet"
+is a result like any other. Nothing is written here: whoever asked records what is returned.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import uuid4
+
+from features.fit import FEWEST_PROMPTS, FIT_PROMPTS, fit
+from features.sketch import Sketch
+from features.space import GROUPS, Space
+from jobs.judge import Judgement, judge, usable
+from jobs.learned import Learned
+from policy.errors import InvalidInput
+from policy.hyper import Hyper
+from policy.tuning import score, tuned
+from storage.events import EvalEvent
+from storage.log import LearnableLog
+from storage.records import PolicyVersion, Retrain, RetrainTrigger, Round
+
+HELD_OUT = 0.3
+FEWEST_ESS = 200.0
+MARGIN = 0.01
+CALIBRATION_SLACK = 0.01
+SPEND_SLACK = 1.02
+LOG_BAYES_FACTOR = 3.0
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """A retrain and, if it promoted its candidate, the policy version and what it has learned."""
+
+    retrain: Retrain
+    policy: PolicyVersion | None = None
+    learned: Learned | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Whether to promote, why, and the figures behind it."""
+
+    promoted: bool
+    reason: str
+    report: dict[str, Any]
+
+
+def retrain(
+    log: LearnableLog, trigger: RetrainTrigger, clock: Clock, fewest_outcomes: int = 25
+) -> Result:
+    """Return the verdict on a candidate fitted to everything in the log, with the candidate.
+
+    raises : InvalidInput if no policy was ever adopted
+    """
+    started_at_s, position = clock(), log.position()
+    incumbent = log.latest_policy() or _never_adopted()
+    sketches, outcomes = _sketches(log), _outcomes(log)
+    if outcomes < fewest_outcomes or len(sketches) < FEWEST_PROMPTS:
+        decided = _too_early(outcomes, fewest_outcomes, len(sketches))
+        return Result(_recorded(decided, trigger, started_at_s, clock(), incumbent, None))
+    space = fit(sketches, incumbent.version + 1)
+    decided, hyper = _decide(log, position, incumbent, space)
+    if not decided.promoted:
+        return Result(_recorded(decided, trigger, started_at_s, clock(), incumbent, space.version))
+    learned = Learned.under(space.version, space, hyper).fold(log.events(0, position))
+    policy = PolicyVersion(
+        version=space.version,
+        created_at_s=clock(),
+        source="retrain",
+        feature_version=space.version,
+        space=space.to_bytes(),
+        hyper=hyper.to_json(),
+    )
+    recorded = _recorded(decided, trigger, started_at_s, clock(), incumbent, space.version)
+    return Result(recorded, policy, replace(learned, upto_seq=position))
+
+
+def _decide(
+    log: LearnableLog, position: int, incumbent: PolicyVersion, space: Space
+) -> tuple[Decided, Hyper]:
+    """Return the verdict, and the hyper-parameters the candidate would serve with.
+
+    The value is judged with scales tuned on the older part only. Where that cannot be believed yet,
+    the scales are tuned on all outcomes and the evidence of both policies is compared.
+    """
+    held_out, cut = _held_out(log)
+    before = Learned.start(incumbent).fold(log.events(0, cut))
+    after = _tuned(Learned.under(space.version, space, before.hyper).fold(log.events(0, cut)))
+    judgement = judge(held_out, after, before)
+    if judgement is not None and judgement.ess >= FEWEST_ESS:
+        return by_value(judgement), after.hyper
+    whole = before.fold(log.events(cut, position))
+    fitted = Learned.under(space.version, space, before.hyper).fold(log.events(0, position))
+    candidate = _tuned(fitted)
+    return by_evidence(_log_bayes_factor(candidate, whole), judgement), candidate.hyper
+
+
+def by_value(judgement: Judgement) -> Decided:
+    """Return the verdict when enough held-out rounds speak for themselves."""
+    low, high = judgement.gain.interval
+    gain = f"{judgement.gain.mean:+.4f} per decision (95 % {low:+.4f} to {high:+.4f})"
+    report = {"rule": "value", **judgement.to_json()}
+    worse = judgement.candidate_calibration - judgement.incumbent_calibration
+    if low < -MARGIN:
+        return Decided(False, f"it may be worse: its value differs by {gain}", report)
+    if worse > CALIBRATION_SLACK:
+        return Decided(False, f"its predictions are off by {worse:.3f} more than before", report)
+    if judgement.spend_ratio > SPEND_SLACK and low <= 0.0:
+        spend = f"it would spend {judgement.spend_ratio:.2f} times as much"
+        return Decided(False, f"{spend} and is not shown to be better: {gain}", report)
+    return Decided(True, f"not worse on {judgement.rounds} newer rounds: {gain}", report)
+
+
+def by_evidence(log_bayes_factor: float, judgement: Judgement | None) -> Decided:
+    """Return the verdict while too few rounds are held out to compare values.
+
+    source : Kass and Raftery 1995: a log Bayes factor above 3 is strong evidence
+    """
+    size = 0.0 if judgement is None else judgement.ess
+    few = f"effective sample size {size:.0f} of {FEWEST_ESS:.0f}, so judged on evidence"
+    factor = f"log Bayes factor {log_bayes_factor:+.1f}"
+    report = {"rule": "evidence", "log_bayes_factor": round(log_bayes_factor, 3)}
+    if judgement is not None:
+        report |= judgement.to_json()
+        if judgement.gain.interval[1] < 0:
+            return Decided(False, f"{few}; yet its value is lower on the newer rounds", report)
+    if log_bayes_factor < LOG_BAYES_FACTOR:
+        return Decided(False, f"not enough feedback yet: {few}, {factor}, 3 needed", report)
+    return Decided(True, f"{few}: {factor}", report)
+
+
+def _log_bayes_factor(candidate: Learned, incumbent: Learned) -> float:
+    default = Hyper().quality_prior(GROUPS)
+    ours, theirs = incumbent.beliefs.quality, candidate.beliefs.quality
+    return score(theirs, theirs.prior, default) - score(ours, ours.prior, default)
+
+
+def _tuned(learned: Learned) -> Learned:
+    """Return the same evidence under the prior scales that it makes most likely."""
+    default, hyper = Hyper(), learned.hyper
+    quality = tuned(learned.beliefs.quality, default.quality_prior(GROUPS))
+    tokens = tuned(learned.beliefs.tokens, default.tokens_prior(GROUPS))
+    found = replace(
+        hyper,
+        quality_deviation=quality.deviation,
+        quality_shared=quality.shared,
+        tokens_deviation=tokens.deviation,
+        tokens_shared=tokens.shared,
+    )
+    beliefs = replace(
+        learned.beliefs,
+        quality=learned.beliefs.quality.under(quality),
+        tokens=learned.beliefs.tokens.under(tokens),
+        hyper=found,
+    )
+    return replace(learned, beliefs=beliefs)
+
+
+def _held_out(log: LearnableLog) -> tuple[list[Round], int]:
+    """Return the newest rated rounds, and the position before the first of them was decided."""
+    rounds = list(log.decisions(rated_only=True))
+    newest = usable(rounds[: int(len(rounds) * HELD_OUT)])
+    return newest, min((each.decision.learned_seq for each in newest), default=0)
+
+
+def _sketches(log: LearnableLog) -> list[Sketch]:
+    """Return the newest prompts, each once; those of evals while decisions are few."""
+    decisions = {each.prompt_sha256: each.sketch for each in log.recent(FIT_PROMPTS)}
+    evals = {
+        event.prompt_sha256: event.sketch
+        for event in log.events()
+        if len(decisions) < FIT_PROMPTS and isinstance(event, EvalEvent)
+    }
+    return [Sketch.from_bytes(stored) for stored in (evals | decisions).values()]
+
+
+def _outcomes(log: LearnableLog) -> int:
+    """Return how many rewards and eval scores there are to learn from."""
+    return log.counts().rated + log.counts().evals
+
+
+def _too_early(outcomes: int, needed: int, prompts: int) -> Decided:
+    seen = f"{outcomes} rated outcomes and evals ({needed} needed)"
+    reason = f"not enough feedback yet: {seen}, {prompts} prompts ({FEWEST_PROMPTS} needed)"
+    return Decided(False, reason, {"rule": "none", "outcomes": outcomes, "prompts": prompts})
+
+
+def _recorded(
+    decided: Decided,
+    trigger: RetrainTrigger,
+    started_at_s: float,
+    ended_at_s: float,
+    incumbent: PolicyVersion,
+    candidate_version: int | None,
+) -> Retrain:
+    return Retrain(
+        id=uuid4().hex,
+        started_at_s=started_at_s,
+        ended_at_s=ended_at_s,
+        trigger=trigger,
+        incumbent_version=incumbent.version,
+        candidate_version=candidate_version,
+        promoted=decided.promoted,
+        reason=decided.reason,
+        report=decided.report,
+    )
+
+
+def _never_adopted() -> PolicyVersion:
+    raise InvalidInput("no policy has been adopted yet; start the service once, then retrain")
