@@ -50,12 +50,6 @@ class Learned:
         return cls(0, policy_version, space, Beliefs(quality, tokens, hyper))
 
     @classmethod
-    def adopted(cls, policy: PolicyEvent, earlier: Iterable[Event]) -> Self:
-        """Return the fold of all earlier events in the space of a newly adopted policy version."""
-        start = cls.start(policy).fold(earlier)
-        return replace(start, upto_seq=policy.seq)
-
-    @classmethod
     def start(cls, policy: PolicyEvent | PolicyVersion) -> Self:
         """Return what an adopted policy version knows before its first event."""
         hyper = Hyper.from_json(policy.hyper)
@@ -69,7 +63,8 @@ class Learned:
     def fold(self, events: Iterable[Event]) -> Self:
         """Return what is learned after these events, given in the order of the log.
 
-        Adoptions among them are passed over: whoever folds a live log calls `adopted` for those.
+        Adoptions among them are passed over: to serve a newly adopted version, start from it and
+        fold all that came before.
         """
         learned = self
         for event in events:

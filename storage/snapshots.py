@@ -94,9 +94,10 @@ def load(path: Path) -> Snapshot:
     return Snapshot(path, header["policy_version"], header["upto_seq"], arrays, header["sha256"])
 
 
-def newest(folder: Path) -> Found:
-    """Return the snapshot in the folder that has learned furthest and is whole."""
-    return _first_whole(_newest_first(folder))
+def newest(folder: Path, policy_version: int | None = None) -> Found:
+    """Return the whole snapshot that has learned furthest, of one policy version or of any."""
+    version = "*" if policy_version is None else f"{policy_version:06d}"
+    return _first_whole(_newest_first(folder, f"*-v{version}"))
 
 
 def _first_whole(paths: Iterable[Path]) -> Found:
@@ -109,9 +110,9 @@ def _first_whole(paths: Iterable[Path]) -> Found:
     return Found(None, tuple(damaged))
 
 
-def _newest_first(folder: Path) -> list[Path]:
+def _newest_first(folder: Path, name: str = "*") -> list[Path]:
     # Names begin with upto_seq in equal width, so their order is that of learning.
-    return sorted(folder.glob(f"*{SUFFIX}"), reverse=True)
+    return sorted(folder.glob(f"{name}{SUFFIX}"), reverse=True)
 
 
 def _pack(array: NDArray[Any]) -> bytes:

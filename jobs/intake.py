@@ -1,0 +1,76 @@
+"""Results of jobs on their way to the log: child processes hand them over, the writer takes them.
+
+A parcel says what was made; `records` says which rows of the log that is.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from jobs.learned import Learned
+from jobs.retrain import Result
+from policy.errors import InvalidInput
+from storage import snapshots
+from storage.handover import Handover, hand_over
+from storage.log import HandedOver
+from storage.records import Eval, PolicyVersion, Retrain
+
+RETRAIN, ROLLBACK, EVALS = "retrain", "rollback", "evals"
+
+
+def hand_over_retrain(data: Path, result: Result) -> str:
+    """Return the id of the parcel with a retrain, after the snapshot of what it has learned."""
+    save(data, result.learned)
+    payload: dict[str, Any] = {"retrain": asdict(result.retrain)}
+    blobs: dict[str, bytes] = {}
+    if result.policy is not None:
+        payload["policy"], blobs = _policy(result.policy)
+    return hand_over(data / "handover", RETRAIN, payload, blobs)
+
+
+def hand_over_policy(data: Path, policy: PolicyVersion, learned: Learned) -> str:
+    """Return the id of the parcel with a policy to go back to."""
+    save(data, learned)
+    payload, blobs = _policy(policy)
+    return hand_over(data / "handover", ROLLBACK, {"policy": payload}, blobs)
+
+
+def hand_over_evals(data: Path, evals: Sequence[Eval]) -> str:
+    """Return the id of the parcel with an imported evaluation."""
+    rows = [{**asdict(each), "sketch": each.sketch.hex()} for each in evals]
+    return hand_over(data / "handover", EVALS, {}, {"evals": json.dumps(rows).encode()})
+
+
+def records(parcel: Handover) -> Sequence[HandedOver]:
+    """Return the rows that a parcel stands for.
+
+    raises : InvalidInput if this program does not know its kind
+    """
+    if parcel.kind == EVALS:
+        rows = json.loads(parcel.blobs["evals"])
+        return [Eval(**{**row, "sketch": bytes.fromhex(row["sketch"])}) for row in rows]
+    if parcel.kind not in {RETRAIN, ROLLBACK}:
+        known = f"{RETRAIN}, {ROLLBACK} or {EVALS}"
+        raise InvalidInput(f"a parcel of kind {parcel.kind!r} cannot be read; it must be {known}")
+    found: list[HandedOver] = []
+    if "policy" in parcel.payload:
+        found.append(PolicyVersion(**parcel.payload["policy"], space=parcel.blobs["space"]))
+    if "retrain" in parcel.payload:
+        found.append(Retrain(**parcel.payload["retrain"]))
+    return found
+
+
+def save(data: Path, learned: Learned | None) -> snapshots.Snapshot | None:
+    """Return the snapshot of what was learned, saved where the service looks for it."""
+    if learned is None:
+        return None
+    return snapshots.save(
+        data / "snapshots", learned.policy_version, learned.upto_seq, learned.to_arrays()
+    )
+
+
+def _policy(policy: PolicyVersion) -> tuple[dict[str, Any], dict[str, bytes]]:
+    fields = asdict(policy)
+    return fields, {"space": fields.pop("space")}
