@@ -10,6 +10,7 @@ from typing import Protocol, Self, TypeVar
 
 from storage.events import Event
 from storage.records import (
+    ArmSummary,
     Attempt,
     Counts,
     Decision,
@@ -177,6 +178,10 @@ class ReadableLog(LearnableLog, Protocol):
 
     def attempts(self, decision_id: str) -> list[Attempt]:
         """Return the upstream calls of a decision in order."""
+        ...
+
+    def arms(self, since_s: float) -> list[ArmSummary]:
+        """Return what each arm has done since then, the most used first."""
         ...
 
     def spend_usd(self, since_s: float, tenant: str | None = None) -> float:

@@ -18,6 +18,7 @@ from storage.database import open_reader
 from storage.event_rows import page, position, spans
 from storage.events import Event
 from storage.records import (
+    ArmSummary,
     Attempt,
     Counts,
     Decision,
@@ -68,6 +69,18 @@ SPEND = """
 SELECT COALESCE(sum(o.cost_usd), 0) AS spend_usd
 FROM outcomes o JOIN decisions d ON d.id = o.decision_id
 WHERE o.at_s >= :since_s AND (:tenant IS NULL OR d.tenant = :tenant)
+"""
+
+ARMS = """
+SELECT o.arm, count(*) AS requests, sum(o.status IN ('ok', 'filtered')) AS answered,
+    sum(o.cost_usd) AS cost_usd, avg(CASE WHEN o.status = 'ok' THEN o.latency_s END) AS latency_s,
+    COALESCE(max(f.rated), 0) AS rated, max(f.reward) AS reward,
+    max(f.last_feedback_at_s) AS last_feedback_at_s
+FROM outcomes o LEFT JOIN (
+    SELECT arm, count(*) AS rated, avg(reward) AS reward, max(at_s) AS last_feedback_at_s
+    FROM feedback_effective WHERE at_s >= :since_s AND excluded = 0 GROUP BY arm
+) f ON f.arm = o.arm
+WHERE o.at_s >= :since_s GROUP BY o.arm ORDER BY requests DESC, o.arm
 """
 
 LATEST_POLICY = "SELECT * FROM policies ORDER BY version DESC LIMIT 1"
@@ -158,6 +171,10 @@ class SqliteReader:
     def counts(self) -> Counts:
         """Return how much the log holds."""
         return self._all(Counts, COUNTS)[0]
+
+    def arms(self, since_s: float) -> list[ArmSummary]:
+        """Return what each arm has done since then, the most used first."""
+        return self._all(ArmSummary, ARMS, since_s=since_s)
 
     def spend_usd(self, since_s: float, tenant: str | None = None) -> float:
         """Return the dollars booked by outcomes since then."""

@@ -36,7 +36,8 @@ FROM (
     SELECT date(o.at_s, 'unixepoch', 'localtime') AS day, o.arm, d.sandbox, o.cost_usd,
         (SELECT max(c.value) FROM json_each(d.cost_usd_predicted) c) AS dearest_usd,
         (SELECT avg(e.reward) FROM feedback_effective e WHERE e.decision_id = d.id) AS reward
-    FROM outcomes o JOIN decisions d ON d.id = o.decision_id)
+    FROM outcomes o JOIN decisions d ON d.id = o.decision_id
+    WHERE o.status IN ('ok', 'filtered'))  -- a call that failed has saved nothing
 GROUP BY day, arm, sandbox
 ORDER BY day DESC, cost_usd DESC
 """

@@ -1,0 +1,39 @@
+"""What moving the willingness to pay would do to spend and quality, on recent prompts.
+
+The recent contexts with their predicted quality and cost are enough to answer it; no request is
+made. `GET /policy` shows it, and a pacer can solve it for a price that meets a budget.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from policy.types import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One price of a dollar with what it would bring per request, by posterior means."""
+
+    willingness_to_pay_usd: float
+    cost_usd: float
+    quality: float
+
+
+def frontier(quality: Floats, cost_usd: Floats, payments: Sequence[float]) -> list[Point]:
+    """Return what the best arm of each prompt would cost and bring at each willingness to pay.
+
+    shapes : quality, cost_usd (n, k); NaN where an arm was not eligible
+
+    >>> points = frontier(np.array([[0.5, 0.9]]), np.array([[0.001, 0.01]]), [0.001, 1.0])
+    >>> [(p.cost_usd, p.quality) for p in points]
+    [(0.001, 0.5), (0.01, 0.9)]
+    """
+    return [_point(quality, cost_usd, payment) for payment in payments]
+
+
+def _point(quality: Floats, cost_usd: Floats, payment: float) -> Point:
+    best = np.nanargmax(quality - cost_usd / payment, axis=1)
+    rows = np.arange(len(best))
+    return Point(payment, float(cost_usd[rows, best].mean()), float(quality[rows, best].mean()))
