@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from features.sketch import Sketch
 from jobs.learned import Learned
 from policy.baselines import best
 from policy.decide import seeded
@@ -121,9 +120,7 @@ def _answers(rounds: Sequence[Round], learned: Learned, arms: Sequence[str]) -> 
 
 def _answer(decision: Decision, learned: Learned) -> tuple[Floats, Floats]:
     """Return the distribution a policy would have drawn from, and its predicted rewards, (k,)."""
-    context = decision.context
-    if decision.feature_version != learned.space.version:
-        context = learned.space.context(Sketch.from_bytes(decision.sketch))
+    context = learned.context(decision)
     price = np.array(decision.cost_usd_predicted) / decision.willingness_to_pay_usd
     offer = Offer(context, decision.eligible, price, decision.words)
     quality = learned.beliefs.quality.predict(context, decision.eligible).mean

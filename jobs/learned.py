@@ -22,7 +22,7 @@ from policy.hyper import Hyper
 from policy.tokens import log_tokens
 from policy.types import Floats
 from storage.events import EvalEvent, Event, FeedbackEvent, OutcomeEvent, PolicyEvent
-from storage.records import PolicyVersion
+from storage.records import Decision, PolicyVersion
 
 CELLS_PER_HALF_LIFE = 64  # forgetting happens in steps of about one per cent
 
@@ -71,7 +71,7 @@ class Learned:
             learned = replace(learned._after(event), upto_seq=event.seq)
         return learned
 
-    def context(self, event: OutcomeEvent | FeedbackEvent | EvalEvent) -> Floats:
+    def context(self, event: OutcomeEvent | FeedbackEvent | EvalEvent | Decision) -> Floats:
         """Return an event's context in this version's space, encoded anew if need be."""
         if not isinstance(event, EvalEvent) and event.feature_version == self.space.version:
             return event.context

@@ -96,8 +96,8 @@ def load(path: Path) -> Snapshot:
 
 def newest(folder: Path, policy_version: int | None = None) -> Found:
     """Return the whole snapshot that has learned furthest, of one policy version or of any."""
-    version = "*" if policy_version is None else f"{policy_version:06d}"
-    return _first_whole(_newest_first(folder, f"*-v{version}"))
+    name = "*" if policy_version is None else f"*-v{policy_version:06d}"
+    return _first_whole(_newest_first(folder, name))
 
 
 def _first_whole(paths: Iterable[Path]) -> Found:
