@@ -1,7 +1,7 @@
 """What runs when; the only file that imports apscheduler.
 
 One job at a time, each a call that starts a child process and waits for it. A job that fails is
-logged and runs again at its next time; a job that is late runs once, not once for every time missed.
+logged and runs again at its next time; one that is late runs once, however many times it missed.
 """
 
 import logging

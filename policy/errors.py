@@ -5,6 +5,7 @@ TurnpikeError
   InvalidInput                 the request is wrong: `param` names the field, `code` the kind
     PayloadTooLarge
     UnsupportedMediaType
+  Unauthenticated              the caller's key is missing or unknown
   NoEligibleArm                no arm may serve this request: `reasons` says why for each
   UnknownDecision              no such decision here, or it belongs to somebody else
   FeedbackClosed               the decision is older than the feedback window
@@ -57,6 +58,12 @@ class UnsupportedMediaType(InvalidInput):
     """The body is not plain JSON in UTF-8."""
 
     code = "unsupported_media_type"
+
+
+class Unauthenticated(TurnpikeError):
+    """The request carries no key, or one that is not ours; which of the two is not told."""
+
+    code = "invalid_api_key"
 
 
 class NoEligibleArm(TurnpikeError):

@@ -1,0 +1,67 @@
+"""What a caller asks, once it has been checked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+CacheWish = Literal["use", "refresh", "off"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A checked request for an answer; `parameters` go to the provider as they came.
+
+    `models` None lets the policy choose among all arms, one name pins.
+
+    units  : willingness_to_pay_usd is dollars that one more thumbs-up is worth
+    """
+
+    messages: list[dict[str, Any]]
+    task: str | None = None
+    models: tuple[str, ...] | None = None
+    willingness_to_pay_usd: float | None = None
+    max_cost_usd: float | None = None
+    explore: bool = True
+    stream: bool = False
+    cache: CacheWish = "use"
+    session: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """Return what the provider is sent, but for the model."""
+        return {"messages": self.messages, **self.parameters}
+
+    @property
+    def tools(self) -> list[Any]:
+        """Return the tools the answer may call."""
+        return list(self.parameters.get("tools") or ())
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Return what an arm must be able to do."""
+        needs = set()
+        if self.tools:
+            needs.add("tools")
+        if any(_has_image(message) for message in self.messages):
+            needs.add("vision")
+        asked_for = self.parameters.get("response_format")
+        if isinstance(asked_for, Mapping) and asked_for.get("type") == "json_schema":
+            needs.add("json_schema")
+        return frozenset(needs)
+
+    @property
+    def max_output_tokens(self) -> int | None:
+        """Return the longest answer the caller takes."""
+        given = [self.parameters.get(name) for name in ("max_completion_tokens", "max_tokens")]
+        return next((int(limit) for limit in given if limit is not None), None)
+
+    @property
+    def in_tool_loop(self) -> bool:
+        """Return whether the answer continues a tool call: no place to try another arm out."""
+        return self.messages[-1].get("role") == "tool"
+
+
+def _has_image(message: Mapping[str, Any]) -> bool:
+    content = message.get("content")
+    return isinstance(content, list) and any(part.get("type") == "image_url" for part in content)

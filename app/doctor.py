@@ -1,0 +1,129 @@
+"""What is configured, reachable, learning: findings in plain words, each with what to do."""
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Literal
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+import click
+
+from app.serve import missing_keys
+from app.settings import Settings
+from policy.errors import ConfigError, StoreUnavailable
+from storage.sqlite_reader import SqliteReader
+from upstream.catalogue import Catalogue, Provider, load
+
+Level = Literal["ok", "note", "problem"]
+
+COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
+WAL_RESET_FIXED = (3, 51, 3)
+REACH_WITHIN_S = 5.0
+STALE_AFTER = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    level: Level
+    about: str
+    says: str
+
+
+def doctor(settings: Settings, as_json: bool) -> int:
+    """Print the findings; return 1 if one of them is a problem."""
+    findings = list(examine(settings))
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            mark = click.style(f"{finding.level:8}", fg=COLOURS[finding.level])
+            click.echo(f"{mark}{finding.about:12}{finding.says}")
+    return int(any(finding.level == "problem" for finding in findings))
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Yield what was found, from the catalogue to the last retrain."""
+    try:
+        catalogue = load(settings.arms)
+    except ConfigError as error:
+        yield Finding("problem", "catalogue", error.message)
+        return
+    yield Finding("ok", "catalogue", f"{settings.arms}: {len(catalogue.arms)} arms")
+    yield from _keys(settings, catalogue)
+    yield from (_reachable(provider) for provider in catalogue.providers.values())
+    yield _service(settings)
+    yield _sqlite()
+    yield from _learning(settings)
+
+
+def _keys(settings: Settings, catalogue: Catalogue) -> Iterator[Finding]:
+    for name in missing_keys(catalogue, os.environ):
+        if settings.sandbox == "off":
+            yield Finding("problem", "key", f"{name} is not set; set it to the provider's key")
+        else:
+            says = f"{name} is not set, so the sandbox answers; set it to use the provider"
+            yield Finding("note", "key", says)
+
+
+def _reachable(provider: Provider) -> Finding:
+    """Say whether the provider's host answers at all; no key is sent."""
+    host = urlsplit(provider.base_url).hostname
+    try:
+        with urlopen(Request(f"{provider.base_url}/models"), timeout=REACH_WITHIN_S):  # noqa: S310
+            return Finding("ok", "provider", f"{provider.name}: {host} answers")
+    except HTTPError as error:
+        return Finding("ok", "provider", f"{provider.name}: {host} answers ({error.code})")
+    except OSError as error:
+        says = f"{provider.name}: {host} cannot be reached: {error}; check base_url and the network"
+        return Finding("note", "provider", says)
+
+
+def _service(settings: Settings) -> Finding:
+    url = f"http://{settings.bind}/healthz"
+    try:
+        with urlopen(url, timeout=REACH_WITHIN_S):
+            return Finding("ok", "service", f"answers at {url}")
+    except OSError:
+        return Finding("note", "service", f"does not answer at {url}; start it with ./run")
+
+
+def _sqlite() -> Finding:
+    """Say whether this SQLite has the WAL-reset race, which needs two writers; we have one."""
+    version = sqlite3.sqlite_version
+    if sqlite3.sqlite_version_info >= WAL_RESET_FIXED:
+        return Finding("ok", "sqlite", version)
+    says = f"{version} has the WAL-reset race (fixed in 3.51.3): let nothing else write the log"
+    return Finding("note", "sqlite", says)
+
+
+def _learning(settings: Settings) -> Iterator[Finding]:
+    if not settings.database.exists():
+        yield Finding("note", "log", f"{settings.database} does not exist yet: start with ./run")
+        return
+    try:
+        with SqliteReader(settings.database) as log:
+            counts, retrains, policy = log.counts(), log.retrains(1), log.latest_policy()
+    except (ConfigError, StoreUnavailable) as error:
+        yield Finding("problem", "log", error.message)
+        return
+    version = 0 if policy is None else policy.version
+    yield Finding("ok", "log", f"{counts.decisions} decisions, policy version {version}")
+    rated = f"{counts.rated} rated decisions, {counts.evals} eval scores"
+    if counts.rated + counts.evals == 0:
+        yield Finding("note", "feedback", f"{rated}: POST thumbs to /feedback, or import evals")
+    else:
+        yield Finding("ok", "feedback", rated)
+    if retrains:
+        age_s = time.time() - retrains[0].ended_at_s
+        late = age_s > STALE_AFTER * settings.retrain_every_s
+        says = f"{age_s / 60:.0f} minutes ago: {retrains[0].reason}"
+        yield Finding("note" if late else "ok", "retrain", says)
+    else:
+        yield Finding("note", "retrain", "never yet; it runs by itself once there is feedback")

@@ -1,0 +1,34 @@
+"""How gunicorn serves us: one process that owns the log, many threads, an orderly end."""
+
+from typing import Any
+
+from app.orphan import end_with_parent
+from app.settings import Settings
+
+_settings = Settings.load()
+
+bind = _settings.bind
+workers = 1  # SQLite has one writer; more workers are for PostgreSQL
+worker_class = "gthread"
+threads = _settings.threads
+timeout = 120
+graceful_timeout = 30
+keepalive = 75
+limit_request_field_size = 16_384
+control_socket_disable = True
+accesslog = None
+errorlog = "-"
+loglevel = "warning"
+proc_name = "turnpike"
+
+
+def on_starting(server: Any) -> None:
+    """End with the process that started us."""
+    end_with_parent()
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Save what has been learned and write what waits."""
+    service = getattr(worker, "wsgi", None)
+    if service is not None:
+        service.extensions["turnpike"].close()

@@ -1,0 +1,61 @@
+"""The service's chores, twice a second: take what jobs hand over, follow the catalogue, save."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from structlog import get_logger
+
+from app.live import Live
+from jobs.intake import records
+from policy.errors import StoreUnavailable
+from storage.handover import take
+from storage.log import WritableLog
+from upstream.catalogue import Catalogue
+
+LOGGER = get_logger()
+EVERY_S = 0.5
+
+
+def hints(catalogue: Catalogue) -> dict[str, float]:
+    """Return the quality hints of the catalogue's arms."""
+    return {arm.name: arm.quality for arm in catalogue.arms.values() if arm.quality is not None}
+
+
+class Keeper(threading.Thread):
+    """Looks after the log's intake, the catalogue's hints and the snapshots while serving."""
+
+    def __init__(
+        self, data: Path, log: WritableLog, live: Live, catalogue: Callable[[], Catalogue]
+    ) -> None:
+        super().__init__(name="keeper", daemon=True)
+        self._data = data
+        self._log = log
+        self._live = live
+        self._catalogue = catalogue
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Do the chores until stopped; a store that is away is asked again the next time."""
+        while not self._stopping.wait(EVERY_S):
+            try:
+                self.round()
+            except (StoreUnavailable, OSError):
+                LOGGER.exception("chores not done, will be tried again")
+
+    def round(self) -> None:
+        """Do every chore once."""
+        now_s = time.time()
+        for taken in take(self._data / "handover", self._log, records, now_s):
+            tell = LOGGER.error if taken.status == "rejected" else LOGGER.info
+            tell("handover", status=taken.status, parcel=taken.path.name, reason=taken.reason)
+        self._live.follow_hints(hints(self._catalogue()), now_s)
+        self._live.snapshot_when_due(now_s)
+
+    def stop(self) -> None:
+        """End the thread, then save what has been learned."""
+        self._stopping.set()
+        if self.is_alive():
+            self.join()
+        self._live.snapshot(time.time())

@@ -1,0 +1,144 @@
+"""The learned state that serves: it follows the log, and readers never wait for it.
+
+Every durable event reaches it from the log's writer, in order; a new state replaces the old one by
+one assignment. A start takes the newest snapshot of the serving policy and folds what came after.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from structlog import get_logger
+
+from features.space import Space
+from jobs.intake import save
+from jobs.learned import Learned
+from policy.decide import Question, Verdict, decide, seeded
+from policy.exploration import Allowance
+from policy.hyper import Hyper
+from policy.types import Arm
+from storage import snapshots
+from storage.events import Event, PolicyEvent
+from storage.log import Log
+from storage.records import PolicySource, PolicyVersion, SnapshotRow
+
+LOGGER = get_logger()
+SNAPSHOT_EVERY = 1_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """A verdict with the state it came from: together with the id they give it again."""
+
+    verdict: Verdict
+    learned: Learned
+    allowance: Allowance
+
+
+class Live:
+    """What has been learned so far, and what may still be explored."""
+
+    def __init__(self, log: Log, data: Path, hints: dict[str, float], now_s: float) -> None:
+        self._log = log
+        self._data = data
+        self._lock = threading.Lock()
+        self._allowance = Allowance()
+        self._saved_seq = 0
+        policy = log.latest_policy() or self._first(hints, now_s)
+        self.learned = self._restored(Learned.start(policy))
+        log.subscribe(self._follow, after_seq=self.learned.upto_seq)
+
+    def decide(
+        self,
+        decision_id: str,
+        learned: Learned,
+        arms: Sequence[Arm],
+        question: Question,
+        policy: str,
+    ) -> Choice:
+        """Return the choice for one prompt; one at a time, because all share what may be explored.
+
+        raises : NoEligibleArm
+        """
+        with self._lock:
+            allowance = self._allowance
+            verdict = decide(
+                arms,
+                question,
+                learned.beliefs,
+                seeded(decision_id),
+                policy=policy,
+                allowance=allowance,
+            )
+            self._allowance = verdict.allowance.spend(verdict.explored)
+        return Choice(verdict, learned, allowance)
+
+    def follow_hints(self, hints: dict[str, float], now_s: float) -> None:
+        """Adopt the catalogue's quality hints as a policy version when they have changed."""
+        learned = self.learned
+        if learned.hyper.with_hints(hints).hints != dict(learned.hyper.hints):
+            policy = self._log.latest_policy()
+            if policy is not None:
+                hyper = Hyper.from_json(policy.hyper).with_hints(hints)
+                self._adopt(policy.version + 1, "catalogue", policy.space, hyper, now_s)
+
+    def snapshot(self, now_s: float) -> None:
+        """Save what has been learned, unless nothing has been since the last time."""
+        learned = self.learned
+        if learned.upto_seq == self._saved_seq:
+            return
+        saved = save(self._data, learned)
+        if saved is not None:
+            self._saved_seq = learned.upto_seq
+            self._log.record_snapshot(
+                SnapshotRow(
+                    policy_version=saved.policy_version,
+                    upto_seq=saved.upto_seq,
+                    path=str(saved.path),
+                    sha256=saved.sha256,
+                    created_at_s=now_s,
+                )
+            ).wait()
+
+    def snapshot_when_due(self, now_s: float) -> None:
+        """Save what has been learned once enough has come since the last time."""
+        if self.learned.upto_seq - self._saved_seq >= SNAPSHOT_EVERY:
+            self.snapshot(now_s)
+
+    def _follow(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if isinstance(event, PolicyEvent) and event.version > self.learned.policy_version:
+                self.learned = self._adopted(event)
+            else:
+                self.learned = self.learned.fold([event])
+
+    def _adopted(self, event: PolicyEvent) -> Learned:
+        start = self._restored(Learned.start(event))
+        return start.fold(self._log.events(start.upto_seq, event.seq))
+
+    def _restored(self, start: Learned) -> Learned:
+        """Return the policy version as its newest whole snapshot left it, if there is one."""
+        found = snapshots.newest(self._data / "snapshots", start.policy_version)
+        for reason in found.damaged:
+            LOGGER.warning("snapshot passed over", reason=reason)
+        if found.snapshot is None or found.snapshot.upto_seq > self._log.position():
+            return start
+        return start.restored(found.snapshot.arrays, found.snapshot.upto_seq) or start
+
+    def _first(self, hints: dict[str, float], now_s: float) -> PolicyVersion:
+        self._adopt(1, "initial", b"", Hyper().with_hints(hints), now_s)
+        return self._log.policy_version(1)
+
+    def _adopt(
+        self, version: int, source: PolicySource, space: bytes, hyper: Hyper, now_s: float
+    ) -> None:
+        policy = PolicyVersion(
+            version=version,
+            created_at_s=now_s,
+            source=source,
+            feature_version=Space.from_bytes(space).version,
+            space=space,
+            hyper=hyper.to_json(),
+        )
+        self._log.adopt(policy).wait()

@@ -1,0 +1,152 @@
+"""The whole policy as JSON: what is believed of each arm, what a dollar buys, what was learned."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from app.wiring import Parts
+from jobs.learned import Learned
+from policy.frontier import frontier
+from policy.types import Arm, Floats
+from storage.records import ArmSummary, Decision, Retrain
+
+SINCE_S = 7 * 86_400.0
+RECENT = 200
+STEPS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0)
+
+
+def overview(parts: Parts) -> dict[str, Any]:
+    """Return the policy in force; figures of use are of the last seven days."""
+    learned, now_s = parts.live.learned, time.time()
+    arms, recent = parts.catalogue().arms, parts.log.recent(RECENT)
+    beliefs, price = _beliefs(learned, list(arms), recent), parts.router.terms
+    counts = parts.log.counts()
+    return {
+        "policy": price.policy,
+        "policy_version": learned.policy_version,
+        "learned_events": learned.upto_seq,
+        "sandbox": price.sandbox,
+        "willingness_to_pay_usd": price.willingness_to_pay_usd,
+        "frontier": _frontier(learned, recent, price.willingness_to_pay_usd),
+        "arms": _arms(parts, list(arms.values()), beliefs, now_s),
+        "features": {
+            "version": learned.space.version,
+            "dimensions": len(learned.beliefs.quality.prior.groups),
+            "terms": len(learned.space.buckets),
+            "tasks": list(learned.space.tags),
+        },
+        "hyper": learned.hyper.to_json(),
+        "noise_sd": float(np.sqrt(learned.beliefs.quality.noise)),
+        "counts": {
+            "decisions": counts.decisions,
+            "outcomes": counts.outcomes,
+            "rated": counts.rated,
+            "evals": counts.evals,
+            "feedback_since_retrain": counts.feedback_since_retrain,
+        },
+        "retrains": [_retrain(each) for each in parts.log.retrains(10)],
+        "catalogue_error": parts.file.error,
+    }
+
+
+def _arms(
+    parts: Parts, arms: Sequence[Arm], beliefs: dict[str, dict[str, Any]], now_s: float
+) -> list[dict[str, Any]]:
+    used = {each.arm: each for each in parts.log.arms(now_s - SINCE_S)}
+    requests = sum(each.requests for each in used.values())
+    return [
+        {
+            "arm": arm.name,
+            "model": arm.model,
+            "provider": arm.provider,
+            "tier": arm.tier,
+            "input_usd_per_mtok": arm.input_usd_per_mtok,
+            "output_usd_per_mtok": arm.output_usd_per_mtok,
+            "belief": beliefs[arm.name],
+            **_use(used.get(arm.name), requests),
+        }
+        for arm in arms
+    ]
+
+
+def _use(used: ArmSummary | None, requests: int) -> dict[str, Any]:
+    """Return what an arm has done lately."""
+    if used is None:
+        return {"requests": 0, "share": 0.0, "availability": None, "cost_usd": 0.0, "rated": 0}
+    return {
+        "requests": used.requests,
+        "share": used.requests / requests,
+        "availability": used.answered / used.requests,
+        "cost_usd": used.cost_usd,
+        "cost_usd_per_request": used.cost_usd / used.requests,
+        "latency_s": used.latency_s,
+        "rated": used.rated,
+        "mean_reward": used.reward,
+        "last_feedback_at_s": used.last_feedback_at_s,
+    }
+
+
+def _beliefs(
+    learned: Learned, names: Sequence[str], recent: Sequence[Decision]
+) -> dict[str, dict[str, Any]]:
+    """Return what is believed of each arm's quality over the recent prompts, or the average one."""
+    contexts = [learned.context(each) for each in recent] or [_average(learned)]
+    quality = learned.beliefs.quality
+    said = [quality.predict(context, names) for context in contexts]
+    mean = np.mean([each.mean for each in said], axis=0)
+    sd = np.sqrt(np.mean([each.sd**2 for each in said], axis=0))
+    return {
+        name: {
+            "quality": float(mean[i]),
+            "quality_sd": float(sd[i]),
+            "effective_n": float(said[0].weight[i]),
+        }
+        for i, name in enumerate(names)
+    }
+
+
+def _frontier(
+    learned: Learned, recent: Sequence[Decision], willingness_to_pay_usd: float
+) -> list[dict[str, float]]:
+    """Return what other prices of a dollar would have cost and brought on the recent prompts."""
+    if not recent:
+        return []
+    names = sorted({arm for each in recent for arm in each.eligible})
+    quality = np.full((len(recent), len(names)), np.nan)
+    cost = quality.copy()
+    for row, each in enumerate(recent):
+        columns = [names.index(arm) for arm in each.eligible]
+        context = learned.context(each)
+        quality[row, columns] = learned.beliefs.quality.predict(context, each.eligible).mean
+        cost[row, columns] = each.cost_usd_predicted
+    points = frontier(quality, cost, [willingness_to_pay_usd * step for step in STEPS])
+    return [
+        {
+            "willingness_to_pay_usd": point.willingness_to_pay_usd,
+            "cost_usd_per_request": point.cost_usd,
+            "quality": point.quality,
+        }
+        for point in points
+    ]
+
+
+def _average(learned: Learned) -> Floats:
+    average = np.zeros(len(learned.beliefs.quality.prior.groups))
+    average[-1] = 1.0
+    return average
+
+
+def _retrain(retrain: Retrain) -> dict[str, Any]:
+    return {
+        "id": retrain.id,
+        "at_s": retrain.ended_at_s,
+        "took_s": retrain.ended_at_s - retrain.started_at_s,
+        "trigger": retrain.trigger,
+        "incumbent_version": retrain.incumbent_version,
+        "candidate_version": retrain.candidate_version,
+        "promoted": retrain.promoted,
+        "reason": retrain.reason,
+        "report": dict(retrain.report),
+    }

@@ -1,0 +1,162 @@
+"""The use cases, free of HTTP: complete, stream, route without a call, rate.
+
+A decision is on its way to disk while the provider is asked, and durable before the first byte of
+the answer; the outcome is durable before the last. A provider that fails before its first content
+costs one more decision: the router decides again, once, over the arms that are left.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from app.answering import Answering
+from app.ask import Ask
+from app.asking import TENANT, Asking
+from app.ids import decision_id
+from app.live import Live
+from app.turn import Completion, Ended, Turn, attempt_row, completed, failed, outcome_row
+from policy.errors import InvalidInput, NoEligibleArm, UpstreamError
+from policy.types import Arm
+from storage.log import WritableLog
+from storage.records import Decision, Rating
+from upstream.catalogue import Catalogue
+from upstream.client import Upstream
+
+ATTEMPTS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the operator has set for every request."""
+
+    policy: str
+    willingness_to_pay_usd: float
+    feedback_window_s: float
+    sandbox: bool
+
+
+class Router:
+    """Decides, asks, records; safe for many threads."""
+
+    def __init__(
+        self,
+        terms: Terms,
+        catalogue: Callable[[], Catalogue],
+        upstream: Upstream,
+        log: WritableLog,
+        live: Live,
+    ) -> None:
+        self.terms = terms
+        self._catalogue = catalogue
+        self._upstream = upstream
+        self._log = log
+        self._live = live
+
+    def complete(self, ask: Ask) -> Completion:
+        """Return a whole answer, its outcome durable.
+
+        raises : NoEligibleArm, UpstreamError, StoreUnavailable
+        """
+        asking = Asking.of(ask)
+        for turn in self._turns(asking):
+            try:
+                answer = self._upstream.answer(turn.arm, ask.body)
+            except UpstreamError as error:
+                self._give_up(asking, turn, error)
+            else:
+                turn.recorded.wait()
+                completion = completed(turn, answer, asking.attempts)
+                self._record(turn, completion.ended)
+                return completion
+        raise _last(asking)
+
+    def stream(self, ask: Ask) -> Answering:
+        """Return an answer whose first content has come; iterate it for the rest.
+
+        raises : NoEligibleArm, UpstreamError, StoreUnavailable
+        """
+        asking = Asking.of(ask)
+        for turn in self._turns(asking):
+            try:
+                stream = self._upstream.stream(turn.arm, ask.body)
+            except UpstreamError as error:
+                self._give_up(asking, turn, error)
+            else:
+                turn.recorded.wait()
+                return Answering(turn, stream, self._record, asking.attempts)
+        raise _last(asking)
+
+    def route(self, ask: Ask) -> Decision:
+        """Return the decision that would be made now; nobody is asked and nothing is recorded.
+
+        raises : NoEligibleArm
+        """
+        return self._decide(Asking.of(ask))[0]
+
+    def rate(self, decision: str, rater: str, reward: float | None, comment: str | None) -> Rating:
+        """Return what a reward changed, durably; None withdraws it.
+
+        raises : UnknownDecision, FeedbackClosed, InvalidInput, StoreUnavailable
+        """
+        return self._log.rate(
+            decision,
+            rater,
+            reward,
+            comment=comment,
+            at_s=time.time(),
+            tenant=TENANT,
+            window_s=self.terms.feedback_window_s,
+        )
+
+    def _turns(self, asking: Asking) -> Iterator[Turn]:
+        """Yield a turn, and another when the first failed in a way that another arm may not."""
+        for _ in range(ATTEMPTS):
+            if asking.is_final:
+                return
+            try:
+                decision, arm = self._decide(asking)
+            except NoEligibleArm:
+                if asking.error is None:
+                    raise
+                return
+            yield Turn(decision, arm, self._log.decide(decision), time.time())
+
+    def _decide(self, asking: Asking) -> tuple[Decision, Arm]:
+        identity, arms = decision_id(), self._catalogue().arms
+        _require_known(asking.ask, arms)
+        learned = self._live.learned
+        question = asking.question(
+            learned.space.context(asking.sketch), arms, self.terms.willingness_to_pay_usd
+        )
+        choice = self._live.decide(
+            identity, learned, list(arms.values()), question, self.terms.policy
+        )
+        decision = asking.decision(identity, question, choice, self.terms.sandbox)
+        return decision, arms[decision.arm]
+
+    def _give_up(self, asking: Asking, turn: Turn, error: UpstreamError) -> None:
+        turn.recorded.wait()
+        self._record(turn, failed(error, time.time() - turn.started_at_s))
+        asking.blame(turn.decision, error)
+
+    def _record(self, turn: Turn, ended: Ended) -> None:
+        self._log.attempt(attempt_row(turn, ended))
+        self._log.settle(outcome_row(turn, ended, time.time())).wait()
+
+
+def _last(asking: Asking) -> UpstreamError:
+    if asking.error is None:
+        raise AssertionError("a request ended without an answer and without an error")
+    return asking.error
+
+
+def _require_known(ask: Ask, arms: object) -> None:
+    known = arms if isinstance(arms, dict) else {}
+    unknown = [name for name in ask.models or () if name not in known]
+    if unknown:
+        listed = ", ".join(sorted(known))
+        raise InvalidInput(
+            f"models has {unknown[0]!r}, which is no arm here; the arms are {listed}",
+            param="models",
+            code="not_found",
+        )

@@ -1,0 +1,208 @@
+"""HTTP in, HTTP out: read, call the router, write."""
+
+import hmac
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Blueprint, Response, current_app, jsonify, request
+
+from app.answering import Answering
+from app.body import parsed
+from app.errors import envelope
+from app.openapi import document, endpoint
+from app.overview import overview
+from app.responses import (
+    Anything,
+    CompleteResponse,
+    FeedbackResponse,
+    HealthResponse,
+    RouteResponse,
+    TokensUsed,
+)
+from app.schemas import CompleteRequest, FeedbackRequest, M, checked
+from app.turn import Completion
+from app.why import considered, why
+from app.wiring import Parts
+from policy.errors import (
+    FeedbackClosed,
+    NoEligibleArm,
+    PayloadTooLarge,
+    StoreUnavailable,
+    TurnpikeError,
+    Unauthenticated,
+    UnknownDecision,
+    UnsupportedMediaType,
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamTimeout,
+)
+
+blueprint = Blueprint("turnpike", __name__)
+PUBLIC = frozenset({"turnpike.healthz", "turnpike.openapi"})
+ASKING = (NoEligibleArm, UpstreamError, UpstreamBusy, UpstreamTimeout, StoreUnavailable)
+
+
+@blueprint.before_request
+def require_key() -> None:
+    """Refuse a request without the key, where one is set; the endpoint decides, not the path."""
+    key = parts().settings.api_key
+    if key is None or request.endpoint in PUBLIC:
+        return
+    given = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
+    if not hmac.compare_digest(given, key.get_secret_value().encode()):
+        raise Unauthenticated("the request needs the header Authorization: Bearer and our key")
+
+
+@blueprint.post("/complete")
+@endpoint(CompleteRequest, CompleteResponse, ASKING, streams=True)
+def complete() -> Response:
+    """Answer a prompt with the arm that is worth its price; streamed as server-sent events."""
+    ask = body(CompleteRequest).ask()
+    if not ask.stream:
+        return jsonify(completion_json(parts().router.complete(ask)))
+    answering = parts().router.stream(ask)
+    response = Response(_events(answering), mimetype="text/event-stream")
+    response.headers["cache-control"] = "no-store"
+    response.headers["x-accel-buffering"] = "no"
+    response.call_on_close(answering.close)
+    return response
+
+
+@blueprint.post("/feedback")
+@endpoint(FeedbackRequest, FeedbackResponse, (UnknownDecision, FeedbackClosed, StoreUnavailable))
+def feedback() -> Response:
+    """Take a thumb for a decision; acknowledged only when it is durable and learned."""
+    given = body(FeedbackRequest)
+    rating = parts().router.rate(given.id, given.rater, given.value, given.comment)
+    return jsonify({"id": given.id, "status": rating.status, "revision": rating.revision})
+
+
+@blueprint.post("/route")
+@endpoint(CompleteRequest, RouteResponse, (NoEligibleArm,))
+def route() -> Response:
+    """Say which arm would be asked now, and why; nobody is asked, nothing is recorded."""
+    decision = parts().router.route(body(CompleteRequest).ask())
+    return jsonify(
+        {
+            "arm": decision.arm,
+            "propensity": decision.propensity,
+            "policy": decision.policy,
+            "policy_version": decision.policy_version,
+            "arms": considered(decision),
+            "ineligible": dict(decision.ineligible),
+        }
+    )
+
+
+@blueprint.get("/decisions/<decision_id>")
+@endpoint(None, Anything, (UnknownDecision, StoreUnavailable))
+def decision(decision_id: str) -> Response:
+    """Tell why a decision went to its arm, what it brought, and what would have flipped it."""
+    log = parts().log
+    return jsonify(why(log.decision(decision_id), log.attempts(decision_id)))
+
+
+@blueprint.get("/policy")
+@endpoint(None, Anything, (StoreUnavailable,))
+def policy() -> Response:
+    """Show the whole policy: beliefs, shares, costs, the price of a dollar, the last retrains."""
+    return jsonify(overview(parts()))
+
+
+@blueprint.get("/healthz")
+@endpoint(None, HealthResponse, ())
+def healthz() -> Response:
+    """Say that the service is up."""
+    running = parts()
+    return jsonify(
+        {
+            "status": "ok",
+            "sandbox": running.router.terms.sandbox,
+            "policy_version": running.live.learned.policy_version,
+            "uptime_s": time.time() - running.started_at_s,
+        }
+    )
+
+
+@blueprint.get("/openapi.json")
+@endpoint(None, Anything, ())
+def openapi() -> Response:
+    """Describe this API in OpenAPI 3.1, made from the code."""
+    return jsonify(document(current_app, secured=parts().settings.api_key is not None))
+
+
+def parts() -> Parts:
+    """Return the running service."""
+    running: Parts = current_app.extensions["turnpike"]
+    return running
+
+
+def body(model: type[M]) -> M:
+    """Return the request's body as a checked model.
+
+    raises : UnsupportedMediaType, PayloadTooLarge, InvalidInput
+    """
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType(
+            f"content-type is {request.mimetype[:64] or 'missing'!r}; it must be application/json",
+            param="content-type",
+        )
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise UnsupportedMediaType(
+            "a compressed body is not taken; send it as it is", param="content-encoding"
+        )
+    limit = parts().settings.max_body_bytes
+    raw = request.stream.read(limit + 1)
+    if len(raw) > limit:
+        raise PayloadTooLarge(f"the body is larger than {limit} bytes; send less")
+    return checked(model, parsed(raw))
+
+
+def completion_json(completion: Completion) -> dict[str, Any]:
+    """Return an answer as `/complete` shows it."""
+    turn, ended = completion.turn, completion.ended
+    usage = TokensUsed(
+        input_tokens=ended.usage.input_tokens,
+        cached_tokens=ended.usage.cached_tokens,
+        output_tokens=ended.usage.output_tokens,
+        estimated=ended.usage.estimated,
+    )
+    return CompleteResponse(
+        id=turn.decision.id,
+        arm=turn.arm.name,
+        model=ended.model or turn.arm.model,
+        text=completion.text,
+        finish_reason=ended.finish_reason,
+        usage=usage,
+        cost_usd=completion.cost_usd,
+        latency_s=ended.latency_s,
+        ttft_s=ended.ttft_s,
+        cache="miss",
+        propensity=turn.decision.propensity,
+        policy_version=turn.decision.policy_version,
+        attempts=completion.attempts,
+        sandbox=turn.decision.sandbox,
+        tool_calls=completion.message.get("tool_calls"),
+    ).model_dump(exclude_none=False)
+
+
+def _events(answering: Answering) -> Iterator[str]:
+    """Yield the answer as server-sent events: pieces, the whole without its text, then the end."""
+    started = {"id": answering.turn.decision.id, "arm": answering.turn.arm.name}
+    yield _event(started)
+    try:
+        for text in answering:
+            yield _event({"text": text})
+        yield _event(completion_json(answering.completion))
+    except TurnpikeError as error:
+        yield _event(envelope(error))
+        return
+    finally:
+        answering.close()
+    yield "data: [DONE]\n\n"
+
+
+def _event(data: dict[str, Any]) -> str:
+    return f"data: {json.dumps(data, allow_nan=False)}\n\n"

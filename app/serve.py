@@ -1,0 +1,174 @@
+"""Start everything and end it together: the service, the scheduler and, without keys, the sandbox.
+
+Each is a child process in a session of its own, so that one Ctrl-C reaches only us and we end them
+in order: the service drains first. A child that dies unasked ends the rest; a child whose parent is
+gone ends itself.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import FrameType
+from urllib.request import urlopen
+
+import click
+
+from app.settings import Settings
+from policy.errors import ConfigError
+from upstream.catalogue import Catalogue, load
+
+DRAIN_S = 35.0
+READY_WITHIN_S = 60.0
+POLL_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """One process of ours."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+
+
+class Stop(Exception):
+    """Somebody asked us to stop."""
+
+
+def serve(settings: Settings, environ: Mapping[str, str] = os.environ) -> int:
+    """Run until asked to stop; return the exit code.
+
+    raises : ConfigError before anything is started
+    """
+    catalogue = load(settings.arms)
+    _refuse_a_taken_port(settings)
+    settings.database.parent.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    children: list[Child] = []
+    try:
+        handed_on = {**environ, **_sandbox(settings, catalogue, environ, children)}
+        gunicorn = ("gunicorn", "--config", "python:app.gunicorn_conf", "app.wsgi:application()")
+        children.append(_start("service", gunicorn, handed_on))
+        _wait_until_ready(settings, children)
+        children.append(_start("scheduler", ("app", "work"), handed_on))
+        _greet(settings, handed_on)
+        return _watch(children)
+    except Stop:
+        return 0
+    finally:
+        _end(children)
+
+
+def missing_keys(catalogue: Catalogue, environ: Mapping[str, str]) -> list[str]:
+    """Return the names of the variables that should hold a provider's key and do not."""
+    names = {p.api_key_env for p in catalogue.providers.values() if p.api_key_env is not None}
+    return sorted(name for name in names if not environ.get(name))
+
+
+def _sandbox(
+    settings: Settings, catalogue: Catalogue, environ: Mapping[str, str], children: list[Child]
+) -> dict[str, str]:
+    """Start the sandbox if it is wanted; return the settings that point the others to it."""
+    wanted = settings.sandbox == "on" or (
+        settings.sandbox == "auto" and missing_keys(catalogue, environ)
+    )
+    if not wanted:
+        return {"TURNPIKE_SANDBOX": "off"}
+    port = _free_port()
+    children.append(_start("sandbox", ("app", "sandbox", "--port", str(port)), environ))
+    return {"TURNPIKE_SANDBOX": "on", "TURNPIKE_SANDBOX_URL": f"http://127.0.0.1:{port}/v1"}
+
+
+def _start(name: str, arguments: Sequence[str], environ: Mapping[str, str]) -> Child:
+    command = [sys.executable, "-m", *arguments]
+    return Child(name, subprocess.Popen(command, env=dict(environ), start_new_session=True))  # noqa: S603
+
+
+def _wait_until_ready(settings: Settings, children: Sequence[Child]) -> None:
+    give_up_at = time.monotonic() + READY_WITHIN_S
+    while not _answers(settings):
+        _refuse_the_dead(children)
+        if time.monotonic() > give_up_at:
+            raise ConfigError(f"the service did not answer within {READY_WITHIN_S:.0f} s")
+        time.sleep(POLL_S)
+
+
+def _answers(settings: Settings) -> bool:
+    try:
+        with urlopen(f"http://{settings.bind}/healthz", timeout=2.0) as response:
+            return bool(response.status == HTTPStatus.OK)
+    except OSError:
+        return False
+
+
+def _refuse_the_dead(children: Sequence[Child]) -> None:
+    for child in children:
+        code = child.process.poll()
+        if code is not None:
+            raise ConfigError(f"the {child.name} ended with code {code}: its own lines say why")
+
+
+def _watch(children: Sequence[Child]) -> int:
+    while True:
+        for child in children:
+            code = child.process.poll()
+            if code is not None:
+                click.echo(f"the {child.name} ended with code {code}: stopping the rest", err=True)
+                return code or 1
+        time.sleep(POLL_S)
+
+
+def _end(children: Sequence[Child]) -> None:
+    """End the children, the scheduler first and what the service asks last."""
+    for child in reversed(children):
+        if child.process.poll() is None:
+            child.process.terminate()
+            try:
+                child.process.wait(DRAIN_S)
+            except subprocess.TimeoutExpired:
+                click.echo(f"the {child.name} did not end in {DRAIN_S:.0f} s: killed", err=True)
+                child.process.kill()
+                child.process.wait()
+
+
+def _greet(settings: Settings, environ: Mapping[str, str]) -> None:
+    url = f"http://{settings.bind}"
+    if "TURNPIKE_SANDBOX_URL" in environ:
+        missing = ", ".join(missing_keys(load(settings.arms), environ)) or "not needed"
+        click.secho("SANDBOX: synthetic models answer, nothing is billed.", fg="yellow", bold=True)
+        click.echo(f"  For your provider, set its key ({missing}) and start again.")
+    click.echo(f"Turnpike answers at {url} and learns from every thumb. Ctrl-C ends it.")
+    click.echo(f"""  curl {url}/complete -H 'content-type: application/json' \\
+       -d '{{"prompt": "What is 17 * 23?", "task": "maths"}}'
+  curl {url}/policy
+  python -m app demo      sends prompts and thumbs, and shows what is learned""")
+
+
+def _refuse_a_taken_port(settings: Settings) -> None:
+    host, _, port = settings.bind.rpartition(":")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host.strip("[]"), int(port)))
+        except OSError as error:
+            raise ConfigError(
+                f"bind {settings.bind} cannot be used: {error.strerror}; "
+                "free it, or choose another with TURNPIKE_BIND"
+            ) from error
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    raise Stop

@@ -1,0 +1,144 @@
+"""One turn: a decision with its upstream call, and the rows the log keeps of both."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from policy.errors import (
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamInvalid,
+    UpstreamRejected,
+    UpstreamTimeout,
+    UpstreamUnauthorised,
+)
+from policy.types import Arm, Usage
+from storage.log import Ticket
+from storage.records import Attempt, AttemptStatus, Decision, Outcome, OutcomeStatus
+from upstream.answers import Answer
+
+NOTHING = Usage(0, 0)
+
+# The most specific class first: UpstreamError is the parent of all.
+ATTEMPT_STATUS: Mapping[type[UpstreamError], AttemptStatus] = {
+    UpstreamRejected: "rejected",
+    UpstreamUnauthorised: "unauthorised",
+    UpstreamBusy: "busy",
+    UpstreamTimeout: "timeout",
+    UpstreamInvalid: "invalid",
+    UpstreamError: "error",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Turn:
+    """A decision on its way to the log, with the arm that is asked."""
+
+    decision: Decision
+    arm: Arm
+    recorded: Ticket[None]
+    started_at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the upstream call of a turn ended."""
+
+    status: OutcomeStatus
+    usage: Usage = NOTHING
+    latency_s: float = 0.0
+    ttft_s: float | None = None
+    finish_reason: str | None = None
+    model: str | None = None
+    error: UpstreamError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What the client is told of an answer: everything but the way it is written."""
+
+    turn: Turn
+    ended: Ended
+    text: str
+    attempts: int
+    message: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def cost_usd(self) -> float:
+        """Return the dollars of the answer at the price of the decision."""
+        return cost_usd(self.turn.arm, self.ended.usage)
+
+
+def completed(turn: Turn, answer: Answer, attempts: int) -> Completion:
+    """Return the completion of a turn that was answered in one piece."""
+    ended = Ended(
+        status=ok_or_filtered(answer.finish_reason),
+        usage=answer.usage,
+        latency_s=answer.latency_s,
+        ttft_s=answer.ttft_s,
+        finish_reason=answer.finish_reason,
+        model=answer.model,
+    )
+    return Completion(turn, ended, answer.text, attempts, answer.data["choices"][0]["message"])
+
+
+def ok_or_filtered(finish_reason: str | None) -> OutcomeStatus:
+    """Return the status of an answer that came to its end."""
+    return "filtered" if finish_reason == "content_filter" else "ok"
+
+
+def cost_usd(arm: Arm, usage: Usage) -> float:
+    """Return the dollars of one call as counted."""
+    return arm.cost_usd(usage.input_tokens, usage.output_tokens, usage.cached_tokens)
+
+
+def failed(error: UpstreamError, latency_s: float) -> Ended:
+    """Return the end of a call that brought no answer: nothing delivered, nothing billed."""
+    status: OutcomeStatus = "timeout" if isinstance(error, UpstreamTimeout) else "error"
+    return Ended(status, latency_s=latency_s, error=error)
+
+
+def attempt_row(turn: Turn, ended: Ended) -> Attempt:
+    """Return the log's row of the upstream call."""
+    return Attempt(
+        decision_id=turn.decision.id,
+        n=1,
+        arm=turn.arm.name,
+        started_at_s=turn.started_at_s,
+        latency_s=ended.latency_s,
+        ttft_s=ended.ttft_s,
+        status=_attempt_status(ended),
+        http_status=None if ended.error is None else ended.error.http_status,
+        message=None if ended.error is None else ended.error.message,
+        input_tokens=ended.usage.input_tokens,
+        cached_tokens=ended.usage.cached_tokens,
+        output_tokens=ended.usage.output_tokens,
+        cost_usd=cost_usd(turn.arm, ended.usage),
+    )
+
+
+def outcome_row(turn: Turn, ended: Ended, at_s: float) -> Outcome:
+    """Return the log's row of how the decision ended."""
+    return Outcome(
+        decision_id=turn.decision.id,
+        at_s=at_s,
+        arm=turn.arm.name,
+        status=ended.status,
+        finish_reason=ended.finish_reason,
+        model=ended.model,
+        input_tokens=ended.usage.input_tokens,
+        cached_tokens=ended.usage.cached_tokens,
+        output_tokens=ended.usage.output_tokens,
+        usage_estimated=ended.usage.estimated,
+        cost_usd=cost_usd(turn.arm, ended.usage),
+        latency_s=ended.latency_s,
+        ttft_s=ended.ttft_s,
+    )
+
+
+def _attempt_status(ended: Ended) -> AttemptStatus:
+    if ended.status == "client_gone":
+        return "client_gone"
+    if ended.error is None:
+        return "ok"
+    return next(status for kind, status in ATTEMPT_STATUS.items() if isinstance(ended.error, kind))

@@ -1,0 +1,84 @@
+"""The one file that knows every part of the service and puts them together."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from structlog import get_logger
+
+from app.keeper import Keeper, hints
+from app.live import Live
+from app.router import Router, Terms
+from app.settings import Settings
+from storage.sqlite_log import SqliteLog
+from upstream.catalogue import Catalogue
+from upstream.client import Upstream
+from upstream.watch import CatalogueFile
+
+LOGGER = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A running service: what the routes need, and how to end it."""
+
+    settings: Settings
+    file: CatalogueFile
+    catalogue: Callable[[], Catalogue]
+    log: SqliteLog
+    live: Live
+    router: Router
+    started_at_s: float
+    closing: ExitStack
+
+    def close(self) -> None:
+        """Save what has been learned, write what waits, close every connection."""
+        self.closing.close()
+
+
+def assemble(settings: Settings, environ: Mapping[str, str] = os.environ) -> Parts:
+    """Return a service that runs; its threads are started.
+
+    raises : ConfigError
+    """
+    file = CatalogueFile(settings.arms)
+    catalogue = served(file, settings)
+    data = data_folder(settings)
+    with ExitStack() as closing:
+        upstream = closing.enter_context(Upstream(catalogue, environ))
+        log = closing.enter_context(SqliteLog(settings.database))
+        now_s = time.time()
+        lost = log.abandon(now_s, now_s)
+        if lost:
+            LOGGER.warning("decisions without an end were abandoned", count=lost)
+        live = Live(log, data, hints(catalogue()), now_s)
+        keeper = Keeper(data, log, live, catalogue)
+        closing.callback(keeper.stop)
+        keeper.start()
+        router = Router(_terms(settings), catalogue, upstream, log, live)
+        return Parts(settings, file, catalogue, log, live, router, now_s, closing.pop_all())
+
+
+def served(file: CatalogueFile, settings: Settings) -> Callable[[], Catalogue]:
+    """Return the catalogue in force: the file's, or the same arms served by the sandbox."""
+    url = settings.sandbox_url
+    if url is None:
+        return file.current
+    return lambda: file.current().served_at(url)
+
+
+def data_folder(settings: Settings) -> Path:
+    """Return the folder of the database, where snapshots and handovers lie too."""
+    return settings.database.parent
+
+
+def _terms(settings: Settings) -> Terms:
+    return Terms(
+        policy=settings.policy,
+        willingness_to_pay_usd=settings.willingness_to_pay_usd,
+        feedback_window_s=settings.feedback_window_s,
+        sandbox=settings.sandbox_url is not None,
+    )
