@@ -5,30 +5,43 @@ that is no dial stops the start: a typo that is ignored is a setting that silent
 """
 
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from app.mistakes import right, seen
 from policy.decide import RULES
 from policy.errors import ConfigError
 
 PREFIX = "TURNPIKE_"
 CONFIG = "TURNPIKE_CONFIG"
+NO_DIALS = frozenset(
+    {CONFIG, "TURNPIKE_REPLAY"}
+)  # the second says where the bench finds its tables
 DEFAULT_CONFIG = Path("turnpike.toml")
+MAY_BE_SECRET = frozenset({"api_key", "database"})  # a database's URL carries its password
+CLOSE = 0.8
+HIGHEST_PORT = 65_535
 DAY_S = 86_400.0
-LAST_PORT = 65_535
+YEAR_S = 365 * DAY_S
+
+Seconds = Annotated[float, Field(gt=0, le=YEAR_S)]
 
 
 class Settings(BaseSettings):
     """The dials, each with its default and a sentence."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
 
     arms: Path = Field(Path("data/arms.toml"), description="The catalogue of providers and arms.")
     database: Path = Field(
@@ -47,73 +60,116 @@ class Settings(BaseSettings):
     )
     willingness_to_pay_usd: float = Field(
         0.02,
-        gt=0,
+        ge=1e-9,
+        le=1e6,
         description="Dollars that one more thumbs-up is worth; a request may say its own.",
     )
-    feedback_window_s: float = Field(
-        30 * DAY_S, gt=0, description="Seconds after a decision in which it may be rated."
+    feedback_window_s: Seconds = Field(
+        30 * DAY_S, description="Seconds after a decision in which it may be rated."
     )
-    retrain_every_s: float = Field(3_600.0, ge=1, description="Seconds between scheduled retrains.")
+    retrain_every_s: float = Field(
+        3_600.0, ge=1, le=YEAR_S, description="Seconds between scheduled retrains."
+    )
     retrain_first_outcomes: int = Field(
         25,
         ge=1,
-        description="Ratings before the first retrain; later ones come when half are new.",
+        description="Ratings before the first retrain; the next when half as many again have come.",
     )
     threads: int = Field(64, ge=2, le=2_000, description="Requests served at the same time.")
     max_body_bytes: int = Field(
-        4 * 1024 * 1024, ge=1_024, description="Bytes of the largest request body taken."
+        4 * 1024 * 1024,
+        ge=1_024,
+        le=1024 * 1024 * 1024,
+        description="Bytes of the largest request body taken.",
     )
     sandbox: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="Synthetic models instead of providers; `auto` while a key is missing.",
+        description="Whether synthetic models answer; `auto`: while a provider's key is missing.",
     )
     sandbox_url: str | None = Field(
-        None, description="Where the sandbox answers; `serve` starts one and sets this."
+        None,
+        pattern=r"^https?://\S+$",
+        description="Where the sandbox answers; `serve` starts one and sets this.",
     )
     sandbox_latency_s: float = Field(
-        0.003, ge=0, description="Seconds a sandbox model of ordinary speed waits."
+        0.003, ge=0, le=60, description="Seconds a sandbox model of ordinary speed waits."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least important lines that are written to standard error."
     )
 
-    @field_validator("database")
+    @field_validator("*", mode="before")
     @classmethod
-    def _is_a_path(cls, path: Path) -> Path:
-        if "://" in str(path) or ":/" in str(path):
-            raise ValueError("must be the path of an SQLite file; other stores come later")
+    def _is_no_switch(cls, value: Any) -> Any:
+        if isinstance(value, bool):  # TOML's true would pass for 1
+            raise ValueError("it must not be true or false: no dial is a switch")  # noqa: TRY004
+        return value
+
+    @field_validator("database", mode="before")
+    @classmethod
+    def _is_a_path(cls, path: Any) -> Any:
+        if "://" in str(path):
+            raise ValueError("it must be the path of an SQLite file; other stores come later")
         return path
 
     @field_validator("policy")
     @classmethod
     def _is_a_rule(cls, name: str) -> str:
-        if name not in RULES and not (name.startswith("fixed:") and name.removeprefix("fixed:")):
-            raise ValueError(f"must be one of {', '.join(RULES)}")
+        fixed = re.fullmatch("fixed:[A-Za-z0-9._:/-]{1,64}", name)
+        if fixed is None and (name not in RULES or ":" in name):
+            raise ValueError(f"it must be one of {', '.join(RULES)}")
         return name
+
+    @field_validator("bind")
+    @classmethod
+    def _is_an_address(cls, bind: str) -> str:
+        host, _, port = bind.rpartition(":")
+        unbracketed = ":" in host and not (host.startswith("[") and host.endswith("]"))
+        if not host or unbracketed or re.fullmatch("[0-9]{1,5}", port) is None:
+            raise ValueError("it must be host:port, such as 127.0.0.1:8000 or [::1]:8000")
+        if not 0 < int(port) <= HIGHEST_PORT:
+            raise ValueError(f"its port must be from 1 to {HIGHEST_PORT}")
+        return bind
+
+    @field_validator("api_key")
+    @classmethod
+    def _is_a_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and re.fullmatch("[!-~]{16,256}", key.get_secret_value()) is None:
+            raise ValueError("it must be 16 to 256 letters, digits and signs, without spaces")
+        return key
 
     @model_validator(mode="after")
     def _is_safe(self) -> Self:
-        host, _, port = self.bind.rpartition(":")
-        if not host or not port.isdigit() or not 0 < int(port) <= LAST_PORT:
-            raise ValueError(f"bind must be host:port such as 127.0.0.1:8000, not {self.bind!r}")
-        if not _is_loopback(host.strip("[]")) and self.api_key is None:
+        if self.api_key is None and not _is_loopback(self.bind):
             raise ValueError(
-                f"bind {self.bind} can be reached from outside, so TURNPIKE_API_KEY must be set"
+                f"bind {self.bind} can be reached from outside: set {PREFIX}API_KEY too, or bind "
+                "to 127.0.0.1"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _takes_effect(self) -> Self:
+        if self.sandbox == "off" and self.sandbox_url is not None:
+            raise ValueError(
+                f"sandbox_url is {seen(self.sandbox_url)} while sandbox is off, so nothing would "
+                "ask it: leave out one of the two"
             )
         return self
 
     @classmethod
-    def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":
-        """Return the settings of the environment and, under it, of the TOML file.
+    def load(
+        cls, environ: Mapping[str, str] | None = None, overrides: Mapping[str, Any] | None = None
+    ) -> Self:
+        """Return the settings: `overrides` over the environment, over the file, over the defaults.
 
         raises : ConfigError naming the dial, the value seen and what would be right
         """
         environ = os.environ if environ is None else environ
-        given = _from_file(environ) | _from_environment(environ)
+        given = _from_file(environ) | _from_environment(environ) | dict(overrides or {})
         try:
             return cls(**given)
         except ValidationError as error:
-            raise ConfigError(_told(error)) from error
+            raise ConfigError("; ".join(_told(found) for found in error.errors())) from error
 
     @classmethod
     def settings_customise_sources(
@@ -128,52 +184,50 @@ class Settings(BaseSettings):
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    given = {
-        name.removeprefix(PREFIX).lower(): value
-        for name, value in environ.items()
-        if name.startswith(PREFIX) and name not in {CONFIG, "TURNPIKE_REPLAY"}
-    }
-    for name in given:
-        _require_known(name, f"the variable {PREFIX}{name.upper()}", lambda n: PREFIX + n.upper())
-    return given
+    """Return the dials that are variables; our prefix in any case is ours, the rest is not."""
+    dials = {PREFIX + name.upper(): name for name in Settings.model_fields}
+    ours = [name for name in environ if name.upper().startswith(PREFIX) and name not in NO_DIALS]
+    for name in ours:
+        _require_known(name, [*dials, *NO_DIALS], "the environment")
+    return {dials[name]: environ[name] for name in ours}
 
 
 def _from_file(environ: Mapping[str, str]) -> dict[str, Any]:
     named = environ.get(CONFIG)
     path = Path(named) if named else DEFAULT_CONFIG
-    if not path.exists():
-        if named:
-            raise ConfigError(f"{CONFIG} names {path}, which does not exist")
+    if not named and not path.exists():
         return {}
     try:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"the settings in {path} cannot be read: {error}") from error
     for name in given:
-        _require_known(name, f"{name!r} in {path}", str)
+        _require_known(name, Settings.model_fields, str(path))
     return given
 
 
-def _require_known(name: str, where: str, spelt: Any) -> None:
-    if name not in Settings.model_fields:
-        near = get_close_matches(name, Settings.model_fields, n=1)
-        hint = f"did you mean {spelt(near[0])}?" if near else "see the settings in README.md"
-        raise ConfigError(f"{where} is no setting; {hint}")
+def _require_known(name: str, known: Collection[str], where: str) -> None:
+    if name not in known:
+        spelt = {each.lower(): each for each in known}
+        near = get_close_matches(name.lower(), spelt, n=1, cutoff=CLOSE)
+        hint = f"did you mean {spelt[near[0]]}?" if near else f"the settings are {', '.join(known)}"
+        raise ConfigError(f"{seen(name)} in {where} is no setting; {hint}")
 
 
-def _told(error: ValidationError) -> str:
-    told = []
-    for each in error.errors():
-        dial = ".".join(map(str, each["loc"]))
-        seen = "" if dial in {"", "api_key"} else f" (seen: {each['input']!r})"
-        told.append(f"{PREFIX + dial.upper() if dial else 'settings'}: {each['msg']}{seen}")
-    return "; ".join(told)
+def _told(found: ErrorDetails) -> str:
+    """Return one mistake in a sentence; a value that may hold a secret is not repeated."""
+    if not found["loc"]:
+        return right(found)
+    dial = str(found["loc"][0])
+    value = "not right" if dial in MAY_BE_SECRET else seen(found["input"])
+    return f"{PREFIX}{dial.upper()} is {value}: {right(found)}"
 
 
-def _is_loopback(host: str) -> bool:
+def _is_loopback(bind: str) -> bool:
+    host = bind.rpartition(":")[0].strip("[]")
     if host == "localhost":
         return True
     try:
         return ip_address(host).is_loopback
-    except ValueError:
+    except ValueError:  # a name, which may stand for any address
         return False
