@@ -1,0 +1,120 @@
+"""The whole service in this process, on a temporary folder, with a real provider behind it."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from app.settings import Settings
+from app.wiring import Parts, assemble
+from app.wsgi import create_app
+from jobs.learned import Learned
+from storage.snapshots import digest
+from upstream.catalogue import load
+from upstream.provider import Reply, Responder, serve
+from upstream.sandbox import sandbox_responder
+
+CATALOGUE = Path("data/arms.toml")
+ARM = {"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 2.0, "context_window": 8000}
+SUM = "What is 17 * 23?"
+
+
+def catalogue(folder: Path, url: str, arms: Mapping[str, Mapping[str, Any]]) -> Path:
+    """Write a catalogue of one provider; an arm's model has the arm's name unless it says so."""
+    lines = ["[provider.p]", f"base_url = {json.dumps(url)}"]
+    for name, more in arms.items():
+        lines.append(f"[arm.{name}]")
+        fields = {"provider": "p", "model": name, **ARM, **more}
+        lines += [f"{key} = {_toml(value)}" for key, value in fields.items()]
+    path = folder / "arms.toml"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_toml(each)}" for key, each in value.items()) + " }"
+    return json.dumps(value)
+
+
+@dataclass
+class Provider:
+    """A sandbox that counts how often it is asked."""
+
+    url: str = ""
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+
+    def responder(self, latency_s: float) -> Responder:
+        answer = sandbox_responder(latency_s)
+
+        def respond(model: str, body: dict[str, Any]) -> Reply:
+            self.bodies.append(body)
+            return answer(model, body)
+
+        return respond
+
+
+@contextmanager
+def sandbox(arms: Path = CATALOGUE, latency_s: float = 0.0) -> Iterator[Provider]:
+    """Yield a sandbox on a free port that answers for all arms of a catalogue."""
+    provider = Provider()
+    models = [arm.model for arm in load(arms).arms.values()]
+    with serve(provider.responder(latency_s), models, label="sandbox") as serving:
+        provider.url = serving.url
+        yield provider
+
+
+@dataclass
+class Running:
+    """A running service, with a client that speaks to its WSGI application."""
+
+    parts: Parts
+    client: FlaskClient
+
+    @property
+    def learned(self) -> Learned:
+        return self.parts.live.learned
+
+    @property
+    def digest(self) -> str:
+        return digest(self.learned.to_arrays())
+
+    def post(self, path: str, body: object) -> TestResponse:
+        return self.client.post(path, json=body)
+
+    def get(self, path: str) -> Any:
+        response = self.client.get(path)
+        assert response.status_code == 200, response.text
+        return response.json
+
+    def ask(self, prompt: str = SUM, **more: Any) -> Any:
+        response = self.post("/complete", {"prompt": prompt, **more})
+        assert response.status_code == 200, response.text
+        return response.json
+
+    def rate(self, decision_id: str, thumbs: str = "up", **more: Any) -> Any:
+        response = self.post("/feedback", {"id": decision_id, "thumbs": thumbs, **more})
+        assert response.status_code == 200, response.text
+        return response.json
+
+    def refused(self, path: str, body: object) -> tuple[int, Any]:
+        response = self.post(path, body)
+        assert response.status_code >= 400, response.text
+        return response.status_code, response.json["error"]
+
+
+@contextmanager
+def running(folder: Path, arms: Path = CATALOGUE, **dials: Any) -> Iterator[Running]:
+    """Yield the service; `sandbox_url` among the dials sends every arm there."""
+    given = {"arms": arms, "database": folder / "turnpike.db", **dials}
+    parts = assemble(Settings.load({}, given), {})
+    try:
+        with create_app(parts).test_client() as client:
+            yield Running(parts, client)
+    finally:
+        parts.close()
