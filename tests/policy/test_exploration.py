@@ -1,0 +1,80 @@
+"""No stretch of traffic is explored beyond its share and a small burst."""
+
+import numpy as np
+import pytest
+
+from policy.belief import Belief
+from policy.decide import Beliefs, Question, decide
+from policy.eligibility import Demand
+from policy.exploration import BURST, Allowance, limited, off_best
+from policy.hyper import Hyper
+from policy.types import Arm, Floats
+from tests.policy.worlds import GROUPS, contexts
+
+
+def explored(pmfs: Floats, best: Floats, share: float) -> Floats:
+    """Return the mass put off the best arm in each round of a stretch of traffic."""
+    allowance, masses = Allowance(), []
+    for pmf, arm in zip(pmfs, best, strict=True):
+        allowance = allowance.earn(share)
+        mass = off_best(limited(pmf, int(arm), allowance), int(arm))
+        allowance = allowance.spend(mass)
+        masses.append(mass)
+    return np.array(masses)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.1, 1.0])
+@pytest.mark.parametrize("quiet", [0, 500])
+def test_every_stretch_keeps_to_its_share_and_a_burst(share: float, quiet: int) -> None:
+    rng = np.random.default_rng(0)
+    pmfs = rng.dirichlet(np.ones(4), 1500)
+    pmfs[:quiet] = [1.0, 0.0, 0.0, 0.0]
+    best = np.where(np.arange(1500) < quiet, 0, rng.integers(4, size=1500))
+    spent = np.concatenate([[0.0], explored(pmfs, best, share).cumsum()])
+    over = spent - share * np.arange(1501)  # mass above the share since the first round
+    assert (over - np.minimum.accumulate(over)).max() <= BURST + 1e-9
+
+
+def test_a_limited_distribution_keeps_the_odds_among_the_others() -> None:
+    rng = np.random.default_rng(1)
+    for pmf in rng.dirichlet(np.ones(5), 100):
+        cut = limited(pmf, 2, Allowance(0.1))
+        assert cut.sum() == pytest.approx(1.0)
+        assert (cut >= 0).all()
+        assert off_best(cut, 2) == pytest.approx(min(0.1, 1 - pmf[2]))
+        others = [0, 1, 3, 4]
+        np.testing.assert_allclose(cut[others] / cut[0], pmf[others] / pmf[0])
+
+
+def test_within_the_allowance_nothing_changes_and_without_it_nothing_is_explored() -> None:
+    pmf = np.array([0.9, 0.06, 0.04])
+    np.testing.assert_array_equal(limited(pmf, 0, Allowance(0.2)), pmf)
+    np.testing.assert_array_equal(limited(pmf, 0, Allowance(0.0)), [1.0, 0.0, 0.0])
+
+
+def test_an_allowance_never_grows_beyond_the_burst_nor_below_nothing() -> None:
+    allowance = Allowance()
+    for _ in range(1000):
+        allowance = allowance.earn(0.1)
+    assert allowance.mass == BURST
+    assert allowance.spend(100.0).mass == 0.0
+
+
+@pytest.mark.slow
+def test_the_explored_mass_that_is_logged_is_the_share_that_is_explored() -> None:
+    rng = np.random.default_rng(2)
+    hyper = Hyper()
+    beliefs = Beliefs(Belief(hyper.quality_prior(GROUPS)), Belief(hyper.tokens_prior(GROUPS)), hyper)
+    arms = [Arm(name, "p", name, price, price, 100_000) for name, price in zip("abc", (1, 2, 3), strict=True)]
+    allowance, masses, off = Allowance(), [], []
+    for x in contexts(rng, 6000):
+        question = Question(x, Demand(500), willingness_to_pay_usd=0.01)
+        verdict = decide(arms, question, beliefs, rng, allowance=allowance)
+        allowance = verdict.allowance.spend(verdict.explored)
+        looks_best = (verdict.quality - verdict.cost_usd / 0.01).argmax()
+        masses.append(verdict.explored)
+        off.append(verdict.chosen != looks_best)
+    mass = np.array(masses)
+    error = np.sqrt((mass * (1 - mass)).sum())
+    assert abs(sum(off) - mass.sum()) < 4 * error
+    assert mass.sum() == pytest.approx(hyper.explored_share * 6000, abs=BURST)
