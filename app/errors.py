@@ -1,23 +1,28 @@
 """One table: which error is which HTTP status; and every error page as the same JSON envelope."""
 
+import json
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 from flask import Flask, Response, g, jsonify, request
 from structlog import get_logger
+from structlog.contextvars import bind_contextvars, clear_contextvars
 from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.wrappers import Response as WsgiResponse
 
-from app.ids import decision_id
 from policy import errors
 from policy.errors import TurnpikeError
 
 LOGGER = get_logger()
 REQUEST_ID = "x-request-id"
 GOOD_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-RETRY_AFTER_S = 5
+RETRY_AFTER_S = 5.0
+PATH_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +53,33 @@ KINDS: Mapping[type[TurnpikeError], Kind] = {
     errors.UpstreamTimeout: Kind(HTTPStatus.GATEWAY_TIMEOUT, UPSTREAM),
 }
 
-HTTP_CODES: Mapping[int, tuple[str, str]] = {
-    HTTPStatus.NOT_FOUND: ("not_found_error", "not_found"),
-    HTTPStatus.METHOD_NOT_ALLOWED: (INVALID, "method_not_allowed"),
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (INVALID, "request_too_large"),
-    HTTPStatus.INTERNAL_SERVER_ERROR: ("server_error", "internal_error"),
+# What Flask and Werkzeug raise by themselves: type, code, and what the caller should do.
+HTTP_KINDS: Mapping[int, tuple[str, str, str]] = {
+    HTTPStatus.BAD_REQUEST: (
+        INVALID,
+        "bad_request",
+        "the request cannot be read as HTTP, or ended before its body did; send it again whole",
+    ),
+    HTTPStatus.NOT_FOUND: (
+        "not_found_error",
+        "not_found",
+        "there is no {path!r} here; /openapi.json lists what there is",
+    ),
+    HTTPStatus.METHOD_NOT_ALLOWED: (
+        INVALID,
+        "method_not_allowed",
+        "{method} is not allowed for {path!r}; the Allow header says what is",
+    ),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
+        INVALID,
+        "request_too_large",
+        "the body is larger than this service takes; send less",
+    ),
+    HTTPStatus.INTERNAL_SERVER_ERROR: (
+        "server_error",
+        "internal_error",
+        "something of ours broke; the x-request-id of this answer finds it in the service's log",
+    ),
 }
 
 
@@ -62,77 +89,77 @@ def kind_of(error: type[TurnpikeError]) -> Kind:
 
 
 def envelope(error: TurnpikeError) -> dict[str, Any]:
-    """Return the error as every path and every stream shows it.
+    """Return the error as every path and every stream shows it; of our own defects nothing.
 
     >>> envelope(errors.InvalidInput("no prompt", param="prompt"))["error"]["code"]
     'invalid_value'
     """
-    told = {
-        "message": error.message,
-        "type": kind_of(type(error)).type,
-        "param": error.param,
-        "code": error.code,
-    }
-    return {"error": told}
+    kind = kind_of(type(error))
+    if kind.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _enveloped(*HTTP_KINDS[kind.status])
+    return _enveloped(kind.type, error.code, error.message, error.param)
 
 
 def install(app: Flask) -> None:
     """Answer every error of this application with the envelope, and name every request."""
+    app.logger.disabled = True  # it would tell each defect a second time, without the request id
     app.register_error_handler(TurnpikeError, _ours)
     app.register_error_handler(HTTPException, _http)
     app.before_request(_name_request)
     app.after_request(_tell_request_id)
 
 
+def _enveloped(kind: str, code: str, message: str, param: str | None = None) -> dict[str, Any]:
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
 def _ours(error: TurnpikeError) -> Response:
-    kind = kind_of(type(error))
-    if kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        LOGGER.warning("request failed", code=error.code, message=error.message, **_where())
+    """Answer what we raise on purpose; what the caller cannot mend is logged too."""
+    status = kind_of(type(error)).status
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        defect = error if status == HTTPStatus.INTERNAL_SERVER_ERROR else None
+        LOGGER.warning("request failed", code=error.code, message=error.message, exc_info=defect)
     response = jsonify(envelope(error))
-    response.status_code = kind.status
-    if kind.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
-        asked = getattr(error, "retry_after_s", None)
-        response.headers["retry-after"] = str(round(asked or RETRY_AFTER_S) or 1)
-    if kind.status == HTTPStatus.UNAUTHORIZED:
+    response.status_code = status
+    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+        asked_s = getattr(error, "retry_after_s", None)
+        response.headers["retry-after"] = str(max(1, ceil(asked_s or RETRY_AFTER_S)))
+    if status == HTTPStatus.UNAUTHORIZED:
         response.headers["www-authenticate"] = "Bearer"
     return response
 
 
-def _http(error: HTTPException) -> Response:
+def _http(error: HTTPException) -> WsgiResponse:
     """Answer what Flask and Werkzeug raise; their headers stay, `Allow` among them."""
     if isinstance(error, InternalServerError):
-        LOGGER.error("a defect", exc_info=error.original_exception or error, **_where())
-    status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
-    kind, code = HTTP_CODES.get(status, (INVALID, HTTPStatus(status).name.lower()))
-    response = jsonify(
-        {"error": {"message": _message(status), "type": kind, "param": None, "code": code}}
-    )
-    response.status_code = status
-    for name, value in error.get_headers():
-        if name.lower() not in {"content-type", "content-length"}:
-            response.headers[name] = value
-    return response
+        LOGGER.error("a defect of ours", exc_info=error.original_exception or error)
+    answer = error.get_response()
+    if answer.status_code < HTTPStatus.BAD_REQUEST:
+        return answer  # a redirect, or something that a view has made whole
+    told = _enveloped(*HTTP_KINDS.get(answer.status_code) or _by_name(error))
+    message = told["error"]["message"]
+    told["error"]["message"] = message.format(method=request.method, path=request.path[:PATH_CHARS])
+    answer.data = json.dumps(told)
+    answer.content_type = "application/json"
+    return answer
 
 
-def _message(status: int) -> str:
-    if status == HTTPStatus.NOT_FOUND:
-        return f"there is no {request.path[:200]!r} here; /openapi.json lists what there is"
-    if status == HTTPStatus.METHOD_NOT_ALLOWED:
-        return f"{request.method} is not allowed here; the Allow header says what is"
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return "something of ours broke; the request id finds it in the log of the service"
-    return HTTPStatus(status).description or HTTPStatus(status).phrase
-
-
-def _where() -> dict[str, str]:
-    return {"request_id": g.get("request_id", ""), "path": request.path[:200]}
+def _by_name(error: HTTPException) -> tuple[str, str, str]:
+    """Return how an error that is in no table is told: by its own name."""
+    return INVALID, error.name.lower().replace(" ", "_"), error.name
 
 
 def _name_request() -> None:
     given = request.headers.get(REQUEST_ID, "")
-    g.request_id = given if GOOD_REQUEST_ID.fullmatch(given) else decision_id()
+    g.request_id = given if GOOD_REQUEST_ID.fullmatch(given) else _new_id()
+    clear_contextvars()
+    bind_contextvars(request_id=g.request_id, method=request.method, path=request.path[:PATH_CHARS])
 
 
 def _tell_request_id(response: Response) -> Response:
-    response.headers[REQUEST_ID] = g.get("request_id") or decision_id()
+    response.headers[REQUEST_ID] = g.request_id
     return response
+
+
+def _new_id() -> str:
+    return f"req-{secrets.token_hex(16)}"

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from reprlib import Repr
 from typing import Any
 
 from pydantic import ValidationError, ValidatorFunctionWrapHandler, WrapValidator
@@ -11,6 +12,9 @@ SEEN_CHARS = 60
 KEY_CHARS = 64
 
 Place = Sequence[str | int]
+
+_SHORT = Repr()  # looks at the head of a value only, however large it is
+_SHORT.maxstring = SEEN_CHARS
 
 # pydantic names the type that it wanted; the reader wants to know what to write instead.
 _SHOULD = re.compile(
@@ -37,13 +41,11 @@ def explained(right: str) -> WrapValidator:
 def seen(value: Any) -> str:
     r"""Return a value on one line, cut short.
 
-    >>> print(seen("one" + chr(10) + "two"), seen("x" * 100)[-8:])
-    'one\ntwo' xxxxx...
+    >>> print(seen("one" + chr(10) + "two"), seen(list(range(10_000))))
+    'one\ntwo' [0, 1, 2, 3, 4, 5, ...]
     """
-    # Only the head of a long text is copied: the value may be as large as a body may be.
-    shown = repr(value[:SEEN_CHARS] if isinstance(value, str) else value)
-    whole = len(shown) <= SEEN_CHARS and not (isinstance(value, str) and len(value) > SEEN_CHARS)
-    return shown if whole else f"{shown[: SEEN_CHARS - 3].rstrip()}..."
+    shown = _SHORT.repr(value)
+    return shown if len(shown) <= SEEN_CHARS else f"{shown[: SEEN_CHARS - 3].rstrip()}..."
 
 
 def json_path(place: Place) -> str | None:
