@@ -14,6 +14,7 @@ from app.ask import Ask
 from app.asking import TENANT, Asking
 from app.ids import decision_id
 from app.live import Live
+from app.mistakes import seen
 from app.turn import Completion, Ended, Turn, attempt_row, completed, failed, outcome_row
 from policy.errors import InvalidInput, NoEligibleArm, UpstreamError
 from policy.types import Arm
@@ -156,7 +157,7 @@ def _require_known(ask: Ask, arms: object) -> None:
     if unknown:
         listed = ", ".join(sorted(known))
         raise InvalidInput(
-            f"models has {unknown[0]!r}, which is no arm here; the arms are {listed}",
+            f"models has {seen(unknown[0])}, which is no arm here; the arms are {listed}",
             param="models",
             code="not_found",
         )

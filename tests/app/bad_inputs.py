@@ -1,0 +1,185 @@
+"""Request bodies that must be refused, each with the status, code and place it must be told.
+
+The same corpus is sent to the functions that check and, over HTTP, to the whole service.
+"""
+
+import gzip
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+LIMIT_BYTES = 1 << 20
+"""The largest body taken by the service under test."""
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True)
+class Bad:
+    """One request; `says` is what its message must show of the value seen or of what is right."""
+
+    name: str
+    raw: bytes
+    code: str
+    param: str | None = None
+    says: str = ""
+    path: str = "/complete"
+    status: int = 400
+    headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": JSON})
+
+
+def asking(**more: Any) -> bytes:
+    return json.dumps({"prompt": "hi", **more}).encode()
+
+
+def rating(**more: Any) -> bytes:
+    return json.dumps({"id": "tp-1", **more}).encode()
+
+
+def user(content: object) -> list[dict[str, object]]:
+    return [{"role": "user", "content": content}]
+
+
+PART = {"type": "text", "text": "a"}
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
+
+NOT_JSON = [
+    Bad("malformed", b'{"prompt": ', "invalid_json", says="line 1"),
+    Bad("trailing comma", b'{"prompt": "hi",}', "invalid_json", says="line 1"),
+    Bad("two values", b'{"prompt": "hi"} {}', "invalid_json", says="column 18"),
+    Bad("empty", b"", "invalid_json", says="empty"),
+    Bad("white", b" \n", "invalid_json", says="empty"),
+    Bad("null", b"null", "invalid_json", says="null"),
+    Bad("list", b"[]", "invalid_json", says="object"),
+    Bad("string", b'"x"', "invalid_json", says="object"),
+    Bad("number", b"17", "invalid_json", says="object"),
+    Bad("control sign in a string", b'{"prompt": "a\nb"}', "invalid_json", says="column"),
+    Bad("invalid utf-8", b'{"prompt": "\xff"}', "invalid_json", says="0xff"),
+    Bad("utf-16", json.dumps({"prompt": "hi"}).encode("utf-16"), "invalid_json", says="UTF-8"),
+    Bad("duplicate", b'{"prompt": "a", "prompt": "b"}', "invalid_json", "prompt", "twice"),
+    Bad(
+        "duplicate within", b'{"prompt": "a", "x": {"k": 1, "k": 2}}', "invalid_json", says="twice"
+    ),
+]
+
+TOO_DEEP = [
+    Bad("900 lists", b"[" * 900 + b"]" * 900, "too_deep", says="32"),
+    Bad("900 objects", b'{"a":' * 900 + b"1" + b"}" * 900, "too_deep", says="32"),
+    Bad("100,000 lists never closed", b"[" * 100_000, "too_deep", says="32"),
+    Bad("deep in a field", b'{"prompt": "hi", "x": ' + b"[" * 40 + b"]" * 40 + b"}", "too_deep"),
+]
+
+NUMBERS = [
+    Bad("NaN", b'{"prompt": "hi", "temperature": NaN}', "invalid_number", says="NaN"),
+    Bad("Infinity", b'{"prompt": "hi", "x": {"y": Infinity}}', "invalid_number", says="Infinity"),
+    Bad("-Infinity", b'{"prompt": "hi", "top_p": -Infinity}', "invalid_number", says="-Infinity"),
+    Bad("1e999", b'{"prompt": "hi", "temperature": 1e999}', "invalid_number", says="1e999"),
+    Bad("5,000 digits", b'{"prompt": "hi", "seed": ' + b"9" * 5_000 + b"}", "invalid_value"),
+    Bad("2**70", asking(max_tokens=2**70), "invalid_value", says="1180591620717411303"),
+    Bad("-2**70", asking(seed=-(2**70)), "invalid_value", says="-1180591620717411303"),
+]
+
+FIELDS = [
+    Bad("negative max_tokens", asking(max_tokens=-1), "invalid_value", "max_tokens", "-1"),
+    Bad("boolean max_tokens", asking(max_tokens=True), "invalid_value", "max_tokens", "True"),
+    Bad("text max_tokens", asking(max_tokens="5"), "invalid_value", "max_tokens", "'5'"),
+    Bad("huge max_tokens", asking(max_tokens=10**9), "invalid_value", "max_tokens", "1000000000"),
+    Bad("n=100", asking(n=100), "invalid_value", "n", "100"),
+    Bad("neither", b"{}", "missing_field", says="prompt"),
+    Bad("both", asking(messages=user("hi")), "invalid_value", says="messages"),
+    Bad("empty prompt", asking(prompt=""), "invalid_value", "prompt", "''"),
+    Bad("prompt a list", asking(prompt=["hi"]), "invalid_value", "prompt", "['hi']"),
+    Bad("no messages", b'{"messages": []}', "invalid_value", "messages", "[]"),
+    Bad("a role of its own", b'{"messages": [{"role": "boss", "content": "hi"}]}',
+        "invalid_value", "messages[0].role", "'boss'"),
+    Bad("no role", b'{"messages": [{"content": "hi"}]}', "missing_field", "messages[0].role"),
+    Bad("willingness 0", asking(willingness_to_pay=0), "invalid_value", "willingness_to_pay", "0"),
+    Bad("willingness true", asking(willingness_to_pay=True), "invalid_value",
+        "willingness_to_pay", "True"),
+    Bad("max_cost_usd -1", asking(max_cost_usd=-1), "invalid_value", "max_cost_usd", "-1"),
+    Bad("explore 0", asking(explore=0), "invalid_value", "explore", "0"),
+    Bad("stream 'yes'", asking(stream="yes"), "invalid_value", "stream", "'yes'"),
+    Bad("task too deep", asking(task="a/b/c/d/e"), "invalid_value", "task", "a/b/c/d/e"),
+    Bad("task with a newline", asking(task="a\nb"), "invalid_value", "task", r"a\nb"),
+    Bad("a field of ours misspelt", asking(wilingness_to_pay=1), "invalid_value",
+        "wilingness_to_pay", "willingness_to_pay"),
+    Bad("explore misspelt", asking(explroe=False), "invalid_value", "explroe", "explore"),
+]  # fmt: skip
+
+TOO_MANY = [
+    Bad("10,000 messages", json.dumps({"messages": user("a") * 10_000}).encode(),
+        "invalid_value", "messages", "1000"),
+    Bad("10,000 parts", json.dumps({"messages": user([PART] * 10_000)}).encode(),
+        "invalid_value", "messages[0].content", "256"),
+    Bad("2,000 tools", asking(tools=[TOOL] * 2_000), "invalid_value", "tools", "256"),
+]  # fmt: skip
+
+ARM_NAMES = [
+    Bad("unknown arm", asking(models=["gpt-5"]), "not_found", "models", "'gpt-5'"),
+    Bad("arm with a newline", asking(models=["a\nb"]), "not_found", "models", r"'a\nb'"),
+    Bad("arm of 10 kB", asking(models=["x" * 10_000]), "not_found", "models", "xxx"),
+    Bad("arm with a quote", asking(models=["a'; DROP TABLE decisions;--"]), "not_found", "models",
+        "DROP TABLE"),
+    Bad("one unknown of two", asking(models=["gpt-4o", "gpt-5"]), "not_found", "models", "gpt-5"),
+    Bad("no arm", asking(models=[]), "invalid_value", "models", "[]"),
+    Bad("a name, not a list", asking(models="gpt-4o"), "invalid_value", "models", "'gpt-4o'"),
+]  # fmt: skip
+
+MEDIA = [
+    Bad("form", b"prompt=hi", "unsupported_media_type", "content-type", "x-www-form", status=415,
+        headers={"Content-Type": "application/x-www-form-urlencoded"}),
+    Bad("text", asking(), "unsupported_media_type", "content-type", "text/plain", status=415,
+        headers={"Content-Type": "text/plain"}),
+    Bad("no type", asking(), "unsupported_media_type", "content-type", "application/json",
+        status=415, headers={}),
+    Bad("gzip", gzip.compress(asking()), "unsupported_media_type", "content-encoding", status=415,
+        headers={"Content-Type": JSON, "Content-Encoding": "gzip"}),
+    Bad("too large", asking(prompt="x" * LIMIT_BYTES), "request_too_large", says=str(LIMIT_BYTES),
+        status=413),
+]  # fmt: skip
+
+VALUES = [
+    *[
+        Bad(f"reward {shown}", b'{"id": "tp-1", "reward": ' + shown.encode() + b"}", code,
+            says=shown, path="/feedback")
+        for shown, code in {"NaN": "invalid_number", "Infinity": "invalid_number",
+                            "1e999": "invalid_number"}.items()
+    ],
+    *[
+        Bad(f"reward {value!r}", rating(reward=value), "invalid_value", "reward", repr(value),
+            path="/feedback")
+        for value in (1e308, 2, -5, 1.0000001, True, "up", [1], {"a": 1})
+    ],
+    *[
+        Bad(f"thumbs {value!r}", rating(thumbs=value), "invalid_value", "thumbs", repr(value),
+            path="/feedback")
+        for value in ("UP", "", 1, True, ["up"])
+    ],
+    Bad("reward null", rating(reward=None), "missing_field", says="thumbs", path="/feedback"),
+    Bad("no verdict", rating(), "missing_field", says="thumbs", path="/feedback"),
+    Bad("two verdicts", rating(thumbs="up", reward=1.0), "invalid_value", says="reward",
+        path="/feedback"),
+    Bad("no id", b'{"thumbs": "up"}', "missing_field", "id", path="/feedback"),
+    Bad("id a number", rating(id=5, thumbs="up"), "invalid_value", "id", "5", path="/feedback"),
+    Bad("a field too many", rating(thumbs="up", score=3), "invalid_value", "score",
+        path="/feedback"),
+    Bad("rater too long", rating(thumbs="up", rater="x" * 65), "invalid_value", "rater", "64",
+        path="/feedback"),
+    Bad("comment too long", rating(thumbs="up", comment="x" * 4_001), "invalid_value", "comment",
+        "4000", path="/feedback"),
+]  # fmt: skip
+
+BAD = [*NOT_JSON, *TOO_DEEP, *NUMBERS, *FIELDS, *TOO_MANY, *ARM_NAMES, *MEDIA, *VALUES]
+
+ODD_BUT_GOOD = {
+    "byte order mark": b"\xef\xbb\xbf" + asking(),
+    "lone surrogate": rb'{"prompt": "a\ud800b"}',
+    "lone surrogate in a key": rb'{"prompt": "hi", "metadata": {"\udfff": "\udfff"}}',
+    "NUL": rb'{"prompt": "a\u0000b"}',
+    "a backslash before u0000": rb'{"prompt": "a\\u0000b"}',
+    "32 deep": b'{"prompt": "hi", "x": ' + b"[" * 31 + b"]" * 31 + b"}",
+    "brackets in a string": b'{"prompt": "' + b"[" * 900 + b'"}',
+    "an emoji of two code units": '{"prompt": "\U0001f600"}'.encode(),
+    "largest exact integer": asking(seed=2**53 - 1),
+}
