@@ -50,8 +50,9 @@ def require_key() -> None:
     key = parts().settings.api_key
     if key is None or request.endpoint in PUBLIC:
         return
-    given = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
-    if not hmac.compare_digest(given, key.get_secret_value().encode()):
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    is_ours = hmac.compare_digest(given.encode(), key.get_secret_value().encode())
+    if scheme.lower() != "bearer" or not is_ours:
         raise Unauthenticated("the request needs the header Authorization: Bearer and our key")
 
 

@@ -1,0 +1,240 @@
+"""Everything but `/complete` over HTTP: thumbs, a route, a decision, the policy, keys, strays."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from policy.types import Arm
+from tests.app.running import SUM, Provider, Running, running
+from upstream.catalogue import load
+
+KEY = "correct-horse-battery"
+FORGED = ["tp-1", "tp-" + "0" * 32, "x" * 128, "' OR 1=1--", "a/b", "\x00", "\u00e9", "\n"]
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("locked")
+    with running(folder, sandbox_url=provider.url, api_key=KEY) as made:
+        yield made
+
+
+def arms(policy: Any) -> dict[str, Any]:
+    return {arm["arm"]: arm for arm in policy["arms"]}
+
+
+def test_a_thumb_is_recorded_changed_repeated_and_withdrawn(service: Running) -> None:
+    answer = service.ask()["id"]
+    told = [service.rate(answer, thumbs) for thumbs in ("up", "up", "down", "neutral", "neutral")]
+    assert [each["status"] for each in told] == [
+        "recorded", "duplicate", "updated", "revoked", "duplicate",
+    ]  # fmt: skip
+    assert [each["revision"] for each in told] == [1, 1, 2, 3, 3]
+    assert {each["id"] for each in told} == {answer}
+
+
+def test_a_withdrawn_thumb_leaves_nothing_but_rounding(service: Running) -> None:
+    answer = service.ask()["id"]
+    before = service.learned.to_arrays()
+    for thumbs in ("up", "down", "neutral"):
+        service.rate(answer, thumbs)
+    after = service.learned.to_arrays()
+    for name in before:
+        assert after[name] == pytest.approx(before[name], abs=1e-12)
+
+
+def test_each_rater_has_one_voice_and_the_decision_shows_their_mean(service: Running) -> None:
+    answer = service.ask()["id"]
+    for rater, thumbs in (("ann", "up"), ("ben", "down"), ("ann", "up"), ("eve", "down")):
+        service.rate(answer, thumbs, rater=rater)
+    assert service.get(f"/decisions/{answer}")["reward"] == pytest.approx(1 / 3)
+
+
+def test_a_reward_between_the_thumbs_is_taken(service: Running) -> None:
+    answer = service.ask()["id"]
+    response = service.post("/feedback", {"id": answer, "reward": 0.25, "comment": "half right"})
+    assert response.json == {"id": answer, "status": "recorded", "revision": 1}
+    assert service.get(f"/decisions/{answer}")["reward"] == 0.25
+
+
+@pytest.mark.parametrize("forged", FORGED)
+def test_a_forged_id_is_not_found_and_changes_nothing(shared: Running, forged: str) -> None:
+    before = shared.digest, shared.parts.log.position()
+    status, error = shared.refused("/feedback", {"id": forged, "thumbs": "up"})
+    assert (status, error["type"], error["code"]) == (
+        404, "not_found_error", "completion_not_found",
+    )  # fmt: skip
+    assert (shared.digest, shared.parts.log.position()) == before
+
+
+def test_feedback_closes_with_its_window(tmp_path: Path, provider: Provider) -> None:
+    with running(tmp_path, sandbox_url=provider.url, feedback_window_s=0.05) as service:
+        answer = service.ask()["id"]
+        time.sleep(0.06)
+        before = service.digest
+        status, error = service.refused("/feedback", {"id": answer, "thumbs": "up"})
+        assert (status, error["code"]) == (410, "feedback_window_closed")
+        assert service.digest == before
+
+
+def test_a_route_is_the_decision_without_the_call(service: Running, provider: Provider) -> None:
+    before = service.digest, service.parts.log.counts(), len(provider.bodies)
+    told = service.post("/route", {"prompt": SUM, "task": "maths"}).json
+    assert sum(arm["propensity"] for arm in told["arms"]) == pytest.approx(1.0)
+    chosen = next(arm for arm in told["arms"] if arm["arm"] == told["arm"])
+    assert chosen["propensity"] == told["propensity"]
+    assert (service.digest, service.parts.log.counts(), len(provider.bodies)) == before
+
+
+def test_a_decision_tells_why(service: Running) -> None:
+    answer = service.ask(task="maths/easy", willingness_to_pay=0.05)
+    service.rate(answer["id"])
+    found = service.get(f"/decisions/{answer['id']}")
+    assert found["context"]["words"] == 5
+    assert found["context"]["task"] == "maths/easy"
+    assert (found["arm"], found["reward"], found["kind"]) == (answer["arm"], 1.0, "routed")
+    for arm in found["arms"]:
+        assert arm["utility"] == pytest.approx(arm["quality"] - arm["cost_usd"] / 0.05)
+        assert (arm["would_look_better_if"] is None) == (arm["arm"] == answer["arm"])
+    assert SUM not in str(found)
+
+
+@pytest.mark.parametrize("forged", ["tp-1", "'%20OR%201=1--", "%00", "%ED%A0%80", "%0A"])
+def test_an_unknown_decision_is_not_found(shared: Running, forged: str) -> None:
+    response = shared.client.get(f"/decisions/{forged}")
+    assert response.status_code == 404
+    assert response.json["error"]["code"] == "completion_not_found"
+
+
+def test_thumbs_change_what_the_policy_shows(service: Running) -> None:
+    before = arms(service.get("/policy"))
+    for n in range(6):
+        service.rate(service.ask(f"What is {n} + 3?", models=["gpt-4o"])["id"], "up")
+        service.rate(service.ask(f"What is {n} + 5?", models=["qwen3-32b"])["id"], "down")
+    policy = service.get("/policy")
+    after = arms(policy)
+    for arm, sign in (("gpt-4o", 1), ("qwen3-32b", -1)):
+        moved = after[arm]["belief"]["quality"] - before[arm]["belief"]["quality"]
+        assert sign * moved > 0.05
+        assert after[arm]["belief"]["quality_sd"] < before[arm]["belief"]["quality_sd"]
+        assert after[arm]["belief"]["effective_n"] == pytest.approx(6)
+        assert (after[arm]["requests"], after[arm]["rated"], after[arm]["share"]) == (6, 6, 0.5)
+    assert after["gpt-4o"]["mean_reward"] == 1.0
+    assert policy["counts"]["rated"] == 12
+    cost = [point["cost_usd_per_request"] for point in policy["frontier"]]
+    assert cost == sorted(cost)
+
+
+def test_a_policy_without_any_traffic_can_be_shown(service: Running) -> None:
+    policy = service.get("/policy")
+    assert (policy["policy"], policy["policy_version"], policy["sandbox"]) == ("thompson", 1, True)
+    assert policy["frontier"] == []
+    assert policy["catalogue_error"] is None
+
+
+def test_health_says_what_serves(shared: Running) -> None:
+    told = shared.get("/healthz")
+    assert (told["status"], told["sandbox"], told["policy_version"]) == ("ok", True, 1)
+
+
+@pytest.mark.parametrize("path", ["/", "/nowhere", "/complete/", "//policy", "/decisions/", "/%2e"])
+def test_a_stray_path_is_told_in_the_envelope(shared: Running, path: str) -> None:
+    response = shared.client.get(path, follow_redirects=False)
+    error = response.json["error"]
+    assert (response.status_code, error["code"]) == (404, "not_found")
+    assert error["type"] == "not_found_error"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [("GET", "/complete", "POST"), ("DELETE", "/policy", "GET"), ("PUT", "/feedback", "POST")],
+)
+def test_a_wrong_method_is_told_which_are_right(
+    shared: Running, method: str, path: str, allowed: str
+) -> None:
+    response = shared.client.open(path, method=method)
+    assert (response.status_code, response.json["error"]["code"]) == (405, "method_not_allowed")
+    assert allowed in response.headers["allow"]
+
+
+def test_every_answer_carries_a_request_id_and_keeps_a_good_one(shared: Running) -> None:
+    for given, kept in (("abc-1", True), ("x" * 65, False), ("a b", False), ("", False)):
+        for path in ("/healthz", "/nowhere"):
+            response = shared.client.get(path, headers={"x-request-id": given})
+            assert (response.headers["x-request-id"] == given) == kept
+            assert response.headers["x-request-id"]
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+WRONG = [
+    {},
+    {"Authorization": ""},
+    {"Authorization": KEY},
+    {"Authorization": f"Basic {KEY}"},
+    bearer(""),
+    bearer(KEY[:-1]),
+    bearer(KEY + "x"),
+    bearer("x" * 10_000),
+    bearer("\u00e9\u00fc"),
+    bearer("' OR 1=1--"),
+]
+
+
+@pytest.mark.parametrize("headers", WRONG)
+def test_without_the_key_nothing_is_told_but_that(locked: Running, headers: dict[str, str]) -> None:
+    missing = locked.client.post("/complete", json={"prompt": SUM}).json
+    for method, path in (("GET", "/policy"), ("POST", "/complete"), ("GET", "/decisions/tp-1")):
+        response = locked.client.open(path, method=method, headers=headers)
+        assert response.status_code == 401
+        assert response.json == missing
+        assert KEY not in response.text
+    assert missing["error"]["type"] == "authentication_error"
+
+
+def test_every_route_but_two_needs_the_key(locked: Running) -> None:
+    app = locked.client.application
+    opened = set()
+    for rule in app.url_map.iter_rules():
+        path = rule.rule.replace("<decision_id>", "tp-1")
+        method = "POST" if "POST" in (rule.methods or ()) else "GET"
+        if locked.client.open(path, method=method).status_code != 401:
+            opened.add(rule.rule)
+    assert opened == {"/healthz", "/openapi.json"}
+
+
+def test_with_the_key_everything_works(locked: Running) -> None:
+    headers = bearer(KEY)
+    answer = locked.client.post("/complete", json={"prompt": SUM}, headers=headers)
+    assert answer.status_code == 200
+    rated = {"id": answer.json["id"], "thumbs": "up"}
+    assert locked.client.post("/feedback", json=rated, headers=headers).status_code == 200
+    assert locked.client.get("/policy", headers=headers).status_code == 200
+
+
+def test_twenty_callers_at_once_are_all_answered_and_all_learned(service: Running) -> None:
+    answered: list[Arm] = []
+    every = load(service.parts.settings.arms).arms
+
+    def call(number: int) -> None:
+        with service.client.application.test_client() as client:
+            answer = client.post("/complete", json={"prompt": f"What is {number} + 1?"}).json
+            client.post("/feedback", json={"id": answer["id"], "thumbs": "up"})
+            answered.append(every[answer["arm"]])
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answered) == 20
+    assert service.parts.log.counts().rated == 20
+    assert sum(arm["belief"]["effective_n"] for arm in service.get("/policy")["arms"]) == (
+        pytest.approx(20)
+    )
