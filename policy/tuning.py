@@ -12,7 +12,7 @@ from policy.belief import Belief
 from policy.prior import GROUPS, Prior, Scales
 
 FACTORS = (0.25, 0.5, 0.7, 1.4, 2.0, 4.0)
-SWEEPS = 2
+SWEEPS = 4  # the first dial of a sweep is turned before the others have moved
 PENALTY_SD = 1.0
 
 

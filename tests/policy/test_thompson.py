@@ -1,0 +1,192 @@
+"""Win probabilities are those of the posterior; the arm is drawn from the very vector logged."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import chi2, norm
+
+from policy.belief import Belief
+from policy.decide import Beliefs, Question, decide
+from policy.eligibility import Demand
+from policy.exploration import Allowance
+from policy.hyper import Hyper
+from policy.offer import Offer, choose
+from policy.thompson import Thompson
+from policy.tuning import tuned
+from policy.types import Arm, Floats
+from tests.policy.worlds import GROUPS, PRIOR, World, contexts, learned, rows
+
+ARMS = ("a", "b", "c")
+PRECISE = Hyper(draws=200_000, floor=0.0)
+
+
+def pmf(policy: Thompson, price: Floats, arms: tuple[str, ...] = ARMS, seed: int = 0) -> Floats:
+    x = contexts(np.random.default_rng(1), 1)[0]
+    return policy.propensities(Offer(x, arms, price), np.random.default_rng(seed))
+
+
+def chance_of_first(policy: Thompson, price: Floats, scale: float) -> float:
+    """Return P(the first of two arms wins) in closed form: a difference of Gaussians."""
+    x = contexts(np.random.default_rng(1), 1)[0]
+    said = policy.belief.predict(x, ("a", "b"))
+    ahead = said.mean[0] - said.mean[1] - price[0] + price[1]
+    contrast = np.array([1.0, -1.0])
+    return float(norm.cdf(ahead / (scale * np.sqrt(contrast @ said.covariance @ contrast))))
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0])
+def test_two_arms_win_as_often_as_the_difference_of_gaussians_says(temperature: float) -> None:
+    belief = learned(PRIOR, rows(np.random.default_rng(2), 20, ["a", "b"]))
+    policy = Thompson(belief, replace(PRECISE, temperature=temperature, cold_outcomes=0.0))
+    said = belief.predict(contexts(np.random.default_rng(1), 1)[0], ("a", "b"))
+    price = np.array([said.mean[0] - said.mean[1] - 0.1 * said.sd[0], 0.0])
+    expected = chance_of_first(policy, price, temperature)
+    error = np.sqrt(expected * (1 - expected) / PRECISE.draws)
+    assert 0.05 < expected < 0.95
+    assert abs(pmf(policy, price, ("a", "b"))[0] - expected) < 4 * error
+
+
+def test_an_arm_nobody_has_tried_is_drawn_at_full_spread_whatever_the_temperature() -> None:
+    price = np.array([0.3, 0.0])
+    policy = Thompson(Belief(PRIOR), replace(PRECISE, temperature=0.1))
+    expected = chance_of_first(policy, price, scale=1.0)
+    error = np.sqrt(expected * (1 - expected) / PRECISE.draws)
+    assert abs(pmf(policy, price, ("a", "b"))[0] - expected) < 4 * error
+
+
+def test_an_arm_with_many_outcomes_is_drawn_at_the_temperature() -> None:
+    belief = learned(PRIOR, rows(np.random.default_rng(3), 20_000, ["a", "b"]))
+    policy = Thompson(belief, PRECISE)
+    x = contexts(np.random.default_rng(1), 1)[0]
+    said = belief.predict(x, ("a", "b"))
+    price = np.array([said.mean[0] - said.mean[1] + 0.2 * said.sd[0], 0.0])
+    expected = chance_of_first(policy, price, PRECISE.temperature)
+    assert pmf(policy, price, ("a", "b"))[0] == pytest.approx(expected, abs=0.01)
+    assert chance_of_first(policy, price, 1.0) - expected > 0.1
+
+
+def test_identical_arms_share_evenly() -> None:
+    policy = Thompson(Belief(PRIOR), PRECISE)
+    error = np.sqrt(2 / 9 / PRECISE.draws)
+    assert (np.abs(pmf(policy, np.zeros(3)) - 1 / 3) < 4 * error).all()
+
+
+def test_a_dear_arm_that_is_no_better_falls_to_the_floor() -> None:
+    policy = Thompson(Belief(PRIOR), Hyper(floor=0.03))
+    shares = pmf(policy, np.array([0.0, 0.0, 50.0]))
+    assert shares[2] == pytest.approx(0.01)
+
+
+def test_when_dollars_are_all_that_counts_the_cheapest_arm_takes_all_but_the_floor() -> None:
+    policy = Thompson(learned(PRIOR, rows(np.random.default_rng(4), 50)), Hyper(floor=0.03))
+    shares = pmf(policy, 1e9 * np.array([3e-5, 1e-5, 2e-5]))
+    np.testing.assert_allclose(shares, [0.01, 0.98, 0.01])
+
+
+def test_an_arm_that_never_wins_takes_its_floor_and_leaves_the_others_as_they_were() -> None:
+    policy = Thompson(learned(PRIOR, rows(np.random.default_rng(5), 20)), replace(PRECISE, floor=0.04))
+    two = pmf(policy, np.zeros(2), ARMS[:2])
+    three = pmf(policy, np.array([0.0, 0.0, 1e6]), seed=1)
+    wins_two, wins_three = (two - 0.04 / 2) / 0.96, (three - 0.04 / 3) / 0.96
+    assert three[2] == pytest.approx(0.04 / 3)
+    error = np.sqrt(2 * wins_two[0] * wins_two[1] / PRECISE.draws)
+    assert 0.05 < wins_two[0] < 0.95
+    assert abs(wins_three[0] - wins_two[0]) < 4 * error
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_dearer_dollar_never_raises_the_expected_price(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    policy = Thompson(learned(PRIOR, rows(rng, 20)), Hyper())
+    x, dollars = contexts(rng, 1)[0], rng.uniform(1e-5, 1e-2, 3)
+    spent = [
+        policy.propensities(Offer(x, ARMS, dollars / w), np.random.default_rng(0)) @ dollars
+        for w in np.geomspace(100.0, 1e-5, 60)
+    ]
+    assert (np.diff(spent) <= 1e-15).all()
+    assert spent[0] > spent[-1]
+
+
+CATALOGUE = [Arm(name, "p", name, 0.5 * (i + 1), 2.0 * (i + 1), 100_000) for i, name in enumerate(ARMS)]
+
+
+def test_doubling_every_price_and_the_willingness_to_pay_changes_no_bit() -> None:
+    rng = np.random.default_rng(6)
+    hyper = Hyper()
+    tokens = Belief(hyper.tokens_prior(GROUPS))
+    beliefs = Beliefs(learned(PRIOR, rows(rng, 50)), tokens, hyper)
+    doubled = [
+        replace(arm, input_usd_per_mtok=2 * arm.input_usd_per_mtok, output_usd_per_mtok=2 * arm.output_usd_per_mtok)
+        for arm in CATALOGUE
+    ]
+    for seed, x in enumerate(contexts(rng, 20)):
+        question = Question(x, Demand(500), willingness_to_pay_usd=0.01)
+        dearer = replace(question, willingness_to_pay_usd=0.02)
+        one = decide(CATALOGUE, question, beliefs, np.random.default_rng(seed))
+        other = decide(doubled, dearer, beliefs, np.random.default_rng(seed))
+        np.testing.assert_array_equal(one.propensities, other.propensities)
+        assert one.arm == other.arm
+
+
+@pytest.mark.slow
+def test_realised_arms_are_distributed_as_logged() -> None:
+    rng = np.random.default_rng(7)
+    policy = Thompson(learned(PRIOR, rows(rng, 30)), Hyper(draws=32, temperature=1.0))
+    offer = Offer(contexts(rng, 1)[0], ARMS, np.zeros(3))
+    seen, logged, spread = np.zeros(3), np.zeros(3), np.zeros((3, 3))
+    for _ in range(100_000):
+        p = policy.propensities(offer, rng)
+        seen[choose(p, rng)] += 1
+        logged += p
+        spread += np.diag(p) - np.outer(p, p)
+    missed = (seen - logged)[:2]  # the third follows from the two
+    statistic = missed @ np.linalg.solve(spread[:2, :2], missed)
+    assert (logged > 5_000).all()
+    assert chi2.sf(statistic, df=2) > 0.001
+
+
+FACTS = ("facts",) * 5 + ("constant",)
+EQUAL = [Arm(name, "p", name, 1.0, 1.0, 100_000) for name in "abcd"]
+DEFAULT = Hyper()
+ROUNDS = 4096
+
+
+def served(
+    world: World, retrain: frozenset[int], rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Return regret (rounds,) of the default policy as it is served, and that of uniform choice."""
+    prior, tokens = DEFAULT.quality_prior(FACTS), Belief(DEFAULT.tokens_prior(FACTS))
+    beliefs, allowance = Beliefs(Belief(prior), tokens, DEFAULT), Allowance()
+    regret, uniform = np.zeros(ROUNDS), np.zeros(ROUNDS)
+    for t, x in enumerate(contexts(rng, ROUNDS, len(FACTS))):
+        question = Question(x, Demand(500), willingness_to_pay_usd=1.0)
+        verdict = decide(EQUAL, question, beliefs, rng, allowance=allowance)
+        allowance = verdict.allowance.spend(verdict.explored)
+        gaps = (world.weights @ x).max() - world.weights @ x
+        regret[t], uniform[t] = gaps[verdict.chosen], gaps.mean()
+        reward = world.reward(verdict.chosen, x, rng)
+        quality = beliefs.quality.update(verdict.arm, x, reward)
+        if t in retrain:
+            quality = quality.under(tuned(quality, prior))
+        beliefs = replace(beliefs, quality=quality)
+    return regret.cumsum(), uniform.cumsum()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("feature_sd", "retrain"),
+    [(0.05, frozenset()), (0.5, frozenset({127, 511}))],
+    ids=["as the prior says", "features ten times as telling, retrained twice"],
+)
+def test_regret_grows_slower_than_traffic(feature_sd: float, retrain: frozenset[int]) -> None:
+    usual = DEFAULT.quality_prior(FACTS)
+    prior = replace(usual, deviation=replace(usual.deviation, facts=feature_sd))
+    runs = []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        runs.append(served(World.drawn(prior, 4, rng), retrain, rng))
+    regret, uniform = (np.sum(curves, axis=0) for curves in zip(*runs, strict=True))
+    slope = np.log(regret[-1] / regret[ROUNDS // 8 - 1]) / np.log(8)  # the last three octaves
+    assert slope < 0.7
+    assert regret[-1] < uniform[-1] / 10

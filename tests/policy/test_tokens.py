@@ -1,0 +1,80 @@
+"""Expected tokens are the mean of what was seen, and dollars are linear in them."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from policy.belief import Belief
+from policy.hyper import Hyper
+from policy.tokens import expected_cost_usd, expected_output_tokens, log_tokens
+from policy.types import Arm
+from tests.policy.worlds import GROUPS, contexts
+
+CONSTANT = np.ones(1)
+
+
+@pytest.fixture(scope="module")
+def answers() -> list[int]:
+    return [int(n) for n in np.random.default_rng(0).lognormal(5.5, 0.9, 5000)]
+
+
+@pytest.fixture(scope="module")
+def taught(answers: list[int]) -> Belief:
+    belief = Belief(Hyper().tokens_prior(("constant",)))
+    for tokens in answers:
+        belief = belief.update("a", CONSTANT, log_tokens(tokens))
+    return belief
+
+
+def test_the_mean_of_a_log_normal_is_found_and_not_its_median(
+    taught: Belief, answers: list[int]
+) -> None:
+    expected = float(expected_output_tokens(taught, CONSTANT, ["a"])[0])
+    error = np.std(answers) / np.sqrt(len(answers))
+    assert abs(expected - np.exp(5.5 + 0.9**2 / 2)) < 4 * error
+    assert expected - np.median(answers) > 20 * error
+
+
+def test_doubt_about_an_arm_raises_what_it_is_expected_to_cost(taught: Belief) -> None:
+    told = taught.update("b", CONSTANT, float(np.log1p(300)))
+    means = expected_output_tokens(told, CONSTANT, ["b"])
+    said = told.predict(CONSTANT, ["b"])
+    assert means[0] > np.expm1(said.mean[0] + told.noise / 2)
+
+
+def test_a_caller_who_limits_the_answer_pays_for_no_more(taught: Belief) -> None:
+    np.testing.assert_array_equal(expected_output_tokens(taught, CONSTANT, ["a"], most=50), [50.0])
+    free = expected_output_tokens(taught, CONSTANT, ["a"])
+    np.testing.assert_array_equal(expected_output_tokens(taught, CONSTANT, ["a"], most=10**6), free)
+
+
+def test_an_absurd_context_expects_neither_infinite_nor_negative_tokens() -> None:
+    rng = np.random.default_rng(1)
+    belief = Belief(Hyper().tokens_prior(GROUPS))
+    for x in contexts(rng, 50):
+        belief = belief.update("a", x, 6.0 + 2.0 * x[0])
+    high, low = (expected_output_tokens(belief, np.array([s, 0, 0, 1.0]), ["a"]) for s in (50, -20))
+    assert high[0] == pytest.approx(199_999)  # exp(longest log) - 1
+    assert low[0] == 1.0
+
+
+def test_dollars_are_those_of_the_price_list_in_exact_fractions() -> None:
+    arms = [Arm("a", "p", "a", 0.25, 1.5, 1000), Arm("b", "p", "b", 3.0, 15.0, 1000)]
+    cost = expected_cost_usd(arms, 1200, np.array([300.0, 50.0]))
+    exact = [
+        Fraction(1200, 4) + 300 * Fraction(3, 2),
+        1200 * Fraction(3) + 50 * Fraction(15),
+    ]
+    np.testing.assert_allclose(cost, [float(dollars / 10**6) for dollars in exact], rtol=1e-14)
+
+
+def test_cost_is_linear_in_tokens_and_in_price() -> None:
+    arm, dearer = (Arm("a", "p", "a", f * 0.5, f * 2.0, 1000) for f in (1, 3))
+
+    def cost(arm: Arm, sent: float, got: float) -> float:
+        return float(expected_cost_usd([arm], sent, np.array([got]))[0])
+
+    assert cost(arm, 700, 90) == pytest.approx(cost(arm, 700, 0) + cost(arm, 0, 90))
+    assert cost(arm, 1400, 180) == pytest.approx(2 * cost(arm, 700, 90))
+    assert cost(dearer, 700, 90) == pytest.approx(3 * cost(arm, 700, 90))
