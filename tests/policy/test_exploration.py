@@ -64,8 +64,13 @@ def test_an_allowance_never_grows_beyond_the_burst_nor_below_nothing() -> None:
 def test_the_explored_mass_that_is_logged_is_the_share_that_is_explored() -> None:
     rng = np.random.default_rng(2)
     hyper = Hyper()
-    beliefs = Beliefs(Belief(hyper.quality_prior(GROUPS)), Belief(hyper.tokens_prior(GROUPS)), hyper)
-    arms = [Arm(name, "p", name, price, price, 100_000) for name, price in zip("abc", (1, 2, 3), strict=True)]
+    beliefs = Beliefs(
+        Belief(hyper.quality_prior(GROUPS)), Belief(hyper.tokens_prior(GROUPS)), hyper
+    )
+    arms = [
+        Arm(name, "p", name, price, price, 100_000)
+        for name, price in zip("abc", (1, 2, 3), strict=True)
+    ]
     allowance, masses, off = Allowance(), [], []
     for x in contexts(rng, 6000):
         question = Question(x, Demand(500), willingness_to_pay_usd=0.01)

@@ -85,7 +85,9 @@ def test_when_dollars_are_all_that_counts_the_cheapest_arm_takes_all_but_the_flo
 
 
 def test_an_arm_that_never_wins_takes_its_floor_and_leaves_the_others_as_they_were() -> None:
-    policy = Thompson(learned(PRIOR, rows(np.random.default_rng(5), 20)), replace(PRECISE, floor=0.04))
+    policy = Thompson(
+        learned(PRIOR, rows(np.random.default_rng(5), 20)), replace(PRECISE, floor=0.04)
+    )
     two = pmf(policy, np.zeros(2), ARMS[:2])
     three = pmf(policy, np.array([0.0, 0.0, 1e6]), seed=1)
     wins_two, wins_three = (two - 0.04 / 2) / 0.96, (three - 0.04 / 3) / 0.96
@@ -108,7 +110,9 @@ def test_a_dearer_dollar_never_raises_the_expected_price(seed: int) -> None:
     assert spent[0] > spent[-1]
 
 
-CATALOGUE = [Arm(name, "p", name, 0.5 * (i + 1), 2.0 * (i + 1), 100_000) for i, name in enumerate(ARMS)]
+CATALOGUE = [
+    Arm(name, "p", name, 0.5 * (i + 1), 2.0 * (i + 1), 100_000) for i, name in enumerate(ARMS)
+]
 
 
 def test_doubling_every_price_and_the_willingness_to_pay_changes_no_bit() -> None:
@@ -117,7 +121,11 @@ def test_doubling_every_price_and_the_willingness_to_pay_changes_no_bit() -> Non
     tokens = Belief(hyper.tokens_prior(GROUPS))
     beliefs = Beliefs(learned(PRIOR, rows(rng, 50)), tokens, hyper)
     doubled = [
-        replace(arm, input_usd_per_mtok=2 * arm.input_usd_per_mtok, output_usd_per_mtok=2 * arm.output_usd_per_mtok)
+        replace(
+            arm,
+            input_usd_per_mtok=2 * arm.input_usd_per_mtok,
+            output_usd_per_mtok=2 * arm.output_usd_per_mtok,
+        )
         for arm in CATALOGUE
     ]
     for seed, x in enumerate(contexts(rng, 20)):

@@ -1,0 +1,78 @@
+"""An arm that cannot serve is left out, and the reason says what would have to change."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from policy.eligibility import Demand, affordable, divided, require_some
+from policy.errors import NoEligibleArm
+from policy.types import Arm
+
+PLAIN = Arm("plain", "p", "plain", 1.0, 2.0, 8_000)
+SEEING = replace(PLAIN, name="seeing", capabilities=frozenset({"vision", "tools"}))
+WIDE = replace(PLAIN, name="wide", context_window=100_000)
+ARMS = [PLAIN, SEEING, WIDE]
+
+
+@pytest.mark.parametrize(
+    ("demand", "left_out"),
+    [
+        (Demand(100), {}),
+        (Demand(8_000), {}),
+        (
+            Demand(8_001),
+            {
+                "plain": "the prompt has about 8001 tokens, its window is 8000",
+                "seeing": "the prompt has about 8001 tokens, its window is 8000",
+            },
+        ),
+        (
+            Demand(7_000, output_tokens=1_001, allowed=("plain", "wide")),
+            {
+                "plain": "the prompt and answer have about 8001 tokens, its window is 8000",
+                "seeing": "the request does not list it",
+            },
+        ),
+        (
+            Demand(100, capabilities=frozenset({"vision", "tools"})),
+            {"plain": "it lacks tools, vision", "wide": "it lacks tools, vision"},
+        ),
+        (
+            Demand(100, allowed=("wide",)),
+            {
+                "plain": "the request does not list it",
+                "seeing": "the request does not list it",
+            },
+        ),
+        (Demand(100, unavailable={"wide": "it is cooling"}), {"wide": "it is cooling"}),
+    ],
+)
+def test_an_arm_is_left_out_for_a_reason(demand: Demand, left_out: dict[str, str]) -> None:
+    fit, reasons = divided(ARMS, demand)
+    assert reasons == left_out
+    assert [arm.name for arm in fit] == [arm.name for arm in ARMS if arm.name not in left_out]
+
+
+def test_an_arm_above_the_limit_of_the_request_is_left_out() -> None:
+    cost = np.array([0.001, 0.002, 0.003])
+    reasons = affordable(ARMS, cost, Demand(100, max_cost_usd=0.002))
+    assert reasons == {"wide": "it would cost about $0.003000, max_cost_usd is $0.002000"}
+    assert affordable(ARMS, cost, Demand(100)) == {}
+
+
+def test_with_no_arm_left_the_error_gives_the_reason_of_each() -> None:
+    fit, reasons = divided(ARMS, Demand(1_000_000))
+    with pytest.raises(NoEligibleArm, match="plain: .*; seeing: .*; wide: .*") as raised:
+        require_some(fit, reasons)
+    assert raised.value.reasons == reasons
+    assert raised.value.param == "models"
+
+
+def test_an_empty_catalogue_is_named_as_such() -> None:
+    with pytest.raises(NoEligibleArm, match="the catalogue is empty"):
+        require_some(*divided([], Demand(1)))
+
+
+def test_with_an_arm_left_nothing_is_refused() -> None:
+    require_some([PLAIN], {"wide": "it is cooling"})

@@ -1,0 +1,265 @@
+"""Estimators find the true value of another policy, and their intervals say how well."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from policy.belief import Belief
+from policy.evaluate import (
+    LoggedRounds,
+    Value,
+    calibration_error,
+    difference,
+    direct_method,
+    doubly_robust,
+    ess,
+    ips,
+    snips,
+)
+from policy.hyper import Hyper
+from policy.offer import Offer, choose
+from policy.thompson import Thompson
+from policy.types import Floats
+from tests.policy.worlds import PRIOR, World, contexts
+
+ARMS = ("a", "b", "c")
+RUNS, N = 200, 120
+# A floor of 0.2 keeps every importance weight under the clip of 20, where IPS is exactly unbiased.
+LOGGING = Hyper(draws=8, floor=0.2, temperature=1.0)
+
+
+def fixed(arm: int) -> Callable[[Floats, Floats], Floats]:
+    return lambda x, quality: np.eye(3)[np.full(len(x), arm)]
+
+
+def uniform(x: Floats, quality: Floats) -> Floats:
+    return np.full((len(x), 3), 1 / 3)
+
+
+def by_context(x: Floats, quality: Floats) -> Floats:
+    return np.eye(3)[np.where(x[:, 0] > 0, 0, np.where(x[:, 1] > 0, 1, 2))]
+
+
+def soft(x: Floats, quality: Floats) -> Floats:
+    odds: Floats = np.exp(3 * quality)
+    return odds / odds.sum(axis=1, keepdims=True)
+
+
+TARGETS = {
+    "arm a": fixed(0),
+    "arm b": fixed(1),
+    "uniform": uniform,
+    "rule": by_context,
+    "soft": soft,
+}
+
+
+def logged(rng: np.random.Generator) -> tuple[LoggedRounds, Floats, Floats]:
+    """Return a log of a policy that learned while it was written, its contexts and true means."""
+    world = replace(World.drawn(PRIOR, 3, np.random.default_rng(99)), noise=0.05)
+    policy = Thompson(Belief(PRIOR), LOGGING)
+    x = contexts(rng, N)
+    action, reward, propensity = np.zeros(N, dtype=np.int64), np.zeros(N), np.zeros(N)
+    for t, context in enumerate(x):
+        pmf = policy.propensities(Offer(context, ARMS, np.zeros(3)), rng)
+        action[t] = choose(pmf, rng)
+        propensity[t], reward[t] = pmf[action[t]], world.reward(int(action[t]), context, rng)
+        policy = policy.update(ARMS[action[t]], context, float(reward[t]))
+    quality = x @ world.weights.T
+    nothing = np.zeros((N, 3))
+    return LoggedRounds(action, reward, propensity, np.ones(N), nothing, nothing), x, quality
+
+
+@pytest.fixture(scope="module")
+def logs() -> list[tuple[LoggedRounds, Floats, Floats]]:
+    rng = np.random.default_rng(0)
+    return [logged(rng) for _ in range(RUNS)]
+
+
+def errors(
+    logs: list[tuple[LoggedRounds, Floats, Floats]],
+    target: Callable[[Floats, Floats], Floats],
+    estimate: Callable[[LoggedRounds], Value],
+    model: Callable[[Floats], Floats] = np.zeros_like,
+) -> Floats:
+    """Return by how much each run missed the true value of the target on its own contexts."""
+    missed = []
+    for rounds, x, quality in logs:
+        pmf = target(x, quality)
+        truth = float((pmf * quality).sum(axis=1).mean())
+        asked = replace(rounds, target=pmf, predicted=model(quality))
+        missed.append(estimate(asked).mean - truth)
+    return np.array(missed)
+
+
+def standard_errors(missed: Floats) -> float:
+    return abs(float(missed.mean())) / float(missed.std(ddof=1) / np.sqrt(len(missed)))
+
+
+def rough(quality: Floats) -> Floats:
+    return 0.8 * quality + 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", TARGETS)
+def test_logged_propensities_make_ips_and_dr_unbiased(
+    logs: list[tuple[LoggedRounds, Floats, Floats]], target: str
+) -> None:
+    plain = errors(logs, TARGETS[target], ips)
+    assert standard_errors(plain) < 2
+    robust = errors(logs, TARGETS[target], doubly_robust, rough)
+    assert standard_errors(robust) < 2
+    assert robust.var() < plain.var()
+
+
+@pytest.mark.slow
+def test_every_arm_is_logged_as_often_as_it_was_meant_to_be(
+    logs: list[tuple[LoggedRounds, Floats, Floats]],
+) -> None:
+    for arm in range(3):
+        balance = np.concatenate([(r.action == arm) / r.propensity for r, _, _ in logs])
+        assert abs(balance.mean() - 1) < 4 * balance.std() / np.sqrt(len(balance))
+
+
+@pytest.mark.slow
+def test_the_interval_covers_the_truth_on_logs_that_were_learned_from(
+    logs: list[tuple[LoggedRounds, Floats, Floats]],
+) -> None:
+    covered = []
+    for rounds, x, quality in logs:
+        pmf = soft(x, quality)
+        low, high = doubly_robust(replace(rounds, target=pmf, predicted=rough(quality))).interval
+        covered.append(low < (pmf * quality).sum(axis=1).mean() < high)
+    assert np.mean(covered) > 0.95 - 3 * np.sqrt(0.95 * 0.05 / RUNS)
+
+
+def synthetic(rng: np.random.Generator, n: int) -> tuple[LoggedRounds, float]:
+    """Return a large log of a known randomised policy, and the value of a softer target."""
+    x = contexts(rng, n)
+    quality = 0.5 + 0.2 * np.stack([x[:, 0], x[:, 1], -x[:, 0]], axis=1)
+    behaviour, target = soft(x, quality), by_context(x, quality)
+    action = (rng.random(n)[:, None] > behaviour.cumsum(axis=1)[:, :2]).sum(axis=1)
+    at = np.arange(n), action
+    reward = quality[at] + 0.2 * rng.standard_normal(n)
+    rounds = LoggedRounds(action, reward, behaviour[at], np.ones(n), target, quality)
+    return rounds, float((target * quality).sum(axis=1).mean())
+
+
+def misses(rounds: LoggedRounds, truth: float) -> float:
+    """Return by how many of its own standard errors the doubly robust estimate misses."""
+    value = doubly_robust(rounds)
+    return abs(value.mean - truth) / value.se
+
+
+def test_doubly_robust_needs_only_one_of_its_two_halves_to_be_right() -> None:
+    rng = np.random.default_rng(1)
+    rounds, truth = synthetic(rng, 100_000)
+    bad_model = replace(rounds, predicted=rounds.predicted[:, ::-1] + 0.3)
+    bad_propensity = replace(rounds, propensity=np.full(100_000, 0.5))
+    assert misses(rounds, truth) < 4
+    assert misses(bad_model, truth) < 4
+    assert misses(bad_propensity, truth) < 4
+    assert misses(replace(bad_model, propensity=bad_propensity.propensity), truth) > 20
+
+
+def test_snips_comes_to_the_truth_as_the_log_grows() -> None:
+    rng = np.random.default_rng(2)
+    missed = {}
+    for n in (100, 10_000):
+        runs = [synthetic(rng, n) for _ in range(100)]
+        missed[n] = np.sqrt(np.mean([(snips(rounds).mean - truth) ** 2 for rounds, truth in runs]))
+    assert missed[10_000] == pytest.approx(missed[100] / 10, rel=0.5)
+    assert missed[10_000] < 0.01
+
+
+def test_snips_moves_with_the_rewards_and_ips_does_not() -> None:
+    rounds, _ = synthetic(np.random.default_rng(3), 500)
+    moved = replace(rounds, reward=rounds.reward + 10)
+    assert snips(moved).mean == pytest.approx(snips(rounds).mean + 10)
+    assert snips(moved).se == pytest.approx(snips(rounds).se)
+    assert abs(ips(moved).mean - ips(rounds).mean - 10) > 0.05
+
+
+def test_standard_errors_are_the_spread_over_repeated_logs() -> None:
+    rng = np.random.default_rng(4)
+    for estimate in (ips, snips, doubly_robust):
+        values = [estimate(synthetic(rng, 1000)[0]) for _ in range(300)]
+        spread = np.std([value.mean for value in values])
+        # the truth moves with the contexts of a log; four errors of a standard deviation
+        assert np.mean([value.se for value in values]) == pytest.approx(
+            spread, rel=4 / np.sqrt(600)
+        )
+
+
+def test_rounds_without_feedback_weigh_nothing_and_the_rest_stand_for_them() -> None:
+    rng = np.random.default_rng(5)
+    rounds, truth = synthetic(rng, 200_000)
+    rated = rng.random(200_000) < 0.05
+    sparse = replace(rounds, weight=rated / 0.05, reward=np.where(rated, rounds.reward, 0.0))
+    for estimate in (ips, snips, doubly_robust):
+        value = estimate(sparse)
+        assert abs(value.mean - truth) < 4 * value.se
+    assert ess(sparse) == pytest.approx(ess(replace(rounds)) * 0.05, rel=0.1)
+
+
+def test_a_policy_judged_on_its_own_log_is_worth_its_mean_reward() -> None:
+    rounds, _ = synthetic(np.random.default_rng(6), 400)
+    target = np.zeros((400, 3))
+    target[np.arange(400), rounds.action] = rounds.propensity
+    own = replace(rounds, target=target)
+    assert ips(own).mean == pytest.approx(rounds.reward.mean())
+    assert snips(own).mean == pytest.approx(rounds.reward.mean())
+    assert ess(own) == pytest.approx(400)
+
+
+def test_a_weight_is_clipped_at_twenty() -> None:
+    one = np.ones(1)
+    rounds = LoggedRounds(np.zeros(1, dtype=np.int64), one, one / 1000, one, np.eye(1), np.eye(1))
+    np.testing.assert_array_equal(rounds.importance, [20.0])
+
+
+def test_effective_sample_size_counts_equal_weights_whole_and_a_lone_one_as_one() -> None:
+    rng = np.random.default_rng(7)
+    action, ones = np.zeros(50, dtype=np.int64), np.ones(50)
+    even = LoggedRounds(action, ones, 0.5 * ones, ones, np.ones((50, 1)), np.ones((50, 1)))
+    assert ess(even) == pytest.approx(50)
+    assert ess(replace(even, weight=np.eye(50)[3])) == pytest.approx(1)
+    assert ess(replace(even, weight=0 * ones)) == 0.0
+    uneven = rng.uniform(0.1, 1, 50)
+    variation = np.var(uneven) / np.mean(uneven) ** 2  # Kish: n / (1 + cv^2)
+    assert ess(replace(even, weight=uneven)) == pytest.approx(50 / (1 + variation))
+
+
+def test_the_direct_method_believes_the_model_and_nothing_else() -> None:
+    rounds, truth = synthetic(np.random.default_rng(8), 1000)
+    assert direct_method(rounds).mean == pytest.approx(truth)
+    assert direct_method(replace(rounds, reward=-rounds.reward)).mean == pytest.approx(truth)
+
+
+def test_two_policies_are_compared_round_by_round() -> None:
+    rounds, _ = synthetic(np.random.default_rng(9), 5000)
+    nudged = replace(rounds, target=0.95 * rounds.target + 0.05 / 3)
+    gap = difference(nudged, rounds)
+    assert gap.mean == pytest.approx(doubly_robust(nudged).mean - doubly_robust(rounds).mean)
+    assert gap.se < doubly_robust(rounds).se / 5
+    assert difference(rounds, rounds) == Value(0.0, 0.0)
+
+
+def test_a_log_too_short_to_judge_says_so() -> None:
+    rounds, _ = synthetic(np.random.default_rng(10), 1)
+    assert ips(rounds).se == float("inf")
+    silent = replace(rounds, weight=np.zeros(1))
+    assert np.isnan(snips(silent).mean)
+    assert snips(silent).se == float("inf")
+
+
+def test_calibration_error_is_the_gap_between_said_and_seen() -> None:
+    rng = np.random.default_rng(11)
+    said = rng.random(20_000)
+    seen = (rng.random(20_000) < said).astype(float)
+    assert calibration_error(said, seen) < 10 * 0.5 / np.sqrt(20_000)
+    assert calibration_error(said, said + 0.1) == pytest.approx(0.1)
+    assert calibration_error(np.full(100, 0.9), np.full(100, 0.4)) == pytest.approx(0.5)
+    assert calibration_error(np.zeros(0), np.zeros(0)) == 0.0

@@ -1,0 +1,94 @@
+"""Every policy keeps the same contract, and an arm is drawn from the vector it answers with."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+
+from policy.baselines import Fixed, Greedy, Uniform, WordCount
+from policy.hyper import Hyper
+from policy.offer import Offer, Policy, certain, choose
+from policy.thompson import Thompson
+from tests.policy.worlds import PRIOR, contexts, learned, rows
+
+ARMS = ("a", "b", "c")
+BELIEF = learned(PRIOR, rows(np.random.default_rng(0), 40))
+POLICIES: list[Callable[[], Policy]] = [
+    Uniform,
+    lambda: Fixed("b"),
+    WordCount,
+    lambda: Greedy(BELIEF),
+    lambda: Thompson(BELIEF, Hyper()),
+    lambda: Thompson(BELIEF, Hyper(draws=1, floor=0.0, temperature=1.0)),
+]
+NAMES = ["uniform", "fixed", "word count", "greedy", "thompson", "thompson of one draw"]
+every_policy = pytest.mark.parametrize("policy", [make() for make in POLICIES], ids=NAMES)
+
+
+def offers(n: int) -> list[Offer]:
+    rng = np.random.default_rng(1)
+    return [
+        Offer(x, ARMS[: 1 + i % 3], rng.uniform(0, 0.5, 1 + i % 3), int(rng.integers(10_000)))
+        for i, x in enumerate(contexts(rng, n))
+    ]
+
+
+@every_policy
+def test_propensities_are_a_distribution_over_the_arms_offered(policy: Policy) -> None:
+    for offer in offers(60):
+        pmf = policy.propensities(offer, np.random.default_rng(2))
+        assert pmf.shape == (len(offer.arms),)
+        assert pmf.sum() == pytest.approx(1.0, abs=1e-12)
+        assert (pmf >= 0).all()
+
+
+@every_policy
+def test_a_lone_arm_is_certain(policy: Policy) -> None:
+    offer = Offer(np.ones(4), ("a",), np.array([0.3]))
+    np.testing.assert_allclose(policy.propensities(offer, np.random.default_rng(0)), [1.0])
+
+
+@every_policy
+def test_the_same_generator_gives_the_same_answer(policy: Policy) -> None:
+    for offer in offers(10):
+        one, other = (policy.propensities(offer, np.random.default_rng(5)) for _ in range(2))
+        np.testing.assert_array_equal(one, other)
+
+
+@every_policy
+def test_learning_leaves_the_old_policy_as_it_was(policy: Policy) -> None:
+    offer = offers(3)[2]
+    before = policy.propensities(offer, np.random.default_rng(6))
+    for _ in range(20):
+        policy.update("a", offer.context, 0.0)
+    np.testing.assert_array_equal(policy.propensities(offer, np.random.default_rng(6)), before)
+
+
+@every_policy
+def test_an_outcome_taken_back_leaves_the_policy_that_never_saw_it(policy: Policy) -> None:
+    x = np.array([1.0, -0.5, 0.3, 1.0])
+    again = policy.update("a", x, 0.0).update("a", x, 0.0, -1.0)
+    for offer in offers(20):
+        one, other = (p.propensities(offer, np.random.default_rng(7)) for p in (policy, again))
+        np.testing.assert_allclose(one, other)
+    assert again.name == policy.name
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.01, 0.3, 1.0])
+def test_thompson_never_goes_below_its_floor(floor: float) -> None:
+    policy = Thompson(BELIEF, Hyper(floor=floor))
+    for offer in offers(60):
+        pmf = policy.propensities(offer, np.random.default_rng(8))
+        assert pmf.min() >= floor / len(offer.arms) - 1e-15
+
+
+def test_an_arm_is_drawn_as_often_as_the_vector_says() -> None:
+    rng, pmf = np.random.default_rng(9), np.array([0.5, 0.3, 0.15, 0.05])
+    drawn = np.bincount([choose(pmf, rng) for _ in range(20_000)], minlength=4)
+    assert chisquare(drawn, 20_000 * pmf).pvalue > 0.001
+
+
+def test_an_arm_of_probability_nothing_is_never_drawn() -> None:
+    rng = np.random.default_rng(10)
+    assert {choose(certain(2, 4), rng) for _ in range(1000)} == {2}
