@@ -75,4 +75,4 @@ def place_of(found: ErrorDetails, body: Any) -> Place:
 def right(found: ErrorDetails) -> str:
     """Return what would have been right, as the rest of a sentence."""
     message = _COUNTED.sub("", found["msg"].removeprefix("Value error, "))
-    return _SHOULD.sub("it must ", message)
+    return _SHOULD.sub("it must ", message).replace("dictionary", "object")

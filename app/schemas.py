@@ -4,117 +4,176 @@ Fields that are not ours are OpenAI's and pass through to the provider as they a
 like a misspelling of ours is refused, because a wish that is ignored is worse than an error.
 """
 
+from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, NotRequired, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+    with_config,
+)
+from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from app.ask import Ask, CacheWish
+from app.mistakes import KEY_CHARS, explained, json_path, place_of, right, seen
 from policy.errors import InvalidInput
 
+MAX_FIELDS = 100
 MAX_MESSAGES = 1_000
 MAX_PARTS = 256
 MAX_TOOLS = 256
+MAX_MODELS = 256
 MAX_OUTPUT_TOKENS = 1_000_000
 MAX_CHOICES = 8
-SEEN_CHARS = 60
-ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 CLOSE = 0.85
 
-Task = Annotated[str, Field(max_length=64, pattern=r"^[\w .-]+(/[\w .-]+){0,3}$")]
-Dollars = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Tokens = Annotated[int, Field(ge=1, le=MAX_OUTPUT_TOKENS)]
+# What OpenAI's API takes besides the fields that are declared below.
+PASSED_THROUGH = frozenset({
+    "audio", "function_call", "functions", "logit_bias", "metadata", "modalities", "model",
+    "parallel_tool_calls", "prediction", "prompt_cache_key", "prompt_cache_retention",
+    "reasoning_effort", "safety_identifier", "service_tier", "stop", "store", "tool_choice", "user",
+    "verbosity", "web_search_options",
+})  # fmt: skip
 
-OPENAI_PARAMETERS = frozenset(
-    {
-        "audio",
-        "frequency_penalty",
-        "function_call",
-        "functions",
-        "logit_bias",
-        "logprobs",
-        "max_completion_tokens",
-        "max_tokens",
-        "metadata",
-        "modalities",
-        "model",
-        "n",
-        "parallel_tool_calls",
-        "prediction",
-        "presence_penalty",
-        "prompt_cache_key",
-        "reasoning_effort",
-        "response_format",
-        "safety_identifier",
-        "seed",
-        "service_tier",
-        "stop",
-        "store",
-        "stream",
-        "stream_options",
-        "temperature",
-        "tool_choice",
-        "tools",
-        "top_logprobs",
-        "top_p",
-        "user",
-        "verbosity",
-        "web_search_options",
-    }
-)
+_OPEN = ConfigDict(strict=True, extra="allow")
 
 M = TypeVar("M", bound=BaseModel)
 
+Task = Annotated[
+    str,
+    Field(max_length=64, pattern=r"^[A-Za-z0-9 _.-]+(/[A-Za-z0-9 _.-]+){0,3}$"),
+    explained("it must be 1 to 64 of A-Z a-z 0-9 space . _ -, in up to 4 levels divided by /"),
+]
+Session = Annotated[
+    str,
+    Field(pattern=r"^[!-~]{1,128}$"),
+    explained("it must be 1 to 128 letters, digits and signs, without spaces"),
+]
+Text = Annotated[str, Field(pattern=r"\S"), explained("it must be a text that is not blank")]
+PriceOfAThumb = Annotated[float, Field(ge=1e-9, le=1e6)]
+Dollars = Annotated[float, Field(gt=0, le=1e6)]
+Tokens = Annotated[int, Field(ge=1, le=MAX_OUTPUT_TOKENS)]
+Objects = list[dict[str, Any]]
 
-class Strict(BaseModel):
-    """A request body: nothing is converted, so `false` is never 0 and "1" never 1."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
+@with_config(_OPEN)
+class Part(TypedDict):
+    """One part of a message: text, an image, a file; what else it carries passes through."""
+
+    type: Annotated[str, Field(min_length=1, max_length=64)]
+    text: NotRequired[str]
 
 
-class Message(BaseModel):
+def _with_its_text(part: Part) -> Part:
+    if part["type"] == "text" and "text" not in part:
+        raise PydanticCustomError("missing_field", "a part of type text must have text")
+    return part
+
+
+def _form(content: Any) -> str | None:
+    forms = {str: "text", list: "parts", type(None): "nothing"}
+    return forms.get(type(content))
+
+
+Parts = Annotated[
+    list[Annotated[Part, AfterValidator(_with_its_text)]], Field(min_length=1, max_length=MAX_PARTS)
+]
+Content = Annotated[
+    Annotated[str, Tag("text")] | Annotated[Parts, Tag("parts")] | Annotated[None, Tag("nothing")],
+    Discriminator(
+        _form,
+        custom_error_type="invalid_value",
+        custom_error_message="it must be a text, or a list of parts",
+    ),
+]
+
+
+@with_config(_OPEN)
+class Message(TypedDict):
     """One message in OpenAI's form; what else it carries passes through."""
 
-    model_config = ConfigDict(strict=True, extra="allow")
-
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | Annotated[list[dict[str, Any]], Field(max_length=MAX_PARTS)] | None = None
+    content: NotRequired[Content]
+    tool_calls: NotRequired[Objects | None]
 
 
-class CompleteRequest(BaseModel):
-    """A prompt or messages, wishes about the routing, and any parameter of OpenAI's API."""
+def _that_says_something(message: Message) -> Message:
+    calls = message.get("tool_calls") or message.get("function_call") or message.get("refusal")
+    if message.get("content") is None and not calls:
+        raise PydanticCustomError(
+            "missing_field", "it must have content; only a message that calls tools may have none"
+        )
+    return message
 
-    model_config = ConfigDict(strict=True, extra="allow")
 
-    prompt: Annotated[str, Field(min_length=1)] | None = None
-    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)] | None = None
-    task: Task | None = None
-    models: Annotated[list[str], Field(min_length=1, max_length=256)] | None = None
-    willingness_to_pay: Dollars | None = Field(
-        None, description="Dollars that one more thumbs-up is worth."
-    )
-    max_cost_usd: Dollars | None = None
-    explore: bool = True
-    stream: bool = False
-    cache: CacheWish = "use"
-    session: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")] | None = None
+Messages = Annotated[
+    list[Annotated[Message, AfterValidator(_that_says_something)]],
+    Field(min_length=1, max_length=MAX_MESSAGES),
+]
+
+
+class OpenAIParameters(BaseModel):
+    """The parameters of OpenAI's API that are checked on their way; null stands for the default."""
+
+    model_config = _OPEN
+
     max_tokens: Tokens | None = None
     max_completion_tokens: Tokens | None = None
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
-    tools: Annotated[list[dict[str, Any]], Field(max_length=MAX_TOOLS)] | None = None
+    temperature: Annotated[float, Field(ge=0)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    seed: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0)] | None = None
+    tools: Annotated[Objects, Field(max_length=MAX_TOOLS)] | None = None
+    response_format: dict[str, Any] | None = None
+    stream_options: dict[str, Any] | None = None
+
+
+class CompleteRequest(OpenAIParameters):
+    """A prompt or messages, wishes about the routing, and any parameter of OpenAI's API."""
+
+    prompt: Text | None = None
+    messages: Messages | None = None
+    task: Task | None = Field(None, description="What kind of work it is, such as support/refunds.")
+    models: Annotated[list[str], Field(min_length=1, max_length=MAX_MODELS)] | None = Field(
+        None, description="The arms that may answer; a single one pins."
+    )
+    willingness_to_pay: PriceOfAThumb | None = Field(
+        None, description="Dollars that one more thumbs-up is worth."
+    )
+    max_cost_usd: Dollars | None = Field(
+        None, description="No arm whose answer is expected to cost more."
+    )
+    explore: bool = Field(True, description="Whether an arm may be tried out to learn from it.")
+    stream: bool = Field(False, description="Whether the answer comes as server-sent events.")
+    cache: CacheWish = Field("use", description="Whether a stored answer will do.")
+    session: Session | None = Field(None, description="What conversation this belongs to.")
 
     @model_validator(mode="after")
     def _one_text(self) -> Self:
-        if (self.prompt is None) == (self.messages is None):
-            raise ValueError("exactly one of prompt and messages must be given")
+        if self.prompt is None and self.messages is None:
+            raise PydanticCustomError("missing_field", "prompt or messages must be given")
+        if self.prompt is not None and self.messages is not None:
+            raise PydanticCustomError(
+                "invalid_value", "prompt and messages are both given; it must be one of them"
+            )
         return self
 
     def ask(self) -> Ask:
         """Return the request as the router takes it."""
-        ours = {"prompt", "messages", *OURS}
-        given = self.model_dump(exclude_unset=True, exclude=ours)
         return Ask(
-            messages=_messages(self),
+            messages=self._said(),
             task=self.task,
             models=None if self.models is None else tuple(self.models),
             willingness_to_pay_usd=self.willingness_to_pay,
@@ -123,28 +182,42 @@ class CompleteRequest(BaseModel):
             stream=self.stream,
             cache=self.cache,
             session=self.session,
-            parameters=_clean({name: value for name, value in given.items() if value is not None}),
+            parameters=self._parameters(),
         )
 
+    def _said(self) -> list[dict[str, Any]]:
+        if self.messages is None:
+            return [{"role": "user", "content": self.prompt}]
+        return [dict(message) for message in self.messages]
 
-OURS = (
-    "task", "models", "willingness_to_pay", "max_cost_usd", "explore", "stream", "cache", "session"
-)  # fmt: skip
+    def _parameters(self) -> dict[str, Any]:
+        """Return what the provider is sent besides: what was given and is not null."""
+        declared = {name: getattr(self, name) for name in OpenAIParameters.model_fields}
+        given = declared | (self.model_extra or {})
+        return {name: value for name, value in given.items() if value is not None}
 
 
-class FeedbackRequest(Strict):
+class FeedbackRequest(BaseModel):
     """A thumb or a reward for one decision; `neutral` withdraws what the rater had given."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
 
     id: Annotated[str, Field(min_length=1, max_length=128)]
     thumbs: Literal["up", "down", "neutral"] | None = None
-    reward: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    reward: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="How good the answer was, from 0 to 1, instead of a thumb."
+    )
     rater: Annotated[str, Field(min_length=1, max_length=64)] = "anonymous"
     comment: Annotated[str, Field(max_length=4_000)] | None = None
 
     @model_validator(mode="after")
     def _one_verdict(self) -> Self:
-        if (self.thumbs is None) == (self.reward is None):
-            raise ValueError("exactly one of thumbs and reward must be given")
+        if self.thumbs is None and self.reward is None:
+            raise PydanticCustomError("missing_field", "thumbs or reward must be given")
+        if self.thumbs is not None and self.reward is not None:
+            raise PydanticCustomError(
+                "invalid_value", "thumbs and reward are both given; it must be one of them"
+            )
         return self
 
     @property
@@ -155,7 +228,7 @@ class FeedbackRequest(Strict):
         return {"up": 1.0, "down": 0.0, "neutral": None}[self.thumbs]
 
 
-def checked(model: type[M], body: dict[str, Any]) -> M:
+def checked(model: type[M], body: Mapping[str, Any]) -> M:
     """Return the body as a model.
 
     raises : InvalidInput naming the first field that is wrong, the value seen and what is right
@@ -170,59 +243,32 @@ def checked(model: type[M], body: dict[str, Any]) -> M:
         raise _told(error, body) from error
 
 
-def _told(error: ValidationError, body: dict[str, Any]) -> InvalidInput:
-    first = error.errors(include_url=False, include_context=False)[0]
-    place = [part for part in first["loc"] if not _is_type_name(part)]
-    param = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in place).lstrip(".")
-    message = first["msg"].removeprefix("Value error, ")
-    code = "missing_field" if first["type"] == "missing" or not param else "invalid_value"
-    if not param:
-        return InvalidInput(f"{message}; seen: {', '.join(sorted(body)) or 'none'}", code=code)
-    seen = repr(_at(body, place))
-    shown = seen if len(seen) <= SEEN_CHARS else f"{seen[:SEEN_CHARS]}..."
-    if first["type"] == "missing":
-        return InvalidInput(f"{param} is missing", param=param, code=code)
-    return InvalidInput(f"{param} is {shown}: {message}", param=param, code=code)
-
-
-def _is_type_name(part: str | int) -> bool:
-    """Return whether pydantic put the name of a union's member into the place of an error."""
-    return isinstance(part, str) and ("[" in part or part in {"str", "list"})
-
-
-def _at(value: Any, place: list[str | int]) -> Any:
-    for part in place:
-        if isinstance(value, dict):
-            value = value.get(str(part))
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
-            value = value[part]
-    return value
-
-
-def _refuse_misspellings(model: type[BaseModel], body: dict[str, Any]) -> None:
-    for name in body:
-        if name in model.model_fields or name in OPENAI_PARAMETERS:
-            continue
-        near = get_close_matches(name, model.model_fields, n=1, cutoff=CLOSE)
+def _refuse_misspellings(model: type[BaseModel], body: Mapping[str, Any]) -> None:
+    """Refuse a field that is nobody's but looks like one of ours."""
+    if len(body) > MAX_FIELDS:
+        raise InvalidInput(f"the body has {len(body)} fields; it must have at most {MAX_FIELDS}")
+    ours = model.model_fields.keys() - OpenAIParameters.model_fields.keys()
+    theirs = PASSED_THROUGH | OpenAIParameters.model_fields.keys()
+    for name in body.keys() - ours - theirs:
+        near = get_close_matches(name[:KEY_CHARS], ours, n=1, cutoff=CLOSE)
         if near:
             raise InvalidInput(
-                f"{name[:64]!r} is no field here; did you mean {near[0]!r}?", param=name[:64]
+                f"{seen(name)} is no field here; did you mean {near[0]!r}?", param=name[:KEY_CHARS]
             )
 
 
-def _messages(request: CompleteRequest) -> list[dict[str, Any]]:
-    if request.prompt is not None:
-        return [{"role": "user", "content": _clean(request.prompt)}]
-    dumped = [message.model_dump(exclude_unset=True) for message in request.messages or ()]
-    return [_clean(message) for message in dumped]
-
-
-def _clean(value: Any) -> Any:
-    """Return JSON data with lone surrogates replaced, which no store and no provider takes."""
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [_clean(item) for item in value]
-    if isinstance(value, dict):
-        return {_clean(key): _clean(item) for key, item in value.items()}
-    return value
+def _told(error: ValidationError, body: Mapping[str, Any]) -> InvalidInput:
+    """Return the first mistake in three parts: what is wrong, the value seen, what is right."""
+    found = error.errors(include_url=False)[0]
+    param = json_path(place_of(found, body))
+    code = "missing_field" if found["type"].startswith("missing") else "invalid_value"
+    if param is None:
+        given = ", ".join(seen(name) for name in [*body][:8]) or "nothing"
+        message = f"the body has {given}: {right(found)}"
+    elif found["type"] == "missing":
+        message = f"{param} is missing; it must be given"
+    elif found["type"] == "extra_forbidden":
+        message = f"{param} is no field here; it must be left out"
+    else:
+        message = f"{param} is {seen(found['input'])}: {right(found)}"
+    return InvalidInput(message, param=param, code=code)
