@@ -1,0 +1,190 @@
+"""When a provider fails: who is asked next, what the client sees, and what the log keeps."""
+
+from pathlib import Path
+
+import pytest
+
+from storage.snapshots import digest
+from tests.app.faulty import (
+    Faulty,
+    broken,
+    busy,
+    empty,
+    faulty,
+    filtered,
+    good,
+    hanging_up,
+    page,
+    refusing,
+    silent,
+    too_long,
+    unauthorised,
+)
+from tests.upstream.misbehaving import Conversation, Scenario, completion
+
+CHEAP = {"input_usd_per_mtok": 0.01, "output_usd_per_mtok": 0.01}
+DEAR = {"input_usd_per_mtok": 90.0, "output_usd_per_mtok": 90.0}
+FIRST_BAD = {"bad": CHEAP, "good": DEAR}
+"""The failing arm is so cheap that it is surely asked first."""
+
+SOBER = {"prompt": "hi", "explore": False}
+
+
+def quality(faulty: Faulty) -> str:
+    """Return the digest of what is believed of quality alone: an answer teaches its length too."""
+    arrays = faulty.service.learned.to_arrays()
+    return digest(
+        {name: array for name, array in arrays.items() if name.startswith(("rated/", "evals/"))}
+    )
+
+
+FAILURES: dict[str, tuple[Scenario, str, str]] = {
+    "busy": (busy, "busy", "error"),
+    "broken": (broken, "error", "error"),
+    "unauthorised": (unauthorised, "unauthorised", "error"),
+    "silent": (silent, "timeout", "timeout"),
+    "hanging up": (hanging_up, "error", "error"),
+    "empty": (empty, "invalid", "error"),
+    "a page": (page, "invalid", "error"),
+}
+
+
+@pytest.mark.parametrize(("scenario", "attempt", "outcome"), FAILURES.values(), ids=FAILURES.keys())
+def test_another_arm_answers_when_the_first_fails(
+    tmp_path: Path, scenario: Scenario, attempt: str, outcome: str
+) -> None:
+    with faulty(tmp_path, {"bad": scenario, "good": good}, FIRST_BAD) as made:
+        before = quality(made)
+        answer = made.service.post("/complete", SOBER)
+        assert answer.status_code == 200
+        assert (answer.json["arm"], answer.json["attempts"]) == ("good", 2)
+        assert made.asked == ["bad", "good"]
+        first, second = made.decisions
+        assert (first.decision.kind, first.decision.arm) == ("routed", "bad")
+        assert (second.decision.kind, second.decision.arm) == ("fallback", "good")
+        assert second.decision.retry_of == first.decision.id
+        assert second.decision.id == answer.json["id"]
+        assert [each.outcome.status for each in (first, second) if each.outcome] == [outcome, "ok"]
+        assert [each.status for each in made.attempts()] == [attempt, "ok"]
+        assert "it has just failed" in second.decision.ineligible["bad"]
+        assert quality(made) == before
+
+
+def test_a_thumb_after_a_fallback_credits_the_arm_that_answered(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"bad": broken, "good": good}, FIRST_BAD) as made:
+        made.service.rate(made.service.post("/complete", SOBER).json["id"])
+        weight = {
+            arm["arm"]: arm["belief"]["effective_n"] for arm in made.service.get("/policy")["arms"]
+        }
+        assert weight == {"bad": 0.0, "good": pytest.approx(1.0)}
+
+
+def test_a_failed_decision_teaches_nothing_even_if_rated(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"bad": broken, "good": good}, FIRST_BAD) as made:
+        made.service.post("/complete", SOBER)
+        before = quality(made)
+        assert made.service.rate(made.decisions[0].decision.id, "down")["status"] == "recorded"
+        assert quality(made) == before
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_a_pinned_arm_falls_back_to_its_own_fallbacks_only(tmp_path: Path, stream: bool) -> None:
+    scenarios = {"bad": broken, "good": good, "spare": good}
+    arms = {"good": CHEAP, "bad": {"fallbacks": ["spare"]}, "spare": DEAR}
+    with faulty(tmp_path, scenarios, arms) as made:
+        asked = {"prompt": "hi", "models": ["bad"], "stream": stream}
+        made.service.post("/complete", asked).get_data()
+        assert made.asked == ["bad", "spare"]
+        assert [each.decision.kind for each in made.decisions] == ["pinned", "fallback"]
+
+
+def test_a_pinned_arm_without_fallbacks_is_alone(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"bad": broken, "good": good}) as made:
+        status, error = made.service.refused("/complete", {"prompt": "hi", "models": ["bad"]})
+        assert (status, error["type"]) == (502, "upstream_error")
+        assert made.asked == ["bad"]
+
+
+def test_the_fallback_stays_among_the_models_that_were_allowed(tmp_path: Path) -> None:
+    scenarios = {"bad": broken, "good": good, "spare": good}
+    with faulty(tmp_path, scenarios, {"bad": CHEAP, "spare": DEAR}) as made:
+        answer = made.service.post("/complete", {**SOBER, "models": ["bad", "spare"]})
+        assert answer.json["arm"] == "spare"
+
+
+def test_a_request_that_the_provider_refuses_is_passed_on_and_not_shopped_around(
+    tmp_path: Path,
+) -> None:
+    with faulty(tmp_path, {"bad": refusing, "good": good}, FIRST_BAD) as made:
+        status, error = made.service.refused("/complete", {**SOBER, "temperature": 3})
+        assert (status, error["type"]) == (400, "invalid_request_error")
+        assert "temperature must be below 2" in error["message"]
+        assert made.asked == ["bad"]
+        assert [each.status for each in made.attempts()] == ["rejected"]
+
+
+def test_a_filtered_answer_is_passed_on_and_not_shopped_around(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"bad": filtered, "good": good}, FIRST_BAD) as made:
+        answer = made.service.post("/complete", SOBER)
+        assert (answer.status_code, answer.json["finish_reason"]) == (200, "content_filter")
+        assert made.asked == ["bad"]
+        assert made.decisions[0].outcome.status == "filtered"
+
+
+def test_a_prompt_that_overflows_goes_to_a_larger_window(tmp_path: Path) -> None:
+    scenarios = {"bad": too_long, "same": good, "large": good}
+    arms = {"bad": CHEAP, "same": {}, "large": {**DEAR, "context_window": 64_000}}
+    with faulty(tmp_path, scenarios, arms) as made:
+        answer = made.service.post("/complete", SOBER)
+        assert (answer.status_code, answer.json["arm"]) == (200, "large")
+        assert "did not fit" in made.decisions[1].decision.ineligible["same"]
+
+
+def test_a_prompt_that_overflows_the_largest_window_is_the_callers(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"bad": too_long, "good": good}, FIRST_BAD) as made:
+        status, error = made.service.refused("/complete", SOBER)
+        assert (status, error["code"]) == (400, "context_length_exceeded")
+        assert made.asked == ["bad"]
+
+
+ALL_DOWN: dict[str, tuple[Scenario, int, str, str]] = {
+    "broken": (broken, 502, "upstream_error", "upstream_bad_response"),
+    "silent": (silent, 504, "upstream_error", "upstream_timeout"),
+    "busy": (busy, 429, "rate_limit_error", "rate_limited"),
+    "unauthorised": (unauthorised, 502, "upstream_error", "upstream_auth"),
+    "empty": (empty, 502, "upstream_error", "upstream_bad_response"),
+}
+
+
+@pytest.mark.parametrize(
+    ("scenario", "status", "kind", "code"), ALL_DOWN.values(), ids=ALL_DOWN.keys()
+)
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_when_every_arm_fails_the_last_failure_is_told(
+    tmp_path: Path, scenario: Scenario, status: int, kind: str, code: str, stream: bool
+) -> None:
+    with faulty(tmp_path, {"a": scenario, "b": scenario, "c": scenario}) as made:
+        response = made.service.post("/complete", {**SOBER, "stream": stream})
+        error = response.json["error"]
+        assert (response.status_code, error["type"], error["code"]) == (status, kind, code)
+        assert "sk-abcdef" not in response.text
+        assert len(made.asked) == 2
+        assert len(made.decisions) == len([each for each in made.decisions if each.outcome]) == 2
+        if status == 429:
+            assert response.headers["retry-after"] == "7"
+
+
+def test_a_tool_call_comes_back_whole(tmp_path: Path) -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+    def calling(talk: Conversation) -> None:
+        message = {"role": "assistant", "content": None, "tool_calls": [call]}
+        talk.reply(completion(message, finish="tool_calls"))
+
+    tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
+    with faulty(tmp_path, {"a": calling}, {"a": {"capabilities": ["tools"]}}) as made:
+        answer = made.service.post("/complete", {"prompt": "hi", "tools": [tool]})
+        assert answer.status_code == 200, answer.text
+        assert answer.json["tool_calls"] == [call]
+        assert answer.json["finish_reason"] == "tool_calls"
+        assert made.seen.bodies[0]["tools"] == [tool]
