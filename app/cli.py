@@ -8,6 +8,7 @@ from typing import ParamSpec, TypeVar
 
 import click
 
+from app.mode import in_force
 from app.settings import Settings
 from policy.errors import ConfigError, TurnpikeError
 from storage.records import RetrainTrigger
@@ -44,7 +45,7 @@ def serve() -> None:
     """Start the service, the scheduler and, without a provider key, the sandbox."""
     from app.serve import serve as run
 
-    sys.exit(run(Settings.load()))
+    sys.exit(run(in_force(Settings.load())))
 
 
 @main.command()
@@ -53,7 +54,7 @@ def work() -> None:
     """Run the scheduler alone (serve starts it by itself)."""
     from app.work import work as run
 
-    run(Settings.load())
+    run(in_force(Settings.load()))
 
 
 @main.command()
@@ -63,7 +64,7 @@ def sandbox(port: int) -> None:
     """Run the sandbox provider alone: synthetic models that cost nothing."""
     from app.work import sandbox as run
 
-    run(Settings.load(), port)
+    run(in_force(Settings.load()), port)
 
 
 @main.command()
@@ -78,7 +79,7 @@ def retrain(trigger: RetrainTrigger) -> None:
     """Fit a new policy to the log, and promote it if it is not worse."""
     from app.training import retrain as run
 
-    run(Settings.load(), trigger)
+    run(in_force(Settings.load()), trigger)
 
 
 @main.command()
@@ -88,7 +89,7 @@ def rollback(version: int | None) -> None:
     """Serve with an earlier policy again: VERSION, or the one before the last."""
     from app.training import rollback as run
 
-    run(Settings.load(), version)
+    run(in_force(Settings.load()), version)
 
 
 @main.command("import")
@@ -98,7 +99,7 @@ def import_(table: Path) -> None:
     """Warm-start from a team's own evals: a CSV with prompt, task and a score column per arm."""
     from app.evals import import_evals as run
 
-    run(Settings.load(), table)
+    run(in_force(Settings.load()), table)
 
 
 @main.command()
@@ -110,7 +111,7 @@ def demo(prompts: int, rated: float, seed: int) -> None:
     """Send prompts and thumbs to a running sandbox service and show what it learns."""
     from app.demo import demo as run
 
-    sys.exit(run(Settings.load(), prompts, rated, seed))
+    sys.exit(run(in_force(Settings.load()), prompts, rated, seed))
 
 
 @main.command()
@@ -120,4 +121,4 @@ def doctor(as_json: bool) -> None:
     """Say what is configured, reachable, learning; exit 1 if something needs attention."""
     from app.doctor import doctor as run
 
-    sys.exit(run(Settings.load(), as_json))
+    sys.exit(run(in_force(Settings.load()), as_json))

@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 
 import click
 
-from app.serve import missing_keys
+from app.mode import missing_keys
 from app.settings import Settings
 from policy.errors import ConfigError, StoreUnavailable
 from storage.sqlite_reader import SqliteReader

@@ -56,8 +56,11 @@ class Live:
         arms: Sequence[Arm],
         question: Question,
         policy: str,
+        spend: bool = True,
     ) -> Choice:
         """Return the choice for one prompt; one at a time, because all share what may be explored.
+
+        Without `spend` it is only asked what would be chosen, and nothing counts as explored.
 
         raises : NoEligibleArm
         """
@@ -71,7 +74,8 @@ class Live:
                 policy=policy,
                 allowance=allowance,
             )
-            self._allowance = verdict.allowance.spend(verdict.explored)
+            if spend:
+                self._allowance = verdict.allowance.spend(verdict.explored)
         return Choice(verdict, learned, allowance)
 
     def follow_hints(self, hints: dict[str, float], now_s: float) -> None:

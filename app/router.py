@@ -92,7 +92,7 @@ class Router:
 
         raises : NoEligibleArm
         """
-        return self._decide(Asking.of(ask))[0]
+        return self._decide(Asking.of(ask), spend=False)[0]
 
     def rate(self, decision: str, rater: str, reward: float | None, comment: str | None) -> Rating:
         """Return what a reward changed, durably; None withdraws it.
@@ -122,7 +122,7 @@ class Router:
                 return
             yield Turn(decision, arm, self._log.decide(decision), time.time())
 
-    def _decide(self, asking: Asking) -> tuple[Decision, Arm]:
+    def _decide(self, asking: Asking, *, spend: bool = True) -> tuple[Decision, Arm]:
         identity, arms = decision_id(), self._catalogue().arms
         _require_known(asking.ask, arms)
         learned = self._live.learned
@@ -130,7 +130,7 @@ class Router:
             learned.space.context(asking.sketch), arms, self.terms.willingness_to_pay_usd
         )
         choice = self._live.decide(
-            identity, learned, list(arms.values()), question, self.terms.policy
+            identity, learned, list(arms.values()), question, self.terms.policy, spend
         )
         decision = asking.decision(identity, question, choice, self.terms.sandbox)
         return decision, arms[decision.arm]

@@ -19,9 +19,10 @@ from urllib.request import urlopen
 
 import click
 
+from app.mode import missing_keys
 from app.settings import Settings
 from policy.errors import ConfigError
-from upstream.catalogue import Catalogue, load
+from upstream.catalogue import load
 
 DRAIN_S = 35.0
 READY_WITHIN_S = 60.0
@@ -41,18 +42,18 @@ class Stop(Exception):
 
 
 def serve(settings: Settings, environ: Mapping[str, str] = os.environ) -> int:
-    """Run until asked to stop; return the exit code.
+    """Run until asked to stop; return the exit code. The settings are those in force.
 
     raises : ConfigError before anything is started
     """
-    catalogue = load(settings.arms)
+    load(settings.arms)
     _refuse_a_taken_port(settings)
     settings.database.parent.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     children: list[Child] = []
     try:
-        handed_on = {**environ, **_sandbox(settings, catalogue, environ, children)}
+        handed_on = {**environ, **_sandbox(settings, environ, children)}
         gunicorn = ("gunicorn", "--config", "python:app.gunicorn_conf", "app.wsgi:application()")
         children.append(_start("service", gunicorn, handed_on))
         _wait_until_ready(settings, children)
@@ -65,20 +66,11 @@ def serve(settings: Settings, environ: Mapping[str, str] = os.environ) -> int:
         _end(children)
 
 
-def missing_keys(catalogue: Catalogue, environ: Mapping[str, str]) -> list[str]:
-    """Return the names of the variables that should hold a provider's key and do not."""
-    names = {p.api_key_env for p in catalogue.providers.values() if p.api_key_env is not None}
-    return sorted(name for name in names if not environ.get(name))
-
-
 def _sandbox(
-    settings: Settings, catalogue: Catalogue, environ: Mapping[str, str], children: list[Child]
+    settings: Settings, environ: Mapping[str, str], children: list[Child]
 ) -> dict[str, str]:
-    """Start the sandbox if it is wanted; return the settings that point the others to it."""
-    wanted = settings.sandbox == "on" or (
-        settings.sandbox == "auto" and missing_keys(catalogue, environ)
-    )
-    if not wanted:
+    """Start the sandbox if it is wanted; return the settings that tell the others."""
+    if settings.sandbox == "off":
         return {"TURNPIKE_SANDBOX": "off"}
     port = _free_port()
     children.append(_start("sandbox", ("app", "sandbox", "--port", str(port)), environ))
@@ -147,7 +139,7 @@ def _greet(settings: Settings, environ: Mapping[str, str]) -> None:
     click.echo(f"""  curl {url}/complete -H 'content-type: application/json' \\
        -d '{{"prompt": "What is 17 * 23?", "task": "maths"}}'
   curl {url}/policy
-  python -m app demo      sends prompts and thumbs, and shows what is learned""")
+  ./run demo      sends prompts and thumbs, and shows what is learned""")
 
 
 def _refuse_a_taken_port(settings: Settings) -> None:

@@ -13,6 +13,7 @@ from app.keeper import Keeper, hints
 from app.live import Live
 from app.router import Router, Terms
 from app.settings import Settings
+from policy.errors import ConfigError
 from storage.sqlite_log import SqliteLog
 from upstream.catalogue import Catalogue
 from upstream.client import Upstream
@@ -46,6 +47,7 @@ def assemble(settings: Settings, environ: Mapping[str, str] = os.environ) -> Par
     """
     file = CatalogueFile(settings.arms)
     catalogue = served(file, settings)
+    _require_known_arm(settings.policy, catalogue())
     data = data_folder(settings)
     with ExitStack() as closing:
         upstream = closing.enter_context(Upstream(catalogue, environ))
@@ -65,6 +67,10 @@ def assemble(settings: Settings, environ: Mapping[str, str] = os.environ) -> Par
 def served(file: CatalogueFile, settings: Settings) -> Callable[[], Catalogue]:
     """Return the catalogue in force: the file's, or the same arms served by the sandbox."""
     url = settings.sandbox_url
+    if url is None and settings.sandbox == "on":
+        raise ConfigError(
+            "TURNPIKE_SANDBOX is on, but no TURNPIKE_SANDBOX_URL says where it answers"
+        )
     if url is None:
         return file.current
     return lambda: file.current().served_at(url)
@@ -73,6 +79,15 @@ def served(file: CatalogueFile, settings: Settings) -> Callable[[], Catalogue]:
 def data_folder(settings: Settings) -> Path:
     """Return the folder of the database, where snapshots and handovers lie too."""
     return settings.database.parent
+
+
+def _require_known_arm(policy: str, catalogue: Catalogue) -> None:
+    kind, _, arm = policy.partition(":")
+    if kind == "fixed" and arm not in catalogue.arms:
+        raise ConfigError(
+            f"TURNPIKE_POLICY is {policy!r}, and there is no such arm; "
+            f"the arms are {', '.join(catalogue.arms)}"
+        )
 
 
 def _terms(settings: Settings) -> Terms:

@@ -7,6 +7,7 @@ import structlog
 from flask import Flask
 
 from app import errors
+from app.mode import in_force
 from app.routes import blueprint
 from app.settings import Settings
 from app.wiring import Parts, assemble
@@ -43,7 +44,7 @@ def configure_logging(level: str) -> None:
 def application() -> Flask:
     """Return what the server serves, made in the process that serves it."""
     try:
-        settings = Settings.load()
+        settings = in_force(Settings.load())
         configure_logging(settings.log_level)
         return create_app(assemble(settings))
     except ConfigError as error:

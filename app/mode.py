@@ -1,0 +1,35 @@
+"""Sandbox or providers: decided by one rule that every process of ours follows.
+
+What synthetic models answer must never teach the policy that routes real ones, so the sandbox has
+a log of its own: the folder `sandbox` beside the other.
+"""
+
+import os
+from collections.abc import Mapping
+
+from app.settings import Settings
+from upstream.catalogue import Catalogue, load
+
+FOLDER = "sandbox"
+
+
+def in_force(settings: Settings, environ: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings with `sandbox` decided and, where it is on, its own database.
+
+    raises : ConfigError if the catalogue is wrong
+    """
+    environ = os.environ if environ is None else environ
+    if settings.sandbox == "auto":
+        wanted = bool(missing_keys(load(settings.arms), environ))
+    else:
+        wanted = settings.sandbox == "on"
+    database = settings.database
+    if wanted:
+        database = database.parent / FOLDER / database.name
+    return settings.model_copy(update={"sandbox": "on" if wanted else "off", "database": database})
+
+
+def missing_keys(catalogue: Catalogue, environ: Mapping[str, str]) -> list[str]:
+    """Return the names of the variables that should hold a provider's key and do not."""
+    names = {p.api_key_env for p in catalogue.providers.values() if p.api_key_env is not None}
+    return sorted(name for name in names if not environ.get(name))
