@@ -118,6 +118,8 @@ def _watch(children: Sequence[Child]) -> int:
 
 def _end(children: Sequence[Child]) -> None:
     """End the children, the scheduler first and what the service asks last."""
+    for another in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(another, signal.SIG_IGN)  # we are ending already, and take care to finish
     for child in reversed(children):
         if child.process.poll() is None:
             child.process.terminate()
