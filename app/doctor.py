@@ -2,7 +2,6 @@
 
 import json
 import os
-import sqlite3
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -16,13 +15,13 @@ import click
 from app.mode import missing_keys
 from app.settings import Settings
 from policy.errors import ConfigError, StoreUnavailable
+from storage.database import has_wal_reset_race, sqlite_version
 from storage.sqlite_reader import SqliteReader
 from upstream.catalogue import Catalogue, Provider, load
 
 Level = Literal["ok", "note", "problem"]
 
 COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
-WAL_RESET_FIXED = (3, 51, 3)
 REACH_WITHIN_S = 5.0
 STALE_AFTER = 3
 
@@ -96,11 +95,10 @@ def _service(settings: Settings) -> Finding:
 
 def _sqlite() -> Finding:
     """Say whether this SQLite has the WAL-reset race, which needs two writers; we have one."""
-    version = sqlite3.sqlite_version
-    if sqlite3.sqlite_version_info >= WAL_RESET_FIXED:
-        return Finding("ok", "sqlite", version)
-    says = f"{version} has the WAL-reset race (fixed in 3.51.3): let nothing else write the log"
-    return Finding("note", "sqlite", says)
+    if not has_wal_reset_race():
+        return Finding("ok", "sqlite", sqlite_version())
+    says = "has the WAL-reset race (fixed in 3.51.3): let nothing else write the log"
+    return Finding("note", "sqlite", f"{sqlite_version()} {says}")
 
 
 def _learning(settings: Settings) -> Iterator[Finding]:

@@ -28,6 +28,8 @@ PRAGMAS = (
     f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}",
 )
 
+WAL_RESET_FIXED = (3, 51, 3)
+
 
 @dataclass(frozen=True, slots=True)
 class Writer:
@@ -161,3 +163,16 @@ def _explained(path: Path) -> Iterator[None]:
         raise ConfigError(
             f"cannot open the log {path}: {error}; restore it from a backup, or give another path"
         ) from error
+
+
+def sqlite_version() -> str:
+    """Return the version of SQLite in use."""
+    return sqlite3.sqlite_version
+
+
+def has_wal_reset_race() -> bool:
+    """Return whether this SQLite can lose commits of a second writer when the WAL starts over.
+
+    source : sqlite.org, change logs of 3.51.3 and 3.53.0; 3.7.0 brought the WAL
+    """
+    return sqlite3.sqlite_version_info < WAL_RESET_FIXED
