@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from app.turn import Completion, Ended, Turn, failed, ok_or_filtered
-from policy.errors import UpstreamError, UpstreamInvalid
+from app.turn import Completion, Ended, Turn, ok_or_filtered
+from policy.errors import UpstreamError, UpstreamTimeout
 from storage.records import OutcomeStatus
 from upstream.stream import Stream
 
@@ -36,8 +36,9 @@ class Answering:
                     self._texts.append(chunk.text)
                     yield chunk.text
         except UpstreamError as error:
-            cut = isinstance(error, UpstreamInvalid)
-            self._end("truncated_upstream" if cut else failed(error, 0.0).status, error)
+            self._end(
+                "timeout" if isinstance(error, UpstreamTimeout) else "truncated_upstream", error
+            )
             raise
         self._end(ok_or_filtered(self._stream.finish_reason))
 
