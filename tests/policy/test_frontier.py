@@ -1,6 +1,6 @@
 """The frontier is what a search over every choice finds, and it never buys less for more."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_no_other_assignment_of_prompts_to_arms_is_worth_more(seed: int) -> None
 def test_who_pays_more_never_gets_less(seed: int) -> None:
     points = frontier(*recent(seed, n=200, k=5), PAYMENTS)
     assert [point.willingness_to_pay_usd for point in points] == list(PAYMENTS)
-    for poorer, richer in zip(points, points[1:], strict=False):
+    for poorer, richer in pairwise(points):
         assert richer.quality >= poorer.quality
         assert richer.cost_usd >= poorer.cost_usd
 
