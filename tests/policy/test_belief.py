@@ -16,15 +16,18 @@ from policy.types import Floats
 from tests.policy.worlds import GROUPS, PRIOR, Dense, Rows, World, contexts, learned, rows
 
 ARMS = ("a", "b", "c")
-EXACT = {"rtol": 1e-8, "atol": 1e-8}
+
+
+def assert_close(one: Floats | list[float], other: Floats | list[float]) -> None:
+    np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-8)
 
 
 def assert_same(belief: Belief, dense: Dense, x: Floats) -> None:
     said = belief.predict(x, dense.arms)
     mean, covariance = dense.predict(x)
-    np.testing.assert_allclose(said.mean, mean, **EXACT)
-    np.testing.assert_allclose(said.covariance, covariance, **EXACT)
-    np.testing.assert_allclose(said.sd, np.sqrt(np.diag(covariance)), **EXACT)
+    assert_close(said.mean, mean)
+    assert_close(said.covariance, covariance)
+    assert_close(said.sd, np.sqrt(np.diag(covariance)))
     assert belief.noise == pytest.approx(dense.noise, rel=1e-8)
 
 
@@ -55,7 +58,7 @@ def test_with_narrow_shared_scales_it_is_one_ridge_per_arm() -> None:
         ridge = Ridge(alpha=4.0, fit_intercept=False)  # 1 / 0.5^2
         ridge.fit(np.array([z for z, _ in mine]), np.array([r for _, r in mine]))
         ridges.append(float(ridge.predict(x[None])[0]))
-    np.testing.assert_allclose(learned(apart, outcomes).predict(x, ARMS).mean, ridges, **EXACT)
+    assert_close(learned(apart, outcomes).predict(x, ARMS).mean, ridges)
 
 
 def test_evals_above_the_ceiling_and_hints_are_weighted_outcomes() -> None:
@@ -80,10 +83,8 @@ def test_the_order_of_outcomes_does_not_matter(seed: int) -> None:
     shuffled = [outcomes[i] for i in rng.permutation(200)]
     one, other = learned(PRIOR, outcomes), learned(PRIOR, shuffled)
     for x in contexts(rng, 5):
-        np.testing.assert_allclose(one.predict(x, ARMS).mean, other.predict(x, ARMS).mean, **EXACT)
-        np.testing.assert_allclose(
-            one.predict(x, ARMS).covariance, other.predict(x, ARMS).covariance, **EXACT
-        )
+        assert_close(one.predict(x, ARMS).mean, other.predict(x, ARMS).mean)
+        assert_close(one.predict(x, ARMS).covariance, other.predict(x, ARMS).covariance)
 
 
 def test_an_outcome_taken_back_was_never_seen() -> None:

@@ -43,8 +43,9 @@ def by_context(x: Floats, quality: Floats) -> Floats:
 
 
 def soft(x: Floats, quality: Floats) -> Floats:
-    odds: Floats = np.exp(3 * quality)
-    return odds / odds.sum(axis=1, keepdims=True)
+    odds = np.exp(3 * quality)
+    pmf: Floats = odds / odds.sum(axis=1, keepdims=True)
+    return pmf
 
 
 TARGETS = {
