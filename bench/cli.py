@@ -1,0 +1,61 @@
+"""The commands of the bench."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.decision import measure
+from bench.replay import NO_BUDGET_USD, Options
+from bench.report import lines, result
+from bench.runs import run
+from bench.tables import load
+from bench.yardsticks import yardsticks
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+def main() -> None:
+    """Measured claims, each from one command."""
+
+
+@main.command()
+@click.argument("table")
+@click.option("--arms", default="", help="Only these arms, separated by commas; default: all.")
+@click.option("--context", type=click.Choice(["text", "category", "both"]), default="text")
+@click.option("--policy", "policies", multiple=True, default=("thompson", "greedy"))
+@click.option("--feedback", type=click.FloatRange(0, 1), default=1.0, help="Share that is rated.")
+@click.option("--binary", is_flag=True, help="Thumbs of the score's probability, not the score.")
+@click.option("--delay", type=click.IntRange(0), default=0, help="Requests until it is rated.")
+@click.option("--warm", type=click.IntRange(0), default=0, help="Prompts imported as evals first.")
+@click.option("--willingness-to-pay", "willingness_to_pay_usd", default=NO_BUDGET_USD)
+@click.option("--seeds", type=click.IntRange(1), default=20)
+@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path))
+def replay(
+    table: str,
+    arms: str,
+    policies: tuple[str, ...],
+    seeds: int,
+    json_path: Path | None,
+    **options: Any,
+) -> None:
+    """Replay recorded outcomes: a policy sees those of the arms it chooses."""
+    loaded = load(table, [arm for arm in arms.split(",") if arm])
+    asked = Options(**options)
+    played = {
+        policy: run(loaded, replace(asked, policy=policy), range(seeds)) for policy in policies
+    }
+    sketches = loaded.sketches(asked.context)
+    compared = yardsticks(loaded, sketches, asked.willingness_to_pay_usd)
+    found = result(loaded, asked, played, compared)
+    click.echo("\n".join(lines(found)))
+    if json_path is not None:
+        json_path.write_text(json.dumps(found, indent=1) + "\n")
+
+
+@main.command()
+@click.option("--rounds", type=click.IntRange(10), default=1_000)
+def decision(rounds: int) -> None:
+    """Time one decision, from the prompt to the propensities, and its parts."""
+    click.echo("\n".join(measure(rounds)))

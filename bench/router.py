@@ -1,0 +1,151 @@
+"""The router of a replay: the service's own decision, fold and retrain; no disk, no provider."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from time import perf_counter
+
+from bench.ledger import Ledger
+from bench.tables import Table
+from features.sketch import Sketch
+from jobs.due import due
+from jobs.learned import Learned
+from jobs.retrain import retrain
+from policy.decide import Question, Verdict, decide, seeded
+from policy.eligibility import Demand
+from policy.exploration import Allowance
+from policy.hyper import Hyper
+from storage.events import EvalEvent
+from storage.records import Decision, Outcome, Retrain
+
+FIRST_OUTCOMES = 25
+START_S = 1.7e9
+"""Any moment will do; a request comes every second from here on."""
+
+
+class Router:
+    """A table's prompts on their way through the service's own functions.
+
+    `run` makes the decision ids of one replay differ from another's, and so all its draws.
+    """
+
+    def __init__(
+        self, table: Table, sketches: Sequence[Sketch], run: str, policy: str, willing_usd: float
+    ) -> None:
+        self._table = table
+        self._sketches = sketches
+        self._run = run
+        self._policy = policy
+        self._willing_usd = willing_usd
+        self._ledger = Ledger(Hyper())
+        self._learned = Learned.start(self._ledger.latest_policy())
+        self._allowance = Allowance()
+        self.decide_s = 0.0
+
+    def choose(self, t: int, row: int) -> Decision:
+        """Return the decision on the prompt of this row, the t-th of the stream."""
+        started = perf_counter()
+        question = Question(
+            self._learned.space.context(self._sketches[row]),
+            Demand(int(self._table.input_tokens[row])),
+            self._willing_usd,
+            len(self._table.prompts[row].split()),
+        )
+        identity, held = f"{self._run}-{t}", self._allowance
+        verdict = decide(
+            self._table.arms,
+            question,
+            self._learned.beliefs,
+            seeded(identity),
+            policy=self._policy,
+            allowance=held,
+        )
+        self.decide_s += perf_counter() - started
+        self._allowance = verdict.allowance.spend(verdict.explored)
+        decision = self._record(identity, t, row, question, verdict)
+        self._ledger.decide(decision)
+        return decision
+
+    def settle(self, decision: Decision, row: int) -> None:
+        """Learn how long the answer was and what it cost."""
+        arm = self._table.names.index(decision.arm)
+        outcome = Outcome(
+            decision_id=decision.id,
+            at_s=decision.decided_at_s,
+            arm=decision.arm,
+            status="ok",
+            finish_reason="stop",
+            model=decision.arm,
+            input_tokens=int(self._table.input_tokens[row]),
+            cached_tokens=0,
+            output_tokens=int(self._table.output_tokens[row, arm]),
+            usage_estimated=False,
+            cost_usd=float(self._table.cost_usd[row, arm]),
+            latency_s=0.0,
+            ttft_s=None,
+        )
+        self._learned = self._learned.fold([self._ledger.settle(decision, outcome)])
+
+    def rate(self, decision: Decision, reward: float, t: int) -> None:
+        """Learn what a decision was worth."""
+        self._learned = self._learned.fold([self._ledger.rate(decision, reward, START_S + t)])
+
+    def import_evals(self, rows: Sequence[int]) -> None:
+        """Learn every arm's score on these prompts, as an import of evals does."""
+        for row in rows:
+            for arm, score in zip(self._table.names, self._table.scores[row], strict=True):
+                event = EvalEvent(
+                    seq=self._ledger.position() + 1,
+                    at_s=START_S,
+                    batch=self._run,
+                    prompt_sha256=str(row),
+                    task=self._table.tasks[row],
+                    sketch=self._sketches[row].to_bytes(),
+                    arm=arm,
+                    score=float(score),
+                )
+                self._ledger.import_eval(event)
+                self._learned = self._learned.fold([event])
+
+    def retrain(self, t: int, *, due_or_not: bool = False) -> Retrain | None:
+        """Return the retrain that the service would run now, None if none is due."""
+        if not due_or_not and not due(self._ledger.counts(), FIRST_OUTCOMES):
+            return None
+        result = retrain(self._ledger, "feedback", lambda: START_S + t, FIRST_OUTCOMES)
+        self._ledger.record_retrain(result.retrain)
+        if result.policy is not None and result.learned is not None:
+            self._ledger.adopt(result.policy)
+            self._learned = replace(result.learned, upto_seq=self._ledger.position())
+        return result.retrain
+
+    def _record(
+        self, identity: str, t: int, row: int, question: Question, verdict: Verdict
+    ) -> Decision:
+        return Decision(
+            id=identity,
+            decided_at_s=START_S + t,
+            tenant="bench",
+            task=self._table.tasks[row],
+            session=None,
+            policy=verdict.policy,
+            policy_version=self._learned.policy_version,
+            learned_seq=self._learned.upto_seq,
+            kind="routed",
+            retry_of=None,
+            arm=verdict.arm,
+            propensity=verdict.propensity,
+            eligible=verdict.eligible,
+            propensities=tuple(verdict.propensities.tolist()),
+            quality=tuple(verdict.quality.tolist()),
+            quality_sd=tuple(verdict.quality_sd.tolist()),
+            cost_usd_predicted=tuple(verdict.cost_usd.tolist()),
+            ineligible=verdict.ineligible,
+            willingness_to_pay_usd=question.willingness_to_pay_usd,
+            explore=question.explore,
+            allowance=verdict.allowance.mass,
+            feature_version=self._learned.space.version,
+            context=question.context,
+            sketch=self._sketches[row].to_bytes(),
+            input_tokens_estimated=question.demand.input_tokens,
+            prompt_sha256=str(row),
+            words=question.words,
+        )

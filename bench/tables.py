@@ -1,0 +1,197 @@
+"""Replay tables: what real models did on real prompts, one row a prompt.
+
+A table is a Parquet or CSV file with `prompt`, `category` and, for every model <m>, `<m>|score` and
+`<m>|cost_usd`, where known also `<m>|input_tokens` and `<m>|output_tokens`. Model names may hold a
+`|`, so a column is split at its last one.
+
+Prices. Where tokens are known, prices per token are fitted to the recorded dollars. Where they are
+not, an answer is counted in units: a power of ten of dollars each, such that an arm's mean answer
+has 100 to 1,000 of them. Either way the router knows an arm's price list, to the order of magnitude
+at least, and has to predict how long an answer will be; no cost is known before its call.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from features.prompt import Prompt
+from features.sketch import Sketch
+from policy.types import TOKENS_PER_MTOK, Arm, Floats
+
+Context = Literal["text", "category", "both"]
+Ints = NDArray[np.int64]
+
+REPLAY = "TURNPIKE_REPLAY"
+DEFAULT_FOLDER = Path(__file__).parents[2] / "shared" / "replay"
+UNITS_OF_AN_ANSWER = 100
+NOT_HERE = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Recorded outcomes; `input_tokens` is what a prompt counts, 0 where that is not recorded.
+
+    shapes : scores, cost_usd, output_tokens (n, k); input_tokens (n,)
+    """
+
+    name: str
+    arms: tuple[Arm, ...]
+    prompts: tuple[str, ...]
+    tasks: tuple[str | None, ...]
+    scores: Floats
+    cost_usd: Floats
+    input_tokens: Ints
+    output_tokens: Ints
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the arms."""
+        return tuple(arm.name for arm in self.arms)
+
+    def first(self, n: int) -> "Table":
+        """Return the table of the first n prompts."""
+        return replace(
+            self,
+            prompts=self.prompts[:n],
+            tasks=self.tasks[:n],
+            scores=self.scores[:n],
+            cost_usd=self.cost_usd[:n],
+            input_tokens=self.input_tokens[:n],
+            output_tokens=self.output_tokens[:n],
+        )
+
+    def seen(self, row: int, context: Context) -> Prompt:
+        """Return what the router sees of a prompt: its text, its category, or both."""
+        text = "" if context == "category" else self.prompts[row]
+        task = None if context == "text" else self.tasks[row]
+        return Prompt.of([{"role": "user", "content": text}], task)
+
+    def sketches(self, context: Context) -> list[Sketch]:
+        """Return the sketch of every prompt as it is seen."""
+        return [Sketch.of(self.seen(row, context)) for row in range(len(self))]
+
+
+def load(name: str, arms: Sequence[str] = ()) -> Table:
+    """Return a table by name, from the replay folder, or by path.
+
+    Without `arms` those with a gap are left out; with them, the rows with a gap.
+
+    raises : SystemExit with status 2, after one sentence, if it is not there or lacks an arm
+    """
+    path = find(name)
+    if path is None:
+        where = f"{name} is neither a file nor in {folder()}"
+        raise _absent(f"{where}; set {REPLAY} to the folder that holds it")
+    raw = (pyarrow.csv.read_csv if path.suffix == ".csv" else pyarrow.parquet.read_table)(path)
+    models = [column.rpartition("|")[0] for column in raw.column_names if column.endswith("|score")]
+    unknown = [arm for arm in arms if arm not in models]
+    if unknown:
+        raise _absent(f"{name} has no arm {unknown[0]!r}; it has {', '.join(models)}")
+    return _table(path.stem, raw, list(arms) or [m for m in models if _whole(raw, m).all()])
+
+
+def find(name: str) -> Path | None:
+    """Return the file of a table, None if it is not here."""
+    for path in (Path(name), folder() / f"{name}.parquet", folder() / f"{name}.csv"):
+        if path.is_file():
+            return path
+    return None
+
+
+def folder() -> Path:
+    """Return where the replay tables are looked for."""
+    return Path(os.environ.get(REPLAY, DEFAULT_FOLDER))
+
+
+def _absent(why: str) -> SystemExit:
+    print(f"replay tables are not here: {why}", file=sys.stderr)
+    return SystemExit(NOT_HERE)
+
+
+def _table(name: str, raw: pa.Table, models: Sequence[str]) -> Table:
+    whole = np.all([_whole(raw, model) for model in models], axis=0)
+    raw = raw.filter(pa.array(whole))
+    cost = np.array([_numbers(raw, f"{model}|cost_usd") for model in models]).T
+    counted = all(
+        f"{m}|{what}_tokens" in raw.column_names for m in models for what in ("input", "output")
+    )
+    sizes = _tokens(raw, models) if counted else (np.zeros_like(cost), np.zeros_like(cost))
+    prices, output = [], []
+    for i in range(len(models)):
+        fitted = (
+            _fitted(sizes[0][:, i], sizes[1][:, i], cost[:, i]) if counted else _unit(cost[:, i])
+        )
+        prices.append(fitted)
+        output.append(sizes[1][:, i] if counted else np.rint(cost[:, i] / fitted[1]))
+    return Table(
+        name,
+        tuple(_arm(model, price) for model, price in zip(models, prices, strict=True)),
+        tuple(str(prompt) for prompt in raw["prompt"].to_pylist()),
+        tuple(_tasks(raw)),
+        np.clip([_numbers(raw, f"{model}|score") for model in models], 0.0, 1.0).T,
+        cost,
+        np.rint(np.median(sizes[0], axis=1)).astype(np.int64),
+        np.array(output).T.astype(np.int64),
+    )
+
+
+def _arm(model: str, usd_per_token: tuple[float, float]) -> Arm:
+    into, out = (float(f"{price * TOKENS_PER_MTOK:.6g}") for price in usd_per_token)
+    return Arm(model, "replay", model, into, out, context_window=1 << 40)
+
+
+def _fitted(input_tokens: Floats, output_tokens: Floats, cost_usd: Floats) -> tuple[float, float]:
+    """Return the dollars of an input and of an output token that explain what was paid."""
+    tokens = np.column_stack([input_tokens, output_tokens])
+    into, out = np.maximum(np.linalg.lstsq(tokens, cost_usd, rcond=None)[0], 0.0)
+    return float(into), float(out)
+
+
+def _unit(cost_usd: Floats) -> tuple[float, float]:
+    """Return a power of ten of dollars as the price of one unit of an answer.
+
+    >>> _unit(np.array([0.002, 0.004]))
+    (0.0, 1e-05)
+    """
+    mean = max(float(cost_usd.mean()), 1e-12)
+    return 0.0, float(f"1e{int(np.floor(np.log10(mean / UNITS_OF_AN_ANSWER)))}")
+
+
+def _tokens(raw: pa.Table, models: Sequence[str]) -> tuple[Floats, Floats]:
+    into, out = (
+        np.array([_numbers(raw, f"{model}|{what}_tokens") for model in models]).T
+        for what in ("input", "output")
+    )
+    return np.nan_to_num(into), np.nan_to_num(out)
+
+
+def _whole(raw: pa.Table, model: str) -> NDArray[np.bool_]:
+    known = [np.isfinite(_numbers(raw, f"{model}|{what}")) for what in ("score", "cost_usd")]
+    both: NDArray[np.bool_] = known[0] & known[1]
+    return both
+
+
+def _numbers(raw: pa.Table, column: str) -> Floats:
+    return np.array(raw[column].to_pylist(), dtype=float)
+
+
+def _tasks(raw: pa.Table) -> list[Any]:
+    if "category" not in raw.column_names:
+        return [None] * raw.num_rows
+    categories = [str(each) for each in raw["category"].to_pylist()]
+    if "source" not in raw.column_names:
+        return categories
+    sources = [str(each) for each in raw["source"].to_pylist()]
+    return [f"{category}/{source}" for category, source in zip(categories, sources, strict=True)]
