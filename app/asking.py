@@ -3,13 +3,13 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 from app.ask import Ask
 from app.live import Choice
 from features.prompt import Prompt
 from features.sketch import Sketch
-from policy.decide import Question
+from policy.decide import Question, Verdict
 from policy.eligibility import Demand
 from policy.errors import ContextLengthExceeded, UpstreamError, UpstreamRejected
 from policy.types import Arm, Floats
@@ -95,12 +95,7 @@ class Asking:
             retry_of=self.retry_of,
             arm=verdict.arm,
             propensity=verdict.propensity,
-            eligible=verdict.eligible,
-            propensities=tuple(verdict.propensities.tolist()),
-            quality=tuple(verdict.quality.tolist()),
-            quality_sd=tuple(verdict.quality_sd.tolist()),
-            cost_usd_predicted=tuple(verdict.cost_usd.tolist()),
-            ineligible=verdict.ineligible,
+            **_arms_of(verdict),
             willingness_to_pay_usd=question.willingness_to_pay_usd,
             explore=question.explore,
             allowance=choice.allowance.mass,
@@ -133,3 +128,15 @@ class Asking:
         window = 0 if asked is None else asked.context_window
         why = f"the prompt did not fit a window of {window}"
         return {name: why for name, arm in arms.items() if arm.context_window <= window}
+
+
+def _arms_of(verdict: Verdict) -> dict[str, Any]:
+    """Return what the log keeps of every arm that was considered."""
+    return {
+        "eligible": verdict.eligible,
+        "propensities": tuple(verdict.propensities.tolist()),
+        "quality": tuple(verdict.quality.tolist()),
+        "quality_sd": tuple(verdict.quality_sd.tolist()),
+        "cost_usd_predicted": tuple(verdict.cost_usd.tolist()),
+        "ineligible": verdict.ineligible,
+    }
