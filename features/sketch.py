@@ -24,6 +24,7 @@ from policy.types import Floats
 
 BUCKETS = 1 << 16
 READ_WORDS = 512
+READ_CHARS = 40 * READ_WORDS
 PIECE = 4
 TOKEN = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
 HEADER = struct.Struct("<BHI")
@@ -90,7 +91,10 @@ class Sketch:
 
 
 def _grams(text: str) -> Iterator[str]:
-    tokens = TOKEN.findall(unicodedata.normalize("NFKC", _excerpt(text)).lower())
+    unfolded = unicodedata.normalize("NFKC", _excerpt(text))[
+        :READ_CHARS
+    ]  # one sign may unfold to 18
+    tokens = TOKEN.findall(unfolded.lower())
     yield from tokens
     yield from map(" ".join, pairwise(tokens))
     for word in dict.fromkeys(tokens):
@@ -109,6 +113,6 @@ def _excerpt(text: str) -> str:
     """Return the beginning and the end of a long text: what is asked stands in one of them."""
     words = text.split()
     if len(words) <= READ_WORDS:
-        return text[: READ_WORDS * 40]
+        return text[:READ_CHARS]
     half = READ_WORDS // 2
-    return " ".join([*words[:half], *words[-half:]])[: READ_WORDS * 40]
+    return " ".join([*words[:half], *words[-half:]])[:READ_CHARS]
