@@ -6,9 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Literal
-from urllib.error import HTTPError
-from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import urlopen
 
 import click
 
@@ -18,11 +16,12 @@ from policy.errors import ConfigError, StoreUnavailable
 from storage.database import has_wal_reset_race, sqlite_version
 from storage.sqlite_reader import SqliteReader
 from upstream.catalogue import Catalogue, Provider, load
+from upstream.reach import reach
 
 Level = Literal["ok", "note", "problem"]
 
 COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
-REACH_WITHIN_S = 5.0
+ANSWER_WITHIN_S = 5.0
 STALE_AFTER = 3
 
 
@@ -72,22 +71,20 @@ def _keys(settings: Settings, catalogue: Catalogue) -> Iterator[Finding]:
 
 
 def _reachable(provider: Provider) -> Finding:
-    """Say whether the provider's host answers at all; no key is sent."""
-    host = urlsplit(provider.base_url).hostname
-    try:
-        with urlopen(Request(f"{provider.base_url}/models"), timeout=REACH_WITHIN_S):  # noqa: S310
-            return Finding("ok", "provider", f"{provider.name}: {host} answers")
-    except HTTPError as error:
-        return Finding("ok", "provider", f"{provider.name}: {host} answers ({error.code})")
-    except OSError as error:
-        says = f"{provider.name}: {host} cannot be reached: {error}; check base_url and the network"
-        return Finding("note", "provider", says)
+    """Say whether the provider answers, and takes the key if there is one."""
+    reached = reach(provider, os.environ)
+    says = f"{provider.name} at {provider.base_url} {reached.says}"
+    if not reached.answers:
+        return Finding("note", "provider", f"{says}; check base_url and the network")
+    if reached.refuses and os.environ.get(provider.api_key_env or ""):
+        return Finding("problem", "provider", f"{says}: it refuses {provider.api_key_env}")
+    return Finding("ok", "provider", says)
 
 
 def _service(settings: Settings) -> Finding:
     url = f"http://{settings.bind}/healthz"
     try:
-        with urlopen(url, timeout=REACH_WITHIN_S):
+        with urlopen(url, timeout=ANSWER_WITHIN_S):
             return Finding("ok", "service", f"answers at {url}")
     except OSError:
         return Finding("note", "service", f"does not answer at {url}; start it with ./run")
