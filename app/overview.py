@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -21,33 +22,30 @@ def overview(parts: Parts) -> dict[str, Any]:
     """Return the policy in force; figures of use are of the last seven days."""
     learned, now_s = parts.live.learned, time.time()
     arms, recent = parts.catalogue().arms, parts.log.recent(RECENT)
-    beliefs, price = _beliefs(learned, list(arms), recent), parts.router.terms
-    counts = parts.log.counts()
+    beliefs, terms = _beliefs(learned, list(arms), recent), parts.router.terms
     return {
-        "policy": price.policy,
+        "policy": terms.policy,
         "policy_version": learned.policy_version,
         "learned_events": learned.upto_seq,
-        "sandbox": price.sandbox,
-        "willingness_to_pay_usd": price.willingness_to_pay_usd,
-        "frontier": _frontier(learned, recent, price.willingness_to_pay_usd),
+        "sandbox": terms.sandbox,
+        "willingness_to_pay_usd": terms.willingness_to_pay_usd,
+        "frontier": _frontier(learned, recent, terms.willingness_to_pay_usd),
         "arms": _arms(parts, list(arms.values()), beliefs, now_s),
-        "features": {
-            "version": learned.space.version,
-            "dimensions": len(learned.beliefs.quality.prior.groups),
-            "terms": len(learned.space.buckets),
-            "tasks": list(learned.space.tags),
-        },
+        "features": _features(learned),
         "hyper": learned.hyper.to_json(),
         "noise_sd": float(np.sqrt(learned.beliefs.quality.noise)),
-        "counts": {
-            "decisions": counts.decisions,
-            "outcomes": counts.outcomes,
-            "rated": counts.rated,
-            "evals": counts.evals,
-            "feedback_since_retrain": counts.feedback_since_retrain,
-        },
+        "counts": asdict(parts.log.counts()),
         "retrains": [_retrain(each) for each in parts.log.retrains(10)],
         "catalogue_error": parts.file.error,
+    }
+
+
+def _features(learned: Learned) -> dict[str, Any]:
+    return {
+        "version": learned.space.version,
+        "dimensions": len(learned.beliefs.quality.prior.groups),
+        "terms": len(learned.space.buckets),
+        "tasks": list(learned.space.tags),
     }
 
 

@@ -1,3 +1,5 @@
+"""Whether a provider answers, and whether it takes the key, asked over real sockets."""
+
 import socket
 import threading
 
