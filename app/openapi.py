@@ -1,6 +1,7 @@
 """The OpenAPI document, made from the routes and their models, so that it cannot part from them."""
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -8,6 +9,7 @@ from typing import Any, TypeVar
 from flask import Flask
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
+from werkzeug.routing import Rule
 
 from app.errors import kind_of
 from app.responses import ErrorResponse
@@ -23,6 +25,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 WITH_BODY = (InvalidInput, PayloadTooLarge, UnsupportedMediaType)
 REFERENCE = "#/components/schemas/{model}"
+VERSION = "0.1.0"
+KEY = "key"
+
+_ARGUMENT = re.compile(r"<(?:\w+(?:\([^)]*\))?:)?(\w+)>")  # <name> or <converter:name>
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,9 @@ class Endpoint:
     streams: bool
 
 
+_DECLARED: dict[Callable[..., Any], Endpoint] = {}
+
+
 def endpoint(
     request: type[BaseModel] | None,
     response: type[BaseModel],
@@ -45,83 +54,82 @@ def endpoint(
 
     def declare(view: F) -> F:
         body = WITH_BODY if request is not None else ()
-        view.__endpoint__ = Endpoint(request, response, (*errors, *body), streams)  # type: ignore[attr-defined]
+        _DECLARED[view] = Endpoint(request, response, (*errors, *body), streams)
         return view
 
     return declare
 
 
-def document(app: Flask, secured: bool) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of an application."""
-    declared = list(_declared(app))
+def document(app: Flask, secured: bool, public: Collection[str] = ()) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of an application.
+
+    `secured` says that a key is asked for, except by the Flask endpoints named in `public`.
+    """
     models: set[type[BaseModel]] = {ErrorResponse}
-    for *_, each in declared:
-        models |= {each.response} if each.request is None else {each.request, each.response}
-    _, schemas = models_json_schema(
-        [(model, "validation") for model in sorted(models, key=_name)],
-        ref_template=REFERENCE,
-    )
     paths: dict[str, dict[str, Any]] = {}
-    for path, method, view, each in declared:
-        paths.setdefault(path, {})[method] = _operation(path, view, each, secured)
-    made: dict[str, Any] = {
-        "openapi": "3.1.0",
-        "info": {"title": "Turnpike", "version": "0.1.0", "summary": "The LLM router that learns"},
-        "paths": paths,
-        "components": {"schemas": schemas["$defs"]},
-    }
+    for rule, view, each in _declared(app):
+        models |= {each.response} if each.request is None else {each.request, each.response}
+        path = _ARGUMENT.sub(r"{\1}", rule.rule)
+        operation = _operation(rule, view, each, secured and rule.endpoint not in public)
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            paths.setdefault(path, {})[method.lower()] = operation
+    components: dict[str, Any] = {"schemas": _schemas(models)}
     if secured:
-        made["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-    return made
+        components["securitySchemes"] = {KEY: {"type": "http", "scheme": "bearer"}}
+    about = {"title": "Turnpike", "version": VERSION, "summary": "The LLM router that learns"}
+    return {"openapi": "3.1.0", "info": about, "paths": paths, "components": components}
 
 
-def _declared(app: Flask) -> Iterator[tuple[str, str, Callable[..., Any], Endpoint]]:
+def _declared(app: Flask) -> Iterator[tuple[Rule, Callable[..., Any], Endpoint]]:
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
         view = app.view_functions[rule.endpoint]
-        if hasattr(view, "__endpoint__"):
-            path = rule.rule.replace("<", "{").replace(">", "}")
-            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-                yield path, method.lower(), view, view.__endpoint__
+        if view in _DECLARED:
+            yield rule, view, _DECLARED[view]
+
+
+def _schemas(models: Collection[type[BaseModel]]) -> Any:
+    """Return the JSON schema of every model, with those that they are made of."""
+    by_name = sorted(models, key=lambda model: model.__name__)
+    _, schemas = models_json_schema(
+        [(model, "validation") for model in by_name], ref_template=REFERENCE
+    )
+    return schemas["$defs"]
 
 
 def _operation(
-    path: str, view: Callable[..., Any], each: Endpoint, secured: bool
+    rule: Rule, view: Callable[..., Any], each: Endpoint, secured: bool
 ) -> dict[str, Any]:
     made: dict[str, Any] = {
         "operationId": view.__name__,
-        "summary": (view.__doc__ or "").strip(),
+        "summary": " ".join((view.__doc__ or "").split()),
         "responses": _responses(each, secured),
     }
     if each.request is not None:
         made["requestBody"] = {"required": True, "content": _json(each.request)}
-    names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
-    if names:
+    if rule.arguments:
         made["parameters"] = [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-            for name in names
+            for name in sorted(rule.arguments)
         ]
     if secured:
-        made["security"] = [{"key": []}]
+        made["security"] = [{KEY: []}]
     return made
 
 
 def _responses(each: Endpoint, secured: bool) -> dict[str, Any]:
+    """Return what may come back: the answer, and for each status the codes that go with it."""
     content = _json(each.response)
     if each.streams:
         content["text/event-stream"] = {"schema": {"type": "string"}}
-    errors = (*each.errors, TurnpikeError, *((Unauthenticated,) if secured else ()))
-    told = {"200": {"description": "OK", "content": content}}
-    for status in sorted({kind_of(error).status for error in errors}):
-        told[str(status.value)] = {
-            "description": HTTPStatus(status).phrase,
-            "content": _json(ErrorResponse),
-        }
+    told: dict[str, Any] = {"200": {"description": "OK", "content": content}}
+    codes: dict[int, set[str]] = {}
+    for error in (*each.errors, TurnpikeError, *((Unauthenticated,) if secured else ())):
+        codes.setdefault(kind_of(error).status, set()).add(error.code)
+    for status in sorted(codes):
+        description = f"{HTTPStatus(status).phrase}: {', '.join(sorted(codes[status]))}"
+        told[str(int(status))] = {"description": description, "content": _json(ErrorResponse)}
     return told
 
 
 def _json(model: type[BaseModel]) -> dict[str, Any]:
     return {"application/json": {"schema": {"$ref": REFERENCE.format(model=model.__name__)}}}
-
-
-def _name(model: type[BaseModel]) -> str:
-    return model.__name__
