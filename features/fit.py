@@ -56,9 +56,8 @@ def _weighted(sketches: Sequence[Sketch]) -> tuple[np.ndarray, Floats, csr_matri
     buckets = np.flatnonzero(present > 1)  # what occurs once occurs together with nothing
     rarity = np.log((1 + len(sketches)) / (1 + present[buckets])) + 1.0
     bounds = np.concatenate([[0], np.cumsum(lengths)])
-    table = csr_matrix(
-        (1.0 + np.log(counts), columns, bounds), shape=(len(sketches), BUCKETS), dtype=float
-    )
+    damped = 1.0 + np.log(counts, dtype=float)  # the logarithm of a byte would be half a float
+    table = csr_matrix((damped, columns, bounds), shape=(len(sketches), BUCKETS))
     weighted = table[:, buckets].multiply(rarity).tocsr()
     norms = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
     return buckets.astype(np.uint16), rarity, (diags(1.0 / np.maximum(norms, SPREAD)) @ weighted)

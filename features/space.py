@@ -83,7 +83,7 @@ class Space:
         known = rows >= 0
         if not known.any():
             return self.words_mean
-        weights = (1.0 + np.log(sketch.counts[known])) * self.rarity[rows[known]]
+        weights = (1.0 + np.log(sketch.counts[known], dtype=float)) * self.rarity[rows[known]]
         pointing: Floats = weights @ self.directions[rows[known]] / np.sqrt(weights @ weights)
         return pointing
 
