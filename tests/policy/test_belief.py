@@ -156,6 +156,27 @@ def test_evidence_of_two_priors_differs_as_the_multivariate_t_says() -> None:
     assert ours == pytest.approx(closed[1] - closed[0], rel=1e-8)
 
 
+def test_another_prior_says_the_same_whether_or_not_the_first_was_asked() -> None:
+    rng = np.random.default_rng(13)
+    outcomes = rows(rng, 60)
+    x = contexts(rng, 1)[0]
+    hinted = replace(PRIOR, hints={"a": 0.2, "new": 0.9})
+    for other in (
+        replace(hinted, shared=Scales(1, 0.1, 0.3, 2.0)),
+        replace(hinted, deviation=Scales(1, 0.1, 0.3, 2.0)),
+        replace(hinted, hints={"b": 0.1}),
+        replace(hinted, hint_weight=50.0),
+        replace(hinted, mean=0.1),
+        replace(hinted, noise_guess=1.0),
+    ):
+        asked = learned(hinted, outcomes)
+        asked.predict(x, ARMS)
+        told, fresh = asked.under(other), learned(other, outcomes)
+        assert_close(told.predict(x, (*ARMS, "new")).mean, fresh.predict(x, (*ARMS, "new")).mean)
+        assert_close(told.predict(x, ARMS).covariance, fresh.predict(x, ARMS).covariance)
+        assert told.log_evidence == pytest.approx(fresh.log_evidence, rel=1e-10)
+
+
 def test_an_arm_without_outcomes_changes_no_bit_of_the_others() -> None:
     rng = np.random.default_rng(9)
     belief = learned(PRIOR, rows(rng, 100))
