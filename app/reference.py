@@ -2,18 +2,19 @@
 
 import ast
 import inspect
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
 from flask import Flask
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from app import errors
 from app.cli import main
 from app.openapi import document
 from app.routes import blueprint
+from app.schemas import OpenAIParameters
 from app.settings import PREFIX, Settings
 from policy import errors as kinds
 from policy.errors import TurnpikeError
@@ -47,18 +48,20 @@ def endpoints() -> str:
     app = Flask(__name__, static_folder=None)
     app.register_blueprint(blueprint)
     rows = [
-        (f"`{method.upper()} {path}`", operation["summary"], _statuses(operation))
+        (f"`{method.upper()} {path}`", operation["summary"])
         for path, methods in document(app, secured=True)["paths"].items()
         for method, operation in methods.items()
     ]
-    return table(("endpoint", "what it does", "answers"), rows)
+    return table(("endpoint", "what it does"), rows)
 
 
 def fields(model: type[BaseModel]) -> str:
-    """Return a table of what a request may carry."""
+    """Return a table of what a request may carry of ours; OpenAI's parameters have pages enough."""
+    schema = model.model_json_schema()
     rows = [
-        (f"`{name}`", _kind(field), _default(field), field.description or "")
-        for name, field in model.model_fields.items()
+        (f"`{name}`", _kind(told), _default(name, schema), told.get("description", ""))
+        for name, told in schema["properties"].items()
+        if name not in OpenAIParameters.model_fields
     ]
     return table(("field", "type", "default", "what it is"), rows)
 
@@ -79,12 +82,12 @@ def tree() -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table.
+    r"""Return a Markdown table.
 
     >>> print(table(("a", "b"), [("1", "x|y")]))
     | a | b |
     |---|---|
-    | 1 | x\\|y |
+    | 1 | x\|y |
     """
     lines = [header, *rows]
     told = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
@@ -95,32 +98,18 @@ def _code(value: object) -> str:
     return "" if value is None else f"`{value}`"
 
 
-def _default(field: FieldInfo) -> str:
-    return "must be given" if field.is_required() else _code(field.default)
+def _default(name: str, schema: Mapping[str, Any]) -> str:
+    if name in schema.get("required", ()):
+        return "must be given"
+    default = schema["properties"][name].get("default")
+    return "" if default is None else f"`{json.dumps(default)}`"
 
 
-def _kind(field: FieldInfo) -> str:
-    """Return the type as JSON calls it, with the words of a choice spelt out."""
-    given = [each for each in get_args(field.annotation) if each is not type(None)]
-    is_choice = get_origin(field.annotation) is not None and all(
-        isinstance(each, str) for each in given
-    )
-    if is_choice:
-        return ", ".join(f"`{each}`" for each in given)
-    return _json_kind(given[0] if type(None) in get_args(field.annotation) else field.annotation)
-
-
-def _json_kind(annotation: Any) -> str:
-    while hasattr(annotation, "__metadata__"):
-        annotation = annotation.__origin__
-    if get_origin(annotation) not in {None, list}:
-        return ", ".join(f"`{each}`" for each in get_args(annotation))
-    names: Mapping[Any, str] = {str: "text", int: "integer", float: "number", bool: "boolean"}
-    return names.get(annotation, "list" if get_origin(annotation) is list else "object")
-
-
-def _statuses(operation: Mapping[str, Any]) -> str:
-    return ", ".join(operation["responses"])
+def _kind(told: Mapping[str, Any]) -> str:
+    """Return the type as JSON calls it, the words of a choice spelt out; null is not told."""
+    options = [each for each in told.get("anyOf", [told]) if each.get("type") != "null"]
+    words = [f'`"{word}"`' for each in options for word in each.get("enum", ())]
+    return ", ".join(words or [each.get("type", "object") for each in options])
 
 
 def _raised() -> Iterator[type[TurnpikeError]]:
