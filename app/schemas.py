@@ -143,8 +143,10 @@ class OpenAIParameters(BaseModel):
 class CompleteRequest(OpenAIParameters):
     """A prompt or messages, wishes about the routing, and any parameter of OpenAI's API."""
 
-    prompt: Text | None = None
-    messages: Messages | None = None
+    prompt: Text | None = Field(None, description="The question, instead of messages.")
+    messages: Messages | None = Field(
+        None, description="The conversation in OpenAI's form, instead of a prompt."
+    )
     task: Task | None = Field(None, description="What kind of work it is, such as support/refunds.")
     models: Annotated[list[str], Field(min_length=1, max_length=MAX_MODELS)] | None = Field(
         None, description="The arms that may answer; a single one pins."
@@ -202,13 +204,19 @@ class FeedbackRequest(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    id: Annotated[str, Field(min_length=1, max_length=128)]
-    thumbs: Literal["up", "down", "neutral"] | None = None
+    id: str = Field(
+        min_length=1, max_length=128, description="The decision, as the answer names it."
+    )
+    thumbs: Literal["up", "down", "neutral"] | None = Field(
+        None, description="The verdict; neutral withdraws it."
+    )
     reward: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None, description="How good the answer was, from 0 to 1, instead of a thumb."
     )
-    rater: Annotated[str, Field(min_length=1, max_length=64)] = "anonymous"
-    comment: Annotated[str, Field(max_length=4_000)] | None = None
+    rater: str = Field(
+        "anonymous", min_length=1, max_length=64, description="Whose verdict it is; each has one."
+    )
+    comment: str | None = Field(None, max_length=4_000, description="Kept beside the verdict.")
 
     @model_validator(mode="after")
     def _one_verdict(self) -> Self:
