@@ -25,6 +25,7 @@ from storage.records import PolicyVersion, Retrain, RetrainTrigger, Round
 
 HELD_OUT = 0.3
 FEWEST_ESS = 200.0
+FEWEST_FOR_VETO = 30.0  # an interval from two rounds is as narrow as chance makes it
 MARGIN = 0.01
 CALIBRATION_SLACK = 0.01
 SPEND_SLACK = 1.02
@@ -128,7 +129,7 @@ def by_evidence(log_bayes_factor: float, judgement: Judgement | None) -> Decided
     report = {"rule": "evidence", "log_bayes_factor": round(log_bayes_factor, 3)}
     if judgement is not None:
         report |= judgement.to_json()
-        if judgement.gain.interval[1] < 0:
+        if size >= FEWEST_FOR_VETO and judgement.gain.interval[1] < -MARGIN:
             return Decided(False, f"{few}; yet its value is lower on the newer rounds", report)
     if log_bayes_factor < LOG_BAYES_FACTOR:
         return Decided(False, f"not enough feedback yet: {few}, {factor}, 3 needed", report)

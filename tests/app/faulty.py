@@ -9,9 +9,17 @@ from typing import Any
 
 from storage.records import Attempt, Round
 from tests.app.running import Running, catalogue, running
-from tests.upstream.misbehaving import Conversation, Scenario, Seen, completion, misbehaving
+from tests.upstream.misbehaving import (
+    Conversation,
+    Scenario,
+    Seen,
+    chunk,
+    completion,
+    misbehaving,
+)
 
 SHORT = {"timeouts": {"connect_s": 0.5, "first_content_s": 0.3, "idle_s": 0.4, "total_s": 2.0}}
+STREAMED = {"prompt": "hi", "stream": True, "explore": False}
 
 
 @dataclass
@@ -97,3 +105,8 @@ def page(talk: Conversation) -> None:
 
 def filtered(talk: Conversation) -> None:
     talk.reply(completion(finish="content_filter"))
+
+
+def endless(talk: Conversation) -> None:
+    talk.events(chunk("Once "))
+    talk.until_client_leaves(data=b"data: " + chunk("and on ") + b"\n\n")

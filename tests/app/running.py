@@ -1,9 +1,13 @@
 """The whole service in this process, on a temporary folder, with a real provider behind it."""
 
+import csv
 import json
-from collections.abc import Iterator, Mapping
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ from storage.snapshots import digest
 from upstream.catalogue import load
 from upstream.provider import Reply, Responder, serve
 from upstream.sandbox import sandbox_responder
+from upstream.tasks import is_right, tasks
 
 CATALOGUE = Path("data/arms.toml")
 ARM = {"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 2.0, "context_window": 8000}
@@ -118,3 +123,26 @@ def running(folder: Path, arms: Path = CATALOGUE, **dials: Any) -> Iterator[Runn
             yield Running(parts, client)
     finally:
         parts.close()
+
+
+def evals_table(path: Path, prompts: int = 100) -> Path:
+    """Write what each arm of the catalogue scores on some tasks, as a team's own evals would."""
+    arms, answer = load(CATALOGUE).arms, sandbox_responder(0.0)
+    with path.open("w", newline="", encoding="utf-8") as lines:
+        table = csv.writer(lines)
+        table.writerow(["prompt", "task", *arms])
+        for task in islice(tasks(random.Random(1)), prompts):
+            asked = {"messages": [{"role": "user", "content": task.prompt}]}
+            texts = [answer(arm.model, asked).text for arm in arms.values()]
+            table.writerow([task.prompt, task.task_tag, *(int(is_right(task, t)) for t in texts)])
+    return path
+
+
+def eventually(holds: Callable[[], bool], within_s: float = 5.0) -> bool:
+    """Return whether something came true in time."""
+    give_up_at = time.monotonic() + within_s
+    while not holds():
+        if time.monotonic() > give_up_at:
+            return False
+        time.sleep(0.02)
+    return True

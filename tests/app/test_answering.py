@@ -9,10 +9,9 @@ import pytest
 from werkzeug.test import TestResponse
 
 from storage.records import Outcome
-from tests.app.faulty import Faulty, broken, faulty
+from tests.app.faulty import STREAMED, Faulty, broken, endless, faulty
 from tests.upstream.misbehaving import Conversation, Scenario, chunk, usage_frame
 
-ASKED = {"prompt": "hi", "stream": True, "explore": False}
 PIECES = ("Once ", "upon ", "a time")
 
 
@@ -44,11 +43,6 @@ def pausing(talk: Conversation) -> None:
     talk.until_client_leaves()
 
 
-def endless(talk: Conversation) -> None:
-    talk.events(chunk(PIECES[0]))
-    talk.until_client_leaves(data=b"data: " + chunk("and on ") + b"\n\n")
-
-
 def role_then_nothing(talk: Conversation) -> None:
     talk.events(chunk(delta={"role": "assistant", "content": ""}))
 
@@ -73,7 +67,7 @@ def text(told: list[Any]) -> str:
 
 def test_a_whole_stream_ends_with_the_bill_and_done(tmp_path: Path) -> None:
     with faulty(tmp_path, {"a": WHOLE}) as made:
-        told = events(made.service.post("/complete", ASKED))
+        told = events(made.service.post("/complete", STREAMED))
         assert told[-1] == "[DONE]"
         assert text(told) == told[-2]["text"] == "".join(PIECES)
         assert told[-2]["usage"]["output_tokens"] == 3
@@ -95,7 +89,7 @@ def test_a_stream_that_breaks_after_content_never_looks_whole(
     tmp_path: Path, scenario: Scenario, status: str, code: str
 ) -> None:
     with faulty(tmp_path, {"a": scenario, "b": scenario}) as made:
-        told = events(made.service.post("/complete", ASKED))
+        told = events(made.service.post("/complete", STREAMED))
         assert "[DONE]" not in told
         assert told[-1]["error"]["code"] == code
         assert text(told).startswith(PIECES[0])
@@ -113,7 +107,7 @@ def test_a_stream_that_fails_before_content_comes_from_another_arm(
 ) -> None:
     cheap = {"input_usd_per_mtok": 0.01, "output_usd_per_mtok": 0.01}
     with faulty(tmp_path, {"bad": scenario, "good": WHOLE}, {"bad": cheap}) as made:
-        told = events(made.service.post("/complete", ASKED))
+        told = events(made.service.post("/complete", STREAMED))
         assert (told[0]["arm"], told[-2]["attempts"], told[-1]) == ("good", 2, "[DONE]")
         assert [each.decision.kind for each in made.decisions] == ["routed", "fallback"]
 
@@ -121,7 +115,7 @@ def test_a_stream_that_fails_before_content_comes_from_another_arm(
 @pytest.mark.parametrize("read", [0, 1, 3], ids=lambda read: f"after-{read}")
 def test_a_client_that_leaves_ends_the_call_and_is_recorded(tmp_path: Path, read: int) -> None:
     with faulty(tmp_path, {"a": endless}) as made:
-        response = made.service.client.post("/complete", json=ASKED, buffered=False)
+        response = made.service.client.post("/complete", json=STREAMED, buffered=False)
         pieces = response.iter_encoded()
         for _ in range(read):
             next(pieces)
@@ -136,7 +130,7 @@ def test_a_client_that_leaves_ends_the_call_and_is_recorded(tmp_path: Path, read
 
 def test_a_stream_left_early_can_be_rated_and_teaches(tmp_path: Path) -> None:
     with faulty(tmp_path, {"a": endless}) as made:
-        response = made.service.client.post("/complete", json=ASKED, buffered=False)
+        response = made.service.client.post("/complete", json=STREAMED, buffered=False)
         next(response.iter_encoded())
         response.close()
         assert made.service.rate(made.decisions[0].decision.id)["status"] == "recorded"
@@ -145,7 +139,7 @@ def test_a_stream_left_early_can_be_rated_and_teaches(tmp_path: Path) -> None:
 
 def test_the_outcome_is_in_the_log_before_the_last_event_is_sent(tmp_path: Path) -> None:
     with faulty(tmp_path, {"a": WHOLE}) as made:
-        response = made.service.client.post("/complete", json=ASKED, buffered=False)
+        response = made.service.client.post("/complete", json=STREAMED, buffered=False)
         for event in response.iter_encoded():
             if b'"cost_usd"' in event:
                 assert outcome(made).status == "ok"
@@ -156,7 +150,7 @@ def test_the_outcome_is_in_the_log_before_the_last_event_is_sent(tmp_path: Path)
 
 def test_the_decision_is_in_the_log_before_the_first_event_is_sent(tmp_path: Path) -> None:
     with faulty(tmp_path, {"a": endless}) as made:
-        response = made.service.client.post("/complete", json=ASKED, buffered=False)
+        response = made.service.client.post("/complete", json=STREAMED, buffered=False)
         first = next(response.iter_encoded())
         found = [each.decision.id for each in made.decisions]
         response.close()
