@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.sparse import csr_matrix, diags
-from sklearn.decomposition import TruncatedSVD
+from sklearn.utils.extmath import randomized_svd
 
 from features.sketch import BUCKETS, Sketch
 from features.space import TAGS, WORDS, Space
@@ -69,8 +69,7 @@ def _directions(weighted: csr_matrix) -> Floats:
     k = min(WORDS, n // PROMPTS_PER_DIRECTION, v - 1)
     directions = np.zeros((v, WORDS))
     if k >= 1:
-        svd = TruncatedSVD(k, n_iter=4, random_state=0).fit(weighted)
-        directions[:, :k] = svd.components_.T
+        directions[:, :k] = randomized_svd(weighted, k, n_iter=4, random_state=0)[2].T
     return directions
 
 
