@@ -21,7 +21,7 @@ from policy.prior import Prior
 from policy.types import Floats
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class ArmBelief:
     """One arm's posterior given the shared weights, and what the arm says of those.
 
@@ -56,6 +56,11 @@ class ArmBelief:
         offset = covariance @ evidence.moment
         said = np.diag(precision) - precision[:, None] * pull
         return cls(sources, evidence, covariance, pull, offset, said, precision * offset)
+
+    @cached_property
+    def log_determinant(self) -> float:
+        """Return the logarithm of the covariance's determinant."""
+        return float(np.linalg.slogdet(self.covariance)[1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,8 +117,13 @@ class Belief:
         return type(self)(self.prior, rated, self.evals)
 
     def under(self, prior: Prior) -> Self:
-        """Return what the same evidence says under another prior."""
-        return type(self)(prior, self.rated, self.evals)
+        """Return what the same evidence says under another prior.
+
+        An arm's own part does not ask how wide the shared scales are, so it is derived only once.
+        """
+        same = replace(prior, shared=self.prior.shared, mean=self.prior.mean) == self.prior
+        earlier = self._derived if same else {}
+        return type(self)(prior, self.rated, self.evals, earlier)
 
     def predict(self, context: Floats, arms: Sequence[str]) -> Prediction:
         """Return mean and joint covariance of the arms' mean rewards in this context.
@@ -174,7 +184,7 @@ class Belief:
         source : Bishop 2006, eq. 3.86, with the noise integrated out (Gelman et al. 2013, 14.2)
         """
         prior = self.prior
-        own = sum(float(np.linalg.slogdet(b.covariance)[1]) for b in self._arms())
+        own = sum(b.log_determinant for b in self._arms())
         per_arm = float(np.log(prior.deviation_precision).sum())
         together = float(
             np.linalg.slogdet(self.shared[1])[1] + np.log(prior.shared_precision).sum()

@@ -8,6 +8,7 @@ or four numbers can be learned from a few hundred outcomes and sixty cannot.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class Scales:
         return np.array([getattr(self, group) for group in groups], dtype=float)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Prior:
     """A two-level prior: weights all arms share, and each arm's deviation from them.
 
@@ -57,19 +58,19 @@ class Prior:
     hint_weight: float = 3.0
     hints: Mapping[str, float] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def shared_mean(self) -> Floats:
         """Return the prior mean of the shared weights, (d,)."""
         mean = np.zeros(len(self.groups))
         mean[-1] = self.mean
         return mean
 
-    @property
+    @cached_property
     def deviation_precision(self) -> Floats:
         """Return the prior precision of an arm's deviation, (d,)."""
         return 1.0 / self.deviation.of(self.groups) ** 2
 
-    @property
+    @cached_property
     def shared_precision(self) -> Floats:
         """Return the prior precision of the shared weights, (d,)."""
         return 1.0 / self.shared.of(self.groups) ** 2

@@ -21,14 +21,17 @@ def tuned(belief: Belief, default: Prior) -> Prior:
 
     source : Bishop 2006, 3.5 (evidence approximation, type-2 maximum likelihood)
     """
-    best, likeliest = belief.prior, score(belief, belief.prior, default)
+    best, likeliest = belief, score(belief, belief.prior, default)
     for _ in range(SWEEPS):
+        before = best
         for level, group in _dials(belief.prior):
-            for candidate in _scaled(best, level, group):
-                reached = score(belief, candidate, default)
+            for candidate in _scaled(best.prior, level, group):
+                reached = score(best, candidate, default)
                 if reached > likeliest:
-                    best, likeliest = candidate, reached
-    return best
+                    best, likeliest = best.under(candidate), reached
+        if best is before:
+            break
+    return best.prior
 
 
 def score(belief: Belief, prior: Prior, default: Prior) -> float:
