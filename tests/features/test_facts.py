@@ -1,0 +1,134 @@
+"""Each fact is what a reader would count, bounded, and does not take long on any text."""
+
+from math import log1p
+from time import process_time
+
+import numpy as np
+import pytest
+
+from features.facts import NAMES, READ_CHARS, TYPICAL_MEAN, TYPICAL_SD, facts
+from features.prompt import Prompt
+from tests.features.texts import STRANGE, SUBJECTS, asked, prompt_of
+
+LETTER = "Dear team,\nmy parcel is late. Where is it? Order 4711, paid 12.50 in May.\n"
+
+
+def fact(name: str, text: str) -> float:
+    return float(facts(asked(text))[NAMES.index(name)])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("length", log1p(74)),
+        ("word length", 59 / 15),
+        ("sentence length", log1p(15 / 6)),  # three full stops, a question mark, two line ends
+        ("digits", 8 / 74),
+        ("numbers", log1p(2)),
+        ("capitals", 4 / 74),
+        ("other scripts", 0.0),
+        ("code marks", 0.0),
+        ("maths marks", 0.0),
+        ("listed options", 0.0),
+        ("question marks", log1p(1)),
+        ("opens as a question", 0.0),
+        ("opens as an order", 0.0),
+        ("lines", log1p(2)),
+        ("conversation", 0.0),
+        ("tools and images", 0.0),
+    ],
+)
+def test_the_facts_of_a_letter_are_those_counted_by_hand(name: str, expected: float) -> None:
+    assert fact(name, LETTER) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "order"),
+    [
+        ("What is a monad?", 1, 0),
+        ("  how do I leave?", 1, 0),
+        ("Summarise this page", 0, 1),
+        ("\nsummarize this page", 0, 1),
+        ("Whatever you like", 0, 0),
+        ("Listen to me", 0, 0),
+        ("I ask what you can write", 0, 0),
+    ],
+)
+def test_the_first_word_tells_a_question_from_an_order(
+    text: str, question: int, order: int
+) -> None:
+    assert fact("opens as a question", text) == question
+    assert fact("opens as an order", text) == order
+
+
+def test_code_maths_and_other_scripts_are_each_seen_for_what_they_are() -> None:
+    texts = {
+        "code marks": "def f(): return {x: y[0] for x in z}; a->b; std::cout << `c`;",
+        "maths marks": "3 + 4 * 5 = 23, so √9 * 2 = 5 ÷ 7",
+        "other scripts": "请问这份发票什么时候",
+        "word length": "Rechtsschutzversicherungsgesellschaften",
+        "capitals": "PLEASE HELP ME NOW",
+    }
+    for name in texts:
+        seen = {other: fact(name, text) for other, text in texts.items()}
+        assert max(seen, key=seen.__getitem__) == name
+
+
+@pytest.mark.parametrize("mark", ["A) ", "A. ", "(A) ", "A: "])
+@pytest.mark.parametrize("between", ["\n", "\n  ", "\n\n\n", "\r\n\t"])
+def test_listed_options_are_counted_however_they_are_set(mark: str, between: str) -> None:
+    options = [mark.replace("A", letter) + "an answer" for letter in "ABCD"]
+    text = between.join(["Which is right?", *options])
+    assert fact("listed options", text) == pytest.approx(log1p(4))
+    assert fact("listed options", text.replace("\n", " ")) == 0.0
+
+
+def test_turns_system_prompt_tools_and_images_count_together() -> None:
+    alone = Prompt("x", 1, 0, 1, 0, 0, 0)
+    crowded = Prompt("x", 1, 0, 5, 400, 3, 2)
+    gained = facts(crowded) - facts(alone)
+    expected = np.zeros(len(NAMES))
+    expected[-2:] = log1p(4) + log1p(400) / 4, log1p(3) + log1p(2)
+    np.testing.assert_allclose(gained, expected)
+
+
+def test_of_a_long_text_only_the_beginning_is_read_but_its_length_is_known() -> None:
+    beginning = LETTER * (READ_CHARS // len(LETTER) + 1)
+    short, long = facts(asked(beginning[:READ_CHARS])), facts(asked(beginning + "?{}+9" * 99_999))
+    np.testing.assert_array_equal(short[1:], long[1:])
+    assert long[0] == pytest.approx(log1p(len(beginning) + 5 * 99_999))
+
+
+@pytest.mark.parametrize("text", STRANGE.values(), ids=STRANGE)
+def test_no_text_has_an_unbounded_fact_or_takes_long(text: str) -> None:
+    prompt = asked(text)
+    began = process_time()
+    row = facts(prompt)
+    assert process_time() - began < 0.1
+    assert row.shape == (len(NAMES),) == (len(TYPICAL_MEAN),) == (len(TYPICAL_SD),)
+    assert np.isfinite(row).all()
+    assert (row >= 0).all()
+    assert row.max() <= log1p(len(text)) + 12
+
+
+@pytest.mark.parametrize("unit", [" ", "\n", "\t", "A. ", "(A", "1.", "\n ", "how", "->", ":"])
+def test_reading_twice_as_much_takes_no_more_than_about_twice_as_long(unit: str) -> None:
+    def seconds(chars: int) -> float:
+        prompt = Prompt(unit * (chars // len(unit)), chars, 0, 1, 0, 0, 0)
+        return min(_timed(prompt) for _ in range(3))
+
+    assert seconds(READ_CHARS) < 10 * seconds(READ_CHARS // 4) + 0.005  # quadratic would be 16
+
+
+def _timed(prompt: Prompt) -> float:
+    began = process_time()
+    facts(prompt)
+    return process_time() - began
+
+
+def test_ordinary_prompts_lie_within_a_few_typical_deviations() -> None:
+    rng = np.random.default_rng(0)
+    rows = np.stack([facts(prompt_of(subject, rng)) for subject in SUBJECTS for _ in range(20)])
+    z = (rows - TYPICAL_MEAN) / TYPICAL_SD
+    assert np.abs(z).mean() < 1.5
+    assert (np.abs(z) < 3).mean() > 0.9
