@@ -91,9 +91,7 @@ class Sketch:
 
 
 def _grams(text: str) -> Iterator[str]:
-    unfolded = unicodedata.normalize("NFKC", _excerpt(text))[
-        :READ_CHARS
-    ]  # one sign may unfold to 18
+    unfolded = unicodedata.normalize("NFKC", _excerpt(text))[:READ_CHARS]  # one may become 18
     tokens = TOKEN.findall(unfolded.lower())
     yield from tokens
     yield from map(" ".join, pairwise(tokens))

@@ -1,0 +1,155 @@
+"""A verdict holds all that must be logged of a decision, and can be reached again from its id."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from policy.baselines import best
+from policy.belief import Belief
+from policy.decide import RULES, Beliefs, Question, Verdict, decide, rule, seeded
+from policy.eligibility import Demand
+from policy.errors import ConfigError, NoEligibleArm
+from policy.exploration import BURST, Allowance
+from policy.hyper import Hyper
+from policy.tokens import expected_output_tokens
+from policy.types import Arm
+from tests.policy.worlds import GROUPS, PRIOR, contexts, learned, rows
+
+NAMES = ("a", "b", "c")
+ARMS = [Arm(name, "p", name, i + 1.0, 4 * i + 2.0, 8_000) for i, name in enumerate(NAMES)]
+HYPER = Hyper(explored_share=1.0)
+TOKENS = Belief(HYPER.tokens_prior(GROUPS))
+BELIEFS = Beliefs(learned(PRIOR, rows(np.random.default_rng(0), 30)), TOKENS, HYPER)
+CONTEXTS = contexts(np.random.default_rng(1), 40)
+FULL = Allowance(BURST)
+EVERY_RULE = [*RULES[:-1], "fixed:b"]
+
+
+PLAIN = Demand(500)
+
+
+def asked(i: int = 0, demand: Demand = PLAIN, dollars: float = 0.01) -> Question:
+    return Question(CONTEXTS[i], demand, dollars, words=150)
+
+
+def same(one: Verdict, other: Verdict) -> bool:
+    return all(
+        np.array_equal(getattr(one, field.name), getattr(other, field.name))
+        for field in fields(Verdict)
+    )
+
+
+@pytest.mark.parametrize("policy", EVERY_RULE)
+def test_a_decision_can_be_made_again_from_its_id(policy: str) -> None:
+    for i in range(len(CONTEXTS)):
+        one, other = (
+            decide(ARMS, asked(i), BELIEFS, seeded(f"d{i}"), policy=policy, allowance=FULL)
+            for _ in range(2)
+        )
+        assert same(one, other)
+
+
+def test_two_ids_are_two_streams_of_numbers() -> None:
+    drawn = np.stack([seeded(f"d{i}").random(500) for i in range(20)])
+    correlation = np.abs(np.corrcoef(drawn) - np.eye(20))
+    assert correlation.max() < 4.5 / np.sqrt(500)
+
+
+@pytest.mark.parametrize("policy", EVERY_RULE)
+def test_the_arm_taken_is_one_that_could_be_taken_and_its_chance_is_the_logged_one(
+    policy: str,
+) -> None:
+    for i in range(len(CONTEXTS)):
+        verdict = decide(ARMS, asked(i), BELIEFS, seeded(f"d{i}"), policy=policy, allowance=FULL)
+        assert verdict.policy == policy
+        assert verdict.arm == verdict.eligible[verdict.chosen]
+        assert verdict.propensity == verdict.propensities[verdict.chosen] > 0
+        assert verdict.propensities.sum() == pytest.approx(1.0)
+
+
+def test_what_is_logged_of_quality_and_cost_is_what_the_beliefs_say() -> None:
+    verdict = decide(ARMS, asked(), BELIEFS, seeded("x"))
+    said = BELIEFS.quality.predict(CONTEXTS[0], NAMES)
+    np.testing.assert_array_equal(verdict.quality, said.mean)
+    np.testing.assert_array_equal(verdict.quality_sd, said.sd)
+    tokens = expected_output_tokens(TOKENS, CONTEXTS[0], NAMES)
+    by_hand = [(500 * (i + 1) + n * (4 * i + 2)) / 1e6 for i, n in enumerate(tokens)]
+    np.testing.assert_allclose(verdict.cost_usd, by_hand)
+
+
+@pytest.mark.parametrize("policy", ["thompson", "greedy"])
+def test_who_asks_not_to_explore_gets_the_arm_that_looks_best_and_costs_no_allowance(
+    policy: str,
+) -> None:
+    for i in range(len(CONTEXTS)):
+        question = replace(asked(i), explore=False)
+        verdict = decide(ARMS, question, BELIEFS, seeded(f"d{i}"), policy=policy, allowance=FULL)
+        assert verdict.policy == "greedy"
+        assert verdict.chosen == best(verdict.quality, verdict.cost_usd / 0.01)
+        assert verdict.propensity == 1.0
+        assert (verdict.explored, verdict.allowance) == (0.0, FULL)
+
+
+def test_without_an_allowance_thompson_is_certain_and_logs_that_it_was() -> None:
+    beliefs = replace(BELIEFS, hyper=replace(HYPER, explored_share=0.0))
+    for i in range(len(CONTEXTS)):
+        verdict = decide(ARMS, asked(i), beliefs, seeded(f"d{i}"))
+        assert verdict.chosen == best(verdict.quality, verdict.cost_usd / 0.01)
+        assert (verdict.propensity, verdict.explored) == (1.0, 0.0)
+
+
+def test_the_explored_mass_is_all_that_is_not_on_the_arm_that_looks_best() -> None:
+    masses = []
+    for i in range(len(CONTEXTS)):
+        verdict = decide(ARMS, asked(i), BELIEFS, seeded(f"d{i}"), allowance=FULL)
+        looks_best = best(verdict.quality, verdict.cost_usd / 0.01)
+        others = [k for k in range(3) if k != looks_best]
+        assert verdict.explored == pytest.approx(verdict.propensities[others].sum())
+        assert verdict.allowance == FULL.earn(1.0)  # what is spent is booked by the caller
+        masses.append(verdict.explored)
+    assert max(masses) > 0.1
+
+
+def test_arms_that_do_not_fit_are_named_and_the_others_decided_between() -> None:
+    small = [replace(ARMS[0], context_window=100), *ARMS[1:]]
+    verdict = decide(small, asked(), BELIEFS, seeded("x"))
+    assert verdict.eligible == ("b", "c")
+    assert verdict.ineligible == {"a": "the prompt has about 500 tokens, its window is 100"}
+    assert verdict.propensities.shape == verdict.quality.shape == verdict.cost_usd.shape == (2,)
+
+
+def test_an_arm_that_does_not_fit_changes_nothing_for_those_that_do() -> None:
+    small = [*ARMS[:2], replace(ARMS[2], context_window=100)]
+    with_it, without = (decide(arms, asked(), BELIEFS, seeded("x")) for arms in (small, ARMS[:2]))
+    assert same(replace(with_it, ineligible={}), without)
+
+
+def test_a_limit_in_dollars_removes_the_arms_expected_to_cost_more() -> None:
+    free = decide(ARMS, asked(), BELIEFS, seeded("x"))
+    limit = float(free.cost_usd[1])
+    capped = decide(ARMS, asked(demand=Demand(500, max_cost_usd=limit)), BELIEFS, seeded("x"))
+    assert capped.eligible == ("a", "b")
+    assert list(capped.ineligible) == ["c"]
+    np.testing.assert_array_equal(capped.cost_usd, free.cost_usd[:2])
+
+
+@pytest.mark.parametrize("demand", [Demand(9_000), Demand(500, max_cost_usd=0.0)])
+def test_with_no_arm_left_every_arm_has_its_reason(demand: Demand) -> None:
+    with pytest.raises(NoEligibleArm) as raised:
+        decide(ARMS, asked(demand=demand), BELIEFS, seeded("x"))
+    assert sorted(raised.value.reasons) == list(NAMES)
+
+
+def test_a_new_price_moves_the_very_next_decision() -> None:
+    cheap = [replace(arm, input_usd_per_mtok=0.0, output_usd_per_mtok=0.0) for arm in ARMS]
+    for i, name in enumerate(NAMES):
+        dear = [arm if arm.name != name else cheap[i] for arm in ARMS]
+        question = replace(asked(dollars=1e-9), explore=False)
+        assert decide(dear, question, BELIEFS, seeded("x")).arm == name
+
+
+@pytest.mark.parametrize("name", ["thomson", "", "fixed", "fixed:", "greedy:a"])
+def test_a_rule_nobody_knows_is_refused_with_those_that_are_known(name: str) -> None:
+    with pytest.raises(ConfigError, match="thompson, greedy, uniform, word_count, fixed:<arm>"):
+        rule(name, BELIEFS)
