@@ -71,3 +71,10 @@ def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_is_in_the_readme(name: str) -> None:
     assert f"`TURNPIKE_{name.upper()}`" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_test_that_a_guarantee_names_is_there() -> None:
+    named = re.findall(r"`(tests/\S+\.py)::(test_\w+)`", (ROOT / "docs/guarantees.md").read_text())
+    assert len(named) > 20
+    gone = [(path, name) for path, name in named if f"def {name}(" not in (ROOT / path).read_text()]
+    assert gone == []
