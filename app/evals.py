@@ -8,11 +8,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from hashlib import sha256
+from io import StringIO
 from math import isfinite
 from pathlib import Path
 
 import click
+from pydantic import TypeAdapter, ValidationError
 
+from app.mistakes import seen
+from app.schemas import Task
 from app.settings import Settings
 from app.training import delivered
 from features.prompt import Prompt
@@ -23,6 +27,8 @@ from storage.records import Eval
 from upstream.catalogue import load
 
 PROMPT, TASK = "prompt", "task"
+BEYOND = "beyond the last column"
+TASKS: TypeAdapter[str] = TypeAdapter(Task)
 
 
 def import_evals(settings: Settings, table: Path) -> None:
@@ -30,23 +36,33 @@ def import_evals(settings: Settings, table: Path) -> None:
 
     raises : InvalidInput naming line, column and value
     """
-    arms = load(settings.arms).arms
-    with table.open(newline="", encoding="utf-8-sig") as lines:
-        rows = csv.DictReader(lines)
-        scored = columns(rows.fieldnames or (), arms)
-        batch = sha256(table.read_bytes()).hexdigest()
-        with click.progressbar(list(rows), label="reading evals") as reading:
-            evals = [
-                each
-                for line, row in enumerate(reading, start=2)
-                for each in _evals(line, row, scored, batch)
-            ]
+    evals = scores(table, load(settings.arms).arms)
     if not evals:
         raise InvalidInput(f"{table} has no scores; give each arm a column of numbers 0 to 1")
     delivered(settings, lambda data: hand_over_evals(data, evals))
     prompts = len({each.prompt_sha256 for each in evals})
-    click.echo(f"imported {len(evals)} scores of {len(scored)} arms on {prompts} prompts")
+    scored = len({each.arm for each in evals})
+    click.echo(f"imported {len(evals)} scores of {scored} arms on {prompts} prompts")
     click.echo("the policy has learned them; `python -m app retrain` fits its features to them too")
+
+
+def scores(table: Path, arms: Mapping[str, object]) -> list[Eval]:
+    """Return the scores of a table, showing how far it has come.
+
+    raises : InvalidInput naming line, column and value
+    """
+    raw = table.read_bytes()
+    batch = sha256(raw).hexdigest()
+    rows = csv.DictReader(StringIO(_text(table, raw), newline=""), restkey=BEYOND, strict=True)
+    try:
+        scored = columns(rows.fieldnames or (), arms)
+        numbered = [(rows.line_num, row) for row in rows]
+    except csv.Error as error:
+        raise InvalidInput(
+            f"line {rows.line_num + 1}: {error}; it must be a line of CSV"
+        ) from error
+    with click.progressbar(numbered, label="reading evals") as reading:
+        return [each for line, row in reading for each in _evals(line, row, scored, batch)]
 
 
 def columns(names: Sequence[str], arms: Mapping[str, object]) -> list[str]:
@@ -63,6 +79,8 @@ def columns(names: Sequence[str], arms: Mapping[str, object]) -> list[str]:
         )
     scored = [name for name in names if name not in {PROMPT, TASK}]
     for name in scored:
+        if names.count(name) > 1:
+            raise InvalidInput(f"column {name!r} stands twice; keep one of them", param=name)
         if name not in arms:
             near = get_close_matches(name, arms, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"the arms are {', '.join(arms)}"
@@ -73,10 +91,12 @@ def columns(names: Sequence[str], arms: Mapping[str, object]) -> list[str]:
 
 
 def _evals(line: int, row: Mapping[str, str], scored: Sequence[str], batch: str) -> Iterator[Eval]:
+    if BEYOND in row:
+        raise InvalidInput(f"line {line} has more cells than the head; quote a text with commas")
     text = row.get(PROMPT) or ""
     if not text.strip():
         raise InvalidInput(f"line {line}: the prompt is empty; give the text that was asked")
-    task = (row.get(TASK) or "").strip() or None
+    task = _task(line, (row.get(TASK) or "").strip())
     prompt = Prompt.of([{"role": "user", "content": text}], task)
     stored = Sketch.of(prompt).to_bytes()
     for arm in scored:
@@ -92,13 +112,32 @@ def _evals(line: int, row: Mapping[str, str], scored: Sequence[str], batch: str)
             )
 
 
-def _score(line: int, arm: str, seen: str) -> float:
+def _text(table: Path, raw: bytes) -> str:
     try:
-        score = float(seen)
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            f"{table} is not UTF-8: byte {raw[error.start]:#04x} at {error.start}; save it as UTF-8"
+        ) from error
+
+
+def _task(line: int, given: str) -> str | None:
+    try:
+        return TASKS.validate_python(given) if given else None
+    except ValidationError as error:
+        raise InvalidInput(
+            f"line {line}, column {TASK}: {seen(given)} is no task; {error.errors()[0]['msg']}",
+            param=TASK,
+        ) from error
+
+
+def _score(line: int, arm: str, given: str) -> float:
+    try:
+        score = float(given)
     except ValueError:
         score = float("nan")
     if not (isfinite(score) and 0 <= score <= 1):
         raise InvalidInput(
-            f"line {line}, column {arm}: {seen!r} is no score from 0 to 1", param=arm
+            f"line {line}, column {arm}: {seen(given)} is no score from 0 to 1", param=arm
         )
     return score
