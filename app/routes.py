@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app, jsonify, request
 
 from app.answering import Answering
-from app.body import parsed
+from app.body import json_body
 from app.errors import envelope
 from app.openapi import document, endpoint
 from app.overview import overview
@@ -28,12 +28,10 @@ from app.wiring import Parts
 from policy.errors import (
     FeedbackClosed,
     NoEligibleArm,
-    PayloadTooLarge,
     StoreUnavailable,
     TurnpikeError,
     Unauthenticated,
     UnknownDecision,
-    UnsupportedMediaType,
     UpstreamBusy,
     UpstreamError,
     UpstreamTimeout,
@@ -131,7 +129,9 @@ def healthz() -> Response:
 @endpoint(None, Anything, ())
 def openapi() -> Response:
     """Describe this API in OpenAPI 3.1, made from the code."""
-    return jsonify(document(current_app, secured=parts().settings.api_key is not None))
+    return jsonify(
+        document(current_app, secured=parts().settings.api_key is not None, public=PUBLIC)
+    )
 
 
 def parts() -> Parts:
@@ -145,20 +145,7 @@ def body(model: type[M]) -> M:
 
     raises : UnsupportedMediaType, PayloadTooLarge, InvalidInput
     """
-    if request.mimetype != "application/json":
-        raise UnsupportedMediaType(
-            f"content-type is {request.mimetype[:64] or 'missing'!r}; it must be application/json",
-            param="content-type",
-        )
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise UnsupportedMediaType(
-            "a compressed body is not taken; send it as it is", param="content-encoding"
-        )
-    limit = parts().settings.max_body_bytes
-    raw = request.stream.read(limit + 1)
-    if len(raw) > limit:
-        raise PayloadTooLarge(f"the body is larger than {limit} bytes; send less")
-    return checked(model, parsed(raw))
+    return checked(model, json_body(request, parts().settings.max_body_bytes))
 
 
 def completion_json(completion: Completion) -> dict[str, Any]:
