@@ -10,7 +10,7 @@ import click
 from bench.decision import measure
 from bench.replay import NO_BUDGET_USD, Options
 from bench.report import lines, result
-from bench.runs import run
+from bench.runs import KEPT, Run
 from bench.tables import load
 from bench.yardsticks import yardsticks
 
@@ -31,12 +31,20 @@ def main() -> None:
 @click.option("--warm", type=click.IntRange(0), default=0, help="Prompts imported as evals first.")
 @click.option("--willingness-to-pay", "willingness_to_pay_usd", default=NO_BUDGET_USD)
 @click.option("--seeds", type=click.IntRange(1), default=20)
+@click.option(
+    "--kept",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=KEPT,
+    show_default="build/bench",
+    help="Where finished seeds are kept, so that an interrupted run resumes.",
+)
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path))
 def replay(
     table: str,
     arms: str,
     policies: tuple[str, ...],
     seeds: int,
+    kept: Path,
     json_path: Path | None,
     **options: Any,
 ) -> None:
@@ -44,7 +52,8 @@ def replay(
     loaded = load(table, [arm for arm in arms.split(",") if arm])
     asked = Options(**options)
     played = {
-        policy: run(loaded, replace(asked, policy=policy), range(seeds)) for policy in policies
+        policy: Run(loaded, replace(asked, policy=policy), kept).results(range(seeds))
+        for policy in policies
     }
     sketches = loaded.sketches(asked.context)
     compared = yardsticks(loaded, sketches, asked.willingness_to_pay_usd)

@@ -1,0 +1,101 @@
+"""A replay from the command line prints a table and writes one object whose figures add up."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from bench.cli import main
+from tests.bench.worlds import easy, written
+
+FIGURES = {
+    "reward",
+    "reward_se",
+    "second_half",
+    "second_half_se",
+    "cost_usd",
+    "cost_usd_se",
+    "shares",
+}
+TIMED = {"decision_us", "update_us", "promoted", "refused", "retrains", "static_mixture"}
+
+
+def keeping(folder: Path) -> list[str]:
+    return ["--kept", str(folder / "kept")]
+
+
+@pytest.mark.slow
+def test_the_object_has_every_policy_and_baseline_with_every_figure(tmp_path: Path) -> None:
+    table, out = written(easy(60), tmp_path / "easy.parquet"), tmp_path / "out.json"
+    asked = [
+        "replay",
+        str(table),
+        "--seeds",
+        "2",
+        "--context",
+        "both",
+        "--json",
+        str(out),
+        *keeping(tmp_path),
+    ]
+    done = CliRunner().invoke(main, asked, catch_exceptions=False)
+    assert done.exit_code == 0
+    found = json.loads(out.read_text())
+    assert (found["table"], found["prompts"], found["seeds"]) == ("easy", 60, 2)
+    assert set(found["policies"]) == {"thompson", "greedy"}
+    assert set(found["baselines"]) == {
+        "uniform",
+        "word_count",
+        "best_single",
+        "full_information",
+        "oracle",
+    }
+    for each in found["policies"].values():
+        assert set(each) == FIGURES | TIMED
+        assert each["promoted"] + each["refused"] == len(each["retrains"])
+    shown = [*found["policies"].values(), *found["baselines"].values()]
+    for each in shown:
+        assert set(each) >= FIGURES
+        assert sum(each["shares"].values()) == pytest.approx(1.0, abs=1e-3)
+        assert f"{each['reward']:.4f}" in done.output
+
+
+@pytest.mark.slow
+def test_the_means_of_a_policy_are_those_of_its_seeds(tmp_path: Path) -> None:
+    table, out = written(easy(40), tmp_path / "easy.parquet"), tmp_path / "out.json"
+    asked = [
+        "replay",
+        str(table),
+        "--seeds",
+        "3",
+        "--policy",
+        "uniform",
+        "--json",
+        str(out),
+        *keeping(tmp_path),
+    ]
+    assert CliRunner().invoke(main, asked, catch_exceptions=False).exit_code == 0
+    found = json.loads(out.read_text())["policies"]["uniform"]
+    rewards = []
+    for path in sorted((tmp_path / "kept").rglob("*.npz")):
+        with np.load(path) as kept:
+            rewards.append(kept["reward"])
+    assert found["reward"] == pytest.approx(np.mean(rewards))
+    assert found["second_half"] == pytest.approx(np.mean([each[20:] for each in rewards]))
+    spread = np.std([each.mean() for each in rewards], ddof=1)
+    assert found["reward_se"] == pytest.approx(spread / 3**0.5)
+
+
+def test_a_table_that_is_not_there_ends_with_two_and_one_sentence() -> None:
+    done = CliRunner().invoke(main, ["replay", "no such table"])
+    assert done.exit_code == 2
+    assert "replay tables are not here" in done.output
+
+
+def test_the_time_of_a_decision_is_shown_by_part_and_length() -> None:
+    done = CliRunner().invoke(main, ["decision", "--rounds", "10"], catch_exceptions=False)
+    rows = [line.split("|")[1:3] for line in done.output.splitlines() if line.startswith("| ")]
+    seen = {(words.strip(), part.strip()) for words, part in rows}
+    assert {(words, "total") for words in ("20", "100", "1000")} <= seen

@@ -1,0 +1,86 @@
+"""A replay learns an easy world from the outcomes of its own choices, and from nothing else."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench.replay import Options, order, play
+from tests.bench.worlds import easy
+
+WORLD = easy(400)
+SKETCHES = WORLD.sketches("both")
+BEST_RULE, BEST_SINGLE = 0.95, 0.625
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [Options("text"), Options("category"), Options("both")])
+def test_an_easy_world_is_learned_to_its_optimum(options: Options) -> None:
+    played = play(WORLD, WORLD.sketches(options.context), options, 1)
+    assert played.reward[200:].mean() > BEST_RULE - 0.05
+    assert played.reward.mean() > BEST_SINGLE + 0.15
+
+
+@pytest.mark.slow
+def test_delayed_thumbs_for_a_third_of_the_prompts_are_enough() -> None:
+    options = Options("both", feedback=0.35, binary=True, delay=20)
+    played = play(WORLD, SKETCHES, options, 1)
+    assert played.reward[200:].mean() > BEST_SINGLE + 0.1
+
+
+def test_nothing_is_learned_of_arms_that_were_not_chosen() -> None:
+    table = easy(60)
+    sketches = table.sketches("text")
+    first = play(table, sketches, Options(), 0)
+    other = table.scores.copy()
+    untold = np.ones_like(other, dtype=bool)
+    untold[first.rows, first.arms] = False
+    other[untold] = 1.0 - other[untold]
+    again = play(replace(table, scores=other), sketches, Options(), 0)
+    np.testing.assert_array_equal(again.arms, first.arms)
+
+
+def test_the_same_seed_gives_the_same_choices_and_another_seed_others() -> None:
+    table = easy(60)
+    sketches = table.sketches("text")
+    one, same, other = (play(table, sketches, Options(), seed) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(one.rows, same.rows)
+    np.testing.assert_array_equal(one.arms, same.arms)
+    assert one.rows.tolist() != other.rows.tolist()
+
+
+def test_reward_and_cost_are_those_recorded_for_the_arm_that_was_chosen() -> None:
+    table = easy(50)
+    played = play(table, table.sketches("text"), Options(policy="uniform"), 0)
+    np.testing.assert_array_equal(played.reward, table.scores[played.rows, played.arms])
+    np.testing.assert_array_equal(played.cost_usd, table.cost_usd[played.rows, played.arms])
+    assert set(played.arms.tolist()) == {0, 1, 2}
+
+
+def test_without_feedback_nothing_is_retrained() -> None:
+    table = easy(60)
+    assert play(table, table.sketches("text"), Options(feedback=0.0), 0).retrains == []
+
+
+def test_retrains_come_when_half_of_the_feedback_is_new() -> None:
+    table = easy(110)
+    played = play(table, table.sketches("text"), Options(policy="uniform"), 0)
+    after = [int(line.split()[2].rstrip(":")) for line in played.retrains]
+    assert after == [25, 50, 100]
+
+
+@pytest.mark.slow
+def test_evals_imported_first_are_not_played_and_make_the_start_good() -> None:
+    options = Options("both", warm=100)
+    played = play(WORLD, SKETCHES, options, 0)
+    warm, rows = order(len(WORLD), options, 0)
+    np.testing.assert_array_equal(played.rows, rows)
+    assert set(warm.tolist()).isdisjoint(rows.tolist())
+    assert played.reward[:50].mean() > BEST_SINGLE + 0.1
+
+
+def test_a_small_willingness_to_pay_buys_the_cheap_arm() -> None:
+    table = easy(150)
+    options = Options(willingness_to_pay_usd=1e-4)
+    played = play(table, table.sketches("text"), options, 0)
+    assert (played.arms[50:] == 2).mean() > 0.9

@@ -1,0 +1,48 @@
+"""Many seeds give what each gives alone, and a finished seed is not played again."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.replay import Options, play
+from bench.runs import Run
+from tests.bench.worlds import easy
+
+TABLE = easy(40)
+
+
+def test_an_interrupted_run_plays_only_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Run(TABLE, Options(), tmp_path)
+    first = run.results(range(3))
+    (run.folder / "seed1.npz").unlink()
+    times = {path.name: path.stat().st_mtime_ns for path in run.folder.iterdir()}
+    capsys.readouterr()
+    again = run.results(range(3))
+    assert "1 of 1 seeds, seed 1 done, 0 s left" in capsys.readouterr().err
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one.rows, other.rows)
+        np.testing.assert_array_equal(one.arms, other.arms)
+        assert one.retrains == other.retrains
+    assert {name: (run.folder / name).stat().st_mtime_ns for name in times} == times
+
+
+def test_a_worker_plays_what_one_process_plays(tmp_path: Path) -> None:
+    (found,) = Run(TABLE, Options(), tmp_path).results([5])
+    alone = play(TABLE, TABLE.sketches("text"), Options(), 5)
+    np.testing.assert_array_equal(found.arms, alone.arms)
+    np.testing.assert_array_equal(found.reward, alone.reward)
+
+
+def test_another_option_or_another_outcome_is_another_run(tmp_path: Path) -> None:
+    other = TABLE.scores.copy()
+    other[0, 0] += 0.5
+    runs = [
+        Run(TABLE, Options(), tmp_path),
+        Run(TABLE, Options(delay=1), tmp_path),
+        Run(replace(TABLE, scores=other), Options(), tmp_path),
+    ]
+    assert len({run.folder for run in runs}) == 3

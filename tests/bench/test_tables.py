@@ -1,0 +1,149 @@
+"""Tables are read as their columns say, gaps are left out, and prices explain what was paid."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+
+from bench.tables import REPLAY, Table, load
+from tests.bench.worlds import easy, written
+
+PRICES = {"large|2026": (2.5, 10.0), "small": (0.1, 0.4)}
+PUBLISHED = (
+    "general_2026",
+    "mmlu_pro",
+    "routellm_mmlu",
+    "coderouterbench_id_test",
+    "coderouterbench_ood176",
+)
+
+
+def columns(n: int = 50) -> dict[str, Any]:
+    rng = np.random.default_rng(3)
+    made: dict[str, Any] = {
+        "prompt": [f"prompt {i}" for i in range(n)],
+        "category": ["maths", "code"] * (n // 2),
+    }
+    for model, (into, out) in PRICES.items():
+        tokens = rng.integers(10, 1000, (2, n))
+        made[f"{model}|score"] = rng.random(n)
+        made[f"{model}|input_tokens"], made[f"{model}|output_tokens"] = tokens
+        made[f"{model}|cost_usd"] = np.round((tokens[0] * into + tokens[1] * out) / 1e6, 8)
+    return made
+
+
+def saved(folder: Path, made: dict[str, Any], name: str = "t.parquet") -> str:
+    pyarrow.parquet.write_table(pa.table(made), folder / name)
+    return str(folder / name)
+
+
+def booked(table: Table) -> np.ndarray:
+    """What the service would book for every recorded answer, by the arms' own prices."""
+    return np.array(
+        [
+            [
+                arm.cost_usd(int(table.input_tokens[row]), int(table.output_tokens[row, i]))
+                for i, arm in enumerate(table.arms)
+            ]
+            for row in range(len(table))
+        ]
+    )
+
+
+def test_a_model_name_may_hold_a_bar(tmp_path: Path) -> None:
+    assert load(saved(tmp_path, columns())).names == ("large|2026", "small")
+
+
+def test_a_csv_file_says_the_same_as_a_parquet_file(tmp_path: Path) -> None:
+    made = columns()
+    pyarrow.csv.write_csv(pa.table(made), tmp_path / "t.csv")
+    one, other = load(saved(tmp_path, made)), load(str(tmp_path / "t.csv"))
+    assert one.prompts == other.prompts
+    assert one.tasks == other.tasks
+    np.testing.assert_allclose(one.scores, other.scores)
+    np.testing.assert_array_equal(one.output_tokens, other.output_tokens)
+
+
+def test_a_table_is_found_by_name_in_the_folder_the_environment_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved(tmp_path, columns(), "mine.parquet")
+    monkeypatch.setenv(REPLAY, str(tmp_path))
+    assert load("mine").name == "mine"
+
+
+def test_prices_per_token_are_those_the_costs_were_made_with(tmp_path: Path) -> None:
+    for arm in load(saved(tmp_path, columns())).arms:
+        found = arm.input_usd_per_mtok, arm.output_usd_per_mtok
+        assert found == pytest.approx(PRICES[arm.name], rel=1e-3)
+
+
+def test_units_cost_what_was_paid_to_half_a_unit(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    made = {key: value for key, value in columns().items() if not key.endswith("tokens")}
+    for model in PRICES:
+        made[f"{model}|cost_usd"] = rng.lognormal(-7, 0.7, 50)
+    table = load(saved(tmp_path, made))
+    assert np.all(
+        (table.output_tokens.mean(axis=0) >= 99) & (table.output_tokens.mean(axis=0) < 1001)
+    )
+    units = np.array([arm.output_usd_per_mtok for arm in table.arms]) / 1e6
+    assert np.all(np.abs(booked(table) - table.cost_usd) <= 0.5001 * units)
+
+
+def test_an_arm_with_gaps_is_left_out_unless_asked_for(tmp_path: Path) -> None:
+    made = columns()
+    made["small|score"][[3, 4]] = np.nan
+    path = saved(tmp_path, made)
+    assert load(path).names == ("large|2026",)
+    asked = load(path, ["small", "large|2026"])
+    assert asked.names == ("small", "large|2026")
+    assert len(asked) == 48
+    assert "prompt 3" not in asked.prompts
+
+
+@pytest.mark.parametrize(("name", "arms"), [("no such table", []), ("", ["medium"])])
+def test_what_is_not_there_is_said_in_one_sentence(
+    name: str, arms: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        load(name or saved(tmp_path, columns()), arms)
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("replay tables are not here: ")
+    assert said.count("\n") == 1
+
+
+def test_the_router_sees_the_text_the_category_or_both() -> None:
+    table = easy(4)
+    seen = {mode: table.seen(0, mode) for mode in ("text", "category", "both")}
+    assert [bool(prompt.text) for prompt in seen.values()] == [True, False, True]
+    assert [prompt.task is not None for prompt in seen.values()] == [False, True, True]
+
+
+def test_a_source_is_a_part_of_the_task(tmp_path: Path) -> None:
+    made = {**columns(), "source": ["gsm"] * 50}
+    assert load(saved(tmp_path, made)).tasks[:2] == ("maths/gsm", "code/gsm")
+
+
+def test_a_table_written_by_the_schema_is_read_back(tmp_path: Path) -> None:
+    table = easy(40)
+    again = load(str(written(table, tmp_path / "easy.parquet")))
+    np.testing.assert_array_equal(again.scores, table.scores)
+    np.testing.assert_allclose(again.cost_usd, table.cost_usd)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_published_tables_can_be_read_where_they_are(name: str) -> None:
+    try:
+        table = load(name)
+    except SystemExit:
+        return  # `load` has said so: these tables are not part of the project
+    assert np.isfinite(table.scores).all()
+    if not table.input_tokens.any():
+        spent, recorded = booked(table).sum(axis=0), table.cost_usd.sum(axis=0)
+        np.testing.assert_allclose(spent, recorded, rtol=0.01)

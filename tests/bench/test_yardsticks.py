@@ -1,0 +1,78 @@
+"""Yardsticks agree with a search over everything they choose among."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from bench.yardsticks import static_mixture, yardsticks
+from tests.bench.worlds import easy
+
+WORLD = easy(300)
+STICKS = yardsticks(WORLD, WORLD.sketches("text"), 1e9)
+
+
+def value(choice: np.ndarray) -> float:
+    return float((choice * WORLD.scores).sum(axis=1).mean())
+
+
+def test_every_yardstick_is_a_distribution_for_every_prompt() -> None:
+    for choice in STICKS.values():
+        assert choice.shape == WORLD.scores.shape
+        np.testing.assert_allclose(choice.sum(axis=1), 1.0)
+        assert (choice >= 0).all()
+
+
+def test_uniform_earns_the_mean_of_all_scores() -> None:
+    assert value(STICKS["uniform"]) == pytest.approx(WORLD.scores.mean())
+
+
+def test_the_best_single_arm_is_the_best_column() -> None:
+    assert value(STICKS["best_single"]) == max(column.mean() for column in WORLD.scores.T)
+
+
+def test_the_oracle_takes_the_best_score_and_of_equals_the_cheapest() -> None:
+    for row, chosen in enumerate(STICKS["oracle"].argmax(axis=1)):
+        best = max(WORLD.scores[row])
+        fitting = [i for i in range(3) if WORLD.scores[row, i] == best]
+        assert chosen == min(fitting, key=lambda i: WORLD.cost_usd[row, i])
+
+
+def test_full_information_finds_the_rule_that_made_the_world() -> None:
+    rule = np.array([0 if task == "code" else 1 for task in WORLD.tasks])
+    agreed = (STICKS["full_information"].argmax(axis=1) == rule).mean()
+    assert agreed > 0.98
+
+
+def test_at_a_price_no_arm_is_worth_the_cheapest_is_taken_by_all_that_look_at_price() -> None:
+    dear = yardsticks(WORLD, WORLD.sketches("text"), 1e-6)
+    for name in ("best_single", "full_information", "oracle"):
+        assert set(dear[name].argmax(axis=1).tolist()) == {2}
+
+
+def test_short_prompts_go_to_the_cheapest_arm_by_word_count() -> None:
+    assert set(STICKS["word_count"].argmax(axis=1).tolist()) == {2}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_static_mixture_is_the_best_of_all_mixtures(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores, cost = rng.random((30, 4)), rng.random((30, 4)) * rng.random(4)
+    spend = float(rng.uniform(cost.mean(axis=0).min(), cost.mean(axis=0).max()))
+    mixture = static_mixture(scores, cost, spend)
+    assert mixture.sum() == pytest.approx(1.0)
+    assert mixture @ cost.mean(axis=0) <= spend + 1e-9
+    steps = 40
+    grid = [
+        np.array([a, b, c, steps - a - b - c]) / steps
+        for a, b, c in itertools.product(range(steps + 1), repeat=3)
+        if a + b + c <= steps
+    ]
+    affordable = [each for each in grid if each @ cost.mean(axis=0) <= spend]
+    found = max(float(each @ scores.mean(axis=0)) for each in affordable)
+    assert mixture @ scores.mean(axis=0) >= found - 1e-12
+
+
+def test_with_less_than_the_cheapest_costs_it_is_the_cheapest() -> None:
+    mixture = static_mixture(np.array([[0.5, 1.0]]), np.array([[1.0, 3.0]]), 0.5)
+    assert mixture.tolist() == [1.0, 0.0]
