@@ -6,6 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/mathematics.md"
+NAMED = re.compile(r"`((?:features|policy|jobs)/\w+\.py)`")
 
 
 def test_the_example_runs_and_prints_what_the_page_shows() -> None:
@@ -15,7 +16,7 @@ def test_the_example_runs_and_prints_what_the_page_shows() -> None:
 
 
 def test_every_file_on_the_page_exists() -> None:
-    named = set(re.findall(r"`((?:policy|jobs)/\w+\.py)`", PAGE.read_text(encoding="utf-8")))
+    named = set(NAMED.findall(PAGE.read_text(encoding="utf-8")))
     assert len(named) > 10
     assert [name for name in sorted(named) if not (ROOT / name).is_file()] == []
 
