@@ -121,4 +121,4 @@ def doctor(as_json: bool) -> None:
     """Say what is configured, reachable, learning; exit 1 if something needs attention."""
     from app.doctor import doctor as run
 
-    sys.exit(run(in_force(Settings.load()), as_json))
+    sys.exit(run(Settings.load(), as_json))

@@ -10,7 +10,7 @@ from urllib.request import urlopen
 
 import click
 
-from app.mode import missing_keys
+from app.mode import in_force, missing_keys
 from app.settings import Settings
 from policy.errors import ConfigError, StoreUnavailable
 from storage.database import has_wal_reset_race, sqlite_version
@@ -49,7 +49,7 @@ def doctor(settings: Settings, as_json: bool) -> int:
 def examine(settings: Settings) -> Iterator[Finding]:
     """Yield what was found, from the catalogue to the last retrain."""
     try:
-        catalogue = load(settings.arms)
+        catalogue, settings = load(settings.arms), in_force(settings)
     except ConfigError as error:
         yield Finding("problem", "catalogue", error.message)
         return

@@ -66,9 +66,9 @@ def open_reader(path: Path) -> Database:
 
     raises : ConfigError if there is no log at this path, or it is of another version
     """
-    _refuse_no_file(path)
     if not path.exists():
         raise ConfigError(f"there is no log at {path}: start the service once, or correct the path")
+    _refuse_no_file(path)
     with _explained(path), ExitStack() as held:
         _refuse_foreign(path)
         db = _connect(path, "rw")

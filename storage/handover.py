@@ -55,7 +55,15 @@ def hand_over(folder: Path, kind: str, payload: dict[str, Any], blobs: Blobs) ->
 
 def pending(folder: Path) -> list[Path]:
     """Return the parcels that wait, oldest first."""
-    return sorted(folder.glob(f"*{SUFFIX}"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+    aged = [(_written_at(path), path.name, path) for path in folder.glob(f"*{SUFFIX}")]
+    return [path for at, _, path in sorted(aged) if at]
+
+
+def _written_at(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:  # taken since the folder was listed
+        return 0
 
 
 def read(path: Path) -> Handover:
