@@ -60,16 +60,17 @@ class Table:
         """Return the names of the arms."""
         return tuple(arm.name for arm in self.arms)
 
-    def first(self, n: int) -> "Table":
-        """Return the table of the first n prompts."""
+    def sample(self, n: int, seed: int) -> "Table":
+        """Return the table of n prompts drawn with this seed, or of all if there are fewer."""
+        rows = np.random.default_rng(seed).permutation(len(self))[:n]
         return replace(
             self,
-            prompts=self.prompts[:n],
-            tasks=self.tasks[:n],
-            scores=self.scores[:n],
-            cost_usd=self.cost_usd[:n],
-            input_tokens=self.input_tokens[:n],
-            output_tokens=self.output_tokens[:n],
+            prompts=tuple(self.prompts[row] for row in rows),
+            tasks=tuple(self.tasks[row] for row in rows),
+            scores=self.scores[rows],
+            cost_usd=self.cost_usd[rows],
+            input_tokens=self.input_tokens[rows],
+            output_tokens=self.output_tokens[rows],
         )
 
     def seen(self, row: int, context: Context) -> Prompt:
@@ -94,7 +95,7 @@ def load(name: str, arms: Sequence[str] = ()) -> Table:
     if path is None:
         where = f"{name} is neither a file nor in {folder()}"
         raise _absent(f"{where}; set {REPLAY} to the folder that holds it")
-    raw = (pyarrow.csv.read_csv if path.suffix == ".csv" else pyarrow.parquet.read_table)(path)
+    raw = _read(path)
     models = [column.rpartition("|")[0] for column in raw.column_names if column.endswith("|score")]
     unknown = [arm for arm in arms if arm not in models]
     if unknown:
@@ -108,6 +109,15 @@ def find(name: str) -> Path | None:
         if path.is_file():
             return path
     return None
+
+
+def _read(path: Path) -> pa.Table:
+    if path.suffix != ".csv":
+        return pyarrow.parquet.read_table(path)
+    # A prompt may have lines of its own.
+    return pyarrow.csv.read_csv(
+        path, parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True)
+    )
 
 
 def folder() -> Path:
