@@ -102,11 +102,11 @@ def test_without_an_allowance_thompson_is_certain_and_logs_that_it_was() -> None
 def test_the_explored_mass_is_all_that_is_not_on_the_arm_that_looks_best() -> None:
     masses = []
     for i in range(len(CONTEXTS)):
-        verdict = decide(ARMS, asked(i), BELIEFS, seeded(f"d{i}"), allowance=FULL)
+        verdict = decide(ARMS, asked(i), BELIEFS, seeded(f"d{i}"), allowance=Allowance(2.0))
         looks_best = best(verdict.quality, verdict.cost_usd / 0.01)
         others = [k for k in range(3) if k != looks_best]
         assert verdict.explored == pytest.approx(verdict.propensities[others].sum())
-        assert verdict.allowance == FULL.earn(1.0)  # what is spent is booked by the caller
+        assert verdict.allowance == Allowance(3.0)  # what is spent is booked by the caller
         masses.append(verdict.explored)
     assert max(masses) > 0.1
 
@@ -126,12 +126,14 @@ def test_an_arm_that_does_not_fit_changes_nothing_for_those_that_do() -> None:
 
 
 def test_a_limit_in_dollars_removes_the_arms_expected_to_cost_more() -> None:
-    free = decide(ARMS, asked(), BELIEFS, seeded("x"))
+    dearest_first = ARMS[::-1]
+    free = decide(dearest_first, asked(), BELIEFS, seeded("x"))
     limit = float(free.cost_usd[1])
-    capped = decide(ARMS, asked(demand=Demand(500, max_cost_usd=limit)), BELIEFS, seeded("x"))
-    assert capped.eligible == ("a", "b")
+    question = asked(demand=Demand(500, max_cost_usd=limit))
+    capped = decide(dearest_first, question, BELIEFS, seeded("x"))
+    assert capped.eligible == ("b", "a")
     assert list(capped.ineligible) == ["c"]
-    np.testing.assert_array_equal(capped.cost_usd, free.cost_usd[:2])
+    np.testing.assert_array_equal(capped.cost_usd, free.cost_usd[1:])
 
 
 @pytest.mark.parametrize("demand", [Demand(9_000), Demand(500, max_cost_usd=0.0)])
