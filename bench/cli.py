@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from bench.decision import measure
+from bench.live import Traffic, run
 from bench.replay import NO_BUDGET_USD, Options
 from bench.report import lines, result
 from bench.runs import KEPT, Run
@@ -68,3 +69,32 @@ def replay(
 def decision(rounds: int) -> None:
     """Time one decision, from the prompt to the propensities, and its parts."""
     click.echo("\n".join(measure(rounds)))
+
+
+@main.command()
+@click.argument("table", default="general_2026")
+@click.option("--context", type=click.Choice(["text", "category", "both"]), default="text")
+@click.option("--feedback", type=click.FloatRange(0, 1), default=0.3, help="Share that is rated.")
+@click.option("--binary", is_flag=True, help="Thumbs of the score's probability, not the score.")
+@click.option("--willingness-to-pay", "willingness_to_pay_usd", default=1e6)
+@click.option("--prompts", type=click.IntRange(1), default=None, help="Only so many.")
+@click.option("--per-s", type=click.FloatRange(0.1), default=30.0, help="Prompts a second at most.")
+@click.option("--seed", default=0)
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("docs/results")
+)
+def live(
+    table: str, prompts: int | None, per_s: float, seed: int, out: Path, **options: Any
+) -> None:
+    """Send real prompts through the real service; only the models' answers are replayed."""
+    from bench.drawing import page, plot  # matplotlib takes a second to import
+
+    loaded = load(table)
+    loaded = loaded if prompts is None else loaded.sample(prompts, seed)
+    traffic = Traffic(Options(**options), per_s, seed)
+    lived = run(loaded, traffic)
+    out.mkdir(parents=True, exist_ok=True)
+    text = "\n".join(page(loaded, traffic, lived))
+    (out / f"{loaded.name}.md").write_text(text + "\n", encoding="utf-8")
+    plot(loaded, traffic, lived, out / f"{loaded.name}.png")
+    click.echo(text)

@@ -90,9 +90,19 @@ def _shares(table: Table, shares: Floats) -> dict[str, float]:
 
 
 def lines(found: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what was found as a Markdown table."""
+    """Yield what was found as Markdown: the table, then times and retrains."""
     yield f"{found['table']}: {found['prompts']} prompts, {found['seeds']} seeds, {_said(found)}"
     yield ""
+    yield from rows(found)
+    for name, each in found["policies"].items():
+        took = f"{each['decision_us']:.0f} us a decision, {each['update_us']:.0f} us to learn"
+        gate = f"{each['promoted']:.1f} retrains promoted, {each['refused']:.1f} refused"
+        yield ""
+        yield f"{name}: {took}; {gate}; shares {each['shares']}"
+
+
+def rows(found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the policies and what they are compared with as a Markdown table."""
     yield "| | reward | +- | second half | +- | USD per prompt |"
     yield "|---|--:|--:|--:|--:|--:|"
     for name, each in found["policies"].items():
@@ -100,11 +110,6 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         yield _line(f"static mixture at the spend of {name}", each["static_mixture"])
     for name, each in found["baselines"].items():
         yield _line(name.replace("_", " "), each)
-    for name, each in found["policies"].items():
-        took = f"{each['decision_us']:.0f} us a decision, {each['update_us']:.0f} us to learn"
-        gate = f"{each['promoted']:.1f} retrains promoted, {each['refused']:.1f} refused"
-        yield ""
-        yield f"{name}: {took}; {gate}; shares {each['shares']}"
 
 
 def _said(found: Mapping[str, Any]) -> str:

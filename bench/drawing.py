@@ -1,0 +1,105 @@
+"""The page and the plot of a live run."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+from bench.live import Lived, Traffic
+from bench.report import result, rows
+from bench.tables import Table
+from bench.yardsticks import yardsticks
+from policy.types import Floats
+
+WINDOW = 200
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999", "#f0e442")
+"""Told apart by colour-blind eyes too (Okabe and Ito)."""
+
+
+def page(table: Table, traffic: Traffic, lived: Lived) -> Iterator[str]:
+    """Yield the lines of the page: what was sent, what came of it, what it is compared with."""
+    found = _found(table, traffic, lived)
+    figures = found["policies"][traffic.options.policy]
+    regret = found["baselines"]["oracle"]["reward"] - figures["reward"]
+    booked, recorded = lived.played.cost_usd.sum(), _recorded(table, lived).sum()
+    retrains = lived.policy["retrains"]
+    yield f"# {table.name} through the running service"
+    yield ""
+    yield f"{len(lived.played.rows)} real prompts over HTTP, {traffic.per_s:g} a second at most,"
+    yield f"{lived.rated} of them rated; the answers are recorded ones, their cost too."
+    yield "Figures with hindsight: best single arm, both mixtures, full information, oracle."
+    yield ""
+    yield from rows(found)
+    yield ""
+    yield f"Regret against the oracle {regret:.4f} per prompt; most of it is noise nobody can learn."
+    yield f"Booked ${booked:.4f}, recorded for the same answers ${recorded:.4f}."
+    yield f"Policy version {lived.policy['policy_version']} after {len(retrains)} retrains:"
+    yield ""
+    for each in reversed(retrains):
+        yield f"- {'promoted' if each['promoted'] else 'refused'}: {each['reason']}"
+    yield ""
+    yield f"![What was earned, spent and chosen, prompt by prompt]({table.name}.png)"
+
+
+def plot(table: Table, traffic: Traffic, lived: Lived, path: Path) -> None:
+    """Record the learning curve, the spend and the shares of the arms over time as a picture."""
+    figure, (reward, cost, shares) = plt.subplots(3, 1, figsize=(8, 9), sharex=True)
+    chosen, asked = lived.played, np.arange(1, len(lived.played.rows) + 1)
+    reward.plot(asked, _cumulative(chosen.reward), color="black", label="Turnpike")
+    cost.plot(asked, _cumulative(chosen.cost_usd), color="black", label="Turnpike")
+    for i, arm in enumerate(table.names):
+        colour = COLOURS[i % len(COLOURS)]
+        recorded = table.scores[chosen.rows, i], table.cost_usd[chosen.rows, i]
+        reward.plot(asked, _cumulative(recorded[0]), color=colour, lw=0.9, label=f"always {arm}")
+        cost.plot(asked, _cumulative(recorded[1]), color=colour, lw=0.9)
+        shares.plot(asked, _moving(chosen.arms == i), color=colour, label=arm)
+    utility = table.scores[chosen.rows].max(axis=1)
+    reward.plot(asked, _cumulative(utility), color="grey", ls=":", label="oracle")
+    _label(reward, "mean reward so far", low=float(np.median(_cumulative(chosen.reward))) - 0.2)
+    _label(cost, "mean dollars so far")
+    cost.set_yscale("log")
+    _label(shares, f"share of the last {WINDOW}")
+    shares.set_xlabel("prompts")
+    figure.suptitle(f"{table.name} through the running service")
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _label(axes: Axes, said: str, low: float | None = None) -> None:
+    axes.set_ylabel(said)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=7, loc="lower right")
+    if low is not None:
+        axes.set_ylim(bottom=max(low, 0.0))
+
+
+def _found(table: Table, traffic: Traffic, lived: Lived) -> dict[str, Any]:
+    options = traffic.options
+    compared = yardsticks(table, table.sketches(options.context), options.willingness_to_pay_usd)
+    return result(table, options, {options.policy: [lived.played]}, compared)
+
+
+def _recorded(table: Table, lived: Lived) -> Floats:
+    costs: Floats = table.cost_usd[lived.played.rows, lived.played.arms]
+    return costs
+
+
+def _cumulative(values: Floats) -> Floats:
+    means: Floats = np.cumsum(values) / np.arange(1, len(values) + 1)
+    return means
+
+
+def _moving(chosen: np.ndarray[Any, Any]) -> Floats:
+    total = np.concatenate([[0.0], np.cumsum(chosen)])
+    ends = np.arange(1, len(chosen) + 1)
+    starts = np.maximum(ends - WINDOW, 0)
+    shares: Floats = (total[ends] - total[starts]) / (ends - starts)
+    return shares

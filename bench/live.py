@@ -1,0 +1,223 @@
+"""Real prompts through the real service: only the models' answers are replayed.
+
+The service, its scheduler, log and retrains are those of `python -m app serve` in processes of
+their own. A provider on a socket answers each prompt with the recorded outcome of the model that
+was asked; thumbs are drawn from the recorded scores.
+"""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from bench.replay import Options, Played, order
+from bench.tables import Table
+from upstream.provider import Reply, serve
+
+ROOT = Path(__file__).parents[1]
+CALLERS = 8
+READY_WITHIN_S = 90.0
+ENDED_WITHIN_S = 60.0
+ANSWERED_WITHIN_S = 60.0
+SHOW_EVERY_S = 5.0
+WINDOW = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """How a table's prompts are sent: `per_s` prompts a second, `options` as in a replay."""
+
+    options: Options
+    per_s: float
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What came back for one prompt."""
+
+    row: int
+    arm: int
+    reward: float
+    cost_usd: float
+    rated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Lived:
+    """A finished run: what was played, how many were rated, and what the service says of itself."""
+
+    played: Played
+    rated: int
+    policy: Mapping[str, Any]
+
+
+def run(table: Table, traffic: Traffic) -> Lived:
+    """Return what the service made of the table's prompts; progress goes to stderr.
+
+    raises : TimeoutError if the service does not start, RuntimeError if it refuses a prompt
+    """
+    with TemporaryDirectory() as folder, serve(_responder(table), table.names) as provider:
+        settings = _settings(table, Path(folder), provider.url, traffic)
+        with _service(settings):
+            port = int(settings["TURNPIKE_BIND"].rpartition(":")[2])
+            answers = list(_send(table, traffic, port))
+            policy = _ask(port, "GET", "/policy")
+    played = Played(
+        np.array([each.row for each in answers]),
+        np.array([each.arm for each in answers]),
+        np.array([each.reward for each in answers]),
+        np.array([each.cost_usd for each in answers]),
+    )
+    return Lived(played, sum(each.rated for each in answers), policy)
+
+
+def _responder(table: Table) -> Any:
+    places = {name: i for i, name in enumerate(table.names)}
+
+    def respond(model: str, body: dict[str, Any]) -> Reply:
+        row, arm = int(body["metadata"]["row"]), places[model]
+        text = f"What {model} answered here scored {table.scores[row, arm]:.3f}."
+        counted = int(table.input_tokens[row]), int(table.output_tokens[row, arm])
+        return Reply(text, max(counted[0], 1), max(counted[1], 1))
+
+    return respond
+
+
+def _settings(table: Table, folder: Path, provider_url: str, traffic: Traffic) -> dict[str, str]:
+    catalogue = folder / "arms.toml"
+    catalogue.write_text("\n".join(_catalogue(table, provider_url)), encoding="utf-8")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    return {
+        "TURNPIKE_ARMS": str(catalogue),
+        "TURNPIKE_DATABASE": str(folder / "turnpike.db"),
+        "TURNPIKE_BIND": f"127.0.0.1:{port}",
+        "TURNPIKE_SANDBOX": "off",
+        "TURNPIKE_POLICY": traffic.options.policy,
+        "TURNPIKE_WILLINGNESS_TO_PAY_USD": str(min(traffic.options.willingness_to_pay_usd, 1e6)),
+        "TURNPIKE_LOG_LEVEL": "error",
+    }
+
+
+def _catalogue(table: Table, provider_url: str) -> Iterator[str]:
+    yield f"[provider.replay]\nbase_url = {json.dumps(provider_url)}"
+    for arm in table.arms:
+        yield f"""
+[arm.{json.dumps(arm.name)}]
+provider = "replay"
+model = {json.dumps(arm.model)}
+input_usd_per_mtok = {arm.input_usd_per_mtok:.9f}
+output_usd_per_mtok = {arm.output_usd_per_mtok:.9f}
+context_window = {WINDOW}"""
+
+
+@contextmanager
+def _service(settings: Mapping[str, str]) -> Iterator[None]:
+    """Run the service until the block ends, and see it end in order."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("TURNPIKE_")}
+    command = [sys.executable, "-m", "app", "serve"]
+    with subprocess.Popen(  # noqa: S603
+        command, cwd=ROOT, env={**inherited, **settings}, stdout=subprocess.DEVNULL
+    ) as process:
+        try:
+            _wait_until_ready(process, int(settings["TURNPIKE_BIND"].rpartition(":")[2]))
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(ENDED_WITHIN_S)
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
+    give_up_at = time.monotonic() + READY_WITHIN_S
+    while time.monotonic() < give_up_at:
+        if process.poll() is not None:
+            raise RuntimeError(
+                f"the service ended with code {process.returncode}; its lines say why"
+            )
+        try:
+            _ask(port, "GET", "/healthz")
+        except (OSError, RuntimeError):
+            time.sleep(0.2)
+        else:
+            return
+    raise TimeoutError(f"the service was not ready after {READY_WITHIN_S:.0f} s")
+
+
+def _send(table: Table, traffic: Traffic, port: int) -> Iterator[Answered]:
+    """Send the prompts in the order of the seed, at the pace asked for, and yield the answers."""
+    _, rows = order(len(table), traffic.options, traffic.seed)
+    rng = np.random.default_rng([traffic.seed, 1])
+    rated = rng.random(len(rows)) < traffic.options.feedback
+    thumbs = rng.random(len(rows))
+    started = shown = time.monotonic()
+    with ThreadPoolExecutor(CALLERS) as callers:
+        jobs = []
+        for t, row in enumerate(rows.tolist()):
+            time.sleep(max(started + t / traffic.per_s - time.monotonic(), 0.0))
+            prompt = _Prompt(table, traffic.options, row, bool(rated[t]), float(thumbs[t]))
+            jobs.append(callers.submit(_one, prompt, port))
+            if time.monotonic() - shown > SHOW_EVERY_S:
+                shown = time.monotonic()
+                _show(t + 1, len(rows), shown - started)
+        for job in jobs:
+            yield job.result()
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompt:
+    table: Table
+    options: Options
+    row: int
+    rated: bool
+    thumb: float
+
+
+def _one(prompt: _Prompt, port: int) -> Answered:
+    """Ask one prompt and perhaps rate the answer, as its user would."""
+    seen = prompt.table.seen(prompt.row, prompt.options.context)
+    body: dict[str, Any] = {"prompt": seen.text or "-", "metadata": {"row": str(prompt.row)}}
+    if seen.task is not None:
+        body["task"] = seen.task
+    answer = _ask(port, "POST", "/complete", body)
+    arm = prompt.table.names.index(answer["arm"])
+    score = float(prompt.table.scores[prompt.row, arm])
+    if prompt.rated:
+        reward = float(prompt.thumb < score) if prompt.options.binary else score
+        _ask(port, "POST", "/feedback", {"id": answer["id"], "reward": reward})
+    return Answered(prompt.row, arm, score, answer["cost_usd"], prompt.rated)
+
+
+def _ask(
+    port: int, method: str, path: str, body: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWERED_WITHIN_S)
+    try:
+        raw = None if body is None else json.dumps(body)
+        connection.request(method, path, raw, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        answer: dict[str, Any] = json.loads(response.read())
+    finally:
+        connection.close()
+    if response.status != http.client.OK:
+        raise RuntimeError(f"{method} {path} was answered {response.status}: {answer}")
+    return answer
+
+
+def _show(sent: int, prompts: int, elapsed_s: float) -> None:
+    left_s = elapsed_s / sent * (prompts - sent)
+    print(f"{sent} of {prompts} prompts sent, {left_s:.0f} s left", file=sys.stderr, flush=True)
