@@ -38,7 +38,7 @@ def page(table: Table, traffic: Traffic, lived: Lived) -> Iterator[str]:
     yield ""
     yield from rows(found)
     yield ""
-    yield f"Regret against the oracle {regret:.4f} per prompt; most of it is noise nobody can learn."
+    yield f"Regret against the oracle {regret:.4f} per prompt; most is noise nobody can learn."
     yield f"Booked ${booked:.4f}, recorded for the same answers ${recorded:.4f}."
     yield f"Policy version {lived.policy['policy_version']} after {len(retrains)} retrains:"
     yield ""
@@ -50,23 +50,25 @@ def page(table: Table, traffic: Traffic, lived: Lived) -> Iterator[str]:
 
 def plot(table: Table, traffic: Traffic, lived: Lived, path: Path) -> None:
     """Record the learning curve, the spend and the shares of the arms over time as a picture."""
-    figure, (reward, cost, shares) = plt.subplots(3, 1, figsize=(8, 9), sharex=True)
+    figure, (reward, cost, shares) = plt.subplots(3, 1, figsize=(10, 9), sharex=True)
     chosen, asked = lived.played, np.arange(1, len(lived.played.rows) + 1)
-    reward.plot(asked, _cumulative(chosen.reward), color="black", label="Turnpike")
-    cost.plot(asked, _cumulative(chosen.cost_usd), color="black", label="Turnpike")
+    reward.plot(asked, cumulative(chosen.reward), color="black", label="Turnpike")
+    cost.plot(asked, cumulative(chosen.cost_usd), color="black", label="Turnpike")
     for i, arm in enumerate(table.names):
         colour = COLOURS[i % len(COLOURS)]
         recorded = table.scores[chosen.rows, i], table.cost_usd[chosen.rows, i]
-        reward.plot(asked, _cumulative(recorded[0]), color=colour, lw=0.9, label=f"always {arm}")
-        cost.plot(asked, _cumulative(recorded[1]), color=colour, lw=0.9)
-        shares.plot(asked, _moving(chosen.arms == i), color=colour, label=arm)
+        reward.plot(asked, cumulative(recorded[0]), color=colour, lw=0.9, label=f"always {arm}")
+        cost.plot(asked, cumulative(recorded[1]), color=colour, lw=0.9)
+        shares.plot(asked, moving(chosen.arms == i), color=colour, label=arm)
     utility = table.scores[chosen.rows].max(axis=1)
-    reward.plot(asked, _cumulative(utility), color="grey", ls=":", label="oracle")
-    _label(reward, "mean reward so far", low=float(np.median(_cumulative(chosen.reward))) - 0.2)
+    reward.plot(asked, cumulative(utility), color="grey", ls=":", label="oracle")
+    _label(reward, "mean reward so far", low=float(np.median(cumulative(chosen.reward))) - 0.2)
     _label(cost, "mean dollars so far")
     cost.set_yscale("log")
     _label(shares, f"share of the last {WINDOW}")
     shares.set_xlabel("prompts")
+    for axes in (reward, shares):
+        axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1.0))
     figure.suptitle(f"{table.name} through the running service")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
@@ -76,7 +78,6 @@ def plot(table: Table, traffic: Traffic, lived: Lived, path: Path) -> None:
 def _label(axes: Axes, said: str, low: float | None = None) -> None:
     axes.set_ylabel(said)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=7, loc="lower right")
     if low is not None:
         axes.set_ylim(bottom=max(low, 0.0))
 
@@ -92,12 +93,14 @@ def _recorded(table: Table, lived: Lived) -> Floats:
     return costs
 
 
-def _cumulative(values: Floats) -> Floats:
+def cumulative(values: Floats) -> Floats:
+    """Return the mean of all values so far, (n,)."""
     means: Floats = np.cumsum(values) / np.arange(1, len(values) + 1)
     return means
 
 
-def _moving(chosen: np.ndarray[Any, Any]) -> Floats:
+def moving(chosen: np.ndarray[Any, Any]) -> Floats:
+    """Return the share of True among the last WINDOW, (n,)."""
     total = np.concatenate([[0.0], np.cumsum(chosen)])
     ends = np.arange(1, len(chosen) + 1)
     starts = np.maximum(ends - WINDOW, 0)
