@@ -20,6 +20,7 @@ from urllib.request import urlopen
 import click
 
 from app.mode import missing_keys
+from app.orphan import PARENT
 from app.settings import Settings
 from policy.errors import ConfigError
 from upstream.catalogue import load
@@ -53,6 +54,7 @@ def serve(settings: Settings, environ: Mapping[str, str] = os.environ) -> int:
     signal.signal(signal.SIGINT, _stop)
     children: list[Child] = []
     try:
+        environ = {**environ, PARENT: str(os.getpid())}
         handed_on = {**environ, **_sandbox(settings, environ, children)}
         gunicorn = ("gunicorn", "--config", "python:app.gunicorn_conf", "app.wsgi:application()")
         children.append(_start("service", gunicorn, handed_on))
@@ -146,7 +148,8 @@ def _greet(settings: Settings, environ: Mapping[str, str]) -> None:
 
 def _refuse_a_taken_port(settings: Settings) -> None:
     host, _, port = settings.bind.rpartition(":")
-    with socket.socket() as probe:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host.strip("[]"), int(port)))

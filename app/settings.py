@@ -18,14 +18,14 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.mistakes import right, seen
+from app.orphan import PARENT
 from policy.decide import RULES
 from policy.errors import ConfigError
 
 PREFIX = "TURNPIKE_"
 CONFIG = "TURNPIKE_CONFIG"
-NO_DIALS = frozenset(
-    {CONFIG, "TURNPIKE_REPLAY"}
-)  # the second says where the bench finds its tables
+# Where the bench finds its tables, and whose child a process is, are no dials of the service.
+NO_DIALS = frozenset({CONFIG, "TURNPIKE_REPLAY", PARENT})
 DEFAULT_CONFIG = Path("turnpike.toml")
 MAY_BE_SECRET = frozenset({"api_key", "database"})  # a database's URL carries its password
 CLOSE = 0.8

@@ -6,11 +6,12 @@ import sys
 import time
 from types import FrameType
 
-from jobs.due import due
 from structlog import get_logger
 
+from app.journal import write_lines
 from app.orphan import end_with_parent
 from app.settings import Settings
+from jobs.due import due
 from jobs.scheduler import Job, run
 from policy.errors import ConfigError, StoreUnavailable
 from storage.sqlite_reader import SqliteReader
@@ -56,6 +57,7 @@ class Trainer:
 
 def work(settings: Settings) -> None:
     """Run the scheduler until told to stop."""
+    write_lines(settings.log_level)
     end_with_parent()
     signal.signal(signal.SIGTERM, _exit)
     trainer = Trainer(settings)

@@ -1,12 +1,11 @@
 """The WSGI application: one running service with its routes."""
 
-import logging
 import sys
 
-import structlog
 from flask import Flask
 
 from app import errors
+from app.journal import write_lines
 from app.mode import in_force
 from app.routes import blueprint
 from app.settings import Settings
@@ -25,27 +24,11 @@ def create_app(parts: Parts) -> Flask:
     return app
 
 
-def configure_logging(level: str) -> None:
-    """Write JSON lines to standard error; control characters cannot break them."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-
-
 def application() -> Flask:
     """Return what the server serves, made in the process that serves it."""
     try:
         settings = in_force(Settings.load())
-        configure_logging(settings.log_level)
+        write_lines(settings.log_level)
         return create_app(assemble(settings))
     except ConfigError as error:
         sys.stderr.write(f"turnpike: {error.message}\n")
