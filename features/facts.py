@@ -59,14 +59,15 @@ def facts(prompt: Prompt) -> Floats:
     n = max(len(text), 1)
     words = text.split() or [""]
     sentences = max(sum(text.count(mark) for mark in ".?!\n"), 1)
+    digits, capitals, foreign = _kinds(text)
     row: Sequence[float] = (
         log1p(len(prompt.text)),
         min(sum(map(len, words)) / len(words), 12.0),
         log1p(len(words) / sentences),
-        sum(map(str.isdigit, text)) / n,
+        digits / n,
         log1p(len(NUMBER.findall(text))),
-        sum(map(str.isupper, text)) / n,
-        sum(character > "\u024f" for character in text) / n,
+        capitals / n,
+        foreign / n,
         min(len(CODE.findall(text)) / n, 0.3),
         min(len(MATHS.findall(text)) / n, 0.2),
         log1p(len(OPTION.findall(text))),
@@ -78,3 +79,14 @@ def facts(prompt: Prompt) -> Floats:
         log1p(prompt.tools) + log1p(prompt.images),
     )
     return np.array(row)
+
+
+def _kinds(text: str) -> tuple[int, int, int]:
+    """Return how many characters are digits, capitals, and of other scripts than Latin."""
+    if text.isascii():  # most prompts are, and bytes are counted ten times as fast
+        codes = np.frombuffer(text.encode(), np.uint8)
+        digits = (codes >= ord("0")) & (codes <= ord("9"))
+        capitals = (codes >= ord("A")) & (codes <= ord("Z"))
+        return int(digits.sum()), int(capitals.sum()), 0
+    foreign = sum(character > "\u024f" for character in text)
+    return sum(map(str.isdigit, text)), sum(map(str.isupper, text)), foreign

@@ -8,7 +8,6 @@ a new one although no prompt is stored. Words, pairs of words and pieces of word
 import re
 import struct
 import unicodedata
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -26,6 +25,7 @@ BUCKETS = 1 << 16
 READ_WORDS = 512
 READ_CHARS = 40 * READ_WORDS
 PIECE = 4
+MOST = 255  # a count is one byte
 TOKEN = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
 HEADER = struct.Struct("<BHI")
 FORMAT = 1
@@ -50,12 +50,13 @@ class Sketch:
         >>> Sketch.of(Prompt.of([{"role": "user", "content": "hi"}], task="a/b")).tags
         ('a', 'a/b')
         """
-        hashed = Counter(crc32(gram.encode()) % BUCKETS for gram in _grams(prompt.text))
-        buckets = np.array(sorted(hashed), dtype=np.uint16)
-        counts = np.array([min(hashed[int(b)], 255) for b in buckets], dtype=np.uint8)
+        hashed = np.array([crc32(gram.encode()) for gram in _grams(prompt.text)], dtype=np.uint32)
+        buckets, seen = np.unique(hashed % BUCKETS, return_counts=True)
+        counts = np.minimum(seen, MOST).astype(np.uint8)
         parts = prompt.task.split("/") if prompt.task else []
         tags = tuple("/".join(parts[: i + 1]) for i in range(len(parts)))
-        return cls(facts(prompt).astype(np.float32).astype(np.float64), buckets, counts, tags)
+        known = facts(prompt).astype(np.float32).astype(np.float64)
+        return cls(known, buckets.astype(np.uint16), counts, tags)
 
     def to_bytes(self) -> bytes:
         """Return the sketch as stored in the log, about two kilobytes for a hundred words."""
