@@ -15,10 +15,10 @@ from pathlib import Path
 import click
 from pydantic import TypeAdapter, ValidationError
 
+from app.delivery import delivered
 from app.mistakes import seen
 from app.schemas import Task
 from app.settings import Settings
-from app.training import delivered
 from features.prompt import Prompt
 from features.sketch import Sketch
 from jobs.intake import hand_over_evals

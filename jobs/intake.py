@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from jobs.learned import Learned
-from jobs.retrain import Result
 from policy.errors import InvalidInput
 from storage import snapshots
 from storage.handover import Handover, hand_over
@@ -20,13 +19,15 @@ from storage.records import Eval, PolicyVersion, Retrain
 RETRAIN, ROLLBACK, EVALS = "retrain", "rollback", "evals"
 
 
-def hand_over_retrain(data: Path, result: Result) -> str:
+def hand_over_retrain(
+    data: Path, retrain: Retrain, policy: PolicyVersion | None, learned: Learned | None
+) -> str:
     """Return the id of the parcel with a retrain, after the snapshot of what it has learned."""
-    save(data, result.learned)
-    payload: dict[str, Any] = {"retrain": asdict(result.retrain)}
+    save(data, learned)
+    payload: dict[str, Any] = {"retrain": asdict(retrain)}
     blobs: dict[str, bytes] = {}
-    if result.policy is not None:
-        payload["policy"], blobs = _policy(result.policy)
+    if policy is not None:
+        payload["policy"], blobs = _policy(policy)
     return hand_over(data / "handover", RETRAIN, payload, blobs)
 
 
