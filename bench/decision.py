@@ -1,7 +1,7 @@
 """How long one decision takes, part by part: median and 99th percentile on this machine."""
 
-import time
 from collections.abc import Iterator
+from time import perf_counter
 
 import numpy as np
 
@@ -12,49 +12,60 @@ from jobs.learned import Learned
 from policy.decide import Question, decide, seeded
 from policy.eligibility import Demand
 from policy.hyper import Hyper
+from policy.offer import Offer
+from policy.thompson import Thompson
+from policy.tokens import expected_cost_usd, expected_output_tokens
 from policy.types import Arm
 
 ARMS = 5
 LEARNED = 500
 WORDS = (20, 100, 1_000)
 VOCABULARY = 3_000
+PROMPTS = 200
+WILLING_USD = 0.02
 
 
 def measure(rounds: int) -> Iterator[str]:
-    """Yield the lines of a table: sketch, context, decision and all of it, per prompt length."""
+    """Yield the lines of a table: every part of a decision and all of it, per prompt length."""
     rng = np.random.default_rng(0)
-    prompts = {words: [_prompt(rng, words) for _ in range(200)] for words in WORDS}
-    learned, arms = _learned(rng, prompts[100]), _arms()
+    prompts = {words: [_prompt(rng, words) for _ in range(PROMPTS)] for words in WORDS}
+    learned, arms = _learned(rng, prompts[WORDS[1]]), _arms()
     yield f"{ARMS} arms, {len(learned.beliefs.quality.prior.groups)} features, {rounds} rounds"
     yield ""
     yield "| words | part | median us | p99 us |"
     yield "|--:|---|--:|--:|"
     for words, texts in prompts.items():
-        for part, times in _timed(learned, arms, texts, rounds).items():
-            middle, slow = np.percentile(times, [50, 99]) * 1e6
+        laps = [_timed(learned, arms, texts[i % PROMPTS], str(i)) for i in range(rounds)]
+        for part in laps[0]:
+            middle, slow = np.percentile([lap[part] for lap in laps], [50, 99]) * 1e6
             yield f"| {words} | {part} | {middle:.0f} | {slow:.0f} |"
 
 
-def _timed(
-    learned: Learned, arms: list[Arm], texts: list[str], rounds: int
-) -> dict[str, list[float]]:
-    times: dict[str, list[float]] = {"sketch": [], "context": [], "decide": [], "total": []}
-    for i in range(rounds):
-        messages = [{"role": "user", "content": texts[i % len(texts)]}]
-        started = time.perf_counter()
-        prompt = Prompt.of(messages)
-        sketch = Sketch.of(prompt)
-        sketched = time.perf_counter()
-        context = learned.space.context(sketch)
-        encoded = time.perf_counter()
-        question = Question(context, Demand(prompt.input_tokens), 0.02, words=prompt.words)
-        decide(arms, question, learned.beliefs, seeded(str(i)))
-        ended = time.perf_counter()
-        times["sketch"].append(sketched - started)
-        times["context"].append(encoded - sketched)
-        times["decide"].append(ended - encoded)
-        times["total"].append(ended - started)
-    return times
+def _timed(learned: Learned, arms: list[Arm], text: str, identity: str) -> dict[str, float]:
+    """Return the seconds of each part; the total is timed whole, its parts once more each."""
+    beliefs, rng, names = learned.beliefs, seeded(identity), tuple(arm.name for arm in arms)
+    start = perf_counter()
+    prompt = Prompt.of([{"role": "user", "content": text}])
+    sketch = Sketch.of(prompt)
+    sketched = perf_counter()
+    context = learned.space.context(sketch)
+    encoded = perf_counter()
+    question = Question(context, Demand(prompt.input_tokens), WILLING_USD, words=prompt.words)
+    decide(arms, question, beliefs, seeded(identity))
+    decided = perf_counter()
+    beliefs.quality.predict(context, names)
+    tokens = expected_output_tokens(beliefs.tokens, context, names)
+    price = expected_cost_usd(arms, prompt.input_tokens, tokens) / WILLING_USD
+    predicted = perf_counter()
+    Thompson(beliefs.quality, beliefs.hyper).propensities(Offer(context, names, price), rng)
+    return {
+        "sketch": sketched - start,
+        "context": encoded - sketched,
+        "decide": decided - encoded,
+        "of it predict and cost": predicted - decided,
+        "of it draws": perf_counter() - predicted,
+        "total": decided - start,
+    }
 
 
 def _learned(rng: np.random.Generator, texts: list[str]) -> Learned:
