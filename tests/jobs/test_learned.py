@@ -1,0 +1,211 @@
+"""The fold against its definition: sums of what was rated, taken back, faded with time."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from features.prompt import Prompt
+from features.sketch import Sketch
+from features.space import Space
+from jobs.learned import CELLS_PER_HALF_LIFE, Learned, fingerprint
+from policy.hyper import DAY_S, Hyper
+from policy.types import Floats
+from storage.events import EvalEvent, Event, FeedbackEvent, OutcomeEvent
+from storage.snapshots import digest
+
+SPACE = Space.from_bytes(b"")
+HALF_LIFE_S = 64 * DAY_S  # so that a cell of forgetting is one day
+HYPER = Hyper(half_life_s=HALF_LIFE_S)
+NOON_S = 20_000 * DAY_S + DAY_S / 2
+TEXTS = ("What is 2 + 3?", "Write a poem about the sea.", "def f(x): return x", "Hola, que tal?")
+
+
+def sketch(text: str) -> bytes:
+    return Sketch.of(Prompt.of([{"role": "user", "content": text}])).to_bytes()
+
+
+def context(text: str) -> Floats:
+    return SPACE.context(Sketch.from_bytes(sketch(text)))
+
+
+def rated(seq: int, text: str, reward: float | None, **more: Any) -> FeedbackEvent:
+    given: dict[str, Any] = {
+        "seq": seq,
+        "at_s": NOON_S,
+        "decision_id": f"d{text}",
+        "tenant": "default",
+        "rater": "ann",
+        "arm": "a",
+        "kind": "routed",
+        "feature_version": SPACE.version,
+        "context": context(text),
+        "sketch": sketch(text),
+        "reward": reward,
+        "previous_reward": None,
+        "previous_at_s": None,
+        "excluded": False,
+    }
+    return FeedbackEvent(**{**given, **more})
+
+
+def answered(seq: int, text: str, tokens: int, **more: Any) -> OutcomeEvent:
+    given: dict[str, Any] = {
+        "seq": seq,
+        "at_s": NOON_S,
+        "decision_id": f"d{text}",
+        "tenant": "default",
+        "arm": "a",
+        "kind": "routed",
+        "feature_version": SPACE.version,
+        "context": context(text),
+        "sketch": sketch(text),
+        "input_tokens": 10,
+        "output_tokens": tokens,
+        "status": "ok",
+        "cache": "miss",
+        "usage_estimated": False,
+    }
+    return OutcomeEvent(**{**given, **more})
+
+
+def scored(seq: int, text: str, score: float) -> EvalEvent:
+    return EvalEvent(
+        seq=seq,
+        at_s=NOON_S,
+        batch="b",
+        prompt_sha256="p",
+        task=None,
+        sketch=sketch(text),
+        arm="a",
+        score=score,
+    )
+
+
+def learned(*events: Event) -> Learned:
+    return Learned.under(1, SPACE, HYPER).fold(events)
+
+
+def same(one: Learned, other: Learned) -> bool:
+    ours, theirs = one.to_arrays(), other.to_arrays()
+    names = {name for name in ours if not name.startswith(("cell", "fingerprint"))}
+    return all(np.allclose(ours[name], theirs[name], atol=1e-12) for name in names)
+
+
+def test_a_fold_is_the_sum_over_what_was_rated() -> None:
+    rewards = (1.0, 0.0, 1.0, 0.25)
+    events = [rated(n + 1, TEXTS[n], reward) for n, reward in enumerate(rewards)]
+    seen = learned(*events).beliefs.quality.rated["a"]
+    rows = np.array([context(text) for text in TEXTS])
+    assert seen.gram == pytest.approx(rows.T @ rows)
+    assert seen.moment == pytest.approx(rows.T @ np.array(rewards))
+    assert seen.weight == pytest.approx(4)
+    assert seen.square == pytest.approx(sum(reward**2 for reward in rewards))
+
+
+def test_the_same_events_in_one_go_or_one_by_one_give_the_same_bytes() -> None:
+    events = [rated(n + 1, text, n % 2) for n, text in enumerate(TEXTS)]
+    slowly = Learned.under(1, SPACE, HYPER)
+    for event in events:
+        slowly = slowly.fold([event])
+    assert digest(slowly.to_arrays()) == digest(learned(*events).to_arrays())
+    assert slowly.upto_seq == 4
+
+
+def test_a_changed_thumb_counts_as_if_it_had_been_so_from_the_start() -> None:
+    changed = learned(
+        rated(1, TEXTS[0], 1.0), rated(2, TEXTS[0], 0.0, previous_reward=1.0, previous_at_s=NOON_S)
+    )
+    assert same(changed, learned(rated(1, TEXTS[0], 0.0)))
+
+
+def test_a_withdrawn_thumb_counts_for_nothing() -> None:
+    gone = learned(
+        rated(1, TEXTS[0], 1.0), rated(2, TEXTS[0], None, previous_reward=1.0, previous_at_s=NOON_S)
+    )
+    seen = gone.beliefs.quality.rated["a"]
+    assert np.abs(seen.gram).max() == pytest.approx(0, abs=1e-12)
+    assert seen.weight == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("days", [0, 1, 64, 400])
+def test_a_change_of_mind_long_after_takes_back_what_is_left(days: int) -> None:
+    later = NOON_S + days * DAY_S
+    other = rated(1, TEXTS[1], 1.0)
+    changed = learned(
+        other,
+        rated(2, TEXTS[0], 1.0),
+        rated(3, TEXTS[0], None, at_s=later, previous_reward=1.0, previous_at_s=NOON_S),
+    )
+    never = learned(other, rated(2, TEXTS[2], None, at_s=later))
+    assert same(changed, never)
+
+
+def test_excluded_feedback_teaches_nothing() -> None:
+    assert learned(rated(1, TEXTS[0], 1.0, excluded=True)).beliefs.quality.rated == {}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"status": "error"}, {"status": "truncated_upstream"}, {"cache": "hit"},
+     {"usage_estimated": True}],
+    ids=str,
+)  # fmt: skip
+def test_only_whole_counted_answers_teach_length(more: dict[str, Any]) -> None:
+    assert learned(answered(1, TEXTS[0], 50, **more)).beliefs.tokens.rated == {}
+
+
+def test_an_answer_teaches_the_logarithm_of_its_length_and_no_quality() -> None:
+    known = learned(answered(1, TEXTS[0], 99))
+    seen = known.beliefs.tokens.rated["a"]
+    assert seen.moment == pytest.approx(np.log(100) * context(TEXTS[0]))
+    assert known.beliefs.quality.rated == {}
+
+
+def test_evals_are_kept_apart_from_thumbs() -> None:
+    known = learned(scored(1, TEXTS[0], 0.5), rated(2, TEXTS[0], 1.0)).beliefs.quality
+    assert (known.evals["a"].weight, known.rated["a"].weight) == (1.0, 1.0)
+    assert known.evals["a"].square == pytest.approx(0.25)
+
+
+def test_after_a_half_life_half_of_it_is_left() -> None:
+    aged = learned(rated(1, TEXTS[0], 1.0), rated(2, TEXTS[1], 0.0, at_s=NOON_S + HALF_LIFE_S))
+    expected = 0.5 * np.outer(context(TEXTS[0]), context(TEXTS[0]))
+    expected += np.outer(context(TEXTS[1]), context(TEXTS[1]))
+    assert aged.beliefs.quality.rated["a"].gram == pytest.approx(expected)
+
+
+def test_forgetting_in_many_steps_is_forgetting_in_one() -> None:
+    steps = [
+        rated(n + 2, TEXTS[0], None, at_s=NOON_S + n * DAY_S)
+        for n in range(CELLS_PER_HALF_LIFE + 1)
+    ]
+    slowly = learned(rated(1, TEXTS[0], 1.0), *steps)
+    at_once = learned(rated(1, TEXTS[0], 1.0), steps[-1])
+    assert same(slowly, at_once)
+
+
+def test_a_clock_that_goes_back_forgets_nothing_and_invents_nothing() -> None:
+    back = learned(rated(1, TEXTS[0], 1.0), rated(2, TEXTS[1], 1.0, at_s=NOON_S - 9 * DAY_S))
+    assert back.beliefs.quality.rated["a"].weight == pytest.approx(2)
+
+
+def test_what_is_saved_is_restored_byte_for_byte_and_goes_on_alike() -> None:
+    known = learned(rated(1, TEXTS[0], 1.0), answered(2, TEXTS[1], 40), scored(3, TEXTS[2], 0.5))
+    restored = Learned.under(1, SPACE, HYPER).restored(known.to_arrays(), known.upto_seq)
+    assert restored is not None
+    more = rated(4, TEXTS[3], 0.0, at_s=NOON_S + 3 * DAY_S)
+    assert digest(restored.to_arrays()) == digest(known.to_arrays())
+    assert digest(restored.fold([more]).to_arrays()) == digest(known.fold([more]).to_arrays())
+
+
+def test_what_another_policy_saved_is_not_taken() -> None:
+    known = learned(rated(1, TEXTS[0], 1.0))
+    for other in (Hyper(), HYPER.with_hints({"a": 0.9})):
+        assert not np.array_equal(fingerprint(SPACE, other), fingerprint(SPACE, HYPER))
+        assert Learned.under(1, SPACE, other).restored(known.to_arrays(), 1) is None
+
+
+def test_a_context_of_another_space_is_encoded_anew() -> None:
+    stale = rated(1, TEXTS[0], 1.0, feature_version=7, context=np.zeros(3))
+    assert same(learned(stale), learned(rated(1, TEXTS[0], 1.0)))
