@@ -1,0 +1,94 @@
+"""What a job hands over is what the log gets, field by field, and exactly once."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from features.space import Space
+from jobs.intake import (
+    hand_over_evals,
+    hand_over_policy,
+    hand_over_retrain,
+    records,
+    save,
+)
+from jobs.learned import Learned
+from policy.errors import InvalidInput
+from policy.hyper import Hyper
+from storage.handover import Handover, pending, take
+from storage.records import PolicyVersion
+from storage.snapshots import digest, newest
+from storage.sqlite_log import SqliteLog
+from tests.jobs.test_learned import TEXTS, learned, rated
+from tests.storage.rounds import EVAL, NOON_S, RETRAIN, but
+
+POLICY = PolicyVersion(
+    version=1,
+    created_at_s=NOON_S,
+    source="retrain",
+    feature_version=1,
+    space=Space.from_bytes(b"").to_bytes(),
+    hyper=Hyper(floor=0.02).with_hints({"a": 0.5}).to_json(),
+)
+KNOWN = learned(rated(1, TEXTS[0], 1.0))
+
+
+def taken(data: Path, log: SqliteLog) -> list[str]:
+    return [each.status for each in take(data / "handover", log, records, NOON_S)]
+
+
+def test_a_promoted_retrain_arrives_with_policy_and_snapshot(tmp_path: Path) -> None:
+    promoted = but(RETRAIN, promoted=True, candidate_version=1)
+    hand_over_retrain(tmp_path, promoted, POLICY, KNOWN)
+    with SqliteLog(tmp_path / "turnpike.db") as log:
+        assert taken(tmp_path, log) == ["imported"]
+        assert log.retrains() == [promoted]
+        adopted = log.latest_policy()
+        assert adopted is not None
+        assert but(adopted, seq=0) == POLICY
+        assert Hyper.from_json(adopted.hyper) == Hyper.from_json(POLICY.hyper)
+    saved = newest(tmp_path / "snapshots", 1).snapshot
+    assert saved is not None
+    assert saved.sha256 == digest(KNOWN.to_arrays())
+
+
+def test_a_refused_retrain_arrives_alone(tmp_path: Path) -> None:
+    hand_over_retrain(tmp_path, RETRAIN, None, None)
+    with SqliteLog(tmp_path / "turnpike.db") as log:
+        assert taken(tmp_path, log) == ["imported"]
+        assert log.retrains() == [RETRAIN]
+        assert log.latest_policy() is None
+    assert not (tmp_path / "snapshots").exists()
+
+
+def test_evals_arrive_in_order_with_their_sketches(tmp_path: Path) -> None:
+    evals = [but(EVAL, arm=arm, sketch=bytes([n, 0, 255])) for n, arm in enumerate("abc")]
+    hand_over_evals(tmp_path, evals)
+    with SqliteLog(tmp_path / "turnpike.db") as log:
+        taken(tmp_path, log)
+        assert [(event.arm, event.sketch) for event in log.events()] == [  # type: ignore[union-attr]
+            (each.arm, each.sketch) for each in evals
+        ]
+
+
+def test_a_policy_that_came_too_late_is_set_aside_and_said(tmp_path: Path) -> None:
+    with SqliteLog(tmp_path / "turnpike.db") as log:
+        log.adopt(but(POLICY, version=5)).wait()
+        identity = hand_over_policy(tmp_path, POLICY, KNOWN)
+        [told] = take(tmp_path / "handover", log, records, NOON_S)
+        assert (told.status, "give 6 or more" in told.reason) == ("rejected", True)
+        assert pending(tmp_path / "handover") == []
+        assert list((tmp_path / "handover" / "rejected").glob(f"{identity}*"))
+
+
+def test_a_parcel_of_an_unknown_kind_is_named() -> None:
+    with pytest.raises(InvalidInput, match="'poem'"):
+        records(Handover("x", "poem", {}, {}))
+
+
+def test_nothing_learned_is_nothing_saved(tmp_path: Path) -> None:
+    assert save(tmp_path, None) is None
+    empty = save(tmp_path, Learned.under(1, Space.from_bytes(b""), Hyper()))
+    assert empty is not None
+    assert all(np.isfinite(array).all() for array in empty.arrays.values())
