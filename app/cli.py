@@ -104,7 +104,7 @@ def import_(table: Path) -> None:
 
 @main.command()
 @click.option("--prompts", default=2_000, show_default=True, help="How many prompts to send.")
-@click.option("--rated", default=0.5, show_default=True, help="Share of answers that get a thumb.")
+@click.option("--rated", default=1.0, show_default=True, help="Share of answers that get a thumb.")
 @click.option("--seed", default=0, show_default=True, help="Which prompts, in which order.")
 @told_plainly
 def demo(prompts: int, rated: float, seed: int) -> None:

@@ -59,7 +59,7 @@ class Settings(BaseSettings):
         "thompson", description=f"Who decides: {', '.join(f'`{rule}`' for rule in RULES)}."
     )
     willingness_to_pay_usd: float = Field(
-        0.02,
+        0.01,
         ge=1e-9,
         le=1e6,
         description="Dollars that one more thumbs-up is worth; a request may say its own.",

@@ -87,15 +87,17 @@ def _decide(
 ) -> tuple[Decided, Hyper]:
     """Return the verdict, and the hyper-parameters the candidate would serve with.
 
-    The value is judged with scales tuned on the older part only. Where that cannot be believed yet,
-    the scales are tuned on all outcomes and the evidence of both policies is compared.
+    The value is judged with scales tuned on the older part only. Where it does not tell the two
+    apart, the scales are tuned on all outcomes and the evidence of both policies is compared.
     """
     held_out, cut = _held_out(log)
     before = Learned.start(incumbent).fold(log.events(0, cut))
     after = _tuned(Learned.under(space.version, space, before.hyper).fold(log.events(0, cut)))
     judgement = judge(held_out, after, before)
     if judgement is not None and judgement.ess >= FEWEST_ESS:
-        return by_value(judgement), after.hyper
+        valued = by_value(judgement)
+        if valued.promoted:
+            return valued, after.hyper
     whole = before.fold(log.events(cut, position))
     fitted = Learned.under(space.version, space, before.hyper).fold(log.events(0, position))
     candidate = _tuned(fitted)
@@ -119,12 +121,15 @@ def by_value(judgement: Judgement) -> Decided:
 
 
 def by_evidence(log_bayes_factor: float, judgement: Judgement | None) -> Decided:
-    """Return the verdict while too few rounds are held out to compare values.
+    """Return the verdict where the held-out rounds do not tell the two values apart.
+
+    All outcomes are then asked which policy made them more likely. A value that is lower beyond
+    doubt still forbids.
 
     source : Kass and Raftery 1995: a log Bayes factor above 3 is strong evidence
     """
     size = 0.0 if judgement is None else judgement.ess
-    few = f"effective sample size {size:.0f} of {FEWEST_ESS:.0f}, so judged on evidence"
+    few = f"the values are not told apart (effective sample size {size:.0f})"
     factor = f"log Bayes factor {log_bayes_factor:+.1f}"
     report = {"rule": "evidence", "log_bayes_factor": round(log_bayes_factor, 3)}
     if judgement is not None:
