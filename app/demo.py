@@ -70,8 +70,7 @@ def demo(settings: Settings, prompts: int, rated: float, seed: int) -> int:
 
     raises : ConfigError if no sandbox service answers
     """
-    host, _, port = settings.bind.rpartition(":")
-    service = Service(host, int(port))
+    service = Service(settings)
     _require_sandbox(service.get("/policy"), settings)
     arms = load(settings.arms).arms
     run = Run(always={name: Tally() for name in arms})
@@ -94,9 +93,12 @@ def demo(settings: Settings, prompts: int, rated: float, seed: int) -> int:
 class Service:
     """A running service, over HTTP; one connection for each thread."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._host = host
-        self._port = port
+    def __init__(self, settings: Settings) -> None:
+        self._host, _, port = settings.bind.rpartition(":")
+        self._port = int(port)
+        self._headers = {"Content-Type": "application/json"}
+        if settings.api_key is not None:
+            self._headers["Authorization"] = f"Bearer {settings.api_key.get_secret_value()}"
         self._local = threading.local()
 
     def get(self, path: str) -> dict[str, Any]:
@@ -110,7 +112,7 @@ class Service:
     def _request(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
         connection = self._connection()
         try:
-            connection.request(method, path, body, {"Content-Type": "application/json"})
+            connection.request(method, path, body, self._headers)
             response = connection.getresponse()
             answer: dict[str, Any] = json.loads(response.read())
         except (OSError, http.client.HTTPException) as error:

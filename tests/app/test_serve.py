@@ -22,6 +22,7 @@ from tests.app.running import SUM, eventually
 pytestmark = pytest.mark.slow
 
 LIMIT_BYTES = 65_536
+KEY = "correct-horse-battery"
 READY = b"Ctrl-C ends it."
 
 
@@ -235,6 +236,18 @@ def test_a_killed_worker_has_lost_nothing_and_is_replaced(tmp_path: Path) -> Non
         found = service.request("GET", f"/decisions/{answer['id']}")[1]
         assert (found["reward"], found["outcome"]["status"]) == (0.0, "ok")
         assert service.request("GET", "/policy")[1]["counts"]["rated"] == 1
+        service.process.terminate()
+        assert service.ended() == 0
+
+
+def test_the_demo_shows_what_is_learned_also_where_a_key_is_needed(tmp_path: Path) -> None:
+    with served(tmp_path, TURNPIKE_API_KEY=KEY) as service:
+        environ = environment(tmp_path, service.port, TURNPIKE_API_KEY=KEY)
+        command = [sys.executable, "-m", "app", "demo", "--prompts", "20", "--rated", "1"]
+        ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+        assert "20 sandbox prompts, 20 thumbs; nothing was billed." in ended.stdout
+        assert "always gpt-4o" in ended.stdout
         service.process.terminate()
         assert service.ended() == 0
 
