@@ -76,7 +76,7 @@ def decision(rounds: int) -> None:
 @click.option("--context", type=click.Choice(["text", "category", "both"]), default="text")
 @click.option("--feedback", type=click.FloatRange(0, 1), default=0.3, help="Share that is rated.")
 @click.option("--binary", is_flag=True, help="Thumbs of the score's probability, not the score.")
-@click.option("--willingness-to-pay", "willingness_to_pay_usd", default=1e6)
+@click.option("--willingness-to-pay", "willingness_to_pay_usd", default=NO_BUDGET_USD)
 @click.option("--prompts", type=click.IntRange(1), default=None, help="Only so many.")
 @click.option("--per-s", type=click.FloatRange(0.1), default=30.0, help="Prompts a second at most.")
 @click.option("--seed", default=0)
@@ -87,7 +87,7 @@ def live(
     table: str, prompts: int | None, per_s: float, seed: int, out: Path, **options: Any
 ) -> None:
     """Send real prompts through the real service; only the models' answers are replayed."""
-    from bench.drawing import page, plot  # matplotlib takes a second to import
+    from bench.drawing import PICTURE, page, plot  # matplotlib takes a second to import
 
     loaded = load(table)
     loaded = loaded if prompts is None else loaded.sample(prompts, seed)
@@ -95,6 +95,6 @@ def live(
     lived = run(loaded, traffic)
     out.mkdir(parents=True, exist_ok=True)
     text = "\n".join(page(loaded, traffic, lived))
-    (out / f"{loaded.name}.md").write_text(text + "\n", encoding="utf-8")
-    plot(loaded, traffic, lived, out / f"{loaded.name}.png")
+    (out / "live.md").write_text(text + "\n", encoding="utf-8")
+    plot(loaded, traffic, lived, out / PICTURE)
     click.echo(text)

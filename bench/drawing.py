@@ -19,6 +19,7 @@ from bench.yardsticks import yardsticks
 from policy.types import Floats
 
 WINDOW = 200
+PICTURE = "live.png"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999", "#f0e442")
 """Told apart by colour-blind eyes too (Okabe and Ito)."""
 
@@ -45,7 +46,7 @@ def page(table: Table, traffic: Traffic, lived: Lived) -> Iterator[str]:
     for each in reversed(retrains):
         yield f"- {'promoted' if each['promoted'] else 'refused'}: {each['reason']}"
     yield ""
-    yield f"![What was earned, spent and chosen, prompt by prompt]({table.name}.png)"
+    yield f"![What was earned, spent and chosen, prompt by prompt]({PICTURE})"
 
 
 def plot(table: Table, traffic: Traffic, lived: Lived, path: Path) -> None:

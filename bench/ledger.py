@@ -19,7 +19,6 @@ class Ledger:
         self._policies: list[PolicyVersion] = []
         self._evals = 0
         self._feedback_since_retrain = 0
-        self.retrains: list[Retrain] = []
         first = PolicyVersion(
             version=1,
             created_at_s=0.0,
@@ -101,7 +100,6 @@ class Ledger:
 
     def record_retrain(self, retrain: Retrain) -> None:
         """Record a retrain."""
-        self.retrains.append(retrain)
         self._feedback_since_retrain = 0
 
     def position(self) -> int:

@@ -109,7 +109,7 @@ def _settings(table: Table, folder: Path, provider_url: str, traffic: Traffic) -
         "TURNPIKE_BIND": f"127.0.0.1:{port}",
         "TURNPIKE_SANDBOX": "off",
         "TURNPIKE_POLICY": traffic.options.policy,
-        "TURNPIKE_WILLINGNESS_TO_PAY_USD": str(min(traffic.options.willingness_to_pay_usd, 1e6)),
+        "TURNPIKE_WILLINGNESS_TO_PAY_USD": str(traffic.options.willingness_to_pay_usd),
         "TURNPIKE_LOG_LEVEL": "error",
     }
 

@@ -16,7 +16,8 @@ from features.sketch import Sketch
 from policy.types import Floats
 from storage.records import Decision
 
-NO_BUDGET_USD = 1e9
+NO_BUDGET_USD = 1e6
+"""The most the service takes: a cent more for an answer then weighs a hundred-millionth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ def _told(table: Table, rows: Ints, options: Options, seed: int) -> Floats:
 
 def _note(router: Router, t: int, played: Played, *, asked: bool = False) -> None:
     """Retrain if that is due, or asked for, and keep what came of it."""
-    done = router.retrain(t, due_or_not=asked)
+    done = router.retrain(t, asked=asked)
     if done is not None:
         verdict = "promoted" if done.promoted else "refused"
         played.retrains.append(f"{verdict} after {t}: {done.reason}")

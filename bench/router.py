@@ -106,9 +106,9 @@ class Router:
                 self._ledger.import_eval(event)
                 self._learned = self._learned.fold([event])
 
-    def retrain(self, t: int, *, due_or_not: bool = False) -> Retrain | None:
-        """Return the retrain that the service would run now, None if none is due."""
-        if not due_or_not and not due(self._ledger.counts(), FIRST_OUTCOMES):
+    def retrain(self, t: int, *, asked: bool = False) -> Retrain | None:
+        """Return the retrain that the service would run now, None if none is due or asked for."""
+        if not asked and not due(self._ledger.counts(), FIRST_OUTCOMES):
             return None
         result = retrain(self._ledger, "feedback", lambda: START_S + t, FIRST_OUTCOMES)
         self._ledger.record_retrain(result.retrain)

@@ -33,9 +33,9 @@ def test_a_live_run_leaves_a_page_and_a_picture(tmp_path: Path) -> None:
     table = written(easy(40), tmp_path / "easy.parquet")
     asked = ["live", str(table), "--prompts", "30", "--per-s", "40", "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(main, asked, catch_exceptions=False)
-    page = (tmp_path / "out" / "easy.md").read_text()
+    page = (tmp_path / "out" / "live.md").read_text()
     assert page.rstrip() in done.output
     assert page.startswith("# easy through the running service\n\n30 real prompts")
     for name in ("thompson", "static mixture", "best single", "uniform", "oracle", "Regret"):
         assert name in page
-    assert (tmp_path / "out" / "easy.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "out" / "live.png").read_bytes().startswith(b"\x89PNG")
