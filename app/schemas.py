@@ -33,7 +33,7 @@ MAX_TOOLS = 256
 MAX_MODELS = 256
 MAX_OUTPUT_TOKENS = 1_000_000
 MAX_CHOICES = 8
-CLOSE = 0.85
+CLOSE = 0.8
 
 # What OpenAI's API takes besides the fields that are declared below.
 PASSED_THROUGH = frozenset({

@@ -44,7 +44,7 @@ def affordable(arms: Sequence[Arm], cost_usd: Floats, demand: Demand) -> dict[st
     if limit is None:
         return {}
     return {
-        arm.name: f"it would cost about ${cost:.6f}, max_cost_usd is ${limit:.6f}"
+        arm.name: f"it would cost about ${cost:.3g}, max_cost_usd is ${limit:.3g}"
         for arm, cost in zip(arms, cost_usd, strict=True)
         if cost > limit
     }

@@ -57,7 +57,7 @@ def test_an_arm_is_left_out_for_a_reason(demand: Demand, left_out: dict[str, str
 def test_an_arm_above_the_limit_of_the_request_is_left_out() -> None:
     cost = np.array([0.001, 0.002, 0.003])
     reasons = affordable(ARMS, cost, Demand(100, max_cost_usd=0.002))
-    assert reasons == {"wide": "it would cost about $0.003000, max_cost_usd is $0.002000"}
+    assert reasons == {"wide": "it would cost about $0.003, max_cost_usd is $0.002"}
     assert affordable(ARMS, cost, Demand(100)) == {}
 
 
