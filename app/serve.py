@@ -26,6 +26,7 @@ from policy.errors import ConfigError
 from upstream.catalogue import load
 
 DRAIN_S = 35.0
+LEFT_BEHIND_S = 5.0
 READY_WITHIN_S = 60.0
 POLL_S = 0.2
 
@@ -123,14 +124,32 @@ def _end(children: Sequence[Child]) -> None:
     for another in (signal.SIGINT, signal.SIGTERM):
         signal.signal(another, signal.SIG_IGN)  # we are ending already, and take care to finish
     for child in reversed(children):
-        if child.process.poll() is None:
-            child.process.terminate()
-            try:
-                child.process.wait(DRAIN_S)
-            except subprocess.TimeoutExpired:
-                click.echo(f"the {child.name} did not end in {DRAIN_S:.0f} s: killed", err=True)
-                child.process.kill()
-                child.process.wait()
+        _end_session(child, signal.SIGTERM)
+        try:
+            child.process.wait(DRAIN_S)
+        except subprocess.TimeoutExpired:
+            click.echo(f"the {child.name} did not end in {DRAIN_S:.0f} s: killed", err=True)
+            _end_session(child, signal.SIGKILL)
+            child.process.wait()
+        _outlast(child)
+
+
+def _end_session(child: Child, how: signal.Signals) -> bool:
+    """Tell a child and what it started to end; return whether anybody was left to tell."""
+    try:
+        os.killpg(child.process.pid, how)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _outlast(child: Child) -> None:
+    """Return when nothing is left of a child's session: a killed parent leaves its children."""
+    give_up_at = time.monotonic() + LEFT_BEHIND_S
+    while _end_session(child, signal.SIGTERM):
+        if time.monotonic() > give_up_at:
+            _end_session(child, signal.SIGKILL)
+        time.sleep(POLL_S)
 
 
 def _greet(settings: Settings, environ: Mapping[str, str]) -> None:

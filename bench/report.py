@@ -63,7 +63,7 @@ def _figures(
     return {**means, "shares": _shares(table, shares)}
 
 
-def _means(reward: Sequence[Floats], cost_usd: Sequence[Floats]) -> dict[str, float]:
+def _means(reward: Sequence[Floats], cost_usd: Sequence[Floats]) -> dict[str, float | None]:
     late = [each[len(each) // 2 :] for each in reward]
     return {
         "reward": _mean(reward),
@@ -79,10 +79,10 @@ def _mean(seeds: Sequence[Floats]) -> float:
     return float(np.mean([each.mean() for each in seeds]))
 
 
-def _error(seeds: Sequence[Floats]) -> float:
-    """Return the standard error of the mean over seeds, 0 for one seed."""
+def _error(seeds: Sequence[Floats]) -> float | None:
+    """Return the standard error of the mean over seeds; one seed has none."""
     means = np.array([each.mean() for each in seeds])
-    return float(means.std(ddof=1) / np.sqrt(len(means))) if len(means) > 1 else 0.0
+    return float(means.std(ddof=1) / np.sqrt(len(means))) if len(means) > 1 else None
 
 
 def _shares(table: Table, shares: Floats) -> dict[str, float]:
@@ -116,7 +116,12 @@ def _said(found: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in found["options"].items())
 
 
-def _line(name: str, each: Mapping[str, float]) -> str:
-    reward = f"{each['reward']:.4f} | {each['reward_se']:.4f}"
-    late = f"{each['second_half']:.4f} | {each['second_half_se']:.4f}"
-    return f"| {name} | {reward} | {late} | {each['cost_usd']:.3g} |"
+def _line(name: str, each: Mapping[str, Any]) -> str:
+    figures = (
+        f"{each[key]:.4f} | {_spread(each[key + '_se'])}" for key in ("reward", "second_half")
+    )
+    return f"| {name} | {' | '.join(figures)} | {each['cost_usd']:.3g} |"
+
+
+def _spread(error: float | None) -> str:
+    return "" if error is None else f"{error:.4f}"
