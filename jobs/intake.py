@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from jobs.learned import Learned
 from policy.errors import InvalidInput
@@ -47,8 +48,20 @@ def hand_over_evals(data: Path, evals: Sequence[Eval]) -> str:
 def records(parcel: Handover) -> Sequence[HandedOver]:
     """Return the rows that a parcel stands for.
 
-    raises : InvalidInput if this program does not know its kind
+    A policy is tried out here: one that could not be folded must never get into the log.
+
+    raises : InvalidInput if this program does not know its kind, or cannot use what it holds
     """
+    try:
+        return _records(parcel)
+    except (TypeError, KeyError, ValueError, EOFError, BadZipFile) as error:
+        raise InvalidInput(
+            f"the parcel {parcel.id} of kind {parcel.kind} cannot be used: {error!r}; "
+            "it must be made by this version of Turnpike"
+        ) from error
+
+
+def _records(parcel: Handover) -> Sequence[HandedOver]:
     if parcel.kind == EVALS:
         rows = json.loads(parcel.blobs["evals"])
         return [Eval(**{**row, "sketch": bytes.fromhex(row["sketch"])}) for row in rows]
@@ -57,7 +70,9 @@ def records(parcel: Handover) -> Sequence[HandedOver]:
         raise InvalidInput(f"a parcel of kind {parcel.kind!r} cannot be read; it must be {known}")
     found: list[HandedOver] = []
     if "policy" in parcel.payload:
-        found.append(PolicyVersion(**parcel.payload["policy"], space=parcel.blobs["space"]))
+        policy = PolicyVersion(**parcel.payload["policy"], space=parcel.blobs["space"])
+        Learned.start(policy)
+        found.append(policy)
     if "retrain" in parcel.payload:
         found.append(Retrain(**parcel.payload["retrain"]))
     return found

@@ -64,13 +64,17 @@ class _Answers:
 
 
 def usable(rounds: Iterable[Round]) -> list[Round]:
-    """Return the rounds a value may be estimated from: rated, routed, and really drawn."""
+    """Return the rounds a value may be estimated from: rated, routed, and really drawn.
+
+    Where an arm could not have been taken, as under a fixed rule, nothing says what it would earn.
+    """
     return [
         each
         for each in rounds
         if each.reward is not None
         and each.decision.kind == "routed"
         and each.decision.explore
+        and min(each.decision.propensities) > 0
         and each.outcome is not None
         and each.outcome.arm == each.decision.arm
     ]

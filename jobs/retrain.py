@@ -1,9 +1,9 @@
 """Fit a new policy to the team's own prompts and outcomes, and keep it only if it is no worse.
 
 The candidate gets a feature space fitted to the prompts, prior scales by evidence, and a fold of
-the log. It is promoted on the doubly robust value of the held-out newest rounds; while those are
-too few for that, on the evidence of all outcomes, which needs far fewer. "Not enough feedback yet"
-is a result like any other. Nothing is written here: whoever asked records what is returned.
+the log. It is promoted on the doubly robust value of the held-out newest rounds; where that does
+not tell the two apart, on the evidence of all outcomes, which needs far fewer. "Not enough feedback
+yet" is a result like any other. Nothing is written here: whoever asked records what is returned.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,7 @@
 """What a job hands over is what the log gets, field by field, and exactly once."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from jobs.intake import (
 from jobs.learned import Learned
 from policy.errors import InvalidInput
 from policy.hyper import Hyper
-from storage.handover import Handover, pending, take
+from storage.handover import Handover, pending, read, take
 from storage.records import PolicyVersion
 from storage.snapshots import digest, newest
 from storage.sqlite_log import SqliteLog
@@ -85,6 +86,35 @@ def test_a_policy_that_came_too_late_is_set_aside_and_said(tmp_path: Path) -> No
 def test_a_parcel_of_an_unknown_kind_is_named() -> None:
     with pytest.raises(InvalidInput, match="'poem'"):
         records(Handover("x", "poem", {}, {}))
+
+
+def _altered(data: Path, **policy: Any) -> Handover:
+    """Return a parcel as another version of the program might have made it."""
+    hand_over_policy(data, POLICY, KNOWN)
+    (path,) = pending(data / "handover")
+    parcel = read(path)
+    return but(parcel, payload={"policy": {**parcel.payload["policy"], **policy}})
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [{"mood": "good"}, {"hyper": {"mood": 1.0}}, {"hyper": {"quality_shared": {"facts": 1.0}}}],
+    ids=["a field", "a hyper-parameter", "scales"],
+)
+def test_a_policy_that_cannot_be_folded_never_reaches_the_log(
+    tmp_path: Path, policy: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidInput, match="cannot be used"):
+        records(_altered(tmp_path, **policy))
+
+
+@pytest.mark.parametrize("space", [b"PK\x03\x04", b"no archive at all"])
+def test_a_policy_whose_space_is_damaged_never_reaches_the_log(
+    tmp_path: Path, space: bytes
+) -> None:
+    parcel = but(_altered(tmp_path), blobs={"space": space})
+    with pytest.raises(InvalidInput, match="cannot be used"):
+        records(parcel)
 
 
 def test_nothing_learned_is_nothing_saved(tmp_path: Path) -> None:

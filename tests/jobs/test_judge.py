@@ -118,8 +118,9 @@ def test_without_rounds_there_is_no_verdict() -> None:
         lambda each: but(each, decision=but(each.decision, kind="fallback")),
         lambda each: but(each, decision=but(each.decision, explore=False)),
         lambda each: but(each, outcome=but(OUTCOME, arm="somebody else")),
+        lambda each: but(each, decision=but(each.decision, propensities=(1.0, 0.0))),
     ],
-    ids=["unrated", "unended", "pinned", "fallback", "not explored", "another arm"],
+    ids=["unrated", "unended", "pinned", "fallback", "not explored", "another arm", "fixed rule"],
 )
 def test_only_rounds_that_were_drawn_and_rated_are_used(strange) -> None:  # type: ignore[no-untyped-def]
     good = rounds()[:3]
