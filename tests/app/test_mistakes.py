@@ -1,6 +1,5 @@
 """Mistakes are told with their place as a caller writes it, on one short line."""
 
-import time
 from typing import Annotated, Any
 
 import pytest
@@ -26,10 +25,15 @@ def test_a_short_value_is_shown_whole(value: Any) -> None:
 
 
 def test_a_large_value_costs_no_more_than_its_head() -> None:
-    large = [{"role": "user", "content": "x" * 1_000}] * 100_000
-    began_s = time.process_time()
-    seen(large)
-    assert time.process_time() - began_s < 0.01
+    shown = []
+
+    class Item:
+        def __repr__(self) -> str:
+            shown.append(self)
+            return "item"
+
+    seen([Item()] * 100_000)
+    assert len(shown) < 100
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_a_bad_field_is_refused_with_its_code_and_its_place(bad: Bad) -> None:
     began_s = time.process_time()
     with pytest.raises(InvalidInput) as refused:
         checked(model, body)
-    assert time.process_time() - began_s < 0.1
+    assert time.process_time() - began_s < 2
     error = refused.value
     assert error.code == bad.code
     assert bad.param in {None, error.param}
@@ -182,7 +182,7 @@ def test_a_hundred_thousand_fields_are_refused_at_once() -> None:
     body = {f"prompt{i}": 1 for i in range(100_000)}
     began_s = time.process_time()
     assert "must have at most 100" in refusal(**body).message
-    assert time.process_time() - began_s < 0.1
+    assert time.process_time() - began_s < 2
 
 
 @pytest.mark.parametrize(

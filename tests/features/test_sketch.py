@@ -109,7 +109,7 @@ def test_no_text_makes_a_sketch_large_or_slow(text: str) -> None:
     prompt = asked(text)
     began = process_time()
     sketch = Sketch.of(prompt)
-    assert process_time() - began < 0.25
+    assert process_time() - began < 3
     assert len(sketch.to_bytes()) < 100_000
     assert np.isfinite(sketch.facts).all()
 
