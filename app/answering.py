@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from app.turn import Completion, Ended, Turn, ok_or_filtered
 from policy.errors import UpstreamError, UpstreamTimeout
 from storage.records import OutcomeStatus
-from upstream.stream import Stream
+from upstream.stream import Chunk, Stream
 
 
 class Answering:
-    """Iterate for the text, then ask for the completion; close it in any case."""
+    """Iterate for the text or `chunks()`, then ask for the completion; close it in any case."""
 
     def __init__(
         self,
@@ -30,11 +30,17 @@ class Answering:
 
         raises : UpstreamError if the rest does not come, once that is in the log
         """
+        return (chunk.text for chunk in self.chunks() if chunk.text)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield the provider's frames, which say more than the text.
+
+        raises : UpstreamError if the rest does not come, once that is in the log
+        """
         try:
             for chunk in self._stream:
-                if chunk.text:
-                    self._texts.append(chunk.text)
-                    yield chunk.text
+                self._texts.append(chunk.text)
+                yield chunk
         except UpstreamError as error:
             self._end(
                 "timeout" if isinstance(error, UpstreamTimeout) else "truncated_upstream", error

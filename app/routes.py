@@ -172,7 +172,7 @@ def completion_json(completion: Completion) -> dict[str, Any]:
         policy_version=turn.decision.policy_version,
         attempts=completion.attempts,
         sandbox=turn.decision.sandbox,
-        tool_calls=completion.message.get("tool_calls"),
+        tool_calls=completion.tool_calls,
     ).model_dump(exclude_none=False)
 
 

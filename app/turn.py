@@ -55,13 +55,19 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What the client is told of an answer: everything but the way it is written."""
+    """What the client is told of an answer; `data` is the JSON of one that came in one piece."""
 
     turn: Turn
     ended: Ended
     text: str
     attempts: int
-    message: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def tool_calls(self) -> list[dict[str, Any]] | None:
+        """Return the tools the first choice calls."""
+        choices = self.data.get("choices")
+        return choices[0]["message"].get("tool_calls") if choices else None
 
     @property
     def cost_usd(self) -> float:
@@ -79,7 +85,7 @@ def completed(turn: Turn, answer: Answer, attempts: int) -> Completion:
         finish_reason=answer.finish_reason,
         model=answer.model,
     )
-    return Completion(turn, ended, answer.text, attempts, answer.data["choices"][0]["message"])
+    return Completion(turn, ended, answer.text, attempts, answer.data)
 
 
 def ok_or_filtered(finish_reason: str | None) -> OutcomeStatus:

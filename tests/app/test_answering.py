@@ -2,12 +2,14 @@
 
 import json
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
+from app.ask import Ask
 from storage.records import Outcome
 from tests.app.faulty import STREAMED, Faulty, broken, endless, faulty
 from tests.upstream.misbehaving import Conversation, Scenario, chunk, usage_frame
@@ -135,6 +137,18 @@ def test_a_stream_left_early_can_be_rated_and_teaches(tmp_path: Path) -> None:
         response.close()
         assert made.service.rate(made.decisions[0].decision.id)["status"] == "recorded"
         assert made.service.get("/policy")["arms"][0]["belief"]["effective_n"] == pytest.approx(1)
+
+
+def test_frames_tell_what_the_provider_said_besides_the_text(tmp_path: Path) -> None:
+    ask = Ask(messages=[{"role": "user", "content": "hi"}], explore=False)
+    with (
+        faulty(tmp_path, {"a": WHOLE}) as made,
+        closing(made.service.parts.router.stream(ask)) as it,
+    ):
+        frames = [chunk.data for chunk in it.chunks()]
+        assert frames[-1]["usage"]["completion_tokens"] == 3
+        assert it.completion.text == "".join(PIECES)
+        assert outcome(made).status == "ok"
 
 
 def test_the_outcome_is_in_the_log_before_the_last_event_is_sent(tmp_path: Path) -> None:
