@@ -1,28 +1,43 @@
-"""A streamed answer on its way to the client: however it ends, the log knows before the client."""
+"""A streamed answer on its way to the client: however it ends, the log knows before the client.
+
+An answer that breaks off after its first content may be continued by another arm. The client sees
+one answer under the id of the first decision; the log has both decisions with what each cost.
+"""
 
 from collections.abc import Callable, Iterator
+from typing import NoReturn
 
-from app.turn import Completion, Ended, Turn, ok_or_filtered
-from policy.errors import UpstreamError, UpstreamTimeout
+from app.asking import Asking
+from app.turn import Completion, Ended, Turn, broken_off, joined, streamed
+from policy.errors import NoEligibleArm, UpstreamError
 from storage.records import OutcomeStatus
 from upstream.stream import Chunk, Stream
 
+GoOn = Callable[[Turn, UpstreamError, str], tuple[Turn, Stream]]
+
 
 class Answering:
-    """Iterate for the text or `chunks()`, then ask for the completion; close it in any case."""
+    """Iterate for the text or `chunks()`, then ask for the completion; close it in any case.
+
+    `go_on` asks another arm for the rest; None where an answer that breaks off ends with its error.
+    """
 
     def __init__(
         self,
+        asking: Asking,
         turn: Turn,
         stream: Stream,
         record: Callable[[Turn, Ended], None],
-        attempts: int,
+        go_on: GoOn | None = None,
     ) -> None:
         self.turn = turn
-        self.attempts = attempts
+        self._asking = asking
+        self._asked = turn
         self._stream = stream
         self._record = record
+        self._go_on = go_on
         self._texts: list[str] = []
+        self._broken: list[tuple[Turn, Ended]] = []
         self._recorded = False
 
     def __iter__(self) -> Iterator[str]:
@@ -37,22 +52,25 @@ class Answering:
 
         raises : UpstreamError if the rest does not come, once that is in the log
         """
-        try:
-            for chunk in self._stream:
-                self._texts.append(chunk.text)
-                yield chunk
-        except UpstreamError as error:
-            self._end(
-                "timeout" if isinstance(error, UpstreamTimeout) else "truncated_upstream", error
-            )
-            raise
-        self._end(ok_or_filtered(self._stream.finish_reason))
+        is_whole = False
+        while not is_whole:
+            try:
+                yield from self._rest()
+                is_whole = True
+            except UpstreamError as error:
+                self._continue(error)
+        self._end()
+
+    @property
+    def attempts(self) -> int:
+        """Return how many arms have been asked."""
+        return self._asking.attempts
 
     @property
     def completion(self) -> Completion:
         """Return the whole answer, after the last piece."""
-        ended = self._ended(ok_or_filtered(self._stream.finish_reason), None)
-        return Completion(self.turn, ended, "".join(self._texts), self.attempts)
+        parts = [*self._broken, (self._asked, streamed(self._stream))]
+        return joined(parts, self._text(), self.attempts)
 
     def close(self) -> None:
         """Stop the provider; an answer that nobody waits for any more is recorded as such."""
@@ -60,18 +78,37 @@ class Answering:
         if not self._recorded:
             self._end("client_gone")
 
-    def _end(self, status: OutcomeStatus, error: UpstreamError | None = None) -> None:
-        self._recorded = True
-        self._record(self.turn, self._ended(status, error))
+    def _rest(self) -> Iterator[Chunk]:
+        before = self._text() if self._broken else ""
+        for chunk in self._stream:
+            if self._broken:
+                chunk = chunk.going_on(before)
+                before = "" if chunk.text else before
+            self._texts.append(chunk.text)
+            yield chunk
 
-    def _ended(self, status: OutcomeStatus, error: UpstreamError | None) -> Ended:
-        stream = self._stream
-        return Ended(
-            status=status,
-            usage=stream.usage,
-            latency_s=stream.latency_s,
-            ttft_s=stream.ttft_s,
-            finish_reason=stream.finish_reason,
-            model=stream.model,
-            error=error,
-        )
+    def _continue(self, error: UpstreamError) -> None:
+        """Go on with another arm; where none can, record the end and raise the error."""
+        if self._go_on is None or not self._stream.is_plain_text or not self._text().strip():
+            self._break(error)
+        try:
+            asked, stream = self._go_on(self._asked, error, self._text())
+        except (NoEligibleArm, UpstreamError):
+            self._break(error)
+        self._broken.append((self._asked, self._end("continued", error)))
+        self._asked, self._stream, self._recorded = asked, stream, False
+
+    def _break(self, error: UpstreamError) -> NoReturn:
+        self._end(broken_off(error), error)
+        raise error
+
+    def _end(
+        self, status: OutcomeStatus | None = None, error: UpstreamError | None = None
+    ) -> Ended:
+        self._recorded = True
+        ended = streamed(self._stream, status, error)
+        self._record(self._asked, ended)
+        return ended
+
+    def _text(self) -> str:
+        return "".join(self._texts)

@@ -4,7 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from upstream.answers import CHARS_PER_TOKEN
+
 CacheWish = Literal["use", "refresh", "off"]
+Recovery = Literal["continue", "hold", "error"]
+LIMITS = ("max_completion_tokens", "max_tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +29,7 @@ class Ask:
     stream: bool = False
     cache: CacheWish = "use"
     session: str | None = None
+    stream_recovery: Recovery | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -53,8 +58,30 @@ class Ask:
     @property
     def max_output_tokens(self) -> int | None:
         """Return the longest answer the caller takes."""
-        given = [self.parameters.get(name) for name in ("max_completion_tokens", "max_tokens")]
+        given = [self.parameters.get(name) for name in LIMITS]
         return next((int(limit) for limit in given if limit is not None), None)
+
+    @property
+    def is_free_text(self) -> bool:
+        """Return whether another arm could go on from a part of the answer.
+
+        Several choices break off in several places; and an arm that must keep to a format begins it
+        anew.
+        """
+        asked_for = self.parameters.get("response_format")
+        is_text = not isinstance(asked_for, Mapping) or asked_for.get("type") == "text"
+        return is_text and self.parameters.get("n") in (None, 1)
+
+    def after(self, partial: str) -> dict[str, Any]:
+        """Return the body that asks for the rest of a text answer that broke off.
+
+        Its end carries no white space, which some providers refuse.
+        """
+        said = {"role": "assistant", "content": partial.rstrip()}
+        body = {**self.body, "messages": [*self.messages, said]}
+        spent = len(partial) // CHARS_PER_TOKEN
+        limits = [name for name in LIMITS if body.get(name) is not None]
+        return body | {name: max(1, body[name] - spent) for name in limits}
 
     @property
     def in_tool_loop(self) -> bool:

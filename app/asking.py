@@ -14,13 +14,18 @@ from policy.eligibility import Demand
 from policy.errors import ContextLengthExceeded, UpstreamError, UpstreamRejected
 from policy.types import Arm, Floats
 from storage.records import Decision, DecisionKind
+from upstream.answers import CHARS_PER_TOKEN
 
 TENANT = "default"
+GOES_ON = frozenset({"trailing_assistant"})
 
 
 @dataclass(slots=True)
 class Asking:
-    """One request under way; `failed` says of each arm that was asked how it failed."""
+    """One request under way; `failed` says of each arm that was asked how it failed.
+
+    `partial` is what the client has of an answer that broke off: the next arm goes on from there.
+    """
 
     ask: Ask
     prompt: Prompt
@@ -28,12 +33,18 @@ class Asking:
     failed: dict[str, str] = field(default_factory=dict)
     retry_of: str | None = None
     error: UpstreamError | None = None
+    partial: str = ""
 
     @classmethod
     def of(cls, ask: Ask) -> Self:
         """Return a request that nobody has been asked yet."""
         prompt = Prompt.of(ask.messages, ask.task, ask.tools)
         return cls(ask, prompt, Sketch.of(prompt))
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """Return what the next arm is sent, but for the model."""
+        return self.ask.after(self.partial) if self.partial else self.ask.body
 
     @property
     def pinned(self) -> bool:
@@ -65,9 +76,9 @@ class Asking:
         return Question(
             context=context,
             demand=Demand(
-                input_tokens=self.prompt.input_tokens,
+                input_tokens=self.prompt.input_tokens + len(self.partial) // CHARS_PER_TOKEN,
                 output_tokens=ask.max_output_tokens,
-                capabilities=ask.needs,
+                capabilities=ask.needs | (GOES_ON if self.partial else frozenset()),
                 allowed=self._allowed(arms),
                 max_cost_usd=ask.max_cost_usd,
                 unavailable=self.failed | self._too_small(arms),

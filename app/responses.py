@@ -32,6 +32,7 @@ class CompleteResponse(BaseModel):
     attempts: int
     sandbox: bool
     tool_calls: list[dict[str, Any]] | None = None
+    continued_by: list[str] = []
 
 
 class FeedbackResponse(BaseModel):

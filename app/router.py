@@ -8,20 +8,32 @@ costs one more decision: the router decides again, once, over the arms that are 
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from app.answering import Answering
-from app.ask import Ask
+from app.ask import Ask, Recovery
 from app.asking import TENANT, Asking
 from app.ids import decision_id
 from app.live import Live
 from app.mistakes import seen
-from app.turn import Completion, Ended, Turn, attempt_row, completed, failed, outcome_row
-from policy.errors import InvalidInput, NoEligibleArm, UpstreamError
+from app.turn import (
+    Completion,
+    Ended,
+    Turn,
+    attempt_row,
+    broken_off,
+    completed,
+    failed,
+    outcome_row,
+    streamed,
+)
+from policy.errors import InvalidInput, NoEligibleArm, StoreUnavailable, UpstreamError
 from policy.types import Arm
 from storage.log import WritableLog
 from storage.records import Decision, Rating
 from upstream.catalogue import Catalogue
 from upstream.client import Upstream
+from upstream.stream import Stream
 
 ATTEMPTS = 2
 
@@ -34,6 +46,7 @@ class Terms:
     willingness_to_pay_usd: float
     feedback_window_s: float
     sandbox: bool
+    stream_recovery: Recovery
 
 
 class Router:
@@ -77,15 +90,11 @@ class Router:
         raises : NoEligibleArm, UpstreamError, StoreUnavailable
         """
         asking = Asking.of(ask)
-        for turn in self._turns(asking):
-            try:
-                stream = self._upstream.stream(turn.arm, ask.body)
-            except UpstreamError as error:
-                self._give_up(asking, turn, error)
-            else:
-                turn.recorded.wait()
-                return Answering(turn, stream, self._record, asking.attempts)
-        raise _last(asking)
+        recovery = ask.stream_recovery or self.terms.stream_recovery
+        turn, stream = self._begun(asking, whole=recovery == "hold")
+        goes_on = recovery == "continue" and ask.is_free_text
+        go_on = partial(self._go_on, asking) if goes_on else None
+        return Answering(asking, turn, stream, self._record, go_on)
 
     def route(self, ask: Ask) -> Decision:
         """Return the decision that would be made now; nobody is asked and nothing is recorded.
@@ -108,6 +117,36 @@ class Router:
             tenant=TENANT,
             window_s=self.terms.feedback_window_s,
         )
+
+    def _begun(self, asking: Asking, *, whole: bool = False) -> tuple[Turn, Stream]:
+        """Return a stream whose first content, or whose whole answer, has come."""
+        for turn in self._turns(asking):
+            try:
+                stream = self._upstream.stream(turn.arm, asking.body)
+            except UpstreamError as error:
+                self._give_up(asking, turn, error)
+                continue
+            try:
+                if whole:
+                    stream.hold()
+                turn.recorded.wait()
+            except UpstreamError as error:
+                self._record(turn, streamed(stream, broken_off(error), error))
+                asking.blame(turn.decision, error)
+            except StoreUnavailable:
+                stream.close()
+                raise
+            else:
+                return turn, stream
+        raise _last(asking)
+
+    def _go_on(
+        self, asking: Asking, turn: Turn, error: UpstreamError, text: str
+    ) -> tuple[Turn, Stream]:
+        """Return the stream of another arm that goes on from a part of an answer."""
+        asking.blame(turn.decision, error)
+        asking.partial = text
+        return self._begun(asking)
 
     def _turns(self, asking: Asking) -> Iterator[Turn]:
         """Yield a turn, and another when the first failed in a way that another arm may not."""

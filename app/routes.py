@@ -173,6 +173,7 @@ def completion_json(completion: Completion) -> dict[str, Any]:
         attempts=completion.attempts,
         sandbox=turn.decision.sandbox,
         tool_calls=completion.tool_calls,
+        continued_by=list(completion.continued_by),
     ).model_dump(exclude_none=False)
 
 

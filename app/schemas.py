@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
-from app.ask import Ask, CacheWish
+from app.ask import Ask, CacheWish, Recovery
 from app.mistakes import KEY_CHARS, explained, json_path, place_of, right, seen
 from policy.errors import InvalidInput
 
@@ -161,6 +161,9 @@ class CompleteRequest(OpenAIParameters):
     stream: bool = Field(False, description="Whether the answer comes as server-sent events.")
     cache: CacheWish = Field("use", description="Whether a stored answer will do.")
     session: Session | None = Field(None, description="What conversation this belongs to.")
+    stream_recovery: Recovery | None = Field(
+        None, description="What follows when a stream breaks off; default: the service's setting."
+    )
 
     @model_validator(mode="after")
     def _one_text(self) -> Self:
@@ -184,6 +187,7 @@ class CompleteRequest(OpenAIParameters):
             stream=self.stream,
             cache=self.cache,
             session=self.session,
+            stream_recovery=self.stream_recovery,
             parameters=self._parameters(),
         )
 

@@ -17,6 +17,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from app.ask import Recovery
 from app.mistakes import right, seen
 from app.orphan import PARENT
 from policy.decide import RULES
@@ -74,6 +75,11 @@ class Settings(BaseSettings):
         25,
         ge=1,
         description="Ratings before the first retrain; the next when half as many again have come.",
+    )
+    stream_recovery: Recovery = Field(
+        "continue",
+        description="What follows when a stream breaks off: `continue` with another arm, `hold` "
+        "each answer until it is whole, or end with an `error`; a request may say its own.",
     )
     threads: int = Field(64, ge=2, le=2_000, description="Requests served at the same time.")
     max_body_bytes: int = Field(

@@ -1,7 +1,7 @@
 """One turn: a decision with its upstream call, and the rows the log keeps of both."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from policy.errors import (
@@ -16,6 +16,7 @@ from policy.types import Arm, Usage
 from storage.log import Ticket
 from storage.records import Attempt, AttemptStatus, Decision, Outcome, OutcomeStatus
 from upstream.answers import Answer
+from upstream.stream import Stream
 
 NOTHING = Usage(0, 0)
 
@@ -55,24 +56,24 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What the client is told of an answer; `data` is the JSON of one that came in one piece."""
+    """What the client is told of an answer; `data` is the JSON of one that came in one piece.
+
+    `turn` is whose id the client has; `continued_by` are the decisions whose arms went on.
+    """
 
     turn: Turn
     ended: Ended
     text: str
     attempts: int
+    cost_usd: float
     data: Mapping[str, Any] = field(default_factory=dict)
+    continued_by: tuple[str, ...] = ()
 
     @property
     def tool_calls(self) -> list[dict[str, Any]] | None:
         """Return the tools the first choice calls."""
         choices = self.data.get("choices")
         return choices[0]["message"].get("tool_calls") if choices else None
-
-    @property
-    def cost_usd(self) -> float:
-        """Return the dollars of the answer at the price of the decision."""
-        return cost_usd(self.turn.arm, self.ended.usage)
 
 
 def completed(turn: Turn, answer: Answer, attempts: int) -> Completion:
@@ -85,7 +86,47 @@ def completed(turn: Turn, answer: Answer, attempts: int) -> Completion:
         finish_reason=answer.finish_reason,
         model=answer.model,
     )
-    return Completion(turn, ended, answer.text, attempts, answer.data)
+    dollars = cost_usd(turn.arm, answer.usage)
+    return Completion(turn, ended, answer.text, attempts, dollars, answer.data)
+
+
+def joined(parts: Sequence[tuple[Turn, Ended]], text: str, attempts: int) -> Completion:
+    """Return the completion of an answer that one arm began and others, if any, went on with."""
+    turns, ends = zip(*parts, strict=True)
+    ended = replace(
+        ends[-1],
+        usage=sum((each.usage for each in ends), NOTHING),
+        latency_s=sum(each.latency_s for each in ends),
+        ttft_s=ends[0].ttft_s,
+    )
+    return Completion(
+        turn=turns[0],
+        ended=ended,
+        text=text,
+        attempts=attempts,
+        cost_usd=sum(cost_usd(turn.arm, each.usage) for turn, each in parts),
+        continued_by=tuple(turn.decision.id for turn in turns[1:]),
+    )
+
+
+def streamed(
+    stream: Stream, status: OutcomeStatus | None = None, error: UpstreamError | None = None
+) -> Ended:
+    """Return the end of a streamed call; without a status, one that came to its end."""
+    return Ended(
+        status=status or ok_or_filtered(stream.finish_reason),
+        usage=stream.usage,
+        latency_s=stream.latency_s,
+        ttft_s=stream.ttft_s,
+        finish_reason=stream.finish_reason,
+        model=stream.model,
+        error=error,
+    )
+
+
+def broken_off(error: UpstreamError) -> OutcomeStatus:
+    """Return the status of an answer whose rest did not come."""
+    return "timeout" if isinstance(error, UpstreamTimeout) else "truncated_upstream"
 
 
 def ok_or_filtered(finish_reason: str | None) -> OutcomeStatus:

@@ -96,4 +96,5 @@ def _terms(settings: Settings) -> Terms:
         willingness_to_pay_usd=settings.willingness_to_pay_usd,
         feedback_window_s=settings.feedback_window_s,
         sandbox=settings.sandbox_url is not None,
+        stream_recovery=settings.stream_recovery,
     )

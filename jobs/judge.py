@@ -76,6 +76,7 @@ def usable(rounds: Iterable[Round]) -> list[Round]:
         and each.decision.explore
         and min(each.decision.propensities) > 0
         and each.outcome is not None
+        and each.outcome.status != "continued"
         and each.outcome.arm == each.decision.arm
     ]
 

@@ -72,3 +72,16 @@ class Usage:
     output_tokens: int
     cached_tokens: int = 0
     estimated: bool = False
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """Return the tokens of two calls.
+
+        >>> Usage(3, 2) + Usage(1, 1, estimated=True)
+        Usage(input_tokens=4, output_tokens=3, cached_tokens=0, estimated=True)
+        """
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.estimated or other.estimated,
+        )

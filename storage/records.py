@@ -16,7 +16,14 @@ AttemptStatus = Literal[
     "ok", "rejected", "unauthorised", "busy", "timeout", "invalid", "error", "client_gone"
 ]
 OutcomeStatus = Literal[
-    "ok", "truncated_upstream", "client_gone", "timeout", "filtered", "error", "abandoned"
+    "ok",
+    "truncated_upstream",
+    "continued",
+    "client_gone",
+    "timeout",
+    "filtered",
+    "error",
+    "abandoned",
 ]
 CacheUse = Literal["miss", "hit", "stale"]
 PolicySource = Literal["initial", "catalogue", "retrain", "rollback"]
@@ -89,6 +96,7 @@ class Attempt:
 class Outcome:
     """How a decision ended, exactly once.
 
+    `continued` is an answer that broke off, and that the retry of this decision went on with.
     `arm` is the arm that answered, `model` what the provider said it was; `cost_usd` and `attempts`
     count all attempts of the decision.
     """

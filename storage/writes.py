@@ -51,7 +51,11 @@ ON CONFLICT (id) DO NOTHING
 
 RATEABLE = """
 SELECT d.decided_at_s, COALESCE(o.arm, d.arm) AS arm,
-    COALESCE(o.cache <> 'miss' OR (o.status <> 'ok' AND o.output_tokens = 0), FALSE) AS excluded
+    COALESCE(o.cache <> 'miss' OR (o.status <> 'ok' AND o.output_tokens = 0), FALSE)
+        -- Two arms wrote a continued answer, so neither earns its reward.
+        OR COALESCE(o.status = 'continued', FALSE)
+        OR EXISTS (SELECT 1 FROM outcomes b
+                   WHERE b.decision_id = d.retry_of AND b.status = 'continued') AS excluded
 FROM decisions d LEFT JOIN outcomes o ON o.decision_id = d.id
 WHERE d.id = :decision_id AND d.tenant = :tenant
 """

@@ -75,8 +75,12 @@ def text_of(message: Mapping[str, Any]) -> str:
 
 def speaks(message: Mapping[str, Any]) -> bool:
     """Return whether a message or a delta says anything: text, a tool call or a refusal."""
-    acts = message.get("tool_calls") or message.get("function_call") or message.get("refusal")
-    return bool(acts) or bool(text_of(message).strip())
+    return acts(message) or bool(text_of(message).strip())
+
+
+def acts(message: Mapping[str, Any]) -> bool:
+    """Return whether a message or a delta calls a tool or refuses."""
+    return any(message.get(key) for key in ("tool_calls", "function_call", "refusal"))
 
 
 def finish_of(choice: Mapping[str, Any]) -> str | None:

@@ -15,6 +15,7 @@ from policy.errors import UpstreamError
 from policy.types import Arm, Usage
 from upstream.answers import (
     MAY_BE_BLANK,
+    acts,
     choices_of,
     finish_of,
     model_of,
@@ -39,6 +40,19 @@ class Chunk:
 
     text: str
     data: dict[str, Any]
+
+    def going_on(self, after: str) -> "Chunk":
+        """Return the frame as part of an answer another arm began, without what is there already.
+
+        That is the role, and the white space in which the text so far ends.
+        """
+        deltas = [part_of(choice, "delta") for choice in choices_of(self.data)]
+        for delta in deltas:
+            delta.pop("role", None)
+        text = self.text.removeprefix(after[len(after.rstrip()) :])
+        if text != self.text:
+            deltas[0]["content"] = text
+        return Chunk(text, self.data)
 
 
 class Stream:
@@ -67,6 +81,7 @@ class Stream:
         self._reported_usage: object = None
         self._output_chars = 0
         self._spoke = False
+        self._acted = False
         self._finishes: dict[str, str | None] = {}
         self._early: deque[Chunk] = deque()
         self._chunks = self._rest()
@@ -79,6 +94,11 @@ class Stream:
         return reasons[0] if reasons and all(reasons) else None
 
     @property
+    def is_plain_text(self) -> bool:
+        """Whether nothing but text of one choice has come: no tool call, no refusal."""
+        return not self._acted and len(self._finishes) <= 1
+
+    @property
     def usage(self) -> Usage:
         """The tokens of the call so far: as reported, or estimated from what has passed."""
         asked = prompt_chars(self._body)
@@ -88,6 +108,18 @@ class Stream:
     def latency_s(self) -> float:
         """The seconds since the call began."""
         return self._deadline.elapsed_s()
+
+    def hold(self) -> None:
+        """Receive the whole answer before any of it is handed out.
+
+        raises : UpstreamError when the rest does not come
+        """
+        while True:
+            self._deadline.wait_for_more()
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return
+            self._early.append(chunk)
 
     def close(self) -> None:
         """End the upstream call now; nothing happens when it has ended."""
@@ -163,6 +195,7 @@ class Stream:
             index, delta = choice.get("index", 0), part_of(choice, "delta")
             self._output_chars += spoken_chars(delta)
             self._spoke = self._spoke or speaks(delta)
+            self._acted = self._acted or acts(delta)
             text += text_of(delta) if index == 0 else ""
             self._finish(str(index), finish_of(choice))
         return text
