@@ -15,7 +15,8 @@ LIMITS = ("max_completion_tokens", "max_tokens")
 class Ask:
     """A checked request for an answer; `parameters` go to the provider as they came.
 
-    `models` None lets the policy choose among all arms, one name pins.
+    `models` None lets the policy choose among all arms, one name pins; `pay_factor` is by how much
+    more than usual the caller would pay for a better answer.
 
     units  : willingness_to_pay_usd is dollars that one more thumbs-up is worth
     """
@@ -24,6 +25,7 @@ class Ask:
     task: str | None = None
     models: tuple[str, ...] | None = None
     willingness_to_pay_usd: float | None = None
+    pay_factor: float = 1.0
     max_cost_usd: float | None = None
     explore: bool = True
     stream: bool = False

@@ -73,6 +73,7 @@ class Asking:
     ) -> Question:
         """Return what the policy is asked next."""
         ask = self.ask
+        pays_usd = (ask.willingness_to_pay_usd or willingness_to_pay_usd) * ask.pay_factor
         return Question(
             context=context,
             demand=Demand(
@@ -83,7 +84,7 @@ class Asking:
                 max_cost_usd=ask.max_cost_usd,
                 unavailable=self.failed | self._too_small(arms),
             ),
-            willingness_to_pay_usd=ask.willingness_to_pay_usd or willingness_to_pay_usd,
+            willingness_to_pay_usd=pays_usd,
             words=self.prompt.words,
             explore=ask.explore and not ask.in_tool_loop and not self.pinned and not self.failed,
         )

@@ -42,6 +42,7 @@ KINDS: Mapping[type[TurnpikeError], Kind] = {
     errors.InvalidInput: Kind(HTTPStatus.BAD_REQUEST, INVALID),
     errors.PayloadTooLarge: Kind(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, INVALID),
     errors.UnsupportedMediaType: Kind(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, INVALID),
+    errors.UnknownModel: Kind(HTTPStatus.NOT_FOUND, INVALID),
     errors.Unauthenticated: Kind(HTTPStatus.UNAUTHORIZED, "authentication_error"),
     errors.NoEligibleArm: Kind(HTTPStatus.BAD_REQUEST, INVALID),
     errors.UnknownDecision: Kind(HTTPStatus.NOT_FOUND, "not_found_error"),

@@ -13,9 +13,9 @@ from pydantic import BaseModel
 from app import errors
 from app.cli import main
 from app.openapi import document
-from app.routes import blueprint
 from app.schemas import OpenAIParameters
 from app.settings import PREFIX, Settings
+from app.wsgi import BLUEPRINTS
 from policy import errors as kinds
 from policy.errors import TurnpikeError
 
@@ -46,7 +46,8 @@ def error_codes() -> str:
 def endpoints() -> str:
     """Return a table of every endpoint with its summary."""
     app = Flask(__name__, static_folder=None)
-    app.register_blueprint(blueprint)
+    for each in BLUEPRINTS:
+        app.register_blueprint(each)
     rows = [
         (f"`{method.upper()} {path}`", operation["summary"])
         for path, methods in document(app, secured=True)["paths"].items()
@@ -57,10 +58,10 @@ def endpoints() -> str:
 
 def fields(model: type[BaseModel]) -> str:
     """Return a table of what a request may carry of ours; OpenAI's parameters have pages enough."""
-    schema = model.model_json_schema()
+    schema, own = model.model_json_schema(), model.__annotations__
     rows = [
         (f"`{name}`", _kind(told), _default(name, schema), told.get("description", ""))
-        for name, told in schema["properties"].items()
+        for name, told in sorted(schema["properties"].items(), key=lambda item: item[0] not in own)
         if name not in OpenAIParameters.model_fields
     ]
     return table(("field", "type", "default", "what it is"), rows)

@@ -3,7 +3,7 @@
 import hmac
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
@@ -38,6 +38,7 @@ from policy.errors import (
 )
 
 blueprint = Blueprint("turnpike", __name__)
+DONE = "data: [DONE]\n\n"
 PUBLIC = frozenset({"turnpike.healthz", "turnpike.openapi"})
 ASKING = (NoEligibleArm, UpstreamError, UpstreamBusy, UpstreamTimeout, StoreUnavailable)
 
@@ -62,11 +63,7 @@ def complete() -> Response:
     if not ask.stream:
         return jsonify(completion_json(parts().router.complete(ask)))
     answering = parts().router.stream(ask)
-    response = Response(_events(answering), mimetype="text/event-stream")
-    response.headers["cache-control"] = "no-store"
-    response.headers["x-accel-buffering"] = "no"
-    response.call_on_close(answering.close)
-    return response
+    return event_stream(_events(answering), answering)
 
 
 @blueprint.post("/feedback")
@@ -148,6 +145,24 @@ def body(model: type[M]) -> M:
     return checked(model, json_body(request, parts().settings.max_body_bytes))
 
 
+def event_stream(events: Iterator[str], answering: Answering) -> Response:
+    """Return the response that sends the events of an answer, and ends its call when it ends."""
+    response = Response(events, mimetype="text/event-stream")
+    response.headers["cache-control"] = "no-store"
+    response.headers["x-accel-buffering"] = "no"
+    response.call_on_close(answering.close)
+    return response
+
+
+def event(data: Mapping[str, Any]) -> str:
+    r"""Return one server-sent event.
+
+    >>> event({"text": "hi"})
+    'data: {"text": "hi"}\n\n'
+    """
+    return f"data: {json.dumps(data, allow_nan=False)}\n\n"
+
+
 def completion_json(completion: Completion) -> dict[str, Any]:
     """Return an answer as `/complete` shows it."""
     turn, ended = completion.turn, completion.ended
@@ -160,7 +175,7 @@ def completion_json(completion: Completion) -> dict[str, Any]:
     return CompleteResponse(
         id=turn.decision.id,
         arm=turn.arm.name,
-        model=ended.model or turn.arm.model,
+        model=completion.model,
         text=completion.text,
         finish_reason=ended.finish_reason,
         usage=usage,
@@ -180,18 +195,14 @@ def completion_json(completion: Completion) -> dict[str, Any]:
 def _events(answering: Answering) -> Iterator[str]:
     """Yield the answer as server-sent events: pieces, the whole without its text, then the end."""
     started = {"id": answering.turn.decision.id, "arm": answering.turn.arm.name}
-    yield _event(started)
+    yield event(started)
     try:
         for text in answering:
-            yield _event({"text": text})
-        yield _event(completion_json(answering.completion))
+            yield event({"text": text})
+        yield event(completion_json(answering.completion))
     except TurnpikeError as error:
-        yield _event(envelope(error))
+        yield event(envelope(error))
         return
     finally:
         answering.close()
-    yield "data: [DONE]\n\n"
-
-
-def _event(data: dict[str, Any]) -> str:
-    return f"data: {json.dumps(data, allow_nan=False)}\n\n"
+    yield DONE

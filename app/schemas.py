@@ -6,29 +6,23 @@ like a misspelling of ours is refused, because a wish that is ignored is worse t
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, NotRequired, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
-    Discriminator,
     Field,
-    Tag,
     ValidationError,
     model_validator,
-    with_config,
 )
 from pydantic_core import PydanticCustomError
-from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from app.ask import Ask, CacheWish, Recovery
+from app.messages import OPEN, Message, Messages, Objects
 from app.mistakes import KEY_CHARS, explained, json_path, place_of, right, seen
 from policy.errors import InvalidInput
 
 MAX_FIELDS = 100
-MAX_MESSAGES = 1_000
-MAX_PARTS = 256
 MAX_TOOLS = 256
 MAX_MODELS = 256
 MAX_OUTPUT_TOKENS = 1_000_000
@@ -42,8 +36,6 @@ PASSED_THROUGH = frozenset({
     "reasoning_effort", "safety_identifier", "service_tier", "stop", "store", "tool_choice", "user",
     "verbosity", "web_search_options",
 })  # fmt: skip
-
-_OPEN = ConfigDict(strict=True, extra="allow")
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -61,69 +53,12 @@ Text = Annotated[str, Field(pattern=r"\S"), explained("it must be a text that is
 PriceOfAThumb = Annotated[float, Field(ge=1e-9, le=1e6)]
 Dollars = Annotated[float, Field(gt=0, le=1e6)]
 Tokens = Annotated[int, Field(ge=1, le=MAX_OUTPUT_TOKENS)]
-Objects = list[dict[str, Any]]
-
-
-@with_config(_OPEN)
-class Part(TypedDict):
-    """One part of a message: text, an image, a file; what else it carries passes through."""
-
-    type: Annotated[str, Field(min_length=1, max_length=64)]
-    text: NotRequired[str]
-
-
-def _with_its_text(part: Part) -> Part:
-    if part["type"] == "text" and "text" not in part:
-        raise PydanticCustomError("missing_field", "a part of type text must have text")
-    return part
-
-
-def _form(content: Any) -> str | None:
-    forms = {str: "text", list: "parts", type(None): "nothing"}
-    return forms.get(type(content))
-
-
-Parts = Annotated[
-    list[Annotated[Part, AfterValidator(_with_its_text)]], Field(min_length=1, max_length=MAX_PARTS)
-]
-Content = Annotated[
-    Annotated[str, Tag("text")] | Annotated[Parts, Tag("parts")] | Annotated[None, Tag("nothing")],
-    Discriminator(
-        _form,
-        custom_error_type="invalid_value",
-        custom_error_message="it must be a text, or a list of parts",
-    ),
-]
-
-
-@with_config(_OPEN)
-class Message(TypedDict):
-    """One message in OpenAI's form; what else it carries passes through."""
-
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: NotRequired[Content]
-    tool_calls: NotRequired[Objects | None]
-
-
-def _that_says_something(message: Message) -> Message:
-    calls = message.get("tool_calls") or message.get("function_call") or message.get("refusal")
-    if message.get("content") is None and not calls:
-        raise PydanticCustomError(
-            "missing_field", "it must have content; only a message that calls tools may have none"
-        )
-    return message
-
-
-Messages = Annotated[
-    list[Annotated[Message, AfterValidator(_that_says_something)]],
-    Field(min_length=1, max_length=MAX_MESSAGES),
-]
 
 
 class OpenAIParameters(BaseModel):
     """The parameters of OpenAI's API that are checked on their way; null stands for the default."""
 
-    model_config = _OPEN
+    model_config = OPEN
 
     max_tokens: Tokens | None = None
     max_completion_tokens: Tokens | None = None
@@ -140,13 +75,11 @@ class OpenAIParameters(BaseModel):
     stream_options: dict[str, Any] | None = None
 
 
-class CompleteRequest(OpenAIParameters):
-    """A prompt or messages, wishes about the routing, and any parameter of OpenAI's API."""
+class Wishes(BaseModel):
+    """What a caller may wish about the routing."""
 
-    prompt: Text | None = Field(None, description="The question, instead of messages.")
-    messages: Messages | None = Field(
-        None, description="The conversation in OpenAI's form, instead of a prompt."
-    )
+    model_config = OPEN
+
     task: Task | None = Field(None, description="What kind of work it is, such as support/refunds.")
     models: Annotated[list[str], Field(min_length=1, max_length=MAX_MODELS)] | None = Field(
         None, description="The arms that may answer; a single one pins."
@@ -158,11 +91,49 @@ class CompleteRequest(OpenAIParameters):
         None, description="No arm whose answer is expected to cost more."
     )
     explore: bool = Field(True, description="Whether an arm may be tried out to learn from it.")
-    stream: bool = Field(False, description="Whether the answer comes as server-sent events.")
     cache: CacheWish = Field("use", description="Whether a stored answer will do.")
     session: Session | None = Field(None, description="What conversation this belongs to.")
     stream_recovery: Recovery | None = Field(
         None, description="What follows when a stream breaks off; default: the service's setting."
+    )
+
+
+class AskRequest(OpenAIParameters, Wishes):
+    """What every request for an answer may carry."""
+
+    stream: bool | None = Field(
+        False, description="Whether the answer comes as server-sent events."
+    )
+
+    def asking(self, messages: list[Message]) -> Ask:
+        """Return the request as the router takes it."""
+        return Ask(
+            messages=[dict(message) for message in messages],
+            task=self.task,
+            models=None if self.models is None else tuple(self.models),
+            willingness_to_pay_usd=self.willingness_to_pay,
+            max_cost_usd=self.max_cost_usd,
+            explore=self.explore,
+            stream=bool(self.stream),
+            cache=self.cache,
+            session=self.session,
+            stream_recovery=self.stream_recovery,
+            parameters=self._parameters(),
+        )
+
+    def _parameters(self) -> dict[str, Any]:
+        """Return what the provider is sent besides: what was given and is not null."""
+        declared = {name: getattr(self, name) for name in OpenAIParameters.model_fields}
+        given = declared | (self.model_extra or {})
+        return {name: value for name, value in given.items() if value is not None}
+
+
+class CompleteRequest(AskRequest):
+    """A prompt or messages, wishes about the routing, and any parameter of OpenAI's API."""
+
+    prompt: Text | None = Field(None, description="The question, instead of messages.")
+    messages: Messages | None = Field(
+        None, description="The conversation in OpenAI's form, instead of a prompt."
     )
 
     @model_validator(mode="after")
@@ -177,30 +148,9 @@ class CompleteRequest(OpenAIParameters):
 
     def ask(self) -> Ask:
         """Return the request as the router takes it."""
-        return Ask(
-            messages=self._said(),
-            task=self.task,
-            models=None if self.models is None else tuple(self.models),
-            willingness_to_pay_usd=self.willingness_to_pay,
-            max_cost_usd=self.max_cost_usd,
-            explore=self.explore,
-            stream=self.stream,
-            cache=self.cache,
-            session=self.session,
-            stream_recovery=self.stream_recovery,
-            parameters=self._parameters(),
-        )
-
-    def _said(self) -> list[dict[str, Any]]:
-        if self.messages is None:
-            return [{"role": "user", "content": self.prompt}]
-        return [dict(message) for message in self.messages]
-
-    def _parameters(self) -> dict[str, Any]:
-        """Return what the provider is sent besides: what was given and is not null."""
-        declared = {name: getattr(self, name) for name in OpenAIParameters.model_fields}
-        given = declared | (self.model_extra or {})
-        return {name: value for name, value in given.items() if value is not None}
+        if self.prompt is not None:
+            return self.asking([{"role": "user", "content": self.prompt}])
+        return self.asking(self.messages or [])
 
 
 class FeedbackRequest(BaseModel):

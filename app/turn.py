@@ -75,6 +75,11 @@ class Completion:
         choices = self.data.get("choices")
         return choices[0]["message"].get("tool_calls") if choices else None
 
+    @property
+    def model(self) -> str:
+        """Return the model that answered."""
+        return self.ended.model or self.turn.arm.model
+
 
 def completed(turn: Turn, answer: Answer, attempts: int) -> Completion:
     """Return the completion of a turn that was answered in one piece."""

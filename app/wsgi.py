@@ -9,9 +9,11 @@ from app.journal import write_lines
 from app.mode import in_force
 from app.routes import blueprint
 from app.settings import Settings
+from app.v1 import v1
 from app.wiring import Parts, assemble
 from policy.errors import ConfigError
 
+BLUEPRINTS = (blueprint, v1)
 WILL_NOT_BOOT = 3  # tells gunicorn not to try again
 
 
@@ -19,7 +21,8 @@ def create_app(parts: Parts) -> Flask:
     """Return the application around a running service."""
     app = Flask(__name__, static_folder=None)
     app.extensions["turnpike"] = parts
-    app.register_blueprint(blueprint)
+    for each in BLUEPRINTS:
+        app.register_blueprint(each)
     errors.install(app)
     return app
 

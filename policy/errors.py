@@ -5,6 +5,7 @@ TurnpikeError
   InvalidInput                 the request is wrong: `param` names the field, `code` the kind
     PayloadTooLarge
     UnsupportedMediaType
+    UnknownModel               no arm has this name, and no arm's provider calls its model so
   Unauthenticated              the caller's key is missing or unknown
   NoEligibleArm                no arm may serve this request: `reasons` says why for each
   UnknownDecision              no such decision here, or it belongs to somebody else
@@ -58,6 +59,12 @@ class UnsupportedMediaType(InvalidInput):
     """The body is not plain JSON in UTF-8."""
 
     code = "unsupported_media_type"
+
+
+class UnknownModel(InvalidInput):
+    """The model that is asked for by name is none of ours."""
+
+    code = "model_not_found"
 
 
 class Unauthenticated(TurnpikeError):

@@ -1,0 +1,143 @@
+"""OpenAI's chat completions: their request as ours, our answer as theirs.
+
+What a provider says passes through as it came; only the id is the decision's, so that it can be
+rated, and the tokens used are shown in a stream only to those who asked.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import Field, ValidationError
+from werkzeug.datastructures import Headers
+
+from app.answering import Answering
+from app.ask import Ask
+from app.errors import envelope
+from app.messages import Messages
+from app.mistakes import right, seen
+from app.models import named
+from app.routes import DONE, event
+from app.schemas import AskRequest, Wishes
+from app.turn import Completion
+from policy.errors import InvalidInput, TurnpikeError
+from policy.types import Arm, Usage
+
+PREFIX = "x-turnpike-"
+HEADERS = {PREFIX + name.replace("_", "-"): name for name in Wishes.model_fields}
+LISTED = "models"  # with commas between
+
+
+class ChatRequest(AskRequest):
+    """A conversation, who should answer, and any parameter of OpenAI's API."""
+
+    model: str = Field(
+        min_length=1, description="`auto`, `auto:cheap`, `auto:best`, or an arm or model by name."
+    )
+    messages: Messages = Field(description="The conversation.")
+
+    def ask(self, arms: Mapping[str, Arm]) -> Ask:
+        """Return the request as the router takes it.
+
+        raises : UnknownModel; InvalidInput for `models` beside a name that pins
+        """
+        wanted, ask = named(self.model, arms), self.asking(self.messages)
+        if wanted.arm is None:
+            return replace(ask, pay_factor=wanted.pay_factor)
+        if self.models is not None:
+            raise InvalidInput(
+                f"models is {seen(self.models)} while model {seen(self.model)} names one arm; "
+                "leave out one of the two",
+                param="models",
+            )
+        return replace(ask, models=(wanted.arm,))
+
+    @property
+    def wants_usage(self) -> bool:
+        """Return whether the tokens used are to be shown in the stream."""
+        return bool((self.stream_options or {}).get("include_usage"))
+
+
+def wished(headers: Headers) -> dict[str, Any]:
+    """Return the wishes that came as headers, by the name of their field.
+
+    raises : InvalidInput naming the header
+
+    >>> wished(Headers({"x-turnpike-explore": "false", "x-turnpike-models": "a, b"}))
+    {'explore': False, 'models': ['a', 'b']}
+    """
+    given = {
+        _field(header): value for header, value in headers if header.lower().startswith(PREFIX)
+    }
+    listed = given.pop(LISTED, None)
+    try:
+        wishes = Wishes.model_validate_strings(given).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        found = error.errors(include_url=False)[0]
+        header = PREFIX + str(found["loc"][0]).replace("_", "-")
+        message = f"{header} is {seen(found['input'])}: {right(found)}"
+        raise InvalidInput(message, param=header) from error
+    if listed is not None:
+        wishes[LISTED] = [each.strip() for each in listed.split(",")]
+    return wishes
+
+
+def whole(completion: Completion) -> dict[str, Any]:
+    """Return an answer that came in one piece, as OpenAI would write it."""
+    head = {"object": "chat.completion", "created": int(time.time()), "model": completion.model}
+    return {**head, **completion.data, "id": completion.turn.decision.id}
+
+
+def frames(answering: Answering, wants_usage: bool) -> Iterator[str]:
+    """Yield a streamed answer as OpenAI's frames: `[DONE]` last, or an error and no `[DONE]`."""
+    decision = answering.turn.decision
+    head = {
+        "object": "chat.completion.chunk",
+        "created": int(time.time()),
+        "model": answering.turn.arm.model,
+    }
+    ours = {"id": decision.id}
+    has_told_usage = False
+    try:
+        for chunk in answering.chunks():
+            data = chunk.data
+            if "usage" in data:
+                has_told_usage |= bool(data["usage"])
+                if not wants_usage and not data["choices"]:
+                    continue
+                data = data if wants_usage else _without_usage(data)
+            yield event({**head, **data, **ours})
+        if wants_usage and not has_told_usage:
+            usage = _usage(answering.completion.ended.usage)
+            yield event({**head, **ours, "choices": [], "usage": usage})
+    except TurnpikeError as error:
+        yield event(envelope(error))
+        return
+    finally:
+        answering.close()
+    yield DONE
+
+
+def _field(header: str) -> str:
+    header = header.lower()
+    if header not in HEADERS:
+        raise InvalidInput(
+            f"{seen(header)} is no header here; those of ours are {', '.join(HEADERS)}",
+            param=header,
+        )
+    return HEADERS[header]
+
+
+def _without_usage(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if name != "usage"}
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    """Return the tokens of an answer in OpenAI's words, for a provider that did not say."""
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+    }

@@ -1,0 +1,70 @@
+"""The messages of a conversation in OpenAI's form, as far as they are checked on their way."""
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, with_config
+from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
+
+MAX_MESSAGES = 1_000
+MAX_PARTS = 256
+
+OPEN = ConfigDict(strict=True, extra="allow")
+
+Objects = list[dict[str, Any]]
+
+
+@with_config(OPEN)
+class Part(TypedDict):
+    """One part of a message: text, an image, a file; what else it carries passes through."""
+
+    type: Annotated[str, Field(min_length=1, max_length=64)]
+    text: NotRequired[str]
+
+
+def _with_its_text(part: Part) -> Part:
+    if part["type"] == "text" and "text" not in part:
+        raise PydanticCustomError("missing_field", "a part of type text must have text")
+    return part
+
+
+def _form(content: Any) -> str | None:
+    forms = {str: "text", list: "parts", type(None): "nothing"}
+    return forms.get(type(content))
+
+
+Parts = Annotated[
+    list[Annotated[Part, AfterValidator(_with_its_text)]], Field(min_length=1, max_length=MAX_PARTS)
+]
+Content = Annotated[
+    Annotated[str, Tag("text")] | Annotated[Parts, Tag("parts")] | Annotated[None, Tag("nothing")],
+    Discriminator(
+        _form,
+        custom_error_type="invalid_value",
+        custom_error_message="it must be a text, or a list of parts",
+    ),
+]
+
+
+@with_config(OPEN)
+class Message(TypedDict):
+    """One message in OpenAI's form; what else it carries passes through."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: NotRequired[Content]
+    tool_calls: NotRequired[Objects | None]
+
+
+def _that_says_something(message: Message) -> Message:
+    calls = message.get("tool_calls") or message.get("function_call") or message.get("refusal")
+    if message.get("content") is None and not calls:
+        raise PydanticCustomError(
+            "missing_field", "it must have content; only a message that calls tools may have none"
+        )
+    return message
+
+
+Messages = Annotated[
+    list[Annotated[Message, AfterValidator(_that_says_something)]],
+    Field(min_length=1, max_length=MAX_MESSAGES),
+]

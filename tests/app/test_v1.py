@@ -1,0 +1,278 @@
+"""`/v1` as a client of OpenAI's meets it: what goes through untouched, and what is ours."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from tests.app.faulty import Faulty, broken, busy, faulty, refusing
+from tests.app.running import CATALOGUE, SUM, Provider, Running, running
+from tests.upstream.misbehaving import Conversation, chunk, completion, usage_frame
+from upstream.catalogue import load
+
+ARMS = load(CATALOGUE).arms
+PINNED = "gpt-4o"
+PATH = "/v1/chat/completions"
+MESSAGES = [{"role": "user", "content": SUM}]
+
+
+def asked(model: str = "auto", **more: Any) -> dict[str, Any]:
+    return {"model": model, "messages": MESSAGES, **more}
+
+
+def frames(response: TestResponse) -> list[Any]:
+    *payloads, last = [line.removeprefix("data: ") for line in response.text.split("\n\n")]
+    assert last == ""
+    return [payload if payload == "[DONE]" else json.loads(payload) for payload in payloads]
+
+
+def rich(talk: Conversation) -> None:
+    """Answer with all that a provider may say beyond a text."""
+    calls = [
+        {"id": f"call_{n}", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+        for n in range(2)
+    ]
+    message = {"role": "assistant", "content": None, "tool_calls": calls, "reasoning": "hm"}
+    logprobs = {"content": [{"token": "é", "logprob": -0.1234567890123, "bytes": [195, 169]}]}
+    talk.reply(
+        completion(message, finish="tool_calls", id="theirs", created=5, vendor={"x": [1.5]})
+        .replace(b'"finish_reason"', b'"logprobs": ' + json.dumps(logprobs).encode()
+                 + b', "finish_reason"')
+    )  # fmt: skip
+
+
+def told_in_pieces(talk: Conversation) -> None:
+    """Send a stream whose bytes come one by one, in the middle of every character."""
+    talk.head("200 OK", "text/event-stream")
+    pieces = [
+        chunk(delta={"role": "assistant", "content": ""}, id="theirs", usage=None),
+        chunk("naïve 日本 🙂 ", id="theirs", usage=None, vendor=1),
+        json.dumps({"model": "m", "choices": [{"index": 1, "delta": {"content": "b"}}]}).encode(),
+        chunk(finish="stop", id="theirs", usage=None),
+        json.dumps({"choices": [{"index": 1, "delta": {}, "finish_reason": "stop"}]}).encode(),
+        usage_frame(4, 3),
+        b"[DONE]",
+    ]
+    for byte in b"".join(b"data: " + piece + b"\r\n\r\n" for piece in pieces):
+        talk.send(bytes([byte]))
+
+
+def usage_beside_text(talk: Conversation) -> None:
+    usage = {"prompt_tokens": 4, "completion_tokens": 3}
+    talk.events(chunk("hello", finish="stop", usage=usage), b"[DONE]")
+
+
+def without_usage(talk: Conversation) -> None:
+    talk.events(chunk("hello"), chunk(finish="stop"), b"[DONE]")
+
+
+def cut(talk: Conversation) -> None:
+    talk.events(chunk("Once "), chunk("upon"))
+
+
+def test_what_a_provider_says_comes_back_untouched_under_the_decisions_id(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"a": rich}) as made:
+        response = made.service.post(PATH, asked())
+        assert response.status_code == 200, response.text
+        answer = dict(response.json)
+        assert answer.pop("id") == made.decisions[0].decision.id
+        choice = answer["choices"][0]
+        assert [call["id"] for call in choice["message"]["tool_calls"]] == ["call_0", "call_1"]
+        assert choice["message"]["reasoning"] == "hm"
+        assert choice["logprobs"]["content"][0]["logprob"] == -0.1234567890123
+        assert (answer["vendor"], answer["created"], answer["model"]) == ({"x": [1.5]}, 5, "m")
+        assert answer["usage"] == {"prompt_tokens": 3, "completion_tokens": 2}
+
+
+def test_what_a_client_says_goes_to_the_provider_untouched(
+    service: Running, provider: Provider
+) -> None:
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+    theirs = {
+        "tools": [tool], "tool_choice": "auto", "parallel_tool_calls": True, "seed": 7, "n": 2,
+        "logprobs": True, "top_logprobs": 3, "stop": ["x"], "reasoning_effort": "low", "user": "u",
+        "response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": {}}},
+        "some_vendors_field": {"deep": [1, None]}, "metadata": {"a": "b"}, "verbosity": "low",
+    }  # fmt: skip
+    parts = [
+        {"type": "text", "text": SUM},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}},
+    ]
+    messages = [
+        {"role": "system", "content": "be brief", "name": "s"},
+        {"role": "user", "content": parts},
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "type": "function"}]},
+        {"role": "tool", "tool_call_id": "c", "content": "42"},
+    ]
+    ours = {"task": "maths", "explore": False, "session": "s", "cache": "off", "models": [PINNED]}
+    response = service.post(PATH, {"model": "auto", "messages": messages, **theirs, **ours})
+    assert response.status_code == 200, response.text
+    sent = provider.bodies[-1]
+    assert sent == {"model": ARMS[PINNED].model, "messages": messages, **theirs}
+
+
+def test_the_headers_tell_what_openais_format_has_no_place_for(service: Running) -> None:
+    response = service.post(PATH, asked(PINNED))
+    headers = response.headers
+    found = service.get(f"/decisions/{response.json['id']}")
+    assert headers["x-turnpike-decision-id"] == found["id"]
+    assert (headers["x-turnpike-arm"], headers["x-turnpike-attempts"]) == (PINNED, "1")
+    assert (headers["x-turnpike-cache"], headers["x-turnpike-propensity"]) == ("miss", "1")
+    assert float(headers["x-turnpike-cost-usd"]) == pytest.approx(found["outcome"]["cost_usd"])
+    assert response.json["model"] == ARMS[PINNED].model
+    assert service.rate(response.json["id"])["status"] == "recorded"
+
+
+@pytest.mark.parametrize("model", [PINNED, ARMS[PINNED].model])
+def test_a_name_pins_and_is_never_explored(service: Running, model: str) -> None:
+    found = service.get(f"/decisions/{service.post(PATH, asked(model)).json['id']}")
+    assert (found["arm"], found["kind"], found["propensity"]) == (PINNED, "pinned", 1.0)
+
+
+def test_auto_shifts_what_a_better_answer_is_worth(service: Running) -> None:
+    paid = {}
+    for model in ("auto", "auto:cheap", "auto:best"):
+        found = service.get(f"/decisions/{service.post(PATH, asked(model)).json['id']}")
+        assert found["kind"] == "routed"
+        paid[model] = found["willingness_to_pay_usd"]
+    assert paid["auto:cheap"] == pytest.approx(paid["auto"] / 10)
+    assert paid["auto:best"] == pytest.approx(paid["auto"] * 10)
+
+
+def test_an_unknown_model_is_openais_404(service: Running, provider: Provider) -> None:
+    calls = len(provider.bodies)
+    status, error = service.refused(PATH, asked("gpt-99"))
+    assert (status, error["code"], error["param"]) == (404, "model_not_found", "model")
+    assert all(arm in error["message"] for arm in ARMS)
+    assert len(provider.bodies) == calls
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"messages": MESSAGES}, "model"),
+        ({"model": "auto"}, "messages"),
+        ({"model": 3, "messages": MESSAGES}, "model"),
+        (asked(messages=[]), "messages"),
+        (asked(task="no\nlines"), "task"),
+        (asked(PINNED, models=["glm-4-plus"]), "models"),
+    ],
+)
+def test_a_mistake_names_its_field(service: Running, body: dict[str, Any], param: str) -> None:
+    status, error = service.refused(PATH, body)
+    assert (status, error["param"]) == (400, param)
+
+
+def test_wishes_come_in_headers_too_and_the_body_goes_first(service: Running) -> None:
+    headers = {
+        "X-Turnpike-Models": f"{PINNED}, glm-4-plus",
+        "x-turnpike-task": "maths",
+        "x-turnpike-willingness-to-pay": "1e-6",
+        "x-turnpike-explore": "false",
+        "x-turnpike-session": "s-1",
+    }
+    made = service.client.post(PATH, json=asked(task="support", stream=None), headers=headers).json
+    found = service.get(f"/decisions/{made['id']}")
+    assert {arm["arm"] for arm in found["arms"]} == {PINNED, "glm-4-plus"}
+    row = service.parts.log.decision(made["id"]).decision
+    assert (row.task, row.session, row.willingness_to_pay_usd) == ("support", "s-1", 1e-6)
+    assert found["propensity"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "says"),
+    [
+        ("x-turnpike-taks", "maths", "x-turnpike-task"),
+        ("x-turnpike-explore", "perhaps", "valid boolean"),
+        ("x-turnpike-max-cost-usd", "-1", "greater than 0"),
+        ("x-turnpike-cache", "never", "'use', 'refresh' or 'off'"),
+    ],
+)
+def test_a_header_that_is_wrong_is_named(
+    service: Running, header: str, value: str, says: str
+) -> None:
+    response = service.client.post(PATH, json=asked(), headers={header: value})
+    assert response.status_code == 400
+    assert response.json["error"]["param"] == header
+    assert says in response.json["error"]["message"]
+
+
+def test_a_stream_is_the_providers_frames_under_the_decisions_id(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"a": told_in_pieces}) as made:
+        response = made.service.post(PATH, asked(stream=True))
+        *told, done = frames(response)
+        assert done == "[DONE]"
+        [only] = made.decisions
+        assert {frame["id"] for frame in told} == {only.decision.id}
+        assert {frame["object"] for frame in told} == {"chat.completion.chunk"}
+        assert all("usage" not in frame for frame in told)
+        assert told[1]["choices"][0]["delta"]["content"] == "naïve 日本 🙂 "
+        assert (told[1]["vendor"], told[2]["choices"][0]["index"]) == (1, 1)
+        assert response.headers["x-turnpike-decision-id"] == only.decision.id
+        assert "x-turnpike-cost-usd" not in response.headers
+        assert only.outcome is not None
+        assert (only.outcome.input_tokens, only.outcome.output_tokens) == (4, 3)
+        assert made.seen.bodies[0]["stream_options"] == {"include_usage": True}
+
+
+@pytest.mark.parametrize("scenario", [told_in_pieces, usage_beside_text, without_usage])
+def test_usage_is_shown_to_who_asks_and_to_nobody_else(tmp_path: Path, scenario: Any) -> None:
+    wishes = {"include_usage": True, "include_obfuscation": False}
+    with faulty(tmp_path, {"a": scenario}) as made:
+        shown = frames(made.service.post(PATH, asked(stream=True, stream_options=wishes)))
+        assert made.seen.bodies[0]["stream_options"] == wishes
+        hidden = frames(made.service.post(PATH, asked(stream=True)))
+    counts = [frame["usage"] for frame in shown[:-1] if frame.get("usage")]
+    assert len(counts) == 1
+    assert counts[0]["prompt_tokens"] > 0
+    assert not [frame for frame in hidden[:-1] if "usage" in frame]
+    assert (shown[-1], hidden[-1]) == ("[DONE]", "[DONE]")
+
+
+def test_a_stream_that_is_cut_ends_with_an_error_and_without_done(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"a": cut}) as made:
+        told = frames(made.service.post(PATH, asked("a", stream=True)))
+        assert told[-1]["error"]["code"] == "upstream_bad_response"
+        assert "[DONE]" not in told
+        assert made.decisions[0].outcome.status == "truncated_upstream"
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize(
+    ("scenario", "status", "code"),
+    [
+        (busy, 429, "rate_limited"),
+        (broken, 502, "upstream_bad_response"),
+        (refusing, 400, "invalid_value"),
+    ],
+    ids=["busy", "broken", "refusing"],
+)
+def test_a_failure_is_an_error_in_openais_envelope(
+    tmp_path: Path, scenario: Any, status: int, code: str, stream: bool
+) -> None:
+    made: Faulty
+    with faulty(tmp_path, {"a": scenario}) as made:
+        response = made.service.post(PATH, asked(stream=stream))
+        assert (response.status_code, response.mimetype) == (status, "application/json")
+        assert response.json["error"].keys() == {"message", "type", "param", "code"}
+        assert response.json["error"]["code"] == code
+
+
+def test_the_models_are_listed_and_described(service: Running) -> None:
+    listed = service.get("/v1/models")
+    assert [each["id"] for each in listed["data"]] == ["auto", "auto:cheap", "auto:best", *ARMS]
+    for model in (PINNED, "auto", ARMS[PINNED].model):
+        assert service.get(f"/v1/models/{model}")["id"] == model
+    response = service.client.get("/v1/models/gpt-99")
+    assert (response.status_code, response.json["error"]["code"]) == (404, "model_not_found")
+
+
+def test_the_key_is_asked_for_here_too(tmp_path: Path, provider: Provider) -> None:
+    key = "k" * 16
+    with running(tmp_path, sandbox_url=provider.url, api_key=key) as made:
+        assert made.post(PATH, asked()).status_code == 401
+        assert made.client.get("/v1/models").status_code == 401
+        headers = {"authorization": f"Bearer {key}"}
+        assert made.client.post(PATH, json=asked(), headers=headers).status_code == 200
