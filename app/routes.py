@@ -3,7 +3,7 @@
 import hmac
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
@@ -63,7 +63,7 @@ def complete() -> Response:
     if not ask.stream:
         return jsonify(completion_json(parts().router.complete(ask)))
     answering = parts().router.stream(ask)
-    return event_stream(_events(answering), answering)
+    return event_stream(_events(answering), answering.close)
 
 
 @blueprint.post("/feedback")
@@ -145,12 +145,12 @@ def body(model: type[M]) -> M:
     return checked(model, json_body(request, parts().settings.max_body_bytes))
 
 
-def event_stream(events: Iterator[str], answering: Answering) -> Response:
+def event_stream(events: Iterator[str] | Iterator[bytes], hang_up: Callable[[], None]) -> Response:
     """Return the response that sends the events of an answer, and ends its call when it ends."""
     response = Response(events, mimetype="text/event-stream")
     response.headers["cache-control"] = "no-store"
     response.headers["x-accel-buffering"] = "no"
-    response.call_on_close(answering.close)
+    response.call_on_close(hang_up)
     return response
 
 

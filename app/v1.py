@@ -1,20 +1,26 @@
 """The drop-in endpoints under /v1: a client of OpenAI's changes its base URL and nothing else."""
 
 import json
+from collections.abc import Iterator
+from contextlib import closing
+from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
 from app.body import json_body
 from app.chat import PREFIX, ChatRequest, frames, whole, wished
+from app.errors import envelope
 from app.models import described, listed
 from app.openapi import endpoint
 from app.responses import Anything
-from app.routes import ASKING, event_stream, parts, require_key
+from app.routes import ASKING, event, event_stream, parts, require_key
 from app.schemas import checked
 from app.turn import Turn
-from policy.errors import UnknownModel
+from policy.errors import NotServed, UnknownModel, UpstreamBusy, UpstreamError, UpstreamTimeout
+from upstream.passing import Passed
 
+PASSING = (NotServed, UnknownModel, UpstreamError, UpstreamBusy, UpstreamTimeout)
 v1 = Blueprint("v1", __name__, url_prefix="/v1")
 v1.before_request(require_key)
 
@@ -28,7 +34,7 @@ def chat_completions() -> Response:
     ask = asked.ask(parts().catalogue().arms)
     if ask.stream:
         answering = parts().router.stream(ask)
-        response = event_stream(frames(answering, asked.wants_usage), answering)
+        response = event_stream(frames(answering, asked.wants_usage), answering.close)
         return _signed(response, answering.turn, answering.attempts)
     completion = parts().router.complete(ask)
     answer = json.dumps(whole(completion), allow_nan=False)
@@ -49,6 +55,48 @@ def models() -> Response:
 def one_model(model: str) -> Response:
     """Describe one name that `model` may have."""
     return jsonify(described(model, parts().catalogue().arms))
+
+
+@v1.post("/embeddings")
+@endpoint(Anything, Anything, PASSING)
+def embeddings() -> Response:
+    """Pass a request for embeddings to the provider that takes them, unread."""
+    return _passed("embeddings")
+
+
+@v1.post("/responses")
+@endpoint(Anything, Anything, PASSING, streams=True)
+def responses() -> Response:
+    """Pass a request of OpenAI's responses API to the provider that takes them, unread."""
+    return _passed("responses")
+
+
+def _passed(endpoint: str) -> Response:
+    """Return what the provider says, as it comes; what breaks off ends with an error event."""
+    given = json_body(request, parts().settings.max_body_bytes)
+    try:
+        passed = parts().upstream.pass_on(endpoint, given)
+    except UpstreamError as error:
+        if error.http_status == HTTPStatus.NOT_FOUND:
+            raise UnknownModel(error.message, param="model") from error
+        raise
+    if passed.is_stream:
+        response = event_stream(_events(passed), passed.close)
+    else:
+        with closing(passed):
+            response = Response(b"".join(passed.received))
+    response.content_type = passed.content_type
+    return response
+
+
+def _events(passed: Passed) -> Iterator[bytes]:
+    try:
+        yield from passed.received
+    except UpstreamError as error:
+        # The blank line ends whatever event was cut in the middle.
+        yield f"\n\nevent: error\n{event({'type': 'error', **envelope(error)['error']})}".encode()
+    finally:
+        passed.close()
 
 
 def _signed(response: Response, turn: Turn, attempts: int) -> Response:

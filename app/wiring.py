@@ -31,6 +31,7 @@ class Parts:
     catalogue: Callable[[], Catalogue]
     log: SqliteLog
     live: Live
+    upstream: Upstream
     router: Router
     started_at_s: float
     closing: ExitStack
@@ -61,7 +62,9 @@ def assemble(settings: Settings, environ: Mapping[str, str] = os.environ) -> Par
         closing.callback(keeper.stop)
         keeper.start()
         router = Router(_terms(settings), catalogue, upstream, log, live)
-        return Parts(settings, file, catalogue, log, live, router, now_s, closing.pop_all())
+        return Parts(
+            settings, file, catalogue, log, live, upstream, router, now_s, closing.pop_all()
+        )
 
 
 def served(file: CatalogueFile, settings: Settings) -> Callable[[], Catalogue]:

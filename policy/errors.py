@@ -8,6 +8,7 @@ TurnpikeError
     UnknownModel               no arm has this name, and no arm's provider calls its model so
   Unauthenticated              the caller's key is missing or unknown
   NoEligibleArm                no arm may serve this request: `reasons` says why for each
+  NotServed                    no provider of the catalogue takes such requests
   UnknownDecision              no such decision here, or it belongs to somebody else
   FeedbackClosed               the decision is older than the feedback window
   StoreUnavailable             the log cannot be written now
@@ -84,6 +85,12 @@ class NoEligibleArm(TurnpikeError):
         )
         super().__init__(f"no arm can serve this request: {listed}", param="models")
         self.reasons = dict(reasons)
+
+
+class NotServed(TurnpikeError):
+    """No provider of the catalogue takes requests for this endpoint."""
+
+    code = "endpoint_not_served"
 
 
 class UnknownDecision(TurnpikeError):

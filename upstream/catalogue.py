@@ -24,11 +24,15 @@ _NUMBERS = ("input_usd_per_mtok", "output_usd_per_mtok", "cached_input_usd_per_m
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One OpenAI-compatible endpoint; `api_key_env` names the variable that holds its key."""
+    """One OpenAI-compatible endpoint; `api_key_env` names the variable that holds its key.
+
+    `passes_on` names the endpoints whose requests it is given as they came, beside those of arms.
+    """
 
     name: str
     base_url: str
     api_key_env: str | None = None
+    passes_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +181,13 @@ def _nearest(key: str, fields: Iterable[str]) -> str:
 
 def _catalogue(tree: Mapping[str, Any]) -> Catalogue:
     return Catalogue(
-        providers={name: Provider(name, **table) for name, table in tree["provider"].items()},
+        providers={name: _provider(name, table) for name, table in tree["provider"].items()},
         arms={name: _arm(name, table) for name, table in tree["arm"].items()},
     )
+
+
+def _provider(name: str, table: Mapping[str, Any]) -> Provider:
+    return Provider(name, **{**table, "passes_on": tuple(table.get("passes_on", ()))})
 
 
 def _arm(name: str, table: Mapping[str, Any]) -> Arm:

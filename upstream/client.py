@@ -14,8 +14,8 @@ from typing import Any, NoReturn, Self, cast
 import httpx2
 import openai
 
-from policy.errors import ConfigError, UpstreamUnauthorised
-from policy.types import Arm
+from policy.errors import ConfigError, NotServed, UpstreamUnauthorised
+from policy.types import Arm, Timeouts
 from upstream.answers import (
     Answer,
     answer_chars,
@@ -28,6 +28,7 @@ from upstream.answers import (
 from upstream.catalogue import Catalogue, Provider
 from upstream.deadlines import Deadline
 from upstream.faults import Faults
+from upstream.passing import Passed
 from upstream.stream import Stream
 from upstream.transport import BodyTooLarge, Transport
 
@@ -55,7 +56,7 @@ class Upstream:
         raises : UpstreamError
         """
         deadline, faults = Deadline(arm.timeouts), self._faults(arm)
-        with closing(self._send(arm, body, deadline, faults)) as response:
+        with closing(self._ask(arm, body, deadline, faults)) as response:
             raw, ttft_s = _whole(response, deadline, faults)
         try:
             data = parsed(raw)
@@ -77,13 +78,34 @@ class Upstream:
         deadline, faults = Deadline(arm.timeouts), self._faults(arm)
         options = {**(body.get("stream_options") or {}), "include_usage": True}
         streamed = {**body, "stream": True, "stream_options": options}
-        response = self._send(arm, streamed, deadline, faults)
+        response = self._ask(arm, streamed, deadline, faults)
         if _is_no_stream(response):
             with closing(response):
                 raw, _ = _whole(response, deadline, faults)
             _reject_page(raw, faults)
         received = _received(response, deadline, faults)
         return Stream(arm, body, received, response.close, deadline, faults)
+
+    def pass_on(self, endpoint: str, body: Mapping[str, Any]) -> Passed:
+        """Return what the provider that `passes_on` this endpoint answers to a body as it came.
+
+        raises : NotServed if no provider of the catalogue does; UpstreamError
+        """
+        providers = self._catalogue().providers.values()
+        provider = next((each for each in providers if endpoint in each.passes_on), None)
+        if provider is None:
+            raise NotServed(
+                f"no provider here takes {endpoint}; one does when its table in the catalogue "
+                f'says passes_on = ["{endpoint}"]'
+            )
+        deadline, faults = Deadline(Timeouts()), Faults(provider.name, self._keys)
+        response = self._send(provider.name, f"/{endpoint}", body, deadline, faults)
+        kind = response.headers.get("Content-Type", "application/json")
+        if "html" in kind:
+            response.close()
+            raise faults.invalid("sent a page instead of an answer")
+        received = _received(response, deadline, faults, renews=True)
+        return Passed(kind, received, response.close)
 
     def close(self) -> None:
         """Close every connection to every provider."""
@@ -103,15 +125,25 @@ class Upstream:
     ) -> None:
         self.close()
 
-    def _send(
+    def _ask(
         self, arm: Arm, body: Mapping[str, Any], deadline: Deadline, faults: Faults
     ) -> httpx2.Response:
-        client = self._client_of(arm, faults)
         asked = {**body, **arm.extra_body, "model": arm.model}
-        content = json.dumps(asked, allow_nan=False).encode()
+        return self._send(arm.provider, "/chat/completions", asked, deadline, faults)
+
+    def _send(
+        self,
+        provider: str,
+        path: str,
+        body: Mapping[str, Any],
+        deadline: Deadline,
+        faults: Faults,
+    ) -> httpx2.Response:
+        client = self._client_of(provider, faults)
+        content = json.dumps(body, allow_nan=False).encode()
         with _in_our_words(deadline, faults):
             response = client.post(
-                "/chat/completions",
+                path,
                 cast_to=httpx2.Response,
                 content=content,
                 stream=True,
@@ -123,15 +155,15 @@ class Upstream:
     def _faults(self, arm: Arm) -> Faults:
         return Faults(arm.name, self._keys)
 
-    def _client_of(self, arm: Arm, faults: Faults) -> openai.OpenAI:
-        provider = self._catalogue().providers.get(arm.provider)
+    def _client_of(self, name: str, faults: Faults) -> openai.OpenAI:
+        provider = self._catalogue().providers.get(name)
         if provider is None:
-            raise faults.broken(f"{arm.provider} is no longer in the catalogue")
+            raise faults.broken(f"{name} is no longer in the catalogue")
         try:
             return self._clients.get(provider) or self._client(provider)
         except ConfigError as error:
             # A provider that came with a changed catalogue: others may still answer.
-            raise UpstreamUnauthorised(error.message, arm=arm.name) from error
+            raise UpstreamUnauthorised(error.message, arm=faults.arm) from error
 
     def _client(self, provider: Provider) -> openai.OpenAI:
         with self._lock:
@@ -175,7 +207,10 @@ def _openai_client(provider: Provider, key: str) -> openai.OpenAI:
     return client
 
 
-def _received(response: httpx2.Response, deadline: Deadline, faults: Faults) -> Iterator[bytes]:
+def _received(
+    response: httpx2.Response, deadline: Deadline, faults: Faults, *, renews: bool = False
+) -> Iterator[bytes]:
+    """Yield what comes in; `renews` counts every piece as content, for who cannot tell."""
     pieces = response.iter_raw()
     while True:
         with _in_our_words(deadline, faults):
@@ -183,6 +218,8 @@ def _received(response: httpx2.Response, deadline: Deadline, faults: Faults) -> 
         if piece is None:
             return
         yield piece
+        if renews:
+            deadline.wait_for_more()
 
 
 def _whole(response: httpx2.Response, deadline: Deadline, faults: Faults) -> tuple[bytes, float]:

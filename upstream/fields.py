@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 CAPABILITIES = ("tools", "vision", "json_schema", "trailing_assistant")
 TIERS = ("standard", "economy")
+PASSED_ON = ("embeddings", "responses")
 OURS = ("model", "messages", "stream", "stream_options")
 _DAY_S = 86_400
 _LABEL_CHARS = 63  # between the dots of a host name: RFC 1035
@@ -83,6 +84,9 @@ PROVIDER = {
     "base_url": Field("an http or https URL like https://host/v1", _is_base_url, required=True),
     "api_key_env": Field(
         "the name of an environment variable, never the key", _text(r"[A-Za-z_][A-Za-z0-9_]*")
+    ),
+    "passes_on": Field(
+        f"a list of {', '.join(PASSED_ON)}", _listed(lambda each: each in PASSED_ON)
     ),
 }
 ARM = {

@@ -29,9 +29,15 @@ ARM = {"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 2.0, "context_window": 
 SUM = "What is 17 * 23?"
 
 
-def catalogue(folder: Path, url: str, arms: Mapping[str, Mapping[str, Any]]) -> Path:
+def catalogue(
+    folder: Path,
+    url: str,
+    arms: Mapping[str, Mapping[str, Any]],
+    provider: Mapping[str, Any] | None = None,
+) -> Path:
     """Write a catalogue of one provider; an arm's model has the arm's name unless it says so."""
     lines = ["[provider.p]", f"base_url = {json.dumps(url)}"]
+    lines += [f"{key} = {_toml(value)}" for key, value in (provider or {}).items()]
     for name, more in arms.items():
         lines.append(f"[arm.{name}]")
         fields = {"provider": "p", "model": name, **ARM, **more}

@@ -20,6 +20,7 @@ CONTRACT = {
     errors.DamagedFile: (500, "server_error", "internal_error"),
     errors.InvalidInput: (400, "invalid_request_error", "invalid_value"),
     errors.PayloadTooLarge: (413, "invalid_request_error", "request_too_large"),
+    errors.NotServed: (404, "not_found_error", "endpoint_not_served"),
     errors.UnknownModel: (404, "invalid_request_error", "model_not_found"),
     errors.UnsupportedMediaType: (415, "invalid_request_error", "unsupported_media_type"),
     errors.Unauthenticated: (401, "authentication_error", "invalid_api_key"),

@@ -102,6 +102,13 @@ def test_a_provider_may_need_no_key(path: Path) -> None:
     assert load(path).providers["main"].api_key_env is None
 
 
+def test_a_provider_says_what_it_is_passed(path: Path) -> None:
+    path.write_text(GOOD.replace("[arm.small]", 'passes_on = ["embeddings"]\n[arm.small]'))
+    assert load(path).providers["main"].passes_on == ("embeddings",)
+    message = complaint(path, path.read_text().replace("embeddings", "audio"))
+    assert "['audio'] is wrong; it must be a list of embeddings, responses" in message
+
+
 def test_the_sandbox_takes_the_place_of_every_provider(path: Path) -> None:
     path.write_text(GOOD)
     moved = load(path).served_at("http://127.0.0.1:9/v1")

@@ -1,0 +1,96 @@
+"""`/v1/embeddings` and `/v1/responses`: given to the provider that takes them, as they came."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.app.faulty import Faulty, broken, busy, page, refusing
+from tests.app.running import Running, catalogue, running
+from tests.upstream.misbehaving import Conversation, Scenario, misbehaving
+
+VECTORS = {"object": "list", "data": [{"embedding": "AAAA", "index": 0}], "model": "theirs"}
+EVENTS = b'event: response.created\ndata: {"type": "response.created"}\n\n'
+PASSES_ON = {"passes_on": ["embeddings", "responses"]}
+
+
+def vectors(talk: Conversation) -> None:
+    talk.reply(json.dumps(VECTORS).encode())
+
+
+def streaming(talk: Conversation) -> None:
+    talk.head("200 OK", "text/event-stream")
+    for byte in EVENTS:
+        talk.send(bytes([byte]))
+
+
+def breaking(talk: Conversation) -> None:
+    talk.head("200 OK", "text/event-stream", "Content-Length: 1000")
+    talk.send(EVENTS + b"data: {half")
+
+
+def missing(talk: Conversation) -> None:
+    talk.reply(b'{"error": {"message": "no such model"}}', "404 Not Found")
+
+
+@contextmanager
+def passing(
+    folder: Path, scenario: Scenario, provider: dict[str, Any] = PASSES_ON
+) -> Iterator[Faulty]:
+    with misbehaving({"theirs": scenario}) as (url, seen):
+        path = catalogue(folder, url, {"a": {}}, provider)
+        with running(folder, arms=path, sandbox="off") as service:
+            yield Faulty(service, seen)
+
+
+def test_what_goes_in_and_what_comes_out_is_untouched(tmp_path: Path) -> None:
+    asked = {"model": "theirs", "input": ["é", [1, 2]], "encoding_format": "base64", "odd": None}
+    with passing(tmp_path, vectors) as made:
+        response = made.service.post("/v1/embeddings", asked)
+        assert (response.status_code, response.json) == (200, VECTORS)
+        assert made.seen.bodies == [asked]
+        assert made.seen.heads[0].startswith("POST /v1/embeddings ")
+        assert made.decisions == []
+
+
+def test_a_stream_comes_as_it_is(tmp_path: Path) -> None:
+    with passing(tmp_path, streaming) as made:
+        response = made.service.post("/v1/responses", {"model": "theirs", "stream": True})
+        assert (response.mimetype, response.data) == ("text/event-stream", EVENTS)
+
+
+def test_a_stream_that_breaks_off_ends_with_an_error_event(tmp_path: Path) -> None:
+    with passing(tmp_path, breaking) as made:
+        response = made.service.post("/v1/responses", {"model": "theirs", "stream": True})
+        *_, last, end = response.text.split("\n\n")
+        name, data = last.split("\n")
+        assert (name, end) == ("event: error", "")
+        assert json.loads(data.removeprefix("data: "))["code"] == "upstream_bad_response"
+
+
+@pytest.mark.parametrize(
+    ("scenario", "status", "code"),
+    [
+        (missing, 404, "model_not_found"),
+        (refusing, 400, "invalid_value"),
+        (busy, 429, "rate_limited"),
+        (broken, 502, "upstream_bad_response"),
+        (page, 502, "upstream_bad_response"),
+    ],
+)
+def test_a_failure_is_an_error_of_ours(
+    tmp_path: Path, scenario: Scenario, status: int, code: str
+) -> None:
+    with passing(tmp_path, scenario) as made:
+        told = made.service.refused("/v1/embeddings", {"model": "theirs", "input": "hi"})
+        assert (told[0], told[1]["code"]) == (status, code)
+
+
+@pytest.mark.parametrize("endpoint", ["embeddings", "responses"])
+def test_where_nobody_takes_them_the_error_says_how(service: Running, endpoint: str) -> None:
+    status, error = service.refused(f"/v1/{endpoint}", {"model": "m", "input": "hi"})
+    assert (status, error["code"]) == (404, "endpoint_not_served")
+    assert f'passes_on = ["{endpoint}"]' in error["message"]
