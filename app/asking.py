@@ -1,4 +1,4 @@
-"""One request under way: what it needs, whom it has failed with, and its next decision."""
+"""One request under way: what it needs, whom it has been sent to, and its next decision."""
 
 import time
 from collections.abc import Mapping
@@ -22,15 +22,21 @@ GOES_ON = frozenset({"trailing_assistant"})
 
 @dataclass(slots=True)
 class Asking:
-    """One request under way; `failed` says of each arm that was asked how it failed.
+    """One request under way; `asked` are the arms that have failed it, `failures` says how.
 
-    `partial` is what the client has of an answer that broke off: the next arm goes on from there.
+    `overflowed` is the largest window that the prompt did not fit. `partial` is what the client has
+    of an answer that broke off: the next arm goes on from there.
+
+    units  : began_s in seconds of the monotonic clock, overflowed in tokens
     """
 
     ask: Ask
     prompt: Prompt
     sketch: Sketch
-    failed: dict[str, str] = field(default_factory=dict)
+    began_s: float = field(default_factory=time.monotonic)
+    asked: list[Arm] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+    overflowed: int = 0
     retry_of: str | None = None
     error: UpstreamError | None = None
     partial: str = ""
@@ -54,7 +60,7 @@ class Asking:
     @property
     def attempts(self) -> int:
         """Return how many arms have been asked, the one under way included."""
-        return len(self.failed) + 1
+        return len(self.asked) + 1
 
     @property
     def is_final(self) -> bool:
@@ -62,16 +68,23 @@ class Asking:
         rejected = isinstance(self.error, UpstreamRejected)
         return rejected and not isinstance(self.error, ContextLengthExceeded)
 
-    def blame(self, decision: Decision, error: UpstreamError) -> None:
+    def blame(self, decision: Decision, arm: Arm, error: UpstreamError) -> None:
         """Remember that the arm of this decision has failed."""
-        self.failed[decision.arm] = f"it has just failed: {error.message}"
+        self.asked.append(arm)
+        self.failures[arm.name] = f"it has just failed: {error.message}"
+        if isinstance(error, ContextLengthExceeded):
+            self.overflowed = max(self.overflowed, arm.context_window)
         self.retry_of = decision.id
         self.error = error
 
     def question(
-        self, context: Floats, arms: Mapping[str, Arm], willingness_to_pay_usd: float
+        self,
+        context: Floats,
+        allowed: tuple[str, ...] | None,
+        unavailable: Mapping[str, str],
+        willingness_to_pay_usd: float,
     ) -> Question:
-        """Return what the policy is asked next."""
+        """Return what the policy is asked next; `allowed` None for every arm."""
         ask = self.ask
         pays_usd = (ask.willingness_to_pay_usd or willingness_to_pay_usd) * ask.pay_factor
         return Question(
@@ -80,13 +93,13 @@ class Asking:
                 input_tokens=self.prompt.input_tokens + len(self.partial) // CHARS_PER_TOKEN,
                 output_tokens=ask.max_output_tokens,
                 capabilities=ask.needs | (GOES_ON if self.partial else frozenset()),
-                allowed=self._allowed(arms),
+                allowed=allowed,
                 max_cost_usd=ask.max_cost_usd,
-                unavailable=self.failed | self._too_small(arms),
+                unavailable={**unavailable, **self.failures},
             ),
             willingness_to_pay_usd=pays_usd,
             words=self.prompt.words,
-            explore=ask.explore and not ask.in_tool_loop and not self.pinned and not self.failed,
+            explore=ask.explore and not ask.in_tool_loop and not self.pinned and not self.asked,
         )
 
     def decision(
@@ -103,7 +116,7 @@ class Asking:
             policy=verdict.policy,
             policy_version=learned.policy_version,
             learned_seq=learned.upto_seq,
-            kind=self._kind(),
+            kind=self._kind(verdict.arm),
             retry_of=self.retry_of,
             arm=verdict.arm,
             propensity=verdict.propensity,
@@ -120,26 +133,16 @@ class Asking:
             sandbox=sandbox,
         )
 
-    def _kind(self) -> DecisionKind:
-        if self.failed:
-            return "fallback"
-        return "pinned" if self.pinned else "routed"
-
-    def _allowed(self, arms: Mapping[str, Arm]) -> tuple[str, ...] | None:
-        """Return the arms the caller allows; a pinned arm that failed allows its own fallbacks."""
-        if not self.failed or not self.pinned or self.ask.models is None:
-            return self.ask.models
-        pinned = arms.get(self.ask.models[0])
-        return pinned.fallbacks if pinned is not None else ()
-
-    def _too_small(self, arms: Mapping[str, Arm]) -> dict[str, str]:
-        """Return the arms whose window is no larger than the one that has just overflowed."""
-        if not isinstance(self.error, ContextLengthExceeded):
-            return {}
-        asked = arms.get(self.error.arm)
-        window = 0 if asked is None else asked.context_window
+    def too_small(self, arms: Mapping[str, Arm]) -> dict[str, str]:
+        """Return the arms whose window is no larger than one that has overflowed."""
+        window = self.overflowed
         why = f"the prompt did not fit a window of {window}"
         return {name: why for name, arm in arms.items() if arm.context_window <= window}
+
+    def _kind(self, arm: str) -> DecisionKind:
+        if self.asked or (self.pinned and arm not in (self.ask.models or ())):
+            return "fallback"
+        return "pinned" if self.pinned else "routed"
 
 
 def _arms_of(verdict: Verdict) -> dict[str, Any]:

@@ -63,6 +63,7 @@ def _arms(
             "input_usd_per_mtok": arm.input_usd_per_mtok,
             "output_usd_per_mtok": arm.output_usd_per_mtok,
             "belief": beliefs[arm.name],
+            "health": asdict(parts.router.health.standing(arm)),
             **_use(used.get(arm.name), requests),
         }
         for arm in arms

@@ -2,17 +2,19 @@
 
 A decision is on its way to disk while the provider is asked, and durable before the first byte of
 the answer; the outcome is durable before the last. A provider that fails before its first content
-costs one more decision: the router decides again, once, over the arms that are left.
+costs one more decision, over the arms that are left: the healthiest first, the policy among them.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 from app.answering import Answering
 from app.ask import Ask, Recovery
 from app.asking import TENANT, Asking
+from app.failover import Among, amongst, may_go_on, nobody
 from app.ids import decision_id
 from app.live import Live
 from app.mistakes import seen
@@ -27,15 +29,21 @@ from app.turn import (
     outcome_row,
     streamed,
 )
-from policy.errors import InvalidInput, NoEligibleArm, StoreUnavailable, UpstreamError
+from policy.errors import (
+    EveryArmWaits,
+    InvalidInput,
+    NoEligibleArm,
+    StoreUnavailable,
+    UpstreamBusy,
+    UpstreamError,
+)
 from policy.types import Arm
 from storage.log import WritableLog
 from storage.records import Decision, Rating
 from upstream.catalogue import Catalogue
 from upstream.client import Upstream
+from upstream.health import Health
 from upstream.stream import Stream
-
-ATTEMPTS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +67,10 @@ class Router:
         upstream: Upstream,
         log: WritableLog,
         live: Live,
+        health: Health,
     ) -> None:
         self.terms = terms
+        self.health = health
         self._catalogue = catalogue
         self._upstream = upstream
         self._log = log
@@ -73,16 +83,14 @@ class Router:
         """
         asking = Asking.of(ask)
         for turn in self._turns(asking):
-            try:
+            with self._blaming(asking, turn):
                 answer = self._upstream.answer(turn.arm, ask.body)
-            except UpstreamError as error:
-                self._give_up(asking, turn, error)
-            else:
-                turn.recorded.wait()
+                turn.call.answer(answer.ttft_s)
                 completion = completed(turn, answer, asking.attempts)
+                turn.recorded.wait()
                 self._record(turn, completion.ended)
                 return completion
-        raise _last(asking)
+        raise self._last(asking)
 
     def stream(self, ask: Ask) -> Answering:
         """Return an answer whose first content has come; iterate it for the rest.
@@ -101,7 +109,7 @@ class Router:
 
         raises : NoEligibleArm
         """
-        return self._decide(Asking.of(ask), spend=False)[0]
+        return self._choose(Asking.of(ask), spend=False)[0]
 
     def rate(self, decision: str, rater: str, reward: float | None, comment: str | None) -> Rating:
         """Return what a reward changed, durably; None withdraws it.
@@ -121,52 +129,69 @@ class Router:
     def _begun(self, asking: Asking, *, whole: bool = False) -> tuple[Turn, Stream]:
         """Return a stream whose first content, or whose whole answer, has come."""
         for turn in self._turns(asking):
-            try:
+            with self._blaming(asking, turn):
                 stream = self._upstream.stream(turn.arm, asking.body)
-            except UpstreamError as error:
-                self._give_up(asking, turn, error)
-                continue
-            try:
-                if whole:
-                    stream.hold()
-                turn.recorded.wait()
-            except UpstreamError as error:
-                self._record(turn, streamed(stream, broken_off(error), error))
-                asking.blame(turn.decision, error)
-            except StoreUnavailable:
-                stream.close()
-                raise
-            else:
-                return turn, stream
-        raise _last(asking)
+                turn.call.answer(stream.ttft_s)
+                try:
+                    if whole:
+                        stream.hold()
+                    turn.recorded.wait()
+                except UpstreamError as error:
+                    self._record(turn, streamed(stream, broken_off(error), error))
+                    asking.blame(turn.decision, turn.arm, error)
+                except StoreUnavailable:
+                    stream.close()
+                    raise
+                else:
+                    return turn, stream
+        raise self._last(asking)
 
     def _go_on(
         self, asking: Asking, turn: Turn, error: UpstreamError, text: str
     ) -> tuple[Turn, Stream]:
         """Return the stream of another arm that goes on from a part of an answer."""
-        asking.blame(turn.decision, error)
+        asking.blame(turn.decision, turn.arm, error)
         asking.partial = text
         return self._begun(asking)
 
     def _turns(self, asking: Asking) -> Iterator[Turn]:
-        """Yield a turn, and another when the first failed in a way that another arm may not."""
-        for _ in range(ATTEMPTS):
-            if asking.is_final:
-                return
+        """Yield a turn, and another while the last one failed in a way that another arm may not."""
+        while not asking.is_final and may_go_on(asking, self.health):
             try:
-                decision, arm = self._decide(asking)
-            except NoEligibleArm:
+                decision, arm = self._choose(asking)
+            except (NoEligibleArm, EveryArmWaits):
                 if asking.error is None:
                     raise
                 return
-            yield Turn(decision, arm, self._log.decide(decision), time.time())
+            recorded = self._log.decide(decision)
+            call = self.health.begin(arm, again=bool(asking.asked))
+            yield Turn(decision, arm, recorded, call, time.time())
 
-    def _decide(self, asking: Asking, *, spend: bool = True) -> tuple[Decision, Arm]:
-        identity, arms = decision_id(), self._catalogue().arms
+    def _choose(self, asking: Asking, *, spend: bool = True) -> tuple[Decision, Arm]:
+        """Return the next decision, among the healthiest arms that fit the request.
+
+        raises : NoEligibleArm, EveryArmWaits
+        """
+        arms, none = self._catalogue().arms, NoEligibleArm({})
         _require_known(asking.ask, arms)
-        learned = self._live.learned
+        passed_over: dict[str, Arm] = {}
+        for among in amongst(asking, arms, self.health):
+            try:
+                return self._decide(asking, arms, among, spend=spend)
+            except NoEligibleArm as error:
+                none = error
+                passed_over |= {name: arms[name] for name in among.passed_over(error.reasons)}
+        raise nobody(passed_over, none.reasons, self.health)
+
+    def _decide(
+        self, asking: Asking, arms: Mapping[str, Arm], among: Among, *, spend: bool
+    ) -> tuple[Decision, Arm]:
+        identity, learned = decision_id(), self._live.learned
         question = asking.question(
-            learned.space.context(asking.sketch), arms, self.terms.willingness_to_pay_usd
+            learned.space.context(asking.sketch),
+            among.allowed,
+            {**among.unavailable, **asking.too_small(arms)},
+            self.terms.willingness_to_pay_usd,
         )
         choice = self._live.decide(
             identity, learned, list(arms.values()), question, self.terms.policy, spend
@@ -174,20 +199,33 @@ class Router:
         decision = asking.decision(identity, question, choice, self.terms.sandbox)
         return decision, arms[decision.arm]
 
-    def _give_up(self, asking: Asking, turn: Turn, error: UpstreamError) -> None:
-        turn.recorded.wait()
-        self._record(turn, failed(error, time.time() - turn.started_at_s))
-        asking.blame(turn.decision, error)
+    @contextmanager
+    def _blaming(self, asking: Asking, turn: Turn) -> Iterator[None]:
+        """Record a failure of the provider inside, so that another arm can be asked."""
+        try:
+            yield
+        except UpstreamError as error:
+            turn.call.end(error)
+            turn.recorded.wait()
+            self._record(turn, failed(error, time.time() - turn.started_at_s))
+            asking.blame(turn.decision, turn.arm, error)
+        except BaseException:
+            turn.call.drop()
+            raise
+
+    def _last(self, asking: Asking) -> UpstreamError:
+        """Return the last failure, with the soonest moment to come back if that was named."""
+        error = asking.error
+        if error is None:
+            raise AssertionError("a request ended without an answer and without an error")
+        if isinstance(error, UpstreamBusy):
+            error.retry_after_s = self.health.waits_s(asking.asked) or error.retry_after_s
+        return error
 
     def _record(self, turn: Turn, ended: Ended) -> None:
+        turn.call.end(ended.error)
         self._log.attempt(attempt_row(turn, ended))
         self._log.settle(outcome_row(turn, ended, time.time())).wait()
-
-
-def _last(asking: Asking) -> UpstreamError:
-    if asking.error is None:
-        raise AssertionError("a request ended without an answer and without an error")
-    return asking.error
 
 
 def _require_known(ask: Ask, arms: object) -> None:

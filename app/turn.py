@@ -16,6 +16,7 @@ from policy.types import Arm, Usage
 from storage.log import Ticket
 from storage.records import Attempt, AttemptStatus, Decision, Outcome, OutcomeStatus
 from upstream.answers import Answer
+from upstream.health import Call
 from upstream.stream import Stream
 
 NOTHING = Usage(0, 0)
@@ -38,6 +39,7 @@ class Turn:
     decision: Decision
     arm: Arm
     recorded: Ticket[None]
+    call: Call
     started_at_s: float
 
 

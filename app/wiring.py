@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 from structlog import get_logger
@@ -17,9 +18,11 @@ from policy.errors import ConfigError
 from storage.sqlite_log import SqliteLog
 from upstream.catalogue import Catalogue
 from upstream.client import Upstream
+from upstream.health import Health
 from upstream.watch import CatalogueFile
 
 LOGGER = get_logger()
+SHARE_OF_THREADS = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,12 @@ class Parts:
         self.closing.close()
 
 
-def assemble(settings: Settings, environ: Mapping[str, str] = os.environ) -> Parts:
-    """Return a service that runs; its threads are started.
+def assemble(
+    settings: Settings,
+    environ: Mapping[str, str] = os.environ,
+    clock: Callable[[], float] = time.monotonic,
+) -> Parts:
+    """Return a service that runs; its threads are started. Breakers count by the clock.
 
     raises : ConfigError
     """
@@ -61,7 +68,8 @@ def assemble(settings: Settings, environ: Mapping[str, str] = os.environ) -> Par
         keeper = Keeper(data, log, live, catalogue)
         closing.callback(keeper.stop)
         keeper.start()
-        router = Router(_terms(settings), catalogue, upstream, log, live)
+        health = Health(ceil(SHARE_OF_THREADS * settings.threads), clock)
+        router = Router(_terms(settings), catalogue, upstream, log, live, health)
         return Parts(
             settings, file, catalogue, log, live, upstream, router, now_s, closing.pop_all()
         )

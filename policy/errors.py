@@ -18,6 +18,7 @@ TurnpikeError
       ContextLengthExceeded    the prompt is longer than its window
     UpstreamUnauthorised       it does not take our key (401, 403)
     UpstreamBusy               it asks us to slow down (429): `retry_after_s`
+      EveryArmWaits            all arms that fit were asked to wait: nobody was asked
     UpstreamTimeout            it did not answer in time
     UpstreamInvalid            it answered something that is no answer, or was cut short
 """
@@ -159,6 +160,10 @@ class UpstreamBusy(UpstreamError):
     """The provider asks us to slow down."""
 
     code = "rate_limited"
+
+
+class EveryArmWaits(UpstreamBusy):
+    """Every arm that could serve has been told to wait by its provider; nobody was asked."""
 
 
 class UpstreamTimeout(UpstreamError):

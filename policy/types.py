@@ -43,6 +43,7 @@ class Arm:
     tier: str = "standard"
     quality: float | None = None
     quota_group: str = ""
+    max_concurrent: int | None = None
     fallbacks: tuple[str, ...] = ()
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     timeouts: Timeouts = Timeouts()

@@ -106,6 +106,10 @@ ARM = {
     "tier": Field(f"one of: {', '.join(TIERS)}", lambda value: value in TIERS),
     "quality": Field("a number from 0 to 1", _number(0.0, 1.0)),
     "quota_group": Field("a name without spaces", _text(r"\S{1,64}")),
+    "max_concurrent": Field(
+        "a whole number of calls above 0",
+        lambda value: isinstance(value, int) and _number(1, 1e6)(value),
+    ),
     "fallbacks": Field("a list of arm names", _listed(_text(r".+"))),
     "extra_body": Field(f"a table of JSON values without {', '.join(OURS)}", _is_extra_body),
     "timeouts": Field(

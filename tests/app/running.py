@@ -120,10 +120,15 @@ class Running:
 
 
 @contextmanager
-def running(folder: Path, arms: Path = CATALOGUE, **dials: Any) -> Iterator[Running]:
+def running(
+    folder: Path,
+    arms: Path = CATALOGUE,
+    clock: Callable[[], float] = time.monotonic,
+    **dials: Any,
+) -> Iterator[Running]:
     """Yield the service; `sandbox_url` among the dials sends every arm there."""
     given = {"arms": arms, "database": folder / "turnpike.db", **dials}
-    parts = assemble(Settings.load({}, given), {})
+    parts = assemble(Settings.load({}, given), {}, clock)
     try:
         with create_app(parts).test_client() as client:
             yield Running(parts, client)

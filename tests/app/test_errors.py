@@ -33,6 +33,7 @@ CONTRACT = {
     errors.ContextLengthExceeded: (400, "invalid_request_error", "context_length_exceeded"),
     errors.UpstreamUnauthorised: (502, "upstream_error", "upstream_auth"),
     errors.UpstreamBusy: (429, "rate_limit_error", "rate_limited"),
+    errors.EveryArmWaits: (429, "rate_limit_error", "rate_limited"),
     errors.UpstreamTimeout: (504, "upstream_error", "upstream_timeout"),
     errors.UpstreamInvalid: (502, "upstream_error", "upstream_bad_response"),
 }
@@ -116,6 +117,15 @@ def test_who_may_come_again_is_told_when(
     app: Flask, error: TurnpikeError, retry_after: str | None
 ) -> None:
     assert answer_to(app, error).headers.get("retry-after") == retry_after
+
+
+@pytest.mark.parametrize("kind", CONTRACT, ids=lambda kind: kind.__name__)
+def test_who_has_been_sent_round_the_arms_is_told_not_to_come_again(
+    app: Flask, kind: type[TurnpikeError]
+) -> None:
+    sent_round = issubclass(kind, UpstreamError) and kind is not errors.EveryArmWaits
+    told = answer_to(app, made(kind)).headers.get("x-should-retry")
+    assert told == ("false" if sent_round else None)
 
 
 def test_who_has_no_key_is_told_how_to_show_one(app: Flask) -> None:

@@ -1,0 +1,80 @@
+"""Who is asked next, health first and policy second, and when a request has asked enough."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from app.asking import Asking
+from policy.errors import EveryArmWaits, NoEligibleArm
+from policy.types import Arm
+from upstream.health import Health, Step
+
+ATTEMPTS = 2
+SWEEP_WITHIN_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """Whom the policy chooses among: whom the caller allows, None for all, less `unavailable`."""
+
+    allowed: tuple[str, ...] | None
+    unavailable: Mapping[str, str]
+
+    def passed_over(self, reasons: Mapping[str, str]) -> list[str]:
+        """Return the arms that would have served but for how they stand."""
+        return [name for name, why in reasons.items() if self.unavailable.get(name) == why]
+
+
+def may_go_on(asking: Asking, health: Health) -> bool:
+    """Return whether a request may ask one more arm: a second always, the rest in need only.
+
+    While others are being answered, a request that two arms have failed is likely at fault itself,
+    and each further call is a draw on the retry budget.
+    """
+    if len(asking.asked) < ATTEMPTS:
+        return True
+    has_time = time.monotonic() - asking.began_s < SWEEP_WITHIN_S
+    return has_time and (health.can_pay or not health.anybody_lately())
+
+
+def amongst(asking: Asking, arms: Mapping[str, Arm], health: Health) -> Iterator[Among]:
+    """Yield the arms to choose among, those that stand best first: whoever fits there is asked.
+
+    A pinned arm's own fallbacks stand in for it, at once where it is known not to stand well.
+    A retry goes to an arm that does not stand well only within the retry budget.
+    """
+    steps = list(health.steps(arms.values(), asking.asked))
+    well = [step for step in steps if not step.lifted]
+    for allowed in _wishes(asking, arms):
+        yield from (_among(allowed, step) for step in well)
+    if not asking.asked or health.can_pay:
+        allowed = _wishes(asking, arms)[0]
+        yield from (_among(allowed, step) for step in steps if step.lifted)
+
+
+def nobody(
+    passed_over: Mapping[str, Arm], reasons: Mapping[str, str], health: Health
+) -> EveryArmWaits | NoEligibleArm:
+    """Return the error for a request that no arm can serve now: wait, where waiting helps."""
+    waits_s = health.waits_s(passed_over.values())
+    if waits_s is None:
+        return NoEligibleArm(reasons)
+    listed = ", ".join(passed_over)
+    return EveryArmWaits(
+        f"{listed}: asked to slow down by the provider; ask again in {waits_s:.0f} s",
+        arm=next(iter(passed_over)),
+        retry_after_s=waits_s,
+    )
+
+
+def _wishes(asking: Asking, arms: Mapping[str, Arm]) -> list[tuple[str, ...] | None]:
+    """Return whom the caller allows, and whom next when none of those stands well."""
+    models = asking.ask.models
+    if models is None or not asking.pinned:
+        return [models]
+    fallbacks = arms[models[0]].fallbacks if models[0] in arms else ()
+    return [fallbacks] if asking.asked else [models, fallbacks]
+
+
+def _among(allowed: tuple[str, ...] | None, step: Step) -> Among:
+    return Among(allowed, step.unavailable)

@@ -1,0 +1,200 @@
+"""Who is asked after a failure, who is left alone, and when enough has been asked."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.app.faulty import Faulty, broken, busy, faulty, good, refusing, unauthorised
+from tests.app.running import eventually
+from tests.upstream.misbehaving import Conversation, completion
+
+CHEAP = {"input_usd_per_mtok": 0.01, "output_usd_per_mtok": 0.01}
+DEAR = {"input_usd_per_mtok": 90.0, "output_usd_per_mtok": 90.0}
+FIRST_BAD = {"bad": CHEAP, "good": DEAR}
+SOBER = {"prompt": "hi", "explore": False}
+
+
+def ask(made: Faulty, **more: object) -> list[str]:
+    """Return the arms that were asked for one request, which is answered."""
+    before = len(made.asked)
+    made.service.ask("hi", explore=False, **more)
+    return made.asked[before:]
+
+
+def health(made: Faulty, arm: str) -> dict[str, object]:
+    arms = made.service.get("/policy")["arms"]
+    return next(each["health"] for each in arms if each["arm"] == arm)
+
+
+def test_the_only_arm_that_lives_is_found_and_then_asked_at_once(tmp_path: Path) -> None:
+    scenarios = {**dict.fromkeys("abcd", broken), "living": good}
+    with faulty(tmp_path, scenarios, {"living": DEAR}) as made:
+        assert len(ask(made)) == 5
+        asked = [len(ask(made)) for _ in range(40)]
+        assert max(asked) <= 3
+        assert asked[-20:] == [1] * 20
+        assert health(made, "living")["failures"] == 0
+
+
+def test_an_arm_that_failed_three_times_is_left_alone_and_the_log_says_why(
+    tmp_path: Path,
+) -> None:
+    with faulty(tmp_path, {"bad": broken, "good": good}, FIRST_BAD) as made:
+        assert [len(ask(made)) for _ in range(5)] == [2, 2, 2, 1, 1]
+        shown = health(made, "bad")
+        assert (shown["state"], shown["failures"]) == ("open", 3)
+        assert "3 of the last 3 calls failed" in str(shown["why"])
+        told = made.service.get(f"/decisions/{made.decisions[-1].decision.id}")
+        assert "left alone for" in told["ineligible"]["bad"]
+        assert made.service.post("/route", SOBER).json["arm"] == "good"
+
+
+def test_when_every_breaker_is_open_an_arm_is_tried_all_the_same(tmp_path: Path) -> None:
+    up = threading.Event()
+
+    def play(talk: Conversation) -> None:
+        good(talk) if up.is_set() else broken(talk)
+
+    with faulty(tmp_path, {"a": play, "b": play}) as made:
+        for _ in range(3):
+            assert made.service.refused("/complete", SOBER)[0] == 502
+        assert {health(made, each)["state"] for each in "ab"} == {"open"}
+        up.set()
+        assert len(ask(made)) == 1
+
+
+def test_an_outage_of_everything_costs_one_call_and_a_fifth_for_each_request(
+    tmp_path: Path,
+) -> None:
+    with faulty(tmp_path, dict.fromkeys("abc", broken)) as made:
+        for _ in range(20):
+            made.service.post("/complete", SOBER)
+        before = len(made.asked)
+        for _ in range(50):
+            made.service.post("/complete", SOBER)
+        assert (len(made.asked) - before) / 50 <= 1.25
+
+
+def test_a_request_that_every_arm_fails_is_not_sent_round_while_others_are_answered(
+    tmp_path: Path,
+) -> None:
+    def poisoned(talk: Conversation) -> None:
+        broken(talk) if "poison" in str(talk.body) else good(talk)
+
+    poison = {"prompt": "poison", "explore": False}
+    with faulty(tmp_path, dict.fromkeys("abcde", poisoned)) as made:
+        asked = []
+        for _ in range(12):
+            ask(made)
+            before = len(made.asked)
+            made.service.refused("/complete", poison)
+            asked.append(len(made.asked) - before)
+        assert asked[0] == 5
+        assert max(asked[-4:]) <= 2
+
+
+def test_all_told_to_wait_is_told_to_the_client_and_nobody_is_asked(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"a": busy, "b": busy}) as made:
+        first = made.service.post("/complete", SOBER)
+        assert (first.status_code, first.headers["x-should-retry"]) == (429, "false")
+        again = made.service.post("/complete", SOBER)
+        assert (again.status_code, again.json["error"]["code"]) == (429, "rate_limited")
+        assert 1 <= int(again.headers["retry-after"]) <= 7
+        assert "x-should-retry" not in again.headers
+        assert len(made.asked) == 2
+        assert len(made.decisions) == 2
+
+
+def test_a_quota_group_that_was_told_to_wait_is_left_alone_together(tmp_path: Path) -> None:
+    scenarios = {"one": busy, "two": good, "far": good}
+    arms = {"one": {**CHEAP, "quota_group": "g"}, "two": {"quota_group": "g"}, "far": DEAR}
+    with faulty(tmp_path, scenarios, arms) as made:
+        assert ask(made) == ["one", "far"]
+        assert ask(made) == ["far"]
+        assert "slow down" in made.decisions[-1].decision.ineligible["two"]
+
+
+def test_a_pinned_arm_that_is_down_is_not_asked_first(tmp_path: Path) -> None:
+    scenarios = {"bad": broken, "spare": good, "other": good}
+    with faulty(tmp_path, scenarios, {"bad": {"fallbacks": ["spare"]}}) as made:
+        for _ in range(3):
+            assert ask(made, models=["bad"]) == ["bad", "spare"]
+        assert ask(made, models=["bad"]) == ["spare"]
+        last = made.decisions[-1].decision
+        assert (last.kind, last.retry_of) == ("fallback", None)
+
+
+def test_a_pinned_arm_without_fallbacks_is_asked_even_when_it_is_down(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"bad": broken, "other": good}) as made:
+        for _ in range(5):
+            made.service.refused("/complete", {**SOBER, "models": ["bad"]})
+        assert made.asked == ["bad"] * 5
+
+
+def test_a_refused_key_leaves_the_arm_alone_for_a_minute(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"bad": unauthorised, "good": good}, FIRST_BAD) as made:
+        assert ask(made) == ["bad", "good"]
+        assert ask(made) == ["good"]
+        assert 55 < float(str(health(made, "bad")["tried_again_in_s"])) <= 60
+
+
+def test_a_request_that_is_wrong_costs_no_arm_its_breaker(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"bad": refusing, "good": good}, FIRST_BAD) as made:
+        for _ in range(10):
+            made.service.refused("/complete", SOBER)
+        assert made.asked == ["bad"] * 10
+        assert health(made, "bad")["state"] == "closed"
+
+
+def test_a_slow_arm_holds_only_so_many_requests_and_the_rest_go_elsewhere(
+    tmp_path: Path,
+) -> None:
+    release = threading.Event()
+
+    def slow(talk: Conversation) -> None:
+        release.wait(5)
+        talk.reply(completion())
+
+    patient = {"timeouts": {"connect_s": 1, "first_content_s": 5, "idle_s": 5, "total_s": 9}}
+    arms = {"slow": {**CHEAP, **patient, "max_concurrent": 2}, "good": DEAR}
+    with faulty(tmp_path, {"slow": slow, "good": good}, arms) as made:
+        app = made.service.client.application
+        threads = [
+            threading.Thread(target=lambda: app.test_client().post("/complete", json=SOBER))
+            for _ in range(2)
+        ]
+        for thread in threads:
+            thread.start()
+        assert eventually(lambda: len(made.asked) == 2)
+        assert ask(made) == ["good"]
+        why = made.decisions[-1].decision.ineligible["slow"]
+        assert why == "2 calls to it are under way, its limit is 2"
+        release.set()
+        for thread in threads:
+            thread.join()
+        assert ask(made) == ["slow"]
+
+
+@pytest.mark.parametrize("faster", [20])
+def test_an_arm_that_comes_back_is_asked_again_within_half_a_minute(
+    tmp_path: Path, faster: int
+) -> None:
+    up = threading.Event()
+
+    def play(talk: Conversation) -> None:
+        good(talk) if up.is_set() else broken(talk)
+
+    def clock() -> float:
+        return time.monotonic() * faster
+
+    with faulty(tmp_path, {"bad": play, "good": good}, FIRST_BAD, clock=clock) as made:
+        down_until_s = clock() + 60
+        while clock() < down_until_s:
+            ask(made)
+        up.set()
+        back_s = clock()
+        while ask(made) != ["bad"]:
+            assert clock() - back_s < 30
+        assert health(made, "bad")["state"] == "closed"

@@ -1,0 +1,210 @@
+"""Who may be asked now, the healthiest first; the clock is the test's."""
+
+import threading
+from dataclasses import dataclass, field
+
+import pytest
+
+from policy.errors import UpstreamBusy, UpstreamError, UpstreamRejected, UpstreamUnauthorised
+from policy.types import Arm
+from upstream.health import Health
+from upstream.retries import BURST
+
+BROKEN = UpstreamError("it broke", arm="a", http_status=500)
+WAIT = UpstreamBusy("slow down", arm="a", http_status=429, retry_after_s=30)
+
+
+def arm(name: str, **more: object) -> Arm:
+    return Arm(name, "p", name, 1.0, 2.0, 8000, **more)
+
+
+A, B, C = arm("a"), arm("b"), arm("c")
+
+
+@dataclass
+class World:
+    """Health with a clock that stands still."""
+
+    now_s: float = 1_000.0
+    health: Health = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.health = Health(limit=4, clock=lambda: self.now_s)
+
+    def call(self, arm: Arm, error: UpstreamError | None = None, times: int = 1) -> None:
+        for _ in range(times):
+            call = self.health.begin(arm, again=False)
+            if error is None:
+                call.answer(0.5)
+            call.end(error)
+
+    def asked(self, *arms: Arm, failed: tuple[Arm, ...] = ()) -> list[set[str]]:
+        """Return who may be asked at each step."""
+        names = {each.name for each in arms} - {each.name for each in failed}
+        return [names - set(step.unavailable) for step in self.health.steps(arms, failed)]
+
+    def why(self, arm: Arm) -> str:
+        return next(iter(self.health.steps([A, B, C]))).unavailable.get(arm.name, "")
+
+    def spend_all(self) -> None:
+        while self.health.can_pay:
+            self.health.begin(arm("other"), again=True).drop()
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_who_is_well_may_be_asked_from_the_start(world: World) -> None:
+    assert world.asked(A, B) == [{"a", "b"}]
+
+
+def test_an_arm_that_fails_is_left_alone_and_asked_when_nobody_else_is_left(world: World) -> None:
+    world.call(A, BROKEN, times=3)
+    assert world.asked(A, B) == [{"b"}, {"a", "b"}]
+    assert world.why(A) == "it is left alone for 5 s more: 3 of the last 3 calls failed"
+    assert [step.lifted for step in world.health.steps([A, B])] == [False, True]
+
+
+def test_when_all_are_left_alone_the_one_that_comes_back_first_is_asked_first(
+    world: World,
+) -> None:
+    for each in (B, A, C):
+        world.call(each, BROKEN, times=3)
+        world.now_s += 1
+    assert world.asked(A, B, C) == [{"b"}, {"a", "b"}, {"a", "b", "c"}]
+
+
+def test_one_request_at_a_time_tries_out_an_arm(world: World) -> None:
+    world.call(A, BROKEN, times=3)
+    world.now_s += 5
+    assert world.asked(A, B) == [{"a", "b"}]
+    trial = world.health.begin(A, again=False)
+    assert world.asked(A, B) == [{"b"}, {"a", "b"}]
+    assert "another request is to try it out" in world.why(A)
+    trial.answer(0.1)
+    assert world.asked(A, B) == [{"a", "b"}]
+
+
+@pytest.mark.parametrize("end", ["rejected", "dropped"])
+def test_a_trial_that_says_nothing_leaves_the_place_to_the_next(world: World, end: str) -> None:
+    world.call(A, BROKEN, times=3)
+    world.now_s += 5
+    trial = world.health.begin(A, again=False)
+    if end == "rejected":
+        trial.end(UpstreamRejected("bad temperature", arm="a", http_status=400))
+    else:
+        trial.drop()
+    assert world.health.standing(A).state == "half-open"
+    assert world.asked(A, B) == [{"a", "b"}]
+
+
+def test_nothing_is_tried_out_without_a_retry_in_hand(world: World) -> None:
+    world.call(A, BROKEN, times=3)
+    world.now_s += 5
+    world.spend_all()
+    assert world.asked(A, B) == [{"b"}, {"a", "b"}]
+
+
+def test_a_retry_tries_nothing_out(world: World) -> None:
+    world.call(A, BROKEN, times=3)
+    world.now_s += 5
+    assert world.asked(A, B, C, failed=(C,))[0] == {"b"}
+
+
+def test_a_retry_goes_first_to_who_has_answered_lately_then_to_another_quota(
+    world: World,
+) -> None:
+    failed, near = arm("failed", quota_group="g"), arm("near", quota_group="g")
+    world.call(A)
+    world.now_s += 31
+    world.call(B)
+    world.call(near)
+    assert world.asked(failed, near, A, B, failed=(failed,)) == [
+        {"b"},
+        {"b", "near"},
+        {"a", "b", "near"},
+    ]
+
+
+def test_an_arm_that_is_told_to_wait_cools_its_whole_quota_group_and_is_in_no_step(
+    world: World,
+) -> None:
+    one, other = arm("one", quota_group="g"), arm("other", quota_group="g")
+    world.call(one, WAIT)
+    assert world.asked(one, other, A) == [{"a"}]
+    assert world.asked(one, other) == [set()]
+    assert world.health.waits_s([one, other, A]) == 30
+    world.now_s += 30
+    assert world.asked(one, other) == [{"one", "other"}]
+    assert world.health.waits_s([one, other]) is None
+
+
+def test_a_refused_key_shuts_only_its_own_arm(world: World) -> None:
+    one, other = arm("one", quota_group="g"), arm("other", quota_group="g")
+    world.call(one, UpstreamUnauthorised("bad key", arm="one", http_status=401))
+    assert world.asked(one, other)[0] == {"other"}
+    assert world.health.standing(one).tried_again_in_s == 60
+
+
+def test_a_full_arm_is_passed_over_while_another_can_serve(world: World) -> None:
+    small = arm("small", max_concurrent=1)
+    calls = [world.health.begin(A, again=False) for _ in range(4)]
+    small_call = world.health.begin(small, again=False)
+    assert world.asked(A, B, small) == [{"b"}, {"a", "b", "small"}]
+    assert world.why(A) == "4 calls to it are under way, its limit is 4"
+    calls[0].end()
+    small_call.drop()
+    assert world.asked(A, B, small) == [{"a", "b", "small"}]
+
+
+def test_an_answer_that_breaks_off_after_content_counts_as_a_failure(world: World) -> None:
+    for _ in range(3):
+        call = world.health.begin(A, again=False)
+        call.answer(0.2)
+        call.end(BROKEN)
+    assert world.health.standing(A).state == "open"
+
+
+def test_what_is_shown_of_an_arm(world: World) -> None:
+    world.call(A)
+    world.call(A, BROKEN, times=3)
+    held = world.health.begin(A, again=False)
+    shown = world.health.standing(A)
+    assert (shown.state, shown.why) == ("open", "3 of the last 4 calls failed")
+    assert (shown.tried_again_in_s, shown.under_way) == (5, 1)
+    assert (shown.calls, shown.failures, shown.ttft_s) == (4, 3, 0.5)
+    held.drop()
+    assert world.health.standing(B).ttft_s is None
+
+
+def test_the_budget_comes_from_requests_and_goes_to_further_calls(world: World) -> None:
+    for _ in range(int(BURST)):
+        assert world.health.can_pay
+        world.health.begin(A, again=True).drop()
+    assert not world.health.can_pay
+    for _ in range(5):
+        world.health.begin(A, again=False).drop()
+    assert world.health.can_pay
+
+
+def test_many_threads_leave_no_call_under_way_behind() -> None:
+    health = Health(limit=4)
+
+    def work() -> None:
+        for turn in range(200):
+            list(health.steps([A, B], (B,)))
+            call = health.begin(A, again=bool(turn % 5))
+            call.answer(0.1)
+            call.end(BROKEN if turn % 3 else None)
+            call.drop()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert health.standing(A).under_way == 0
+    with_trials = [each for each in health.begin(A, again=False).tried if each.trials != 1]
+    assert with_trials == []
