@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from app.asking import Asking
+from app.cache import Visit
 from app.turn import Completion, Ended, Turn, broken_off, joined, streamed
 from policy.errors import NoEligibleArm, UpstreamError
 from storage.records import OutcomeStatus
@@ -29,6 +30,7 @@ class Answering:
         stream: Stream,
         record: Callable[[Turn, Ended], None],
         go_on: GoOn | None = None,
+        visit: Visit | None = None,
     ) -> None:
         self.turn = turn
         self._asking = asking
@@ -36,6 +38,7 @@ class Answering:
         self._stream = stream
         self._record = record
         self._go_on = go_on
+        self._visit = visit
         self._texts: list[str] = []
         self._broken: list[tuple[Turn, Ended]] = []
         self._recorded = False
@@ -60,11 +63,13 @@ class Answering:
             except UpstreamError as error:
                 self._continue(error)
         self._end()
+        if self._visit is not None:
+            self._visit.keep(self.completion)
 
     @property
     def attempts(self) -> int:
         """Return how many arms have been asked."""
-        return self._asking.attempts
+        return self._asking.attempts - int(self.turn.cache != "miss")
 
     @property
     def completion(self) -> Completion:
@@ -77,6 +82,8 @@ class Answering:
         self._stream.close()
         if not self._recorded:
             self._end("client_gone")
+        if self._visit is not None:
+            self._visit.leave()
 
     def _rest(self) -> Iterator[Chunk]:
         before = self._text() if self._broken else ""

@@ -16,7 +16,7 @@ class Ask:
     """A checked request for an answer; `parameters` go to the provider as they came.
 
     `models` None lets the policy choose among all arms, one name pins; `pay_factor` is by how much
-    more than usual the caller would pay for a better answer.
+    more than usual the caller would pay for a better answer; `cache` None is what the service does.
 
     units  : willingness_to_pay_usd is dollars that one more thumbs-up is worth
     """
@@ -29,7 +29,7 @@ class Ask:
     max_cost_usd: float | None = None
     explore: bool = True
     stream: bool = False
-    cache: CacheWish = "use"
+    cache: CacheWish | None = None
     session: str | None = None
     stream_recovery: Recovery | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)

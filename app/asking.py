@@ -9,10 +9,12 @@ from app.ask import Ask
 from app.live import Choice
 from features.prompt import Prompt
 from features.sketch import Sketch
+from jobs.learned import Learned
 from policy.decide import Question, Verdict
 from policy.eligibility import Demand
 from policy.errors import ContextLengthExceeded, UpstreamError, UpstreamRejected
 from policy.types import Arm, Floats
+from storage.cache_file import StoredAnswer
 from storage.records import Decision, DecisionKind
 from upstream.answers import CHARS_PER_TOKEN
 
@@ -106,32 +108,68 @@ class Asking:
         self, identity: str, question: Question, choice: Choice, sandbox: bool
     ) -> Decision:
         """Return the log's row of a choice."""
-        verdict, learned = choice.verdict, choice.learned
+        verdict = choice.verdict
         return Decision(
-            id=identity,
-            decided_at_s=time.time(),
-            tenant=TENANT,
-            task=self.ask.task,
-            session=self.ask.session,
+            **self._asked(identity, question, choice.learned),
             policy=verdict.policy,
-            policy_version=learned.policy_version,
-            learned_seq=learned.upto_seq,
             kind=self._kind(verdict.arm),
-            retry_of=self.retry_of,
             arm=verdict.arm,
             propensity=verdict.propensity,
             **_arms_of(verdict),
-            willingness_to_pay_usd=question.willingness_to_pay_usd,
             explore=question.explore,
             allowance=choice.allowance.mass,
-            feature_version=learned.space.version,
-            context=question.context,
-            sketch=self.sketch.to_bytes(),
-            input_tokens_estimated=self.prompt.input_tokens,
-            prompt_sha256=self.prompt.digest,
-            words=self.prompt.words,
             sandbox=sandbox,
         )
+
+    def again(
+        self,
+        identity: str,
+        question: Question,
+        learned: Learned,
+        stored: StoredAnswer,
+        sandbox: bool,
+    ) -> Decision:
+        """Return the log's row of an answer that is given again: nobody was drawn.
+
+        What is expected of asking the arm anew is what it had cost.
+        """
+        return Decision(
+            **self._asked(identity, question, learned),
+            policy="cache",
+            kind="cached",
+            arm=stored.arm,
+            propensity=1.0,
+            eligible=(stored.arm,),
+            propensities=(1.0,),
+            quality=(),
+            quality_sd=(),
+            cost_usd_predicted=(stored.cost_usd,),
+            ineligible=self.failures,
+            explore=False,
+            allowance=0.0,
+            sandbox=sandbox,
+            answer_of=stored.decision_id,
+        )
+
+    def _asked(self, identity: str, question: Question, learned: Learned) -> dict[str, Any]:
+        """Return what the log keeps of every request."""
+        return {
+            "id": identity,
+            "decided_at_s": time.time(),
+            "tenant": TENANT,
+            "task": self.ask.task,
+            "session": self.ask.session,
+            "policy_version": learned.policy_version,
+            "learned_seq": learned.upto_seq,
+            "retry_of": self.retry_of,
+            "willingness_to_pay_usd": question.willingness_to_pay_usd,
+            "feature_version": learned.space.version,
+            "context": question.context,
+            "sketch": self.sketch.to_bytes(),
+            "input_tokens_estimated": self.prompt.input_tokens,
+            "prompt_sha256": self.prompt.digest,
+            "words": self.prompt.words,
+        }
 
     def too_small(self, arms: Mapping[str, Arm]) -> dict[str, str]:
         """Return the arms whose window is no larger than one that has overflowed."""

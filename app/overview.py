@@ -34,6 +34,10 @@ def overview(parts: Parts) -> dict[str, Any]:
         "features": _features(learned),
         "hyper": learned.hyper.to_json(),
         "noise_sd": float(np.sqrt(learned.beliefs.quality.noise)),
+        "cache": {
+            **parts.cache.figures(),
+            "last_7_days": asdict(parts.log.cache_use(now_s - SINCE_S)),
+        },
         "counts": asdict(parts.log.counts()),
         "retrains": [_retrain(each) for each in parts.log.retrains(10)],
         "catalogue_error": parts.file.error,

@@ -54,6 +54,12 @@ class RouteResponse(BaseModel):
     ineligible: dict[str, str]
 
 
+class ClearResponse(BaseModel):
+    """How many stored answers were forgotten."""
+
+    evicted: int
+
+
 class HealthResponse(BaseModel):
     """The service is up."""
 

@@ -7,13 +7,15 @@ costs one more decision, over the arms that are left: the healthiest first, the 
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from app.again import Again
 from app.answering import Answering
 from app.ask import Ask, Recovery
 from app.asking import TENANT, Asking
+from app.cache import Cache, Visit
 from app.failover import Among, amongst, may_go_on, nobody
 from app.ids import decision_id
 from app.live import Live
@@ -38,12 +40,15 @@ from policy.errors import (
     UpstreamError,
 )
 from policy.types import Arm
-from storage.log import WritableLog
+from storage.cache_file import StoredAnswer
+from storage.log import Log
 from storage.records import Decision, Rating
 from upstream.catalogue import Catalogue
 from upstream.client import Upstream
 from upstream.health import Health
 from upstream.stream import Stream
+
+DOWN = 0.5  # a lower reward says that the answer is not to be given again
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +70,10 @@ class Router:
         terms: Terms,
         catalogue: Callable[[], Catalogue],
         upstream: Upstream,
-        log: WritableLog,
+        log: Log,
         live: Live,
         health: Health,
+        cache: Cache,
     ) -> None:
         self.terms = terms
         self.health = health
@@ -75,6 +81,10 @@ class Router:
         self._upstream = upstream
         self._log = log
         self._live = live
+        self._cache = cache
+        self._again = Again(
+            catalogue, log, live, self._record, terms.willingness_to_pay_usd, terms.sandbox
+        )
 
     def complete(self, ask: Ask) -> Completion:
         """Return a whole answer, its outcome durable.
@@ -82,15 +92,15 @@ class Router:
         raises : NoEligibleArm, UpstreamError, StoreUnavailable
         """
         asking = Asking.of(ask)
-        for turn in self._turns(asking):
-            with self._blaming(asking, turn):
-                answer = self._upstream.answer(turn.arm, ask.body)
-                turn.call.answer(answer.ttft_s)
-                completion = completed(turn, answer, asking.attempts)
-                turn.recorded.wait()
-                self._record(turn, completion.ended)
-                return completion
-        raise self._last(asking)
+        with self._visit(ask) as visit:
+            if visit.found is not None:
+                return self._again.complete(asking, visit.found, "hit")
+            try:
+                completion = self._completed(asking)
+            except UpstreamError as error:
+                return self._again.complete(asking, _stale(asking, visit, error), "stale")
+            visit.keep(completion)
+            return completion
 
     def stream(self, ask: Ask) -> Answering:
         """Return an answer whose first content has come; iterate it for the rest.
@@ -99,10 +109,18 @@ class Router:
         """
         asking = Asking.of(ask)
         recovery = ask.stream_recovery or self.terms.stream_recovery
-        turn, stream = self._begun(asking, whole=recovery == "hold")
         goes_on = recovery == "continue" and ask.is_free_text
         go_on = partial(self._go_on, asking) if goes_on else None
-        return Answering(asking, turn, stream, self._record, go_on)
+        with ExitStack() as leaving:
+            visit = leaving.enter_context(self._visit(ask))
+            if visit.found is not None:
+                return self._again.stream(asking, visit.found, "hit")
+            try:
+                turn, stream = self._begun(asking, whole=recovery == "hold")
+            except UpstreamError as error:
+                return self._again.stream(asking, _stale(asking, visit, error), "stale")
+            leaving.pop_all()  # the answer leaves when it is closed
+            return Answering(asking, turn, stream, self._record, go_on, visit)
 
     def route(self, ask: Ask) -> Decision:
         """Return the decision that would be made now; nobody is asked and nothing is recorded.
@@ -116,7 +134,7 @@ class Router:
 
         raises : UnknownDecision, FeedbackClosed, InvalidInput, StoreUnavailable
         """
-        return self._log.rate(
+        rating = self._log.rate(
             decision,
             rater,
             reward,
@@ -125,6 +143,22 @@ class Router:
             tenant=TENANT,
             window_s=self.terms.feedback_window_s,
         )
+        if reward is not None and reward < DOWN:
+            given = self._log.decision(decision).decision
+            self._cache.evict(given.answer_of or given.id, TENANT)
+        return rating
+
+    def _completed(self, asking: Asking) -> Completion:
+        """Return the answer of the first arm that gives a whole one."""
+        for turn in self._turns(asking):
+            with self._blaming(asking, turn):
+                answer = self._upstream.answer(turn.arm, asking.body)
+                turn.call.answer(answer.ttft_s)
+                completion = completed(turn, answer, asking.attempts)
+                turn.recorded.wait()
+                self._record(turn, completion.ended)
+                return completion
+        raise self._last(asking)
 
     def _begun(self, asking: Asking, *, whole: bool = False) -> tuple[Turn, Stream]:
         """Return a stream whose first content, or whose whole answer, has come."""
@@ -222,10 +256,22 @@ class Router:
             error.retry_after_s = self.health.waits_s(asking.asked) or error.retry_after_s
         return error
 
+    def _visit(self, ask: Ask) -> Visit:
+        return self._cache.visit(ask, TENANT, self._catalogue().arms.keys())
+
     def _record(self, turn: Turn, ended: Ended) -> None:
         turn.call.end(ended.error)
-        self._log.attempt(attempt_row(turn, ended))
+        if turn.cache == "miss":
+            self._log.attempt(attempt_row(turn, ended))
         self._log.settle(outcome_row(turn, ended, time.time())).wait()
+
+
+def _stale(asking: Asking, visit: Visit, error: UpstreamError) -> StoredAnswer:
+    """Return an older answer instead of the error; a request that is wrong stays wrong."""
+    stored = None if asking.is_final else visit.stale()
+    if stored is None:
+        raise error
+    return stored
 
 
 def _require_known(ask: Ask, arms: object) -> None:

@@ -15,6 +15,7 @@ from app.openapi import document, endpoint
 from app.overview import overview
 from app.responses import (
     Anything,
+    ClearResponse,
     CompleteResponse,
     FeedbackResponse,
     HealthResponse,
@@ -61,9 +62,14 @@ def complete() -> Response:
     """Answer a prompt with the arm that is worth its price; streamed as server-sent events."""
     ask = body(CompleteRequest).ask()
     if not ask.stream:
-        return jsonify(completion_json(parts().router.complete(ask)))
+        completion = parts().router.complete(ask)
+        plain = jsonify(completion_json(completion))
+        plain.headers["x-turnpike-cache"] = completion.turn.cache
+        return plain
     answering = parts().router.stream(ask)
-    return event_stream(_events(answering), answering.close)
+    response = event_stream(_events(answering), answering.close)
+    response.headers["x-turnpike-cache"] = answering.turn.cache
+    return response
 
 
 @blueprint.post("/feedback")
@@ -105,6 +111,13 @@ def decision(decision_id: str) -> Response:
 def policy() -> Response:
     """Show the whole policy: beliefs, shares, costs, the price of a dollar, the last retrains."""
     return jsonify(overview(parts()))
+
+
+@blueprint.delete("/cache")
+@endpoint(None, ClearResponse, (StoreUnavailable,))
+def clear_cache() -> Response:
+    """Forget every stored answer."""
+    return jsonify({"evicted": parts().cache.clear()})
 
 
 @blueprint.get("/healthz")
@@ -182,7 +195,7 @@ def completion_json(completion: Completion) -> dict[str, Any]:
         cost_usd=completion.cost_usd,
         latency_s=ended.latency_s,
         ttft_s=ended.ttft_s,
-        cache="miss",
+        cache=turn.cache,
         propensity=turn.decision.propensity,
         policy_version=turn.decision.policy_version,
         attempts=completion.attempts,

@@ -91,7 +91,9 @@ class Wishes(BaseModel):
         None, description="No arm whose answer is expected to cost more."
     )
     explore: bool = Field(True, description="Whether an arm may be tried out to learn from it.")
-    cache: CacheWish = Field("use", description="Whether a stored answer will do.")
+    cache: CacheWish | None = Field(
+        None, description="Whether a stored answer will do; else as `TURNPIKE_CACHE` says."
+    )
     session: Session | None = Field(None, description="What conversation this belongs to.")
     stream_recovery: Recovery | None = Field(
         None, description="What follows when a stream breaks off; default: the service's setting."

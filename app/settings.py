@@ -81,6 +81,21 @@ class Settings(BaseSettings):
         description="What follows when a stream breaks off: `continue` with another arm, `hold` "
         "each answer until it is whole, or end with an `error`; a request may say its own.",
     )
+    cache: Literal["off", "asked", "exact"] = Field(
+        "asked",
+        description="Which requests may get a stored answer: those that say `cache` (`asked`), or "
+        "all (`exact`); `off` keeps none.",
+    )
+    cache_fresh_s: Seconds = Field(
+        DAY_S, description="Seconds for which a stored answer is given again."
+    )
+    cache_stale_s: Seconds = Field(
+        7 * DAY_S, description="Seconds for which it may stand in when no provider answers."
+    )
+    cache_max_answers: int = Field(10_000, ge=10, le=1_000_000, description="Answers stored.")
+    cache_max_bytes: int = Field(
+        64 * 1024 * 1024, ge=65_536, le=1 << 40, description="Bytes of stored answers."
+    )
     threads: int = Field(64, ge=2, le=2_000, description="Requests served at the same time.")
     max_body_bytes: int = Field(
         4 * 1024 * 1024,

@@ -14,7 +14,7 @@ from policy.errors import (
 )
 from policy.types import Arm, Usage
 from storage.log import Ticket
-from storage.records import Attempt, AttemptStatus, Decision, Outcome, OutcomeStatus
+from storage.records import Attempt, AttemptStatus, CacheUse, Decision, Outcome, OutcomeStatus
 from upstream.answers import Answer
 from upstream.health import Call
 from upstream.stream import Stream
@@ -32,15 +32,29 @@ ATTEMPT_STATUS: Mapping[type[UpstreamError], AttemptStatus] = {
 }
 
 
+class NoCall:
+    """Nobody is asked, so nothing is learned of anybody's health."""
+
+    def answer(self, ttft_s: float) -> None:
+        """Record nothing."""
+
+    def end(self, error: UpstreamError | None = None) -> None:
+        """Record nothing."""
+
+    def drop(self) -> None:
+        """Record nothing."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Turn:
-    """A decision on its way to the log, with the arm that is asked."""
+    """A decision on its way to the log, with the arm that is asked, or has answered before."""
 
     decision: Decision
     arm: Arm
     recorded: Ticket[None]
-    call: Call
+    call: Call | NoCall
     started_at_s: float
+    cache: CacheUse = "miss"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +155,13 @@ def ok_or_filtered(finish_reason: str | None) -> OutcomeStatus:
     return "filtered" if finish_reason == "content_filter" else "ok"
 
 
+def free(arm: Arm) -> Arm:
+    """Return the arm at no price: what it has answered once costs nothing to say again."""
+    return replace(
+        arm, input_usd_per_mtok=0.0, output_usd_per_mtok=0.0, cached_input_usd_per_mtok=0.0
+    )
+
+
 def cost_usd(arm: Arm, usage: Usage) -> float:
     """Return the dollars of one call as counted."""
     return arm.cost_usd(usage.input_tokens, usage.output_tokens, usage.cached_tokens)
@@ -187,6 +208,8 @@ def outcome_row(turn: Turn, ended: Ended, at_s: float) -> Outcome:
         cost_usd=cost_usd(turn.arm, ended.usage),
         latency_s=ended.latency_s,
         ttft_s=ended.ttft_s,
+        cache=turn.cache,
+        attempts=int(turn.cache == "miss"),
     )
 
 

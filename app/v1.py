@@ -105,7 +105,7 @@ def _signed(response: Response, turn: Turn, attempts: int) -> Response:
         "decision-id": turn.decision.id,
         "arm": turn.arm.name,
         "attempts": attempts,
-        "cache": "miss",
+        "cache": turn.cache,
         "propensity": f"{turn.decision.propensity:.12g}",
     }
     for name, value in told.items():

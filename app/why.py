@@ -16,6 +16,7 @@ def why(found: Round, attempts: Sequence[Attempt]) -> dict[str, Any]:
         "decided_at_s": decision.decided_at_s,
         "kind": decision.kind,
         "retry_of": decision.retry_of,
+        "answer_of": decision.answer_of,
         "sandbox": decision.sandbox,
         "policy": decision.policy,
         "policy_version": decision.policy_version,
@@ -34,7 +35,12 @@ def why(found: Round, attempts: Sequence[Attempt]) -> dict[str, Any]:
 
 
 def considered(decision: Decision) -> list[dict[str, Any]]:
-    """Return each eligible arm with what was believed of it, the likeliest first."""
+    """Return each eligible arm with what was believed of it, the likeliest first.
+
+    Where a stored answer was given again no arm was weighed.
+    """
+    if decision.kind == "cached":
+        return []
     taken = decision.eligible.index(decision.arm)
     rows = [_arm(decision, i, taken) for i in range(len(decision.eligible))]
     return sorted(rows, key=lambda row: -float(row["propensity"]))
@@ -95,6 +101,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
 def _outcome(outcome: Outcome) -> dict[str, Any]:
     return {
         "status": outcome.status,
+        "cache": outcome.cache,
         "arm": outcome.arm,
         "model": outcome.model,
         "finish_reason": outcome.finish_reason,

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from structlog import get_logger
 
+from app.cache import Cache, Rules
 from app.keeper import Keeper, hints
 from app.live import Live
 from app.router import Router, Terms
 from app.settings import Settings
 from policy.errors import ConfigError
+from storage.cache_file import Bounds, CacheFile, remove
 from storage.sqlite_log import SqliteLog
 from upstream.catalogue import Catalogue
 from upstream.client import Upstream
@@ -35,6 +37,7 @@ class Parts:
     log: SqliteLog
     live: Live
     upstream: Upstream
+    cache: Cache
     router: Router
     started_at_s: float
     closing: ExitStack
@@ -68,10 +71,12 @@ def assemble(
         keeper = Keeper(data, log, live, catalogue)
         closing.callback(keeper.stop)
         keeper.start()
+        cache = _cache(settings)
+        closing.callback(cache.close)
         health = Health(ceil(SHARE_OF_THREADS * settings.threads), clock)
-        router = Router(_terms(settings), catalogue, upstream, log, live, health)
+        router = Router(_terms(settings), catalogue, upstream, log, live, health, cache)
         return Parts(
-            settings, file, catalogue, log, live, upstream, router, now_s, closing.pop_all()
+            settings, file, catalogue, log, live, upstream, cache, router, now_s, closing.pop_all()
         )
 
 
@@ -90,6 +95,21 @@ def served(file: CatalogueFile, settings: Settings) -> Callable[[], Catalogue]:
 def data_folder(settings: Settings) -> Path:
     """Return the folder of the database, where snapshots and handovers lie too."""
     return settings.database.parent
+
+
+def _cache(settings: Settings) -> Cache:
+    """Return the cache; one that is switched off keeps nothing of what it held."""
+    path = settings.database.with_suffix(".cache.db")
+    rules = Rules(settings.cache, settings.cache_fresh_s, settings.cache_stale_s)
+    if settings.cache == "off":
+        remove(path)
+        return Cache(rules, None)
+    bounds = Bounds(
+        settings.cache_max_answers,
+        settings.cache_max_bytes,
+        max(settings.cache_fresh_s, settings.cache_stale_s),
+    )
+    return Cache(rules, CacheFile(path, bounds))
 
 
 def _require_known_arm(policy: str, catalogue: Catalogue) -> None:

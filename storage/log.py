@@ -12,6 +12,7 @@ from storage.events import Event
 from storage.records import (
     ArmSummary,
     Attempt,
+    CacheSummary,
     Counts,
     Decision,
     Eval,
@@ -154,7 +155,7 @@ class LearnableLog(Protocol):
         ...
 
     def recent(self, n: int) -> list[Decision]:
-        """Return the last n decisions, oldest first: what the pacer's ring starts from."""
+        """Return the last n decisions that asked an arm, oldest first: the pacer's ring."""
         ...
 
     def counts(self) -> Counts:
@@ -182,6 +183,10 @@ class ReadableLog(LearnableLog, Protocol):
 
     def arms(self, since_s: float) -> list[ArmSummary]:
         """Return what each arm has done since then, the most used first."""
+        ...
+
+    def cache_use(self, since_s: float) -> CacheSummary:
+        """Return what stored answers have done since then."""
         ...
 
     def spend_usd(self, since_s: float, tenant: str | None = None) -> float:

@@ -167,6 +167,12 @@ def m002_views(db: Database) -> None:
     run(db, VIEWS)
 
 
+@MIGRATIONS()
+def m003_answer_of(db: Database) -> None:
+    """Let a decision name the one whose stored answer it gave again."""
+    db.execute("ALTER TABLE decisions ADD COLUMN answer_of TEXT")
+
+
 def run(db: Database, script: str) -> None:
     """Execute a script statement by statement, inside the transaction that is open.
 

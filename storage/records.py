@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from policy.types import Floats
 
-DecisionKind = Literal["routed", "pinned", "fallback"]
+DecisionKind = Literal["routed", "pinned", "fallback", "cached"]
 AttemptStatus = Literal[
     "ok", "rejected", "unauthorised", "busy", "timeout", "invalid", "error", "client_gone"
 ]
@@ -38,7 +38,8 @@ class Decision:
     """One choice of an arm, with everything needed to make it again and to judge it later.
 
     `id` and `learned_seq` (the log position the posterior had folded) seed and fix the draw;
-    `sketch` is what lets a later feature version encode the prompt without keeping its text.
+    `sketch` is what lets a later feature version encode the prompt without keeping its text. Of a
+    `cached` decision `answer_of` names the one whose answer is given again; nobody was drawn.
 
     shapes : context (d,); propensities, quality, quality_sd, cost_usd_predicted (k,), as `eligible`
     """
@@ -71,6 +72,7 @@ class Decision:
     prompt_sha256: str
     words: int
     sandbox: bool = False
+    answer_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +225,15 @@ class ArmSummary:
     rated: int
     reward: float | None
     last_feedback_at_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheSummary:
+    """What stored answers did since a moment; `saved_usd` is what the hits had cost at first."""
+
+    hits: int
+    stale: int
+    saved_usd: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

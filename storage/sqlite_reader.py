@@ -20,6 +20,7 @@ from storage.events import Event
 from storage.records import (
     ArmSummary,
     Attempt,
+    CacheSummary,
     Counts,
     Decision,
     Outcome,
@@ -51,7 +52,9 @@ WHERE d.decided_at_s >= :since_s AND (d.decided_at_s, d.id) < (:until_s, :until_
 ORDER BY d.decided_at_s DESC, d.id DESC LIMIT :limit
 """  # noqa: S608
 
-RECENT = "SELECT * FROM decisions ORDER BY decided_at_s DESC, id DESC LIMIT :n"
+RECENT = """
+SELECT * FROM decisions WHERE kind <> 'cached' ORDER BY decided_at_s DESC, id DESC LIMIT :n
+"""
 
 ATTEMPTS = "SELECT * FROM attempts WHERE decision_id = :id ORDER BY n"
 
@@ -80,7 +83,15 @@ FROM outcomes o LEFT JOIN (
     SELECT arm, count(*) AS rated, avg(reward) AS reward, max(at_s) AS last_feedback_at_s
     FROM feedback_effective WHERE at_s >= :since_s AND excluded = 0 GROUP BY arm
 ) f ON f.arm = o.arm
-WHERE o.at_s >= :since_s GROUP BY o.arm ORDER BY requests DESC, o.arm
+WHERE o.at_s >= :since_s AND o.cache = 'miss' GROUP BY o.arm ORDER BY requests DESC, o.arm
+"""
+
+CACHE_USE = """
+SELECT COALESCE(sum(o.cache = 'hit'), 0) AS hits, COALESCE(sum(o.cache = 'stale'), 0) AS stale,
+    COALESCE(sum(CASE WHEN o.cache = 'hit' THEN json_extract(d.cost_usd_predicted, '$[0]') END), 0)
+        AS saved_usd
+FROM outcomes o JOIN decisions d ON d.id = o.decision_id
+WHERE o.at_s >= :since_s AND o.cache <> 'miss'
 """
 
 LATEST_POLICY = "SELECT * FROM policies ORDER BY version DESC LIMIT 1"
@@ -165,7 +176,7 @@ class SqliteReader:
             where |= {"until_s": rows[-1]["decided_at_s"], "until_id": rows[-1]["id"]}
 
     def recent(self, n: int) -> list[Decision]:
-        """Return the last n decisions, oldest first: what the pacer's ring starts from."""
+        """Return the last n decisions that asked an arm, oldest first: the pacer's ring."""
         return self._all(Decision, RECENT, n=n)[::-1]
 
     def counts(self) -> Counts:
@@ -175,6 +186,10 @@ class SqliteReader:
     def arms(self, since_s: float) -> list[ArmSummary]:
         """Return what each arm has done since then, the most used first."""
         return self._all(ArmSummary, ARMS, since_s=since_s)
+
+    def cache_use(self, since_s: float) -> CacheSummary:
+        """Return what stored answers have done since then."""
+        return self._all(CacheSummary, CACHE_USE, since_s=since_s)[0]
 
     def spend_usd(self, since_s: float, tenant: str | None = None) -> float:
         """Return the dollars booked by outcomes since then."""

@@ -234,7 +234,8 @@ def _abandoned(row: Row, at_s: float) -> Outcome:
     # A policy that predicts no cost leaves the second tuple empty.
     predicted = dict(zip(decision.eligible, decision.cost_usd_predicted, strict=False))
     # The call that was under way when the process died is booked nowhere, so it is estimated.
-    lost_usd = 0.0 if row["answered"] else predicted.get(decision.arm, 0.0)
+    free = row["answered"] or decision.kind == "cached"
+    lost_usd = 0.0 if free else predicted.get(decision.arm, 0.0)
     return Outcome(
         decision_id=decision.id,
         at_s=at_s,

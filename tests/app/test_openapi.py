@@ -13,7 +13,7 @@ from app.routes import PUBLIC, blueprint
 from app.schemas import CompleteRequest, FeedbackRequest
 from policy.errors import UnknownDecision, UpstreamBusy
 
-METHODS = {"get", "post"}
+METHODS = {"get", "post", "delete"}
 
 
 class Answer(BaseModel):

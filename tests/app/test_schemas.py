@@ -59,7 +59,7 @@ def test_a_prompt_is_one_message_of_the_user() -> None:
     ask = asked().ask()
     assert ask.messages == [USER]
     assert (ask.task, ask.models, ask.explore, ask.stream, ask.cache) == (
-        None, None, True, False, "use",
+        None, None, True, False, None,
     )  # fmt: skip
     assert ask.parameters == {}
 

@@ -1,0 +1,59 @@
+"""A stored answer is given again: a decision in the log that asked nobody and costs nothing."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.answering import Answering
+from app.asking import Asking
+from app.cache import said
+from app.ids import decision_id
+from app.live import Live
+from app.turn import Completion, Ended, NoCall, Turn, completed, free
+from storage.cache_file import StoredAnswer
+from storage.log import WritableLog
+from storage.records import CacheUse
+from upstream.catalogue import Catalogue
+from upstream.recall import answer_again, stream_again
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What it takes to give an answer again; its arm must still be in the catalogue."""
+
+    catalogue: Callable[[], Catalogue]
+    log: WritableLog
+    live: Live
+    record: Callable[[Turn, Ended], None]
+    willingness_to_pay_usd: float
+    sandbox: bool
+
+    def complete(self, asking: Asking, stored: StoredAnswer, use: CacheUse) -> Completion:
+        """Return the answer in one piece, its outcome durable.
+
+        raises : StoreUnavailable
+        """
+        turn = self._turn(asking, stored, use)
+        answer = answer_again(said(stored), time.time() - turn.started_at_s)
+        completion = completed(turn, answer, len(asking.asked))
+        self.record(turn, completion.ended)
+        return completion
+
+    def stream(self, asking: Asking, stored: StoredAnswer, use: CacheUse) -> Answering:
+        """Return the answer as a stream.
+
+        raises : StoreUnavailable
+        """
+        turn = self._turn(asking, stored, use)
+        turn.recorded.wait()
+        stream = stream_again(turn.arm, asking.ask.body, said(stored))
+        return Answering(asking, turn, stream, self.record)
+
+    def _turn(self, asking: Asking, stored: StoredAnswer, use: CacheUse) -> Turn:
+        started_at_s, learned = time.time(), self.live.learned
+        arm = free(self.catalogue().arms[stored.arm])
+        question = asking.question(
+            learned.space.context(asking.sketch), None, {}, self.willingness_to_pay_usd
+        )
+        decision = asking.again(decision_id(), question, learned, stored, self.sandbox)
+        return Turn(decision, arm, self.log.decide(decision), NoCall(), started_at_s, use)
