@@ -6,14 +6,16 @@ right at the only place where bytes come in: a network backend for httpcore2's p
 
 import functools
 import ssl
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import httpcore2
 import httpx2
 
 from upstream.deadlines import ACTIVE
+from upstream.resolve import Lookup, Resolver, addresses
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 _KEEP_ALIVE = 64
@@ -32,13 +34,13 @@ class Transport(httpx2.BaseTransport):
     be at once is decided where requests are admitted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lookup: Lookup = addresses) -> None:
         self._pool = httpcore2.ConnectionPool(
             ssl_context=_trust(),
             max_connections=None,
             max_keepalive_connections=_KEEP_ALIVE,
             keepalive_expiry=_KEEP_ALIVE_S,
-            network_backend=_Backend(),
+            network_backend=_Backend(Resolver(lookup)),
         )
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -84,8 +86,9 @@ class _Body(httpx2.SyncByteStream):
 
 
 class _Backend(httpcore2.NetworkBackend):
-    def __init__(self) -> None:
+    def __init__(self, resolver: Resolver) -> None:
         self._backend = httpcore2.SyncBackend()
+        self._resolver = resolver
 
     def connect_tcp(
         self,
@@ -95,9 +98,27 @@ class _Backend(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:
-        left_s = _or_late(ACTIVE.get().connect_s(), httpcore2.ConnectTimeout)
-        stream = self._backend.connect_tcp(host, port, left_s, local_address, socket_options)
-        return _Socket(stream)
+        """Return a connection to the first address that takes one; each gets its share of time."""
+        connect_at_s = time.monotonic() + ACTIVE.get().connect_s()
+        places = self._places(host, connect_at_s)
+        for waiting in range(len(places), 1, -1):
+            share_s = (connect_at_s - time.monotonic()) / waiting
+            with suppress(httpcore2.ConnectError, httpcore2.ConnectTimeout):
+                return self._connect(places[-waiting], port, share_s)
+        return self._connect(places[-1], port, connect_at_s - time.monotonic())
+
+    def _places(self, host: str, until_s: float) -> list[str]:
+        left_s = _or_late(until_s - time.monotonic(), httpcore2.ConnectTimeout)
+        try:
+            return self._resolver.resolve(host, left_s)
+        except TimeoutError as error:
+            raise httpcore2.ConnectTimeout(f"{host} was not found in time") from error
+        except OSError as error:
+            raise httpcore2.ConnectError(str(error)) from error
+
+    def _connect(self, place: str, port: int, within_s: float) -> "_Socket":
+        left_s = _or_late(within_s, httpcore2.ConnectTimeout)
+        return _Socket(self._backend.connect_tcp(place, port, left_s))
 
 
 class _Socket(httpcore2.NetworkStream):
