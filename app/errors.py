@@ -126,8 +126,8 @@ def _ours(error: TurnpikeError) -> Response:
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
         asked_s = getattr(error, "retry_after_s", None)
         response.headers["retry-after"] = str(max(1, ceil(asked_s or RETRY_AFTER_S)))
-    if isinstance(error, errors.UpstreamError) and not isinstance(error, errors.EveryArmWaits):
-        # We have tried every arm we should: a client that tries again only does it all once more.
+    if isinstance(error, errors.UpstreamError) and error.is_last:
+        # The arms have been tried already: a client that tries again only does it all once more.
         response.headers["x-should-retry"] = "false"
     if status == HTTPStatus.UNAUTHORIZED:
         response.headers["www-authenticate"] = "Bearer"

@@ -252,6 +252,7 @@ class Router:
         error = asking.error
         if error is None:
             raise AssertionError("a request ended without an answer and without an error")
+        error.is_last = True
         if isinstance(error, UpstreamBusy):
             error.retry_after_s = self.health.waits_s(asking.asked) or error.retry_after_s
         return error

@@ -119,7 +119,10 @@ class DamagedFile(TurnpikeError):
 
 
 class UpstreamError(TurnpikeError):
-    """A provider failed in a way that another arm may not."""
+    """A provider failed in a way that another arm may not.
+
+    `is_last` once every arm was tried that may be: to ask again would only do it all once more.
+    """
 
     code = "upstream_bad_response"
 
@@ -136,6 +139,7 @@ class UpstreamError(TurnpikeError):
         self.arm = arm
         self.http_status = http_status
         self.retry_after_s = retry_after_s
+        self.is_last = False
 
 
 class UpstreamRejected(UpstreamError):

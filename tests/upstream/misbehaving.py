@@ -58,6 +58,10 @@ class Conversation:
         """Send one byte now and then, and record when the client has had enough."""
         self._send_while_listening((bytes([byte]) for byte in data), every_s=0.02)
 
+    def flood(self, pieces: Iterable[bytes]) -> None:
+        """Send as much as the client takes, and record when it has had enough."""
+        self._send_while_listening(pieces, every_s=0.0)
+
     def _send_while_listening(self, pieces: Iterable[bytes], every_s: float) -> None:
         with suppress(ConnectionError):
             for piece in pieces:
