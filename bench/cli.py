@@ -3,17 +3,19 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
+from bench.category_beta import CategoryBeta
+from bench.course import lay
 from bench.decision import measure
 from bench.live import Traffic, run
-from bench.replay import NO_BUDGET_USD, Options
+from bench.options import HALF, NO_BUDGET_USD, Options, Scenario
 from bench.report import lines, result
 from bench.runs import KEPT, Run
-from bench.tables import load
-from bench.yardsticks import yardsticks
+from bench.tables import Table, load
+from bench.yardsticks import foresee
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -28,9 +30,32 @@ def main() -> None:
 @click.option("--policy", "policies", multiple=True, default=("thompson", "greedy"))
 @click.option("--feedback", type=click.FloatRange(0, 1), default=1.0, help="Share that is rated.")
 @click.option("--binary", is_flag=True, help="Thumbs of the score's probability, not the score.")
+@click.option(
+    "--feedback-unsatisfied",
+    type=click.FloatRange(0, 1),
+    default=None,
+    show_default="as --feedback",
+    help="Share that is rated of what does not satisfy.",
+)
 @click.option("--delay", type=click.IntRange(0), default=0, help="Requests until it is rated.")
 @click.option("--warm", type=click.IntRange(0), default=0, help="Prompts imported as evals first.")
-@click.option("--willingness-to-pay", "willingness_to_pay_usd", default=NO_BUDGET_USD)
+@click.option(
+    "--learn-on",
+    default="",
+    help="A table whose prompts are played first and not judged; 'half': half of this one.",
+)
+@click.option("--scenario", type=click.Choice(get_args(Scenario)), default="steady")
+@click.option(
+    "--concerned", default="", show_default="the dearest or best", help="The arm that changes."
+)
+@click.option(
+    "--willingness-to-pay",
+    "willingness_to_pay_usd",
+    type=click.FloatRange(0, min_open=True),
+    default=NO_BUDGET_USD,
+    help="Dollars that one more thumbs-up is worth.",
+)
+@click.option("--prompts", type=click.IntRange(20), default=None, help="Judge only so many.")
 @click.option("--seeds", type=click.IntRange(1), default=20)
 @click.option(
     "--kept",
@@ -44,24 +69,35 @@ def replay(
     table: str,
     arms: str,
     policies: tuple[str, ...],
+    prompts: int | None,
     seeds: int,
     kept: Path,
     json_path: Path | None,
     **options: Any,
 ) -> None:
     """Replay recorded outcomes: a policy sees those of the arms it chooses."""
-    loaded = load(table, [arm for arm in arms.split(",") if arm])
     asked = Options(**options)
+    learn_on = "" if asked.learn_on == HALF else asked.learn_on
+    loaded = load(table, [arm for arm in arms.split(",") if arm], learn_on)
+    loaded = loaded if prompts is None else loaded.sample(prompts, 0)
+    _check(loaded, asked)
     played = {
         policy: Run(loaded, replace(asked, policy=policy), kept).results(range(seeds))
-        for policy in policies
+        for policy in dict.fromkeys([*policies, CategoryBeta.name])
     }
-    sketches = loaded.sketches(asked.context)
-    compared = yardsticks(loaded, sketches, asked.willingness_to_pay_usd)
-    found = result(loaded, asked, played, compared)
+    foreseen = foresee(loaded, loaded.sketches(asked.context))
+    found = result(loaded, asked, played, foreseen, range(seeds))
     click.echo("\n".join(lines(found)))
     if json_path is not None:
-        json_path.write_text(json.dumps(found, indent=1) + "\n")
+        json_path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def _check(table: Table, options: Options) -> None:
+    """Lay one course, so that what cannot be replayed is said before anything is played."""
+    try:
+        lay(table, options, 0)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
 
 
 @main.command()

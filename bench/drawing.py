@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from bench.live import Lived, Traffic
 from bench.report import result, rows
 from bench.tables import Table
-from bench.yardsticks import yardsticks
+from bench.yardsticks import foresee
 from policy.types import Floats
 
 WINDOW = 200
@@ -85,8 +85,8 @@ def _label(axes: Axes, said: str, low: float | None = None) -> None:
 
 def _found(table: Table, traffic: Traffic, lived: Lived) -> dict[str, Any]:
     options = traffic.options
-    compared = yardsticks(table, table.sketches(options.context), options.willingness_to_pay_usd)
-    return result(table, options, {options.policy: [lived.played]}, compared)
+    foreseen = foresee(table, table.sketches(options.context))
+    return result(table, options, {options.policy: [lived.played]}, foreseen, [traffic.seed])
 
 
 def _recorded(table: Table, lived: Lived) -> Floats:

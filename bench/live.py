@@ -23,7 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.replay import Options, Played, order
+from bench.course import lay
+from bench.options import Options
+from bench.replay import Played
 from bench.tables import Table
 from upstream.provider import Reply, serve
 
@@ -76,12 +78,9 @@ def run(table: Table, traffic: Traffic) -> Lived:
             port = int(settings["TURNPIKE_BIND"].rpartition(":")[2])
             answers = list(_send(table, traffic, port))
             policy = _ask(port, "GET", "/policy")
-    played = Played(
-        np.array([each.row for each in answers]),
-        np.array([each.arm for each in answers]),
-        np.array([each.reward for each in answers]),
-        np.array([each.cost_usd for each in answers]),
-    )
+    played = Played.none(np.array([each.row for each in answers]))
+    for t, each in enumerate(answers):
+        played.arms[t], played.reward[t], played.cost_usd[t] = each.arm, each.reward, each.cost_usd
     return Lived(played, sum(each.rated for each in answers), policy)
 
 
@@ -160,7 +159,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
 
 def _send(table: Table, traffic: Traffic, port: int) -> Iterator[Answered]:
     """Send the prompts in the order of the seed, at the pace asked for, and yield the answers."""
-    _, rows = order(len(table), traffic.options, traffic.seed)
+    rows = lay(table, traffic.options, traffic.seed).rows
     rng = np.random.default_rng([traffic.seed, 1])
     rated = rng.random(len(rows)) < traffic.options.feedback
     thumbs = rng.random(len(rows))

@@ -1,113 +1,126 @@
-"""Replay a table against a policy: it sees the outcome of the arm it chose, and nothing else.
+"""Replay a table against a policy: it sees the outcome of the arm it chose, and nothing else."""
 
-A seed fixes the order of the prompts, whose outcome is told, every thumb and every draw.
-"""
-
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from time import perf_counter
+from typing import Protocol
 
 import numpy as np
 
+from bench.category_beta import CategoryBeta
+from bench.course import Course, Evals, lay, prices
+from bench.options import Options
 from bench.router import Router
-from bench.tables import Context, Ints, Table
+from bench.tables import Ints, Table
 from features.sketch import Sketch
-from policy.types import Floats
-from storage.records import Decision
-
-NO_BUDGET_USD = 1e6
-"""The most the service takes: a cent more for an answer then weighs a hundred-millionth."""
+from policy.types import Arm, Floats
+from storage.records import Retrain
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a replay is run.
+class Player(Protocol):
+    """Who chooses the arms of a replay: the service's own router, a baseline, a peer.
 
-    `feedback` is the share of prompts whose outcome is told, `delay` requests after they were
-    served; `binary` turns a score into a thumb of that probability; `warm` prompts are imported as
-    evals first and not played.
+    `decide_s` and `update_s` are the seconds spent so far on choosing and on learning.
     """
 
-    context: Context = "text"
-    policy: str = "thompson"
-    feedback: float = 1.0
-    binary: bool = False
-    delay: int = 0
-    warm: int = 0
-    willingness_to_pay_usd: float = NO_BUDGET_USD
+    decide_s: float
+    update_s: float
+
+    def choose(self, t: int, row: int, arms: Sequence[Arm]) -> str:
+        """Return the arm that serves the prompt of this row, the t-th of the stream."""
+        ...
+
+    def settle(self, t: int, cost_usd: float) -> None:
+        """Learn what the answer of round t cost."""
+        ...
+
+    def rate(self, t: int, reward: float, now: int) -> None:
+        """Learn, at round `now`, what the decision of round t was worth; NaN says nothing."""
+        ...
+
+    def import_evals(self, evals: Evals) -> None:
+        """Learn the arms' scores on some prompts."""
+        ...
+
+    def retrain(self, t: int, *, asked: bool = False) -> Retrain | None:
+        """Return the retrain that was run now, None if none is due or asked for."""
+        ...
 
 
 @dataclass(slots=True)
 class Played:
-    """What one policy did with one seed, in the order played.
+    """What one policy did with one seed, in the order played; only the rounds that are judged.
 
     `retrains` has one line per retrain, beginning with "promoted" or "refused".
 
-    shapes : rows, arms, reward, cost_usd (n,)
+    shapes : rows, arms, reward, cost_usd, decide_s, update_s (n,)
     """
 
     rows: Ints
     arms: Ints
     reward: Floats
     cost_usd: Floats
-    decide_s: float = 0.0
-    update_s: float = 0.0
+    decide_s: Floats
+    update_s: Floats
     retrains: list[str] = field(default_factory=list)
 
+    @classmethod
+    def none(cls, rows: Ints) -> "Played":
+        """Return what is known of these rounds before any is played."""
+        reward, cost_usd, decide_s, update_s = np.zeros((4, len(rows)))
+        return cls(rows, np.zeros(len(rows), np.int64), reward, cost_usd, decide_s, update_s)
 
-def order(n: int, options: Options, seed: int) -> tuple[Ints, Ints]:
-    """Return the prompts imported as evals, and those played, in the order of this seed."""
-    shuffled = np.random.default_rng(seed).permutation(n)
-    return shuffled[: options.warm], shuffled[options.warm :]
+    def since(self, t: int) -> "Played":
+        """Return the rounds from t on."""
+        return Played(
+            self.rows[t:],
+            self.arms[t:],
+            self.reward[t:],
+            self.cost_usd[t:],
+            self.decide_s[t:],
+            self.update_s[t:],
+            self.retrains,
+        )
 
 
 def play(table: Table, sketches: Sequence[Sketch], options: Options, seed: int) -> Played:
     """Return what the policy does with the table's prompts in the order of this seed."""
-    warm, rows = order(len(table), options, seed)
-    told = _told(table, rows, options, seed)
-    router = Router(table, sketches, str(seed), options.policy, options.willingness_to_pay_usd)
-    played = _begun(router, warm, rows)
-    waiting: deque[tuple[int, Decision, float]] = deque()
-    for t, row in enumerate(rows.tolist()):
-        decision = router.choose(t, row)
-        arm = played.arms[t] = table.names.index(decision.arm)
-        played.reward[t], played.cost_usd[t] = table.scores[row, arm], table.cost_usd[row, arm]
-        waiting.append((t + options.delay, decision, float(told[t, arm])))
-        started = perf_counter()
-        router.settle(decision, row)
-        while waiting and waiting[0][0] <= t:
-            _, rated, reward = waiting.popleft()
-            if not np.isnan(reward):
-                router.rate(rated, reward, t)
-        played.update_s += perf_counter() - started
-        _note(router, t + 1, played)
-    played.decide_s = router.decide_s
-    return played
+    course = lay(table, options, seed)
+    player, played = _player(table, sketches, options, seed), Played.none(course.rows)
+    stages, imports = {each.start: each for each in course.stages}, {e.t: e for e in course.evals}
+    arms: Sequence[Arm] = ()
+    for t, row in enumerate(course.rows.tolist()):
+        if t in stages:
+            arms = prices(table.arms, stages[t])
+        if t in imports:
+            player.import_evals(imports[t])
+            _note(player, t, played, asked=True)
+        arm = played.arms[t] = table.names.index(player.choose(t, row, arms))
+        played.reward[t], played.cost_usd[t] = course.scores[t, arm], course.cost_usd[t, arm]
+        _learn(player, course, played, t, options.delay)
+        played.decide_s[t], played.update_s[t] = player.decide_s, player.update_s
+        _note(player, t + 1, played)
+    for so_far in (played.decide_s, played.update_s):
+        so_far[1:] = np.diff(so_far)
+    return played.since(course.judged_from)
 
 
-def _begun(router: Router, warm: Ints, rows: Ints) -> Played:
-    n = len(rows)
-    played = Played(rows, np.zeros(n, np.int64), np.zeros(n), np.zeros(n))
-    if len(warm):
-        router.import_evals(warm.tolist())
-        _note(router, 0, played, asked=True)
-    return played
+def _learn(player: Player, course: Course, played: Played, t: int, delay: int) -> None:
+    """Tell the player what this round's answer cost, and what one `delay` rounds ago was worth."""
+    player.settle(t, float(played.cost_usd[t]))
+    if t >= delay:
+        rated = t - delay
+        player.rate(rated, float(course.told[rated, played.arms[rated]]), t)
 
 
-def _told(table: Table, rows: Ints, options: Options, seed: int) -> Floats:
-    """Return the reward each arm would be given for each prompt, NaN where none is, (n, k)."""
-    rng = np.random.default_rng([seed, 1])
-    scores: Floats = table.scores[rows]
-    if options.binary:
-        scores = (rng.random((len(rows), 1)) < scores).astype(float)
-    told = rng.random((len(rows), 1)) < options.feedback
-    return np.where(told, scores, np.nan)
+def _player(table: Table, sketches: Sequence[Sketch], options: Options, seed: int) -> Player:
+    if options.policy == CategoryBeta.name:
+        return CategoryBeta(table, options, seed)
+    return Router(table, sketches, str(seed), options)
 
 
-def _note(router: Router, t: int, played: Played, *, asked: bool = False) -> None:
+def _note(player: Player, t: int, played: Played, *, asked: bool = False) -> None:
     """Retrain if that is due, or asked for, and keep what came of it."""
-    done = router.retrain(t, asked=asked)
+    done = player.retrain(t, asked=asked)
     if done is not None:
         verdict = "promoted" if done.promoted else "refused"
         played.retrains.append(f"{verdict} after {t}: {done.reason}")

@@ -6,87 +6,95 @@ from typing import Any
 
 import numpy as np
 
-from bench.replay import Options, Played
+from bench.category_beta import CategoryBeta
+from bench.figures import Figures, figures
+from bench.options import Options
+from bench.replay import Played
 from bench.tables import Table
-from bench.yardsticks import static_mixture
-from policy.types import Floats
+from bench.yardsticks import Foreseen
+
+AVERAGED = ("reward", "second_half", "cost_usd", "changed")
 
 
 def result(
     table: Table,
     options: Options,
-    policies: Mapping[str, Sequence[Played]],
-    yardsticks: Mapping[str, Floats],
+    played: Mapping[str, Sequence[Played]],
+    foreseen: Sequence[Foreseen],
+    seeds: Sequence[int],
 ) -> dict[str, Any]:
     """Return everything a replay found, as plain JSON data; each policy has a mixture beside it."""
-    played = next(iter(policies.values()))
-    orders = [each.rows for each in played]
-    compared = {name: _figures(table, choice, orders) for name, choice in yardsticks.items()}
-    found = {}
-    for name, seeds in policies.items():
-        found[name] = _policy(table, seeds)
-        mixture = static_mixture(table.scores, table.cost_usd, found[name]["cost_usd"])
-        everywhere = np.tile(mixture, (len(table), 1))
-        found[name]["static_mixture"] = _figures(table, everywhere, orders)
+    by_seed = [
+        figures(table, options, seed, {name: each[i] for name, each in played.items()}, foreseen)
+        for i, seed in enumerate(seeds)
+    ]
+    policies = {name: [each.policies[name] for each in by_seed] for name in played}
+    baselines = {name: [s.yardsticks[name] for s in by_seed] for name in by_seed[0].yardsticks}
+    if CategoryBeta.name in policies:
+        baselines[CategoryBeta.name] = policies.pop(CategoryBeta.name)
+    mixtures = {name: [each.mixtures[name] for each in by_seed] for name in policies}
     return {
         "table": table.name,
-        "prompts": len(table),
+        "prompts": len(table) - table.learning,
         "arms": list(table.names),
-        "seeds": len(played),
+        "seeds": len(seeds),
         "options": {key: value for key, value in asdict(options).items() if key != "policy"},
-        "policies": found,
-        "baselines": compared,
+        "policies": {
+            name: {
+                **_means(table, options, each),
+                **_times_and_retrains(played[name]),
+                "static_mixture": _means(table, options, mixtures[name]),
+                "ahead": {
+                    other: _ahead(each, theirs)
+                    for other, theirs in (baselines | {"static_mixture": mixtures[name]}).items()
+                },
+            }
+            for name, each in policies.items()
+        },
+        "baselines": {name: _means(table, options, each) for name, each in baselines.items()},
     }
 
 
-def _policy(table: Table, seeds: Sequence[Played]) -> dict[str, Any]:
-    requests = sum(len(each.rows) for each in seeds)
-    shares = np.mean([np.bincount(each.arms, minlength=len(table.arms)) for each in seeds], axis=0)
+def _means(table: Table, options: Options, seeds: Sequence[Figures]) -> dict[str, Any]:
+    """Return the means over seeds with their standard errors; one seed has none."""
+    found: dict[str, Any] = {}
+    for name in AVERAGED:
+        values = np.array([getattr(each, name) for each in seeds])
+        if np.isfinite(values).all():
+            found[name], found[name + "_se"] = float(values.mean()), _error(values)
+    budget = options.budget_usd_per_request
+    shares = np.mean([each.shares for each in seeds], axis=0)
+    return {
+        **found,
+        "budget_use": None if budget is None else found["cost_usd"] / budget,
+        "shares": {arm: round(float(s), 4) for arm, s in zip(table.names, shares, strict=True)},
+    }
+
+
+def _times_and_retrains(seeds: Sequence[Played]) -> dict[str, Any]:
     verdicts = [line.partition(" ")[0] for each in seeds for line in each.retrains]
     return {
-        **_means([each.reward for each in seeds], [each.cost_usd for each in seeds]),
-        "shares": _shares(table, shares * len(seeds) / requests),
-        "decision_us": round(sum(each.decide_s for each in seeds) / requests * 1e6, 1),
-        "update_us": round(sum(each.update_s for each in seeds) / requests * 1e6, 1),
+        "decision_us": _median_us([each.decide_s for each in seeds]),
+        "update_us": _median_us([each.update_s for each in seeds]),
         "promoted": verdicts.count("promoted") / len(seeds),
         "refused": verdicts.count("refused") / len(seeds),
         "retrains": list(seeds[0].retrains),
     }
 
 
-def _figures(
-    table: Table, choice: Floats, orders: Sequence[np.ndarray[Any, Any]]
-) -> dict[str, Any]:
-    reward, cost = (choice * table.scores).sum(axis=1), (choice * table.cost_usd).sum(axis=1)
-    shares = np.mean([choice[rows].mean(axis=0) for rows in orders], axis=0)
-    means = _means([reward[rows] for rows in orders], [cost[rows] for rows in orders])
-    return {**means, "shares": _shares(table, shares)}
+def _ahead(ours: Sequence[Figures], theirs: Sequence[Figures]) -> dict[str, float | None]:
+    """Return how much more reward a policy got than another, over pairs of equal seeds."""
+    pairs = zip(ours, theirs, strict=True)
+    more = np.array([one.reward - other.reward for one, other in pairs])
+    return {"reward": float(more.mean()), "se": _error(more)}
 
 
-def _means(reward: Sequence[Floats], cost_usd: Sequence[Floats]) -> dict[str, float | None]:
-    late = [each[len(each) // 2 :] for each in reward]
-    return {
-        "reward": _mean(reward),
-        "reward_se": _error(reward),
-        "second_half": _mean(late),
-        "second_half_se": _error(late),
-        "cost_usd": _mean(cost_usd),
-        "cost_usd_se": _error(cost_usd),
-    }
+def _median_us(seeds: Sequence[np.ndarray[Any, Any]]) -> float:
+    return round(float(np.median(np.concatenate(list(seeds)))) * 1e6, 1)
 
 
-def _mean(seeds: Sequence[Floats]) -> float:
-    return float(np.mean([each.mean() for each in seeds]))
-
-
-def _error(seeds: Sequence[Floats]) -> float | None:
-    """Return the standard error of the mean over seeds; one seed has none."""
-    means = np.array([each.mean() for each in seeds])
-    return float(means.std(ddof=1) / np.sqrt(len(means))) if len(means) > 1 else None
-
-
-def _shares(table: Table, shares: Floats) -> dict[str, float]:
-    return {arm: round(float(share), 4) for arm, share in zip(table.names, shares, strict=True)}
+def _error(values: np.ndarray[Any, Any]) -> float | None:
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
 
 
 def lines(found: Mapping[str, Any]) -> Iterator[str]:
@@ -98,29 +106,39 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         took = f"{each['decision_us']:.0f} us a decision, {each['update_us']:.0f} us to learn"
         gate = f"{each['promoted']:.1f} retrains promoted, {each['refused']:.1f} refused"
         yield ""
-        yield f"{name}: {took}; {gate}; shares {each['shares']}"
+        yield f"{name}: {took} (medians); {gate}; shares {each['shares']}"
 
 
 def rows(found: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the policies and what they are compared with as a Markdown table."""
-    yield "| | reward | +- | second half | +- | USD per prompt |"
-    yield "|---|--:|--:|--:|--:|--:|"
+    """Yield the policies and what they are compared with as a Markdown table.
+
+    "+-" is one standard error over seeds.
+    """
+    kinds = [kind for kind in ("reward", "second_half", "changed") if _has(found, kind)]
+    paced = found["options"]["budget_usd_per_request"] is not None
+    head = " | ".join(f"{kind.replace('_', ' ')} | +-" for kind in kinds)
+    yield f"| | {head} | USD per prompt |{' of budget |' if paced else ''}"
+    yield "|---|" + "--:|" * (2 * len(kinds) + 1 + paced)
     for name, each in found["policies"].items():
-        yield _line(name, each)
-        yield _line(f"static mixture at the spend of {name}", each["static_mixture"])
+        yield _line(name, each, kinds)
+        yield _line(f"static mixture at the spend of {name}", each["static_mixture"], kinds)
     for name, each in found["baselines"].items():
-        yield _line(name.replace("_", " "), each)
+        yield _line(name.replace("_", " "), each, kinds)
+
+
+def _has(found: Mapping[str, Any], kind: str) -> bool:
+    return all(kind in each for each in found["baselines"].values())
 
 
 def _said(found: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in found["options"].items())
+    said = {key: value for key, value in found["options"].items() if value not in {None, ""}}
+    return ", ".join(f"{key} {value}" for key, value in said.items())
 
 
-def _line(name: str, each: Mapping[str, Any]) -> str:
-    figures = (
-        f"{each[key]:.4f} | {_spread(each[key + '_se'])}" for key in ("reward", "second_half")
-    )
-    return f"| {name} | {' | '.join(figures)} | {each['cost_usd']:.3g} |"
+def _line(name: str, each: Mapping[str, Any], kinds: Sequence[str]) -> str:
+    shown = " | ".join(f"{each[kind]:.4f} | {_spread(each[kind + '_se'])}" for kind in kinds)
+    use = "" if each["budget_use"] is None else f" {each['budget_use']:.2f} |"
+    return f"| {name} | {shown} | {each['cost_usd']:.3g} |{use}"
 
 
 def _spread(error: float | None) -> str:

@@ -4,7 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from time import perf_counter
 
+import numpy as np
+
+from bench.course import Evals
 from bench.ledger import Ledger
+from bench.options import Options
 from bench.tables import Table
 from features.sketch import Sketch
 from jobs.due import due
@@ -14,6 +18,7 @@ from policy.decide import Question, Verdict, decide, seeded
 from policy.eligibility import Demand
 from policy.exploration import Allowance
 from policy.hyper import Hyper
+from policy.types import Arm
 from storage.events import EvalEvent
 from storage.records import Decision, Outcome, Retrain
 
@@ -29,45 +34,48 @@ class Router:
     """
 
     def __init__(
-        self, table: Table, sketches: Sequence[Sketch], run: str, policy: str, willing_usd: float
+        self, table: Table, sketches: Sequence[Sketch], run: str, options: Options
     ) -> None:
         self._table = table
         self._sketches = sketches
         self._run = run
-        self._policy = policy
-        self._willing_usd = willing_usd
+        self._options = options
         self._ledger = Ledger(Hyper())
         self._learned = Learned.start(self._ledger.latest_policy())
         self._allowance = Allowance()
+        self._unrated: dict[int, Decision] = {}
         self.decide_s = 0.0
+        self.update_s = 0.0
 
-    def choose(self, t: int, row: int) -> Decision:
-        """Return the decision on the prompt of this row, the t-th of the stream."""
+    def choose(self, t: int, row: int, arms: Sequence[Arm]) -> str:
+        """Return the arm that serves the prompt of this row, the t-th of the stream."""
         started = perf_counter()
         question = Question(
             self._learned.space.context(self._sketches[row]),
             Demand(int(self._table.input_tokens[row])),
-            self._willing_usd,
+            self._options.willingness_to_pay_usd,
             len(self._table.prompts[row].split()),
         )
         identity, held = f"{self._run}-{t}", self._allowance
         verdict = decide(
-            self._table.arms,
+            arms,
             question,
             self._learned.beliefs,
             seeded(identity),
-            policy=self._policy,
+            policy=self._options.policy,
             allowance=held,
         )
         self.decide_s += perf_counter() - started
         self._allowance = verdict.allowance.spend(verdict.explored)
         decision = self._record(identity, t, row, question, verdict)
         self._ledger.decide(decision)
-        return decision
+        self._unrated[t] = decision
+        return decision.arm
 
-    def settle(self, decision: Decision, row: int) -> None:
+    def settle(self, t: int, cost_usd: float) -> None:
         """Learn how long the answer was and what it cost."""
-        arm = self._table.names.index(decision.arm)
+        decision = self._unrated[t]
+        row, arm = int(decision.prompt_sha256), self._table.names.index(decision.arm)
         outcome = Outcome(
             decision_id=decision.id,
             at_s=decision.decided_at_s,
@@ -79,29 +87,36 @@ class Router:
             cached_tokens=0,
             output_tokens=int(self._table.output_tokens[row, arm]),
             usage_estimated=False,
-            cost_usd=float(self._table.cost_usd[row, arm]),
+            cost_usd=cost_usd,
             latency_s=0.0,
             ttft_s=None,
         )
+        started = perf_counter()
         self._learned = self._learned.fold([self._ledger.settle(decision, outcome)])
+        self.update_s += perf_counter() - started
 
-    def rate(self, decision: Decision, reward: float, t: int) -> None:
-        """Learn what a decision was worth."""
-        self._learned = self._learned.fold([self._ledger.rate(decision, reward, START_S + t)])
+    def rate(self, t: int, reward: float, now: int) -> None:
+        """Learn, at round `now`, what the decision of round t was worth; NaN says nothing."""
+        decision = self._unrated.pop(t)
+        if not np.isnan(reward):
+            started = perf_counter()
+            event = self._ledger.rate(decision, reward, START_S + now)
+            self._learned = self._learned.fold([event])
+            self.update_s += perf_counter() - started
 
-    def import_evals(self, rows: Sequence[int]) -> None:
-        """Learn every arm's score on these prompts, as an import of evals does."""
-        for row in rows:
-            for arm, score in zip(self._table.names, self._table.scores[row], strict=True):
+    def import_evals(self, evals: Evals) -> None:
+        """Learn the arms' scores on these prompts, as an import of evals does."""
+        for row, scores in zip(evals.rows.tolist(), evals.scores, strict=True):
+            for arm in np.flatnonzero(~np.isnan(scores)).tolist():
                 event = EvalEvent(
                     seq=self._ledger.position() + 1,
-                    at_s=START_S,
-                    batch=self._run,
+                    at_s=START_S + evals.t,
+                    batch=f"{self._run}-{evals.t}",
                     prompt_sha256=str(row),
                     task=self._table.tasks[row],
                     sketch=self._sketches[row].to_bytes(),
-                    arm=arm,
-                    score=float(score),
+                    arm=self._table.names[arm],
+                    score=float(scores[arm]),
                 )
                 self._ledger.import_eval(event)
                 self._learned = self._learned.fold([event])

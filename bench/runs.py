@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.replay import Options, Played, play
+from bench.options import Options
+from bench.replay import Played, play
 from bench.tables import Table
 from features.sketch import Sketch
 
@@ -49,7 +50,9 @@ class Run:
     def folder(self) -> Path:
         """Return the folder of this table, these options and this code."""
         table = self.table
-        made = sha256(repr((table.name, table.arms, table.tasks, self.options)).encode())
+        made = sha256(
+            repr((table.name, table.arms, table.tasks, table.learning, self.options)).encode()
+        )
         for array in (table.scores, table.cost_usd, table.input_tokens, table.output_tokens):
             made.update(np.ascontiguousarray(array).tobytes())
         made.update("\0".join(table.prompts).encode("utf-8", "replace"))
@@ -94,12 +97,5 @@ def _play_and_keep(seed: int) -> int:
 
 def _loaded(path: Path) -> Played:
     with np.load(path, allow_pickle=False) as kept:
-        return Played(
-            kept["rows"],
-            kept["arms"],
-            kept["reward"],
-            kept["cost_usd"],
-            float(kept["decide_s"]),
-            float(kept["update_s"]),
-            list(map(str, kept["retrains"])),
-        )
+        arrays = {field.name: kept[field.name] for field in fields(Played)}
+    return Played(**{**arrays, "retrains": list(map(str, arrays["retrains"]))})

@@ -40,6 +40,8 @@ NOT_HERE = 2
 class Table:
     """Recorded outcomes; `input_tokens` is what a prompt counts, 0 where that is not recorded.
 
+    The first `learning` rows are of another table: learned from, and not judged.
+
     shapes : scores, cost_usd, output_tokens (n, k); input_tokens (n,)
     """
 
@@ -51,6 +53,7 @@ class Table:
     cost_usd: Floats
     input_tokens: Ints
     output_tokens: Ints
+    learning: int = 0
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -61,8 +64,12 @@ class Table:
         return tuple(arm.name for arm in self.arms)
 
     def sample(self, n: int, seed: int) -> "Table":
-        """Return the table of n prompts drawn with this seed, or of all if there are fewer."""
-        rows = np.random.default_rng(seed).permutation(len(self))[:n]
+        """Return the table of n prompts drawn with this seed, or of all if there are fewer.
+
+        Prompts that are only learned from are kept.
+        """
+        drawn = np.random.default_rng(seed).permutation(len(self) - self.learning)[:n]
+        rows = np.concatenate([np.arange(self.learning), self.learning + drawn])
         return replace(
             self,
             prompts=tuple(self.prompts[row] for row in rows),
@@ -84,23 +91,44 @@ class Table:
         return [Sketch.of(self.seen(row, context)) for row in range(len(self))]
 
 
-def load(name: str, arms: Sequence[str] = ()) -> Table:
+def load(name: str, arms: Sequence[str] = (), learn_on: str = "") -> Table:
     """Return a table by name, from the replay folder, or by path.
 
-    Without `arms` those with a gap are left out; with them, the rows with a gap.
+    Without `arms` those with a gap are left out; with them, the rows with a gap. `learn_on` is a
+    second table, with the same arms, whose rows come first and are not judged.
 
     raises : SystemExit with status 2, after one sentence, if it is not there or lacks an arm
     """
+    judged = _read(_found(name))
+    parts = [_read(_found(learn_on)), judged] if learn_on else [judged]
+    models = [m for m in _models(judged) if all(m in _models(part) for part in parts)]
+    unknown = [arm for arm in arms if arm not in models]
+    if unknown or not models:
+        lacks = f"arm {unknown[0]!r}" if unknown else "arm"
+        where = f" in common with {learn_on}" if learn_on else ""
+        raise _absent(f"{name} has no {lacks}{where}; it has {', '.join(_models(judged))}")
+    chosen = list(arms) or [m for m in models if all(_whole(part, m).all() for part in parts)]
+    whole = [part.filter(pa.array(_gapless(part, chosen))) for part in parts]
+    kept = _shared_columns(whole)
+    raw = pa.concat_tables([part.select(kept) for part in whole], promote_options="permissive")
+    return _table(_found(name).stem, raw, chosen, len(raw) - len(whole[-1]))
+
+
+def _found(name: str) -> Path:
     path = find(name)
     if path is None:
         where = f"{name} is neither a file nor in {folder()}"
         raise _absent(f"{where}; set {REPLAY} to the folder that holds it")
-    raw = _read(path)
-    models = [column.rpartition("|")[0] for column in raw.column_names if column.endswith("|score")]
-    unknown = [arm for arm in arms if arm not in models]
-    if unknown:
-        raise _absent(f"{name} has no arm {unknown[0]!r}; it has {', '.join(models)}")
-    return _table(path.stem, raw, list(arms) or [m for m in models if _whole(raw, m).all()])
+    return path
+
+
+def _models(raw: pa.Table) -> list[str]:
+    return [column.rpartition("|")[0] for column in raw.column_names if column.endswith("|score")]
+
+
+def _shared_columns(parts: Sequence[pa.Table]) -> list[str]:
+    names: list[str] = parts[-1].column_names
+    return [name for name in names if all(name in part.column_names for part in parts)]
 
 
 def find(name: str) -> Path | None:
@@ -130,9 +158,7 @@ def _absent(why: str) -> SystemExit:
     return SystemExit(NOT_HERE)
 
 
-def _table(name: str, raw: pa.Table, models: Sequence[str]) -> Table:
-    whole = np.all([_whole(raw, model) for model in models], axis=0)
-    raw = raw.filter(pa.array(whole))
+def _table(name: str, raw: pa.Table, models: Sequence[str], learning: int) -> Table:
     cost = np.array([_numbers(raw, f"{model}|cost_usd") for model in models]).T
     counted = all(
         f"{m}|{what}_tokens" in raw.column_names for m in models for what in ("input", "output")
@@ -154,6 +180,7 @@ def _table(name: str, raw: pa.Table, models: Sequence[str]) -> Table:
         cost,
         np.rint(np.median(sizes[0], axis=1)).astype(np.int64),
         np.array(output).T.astype(np.int64),
+        learning,
     )
 
 
@@ -185,6 +212,11 @@ def _tokens(raw: pa.Table, models: Sequence[str]) -> tuple[Floats, Floats]:
         for what in ("input", "output")
     )
     return np.nan_to_num(into), np.nan_to_num(out)
+
+
+def _gapless(raw: pa.Table, models: Sequence[str]) -> NDArray[np.bool_]:
+    whole: NDArray[np.bool_] = np.all([_whole(raw, model) for model in models], axis=0)
+    return whole
 
 
 def _whole(raw: pa.Table, model: str) -> NDArray[np.bool_]:

@@ -1,14 +1,18 @@
-"""What a policy is compared with, each as a distribution over arms for every prompt of a table.
+"""What a policy is compared with, each as a distribution over arms for every prompt of a course.
 
-Uniform, the word-count rule, the best single arm and the static mixture look at no prompt's
-outcome; the full-information router is one regression per arm on every arm's score, which no bandit
-ever sees; the oracle knows the score of this very prompt.
+Uniform and the word-count rule look at no outcome; the pick from evals looks at the evals imported;
+the best single arm and the static mixture are chosen in hindsight; the full-information router is
+one regression per arm on every arm's score and cost, which no bandit ever sees; the oracle knows
+both for this very prompt. With a budget those in hindsight keep to it exactly.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from bench.course import Bools, Course
+from bench.options import Options
 from bench.tables import Ints, Table
 from features.fit import fit
 from features.sketch import Sketch
@@ -19,19 +23,46 @@ from policy.types import Floats
 FOLDS = 5
 RIDGES = (1.0, 10.0, 100.0, 1000.0)
 CONSTANT_RIDGE = 1e-6
+BISECTIONS = 40
+STEEPNESS = (1e-6, 1e12)
+"""Thumbs that a dollar may be worth."""
 
 
-def yardsticks(table: Table, sketches: Sequence[Sketch], willing_usd: float) -> dict[str, Floats]:
-    """Return how each yardstick chooses on every prompt, (n, k) each; utility has this price."""
-    utility = table.scores - table.cost_usd / willing_usd
-    n, k = table.scores.shape
-    return {
-        "uniform": np.full((n, k), 1.0 / k),
-        "word_count": _word_count(table),
-        "best_single": _certain(np.full(n, utility.mean(axis=0).argmax()), k),
-        "full_information": _certain(full_information(utility, sketches), k),
-        "oracle": _certain(_oracle(utility, table.cost_usd), k),
+@dataclass(frozen=True, slots=True, eq=False)
+class Foreseen:
+    """What regressions on all the other folds say of every prompt of a table.
+
+    shapes : quality, cost_usd (n, k)
+    """
+
+    quality: Floats
+    cost_usd: Floats
+
+
+def yardsticks(
+    table: Table, course: Course, foreseen: Sequence[Foreseen], options: Options
+) -> dict[str, Floats]:
+    """Return how each yardstick chooses in every judged round, (n, k) each."""
+    n, k = course.scores.shape
+    always: Bools = np.asarray(course.offered.all(axis=0))
+    mean_cost = _of_offered(course.cost_usd.mean(axis=0), always, np.inf)
+    found = {
+        "uniform": course.offered / course.offered.sum(axis=1, keepdims=True),
+        "word_count": _word_count(table, course),
+        "best_single": _single(
+            _of_offered(course.scores.mean(axis=0), always, -np.inf), mean_cost, options, n
+        ),
+        "full_information": max(
+            (_informed(course, each, options) for each in foreseen),
+            key=lambda choice: _worth(course, choice, options),
+        ),
+        "oracle": _certain(_best(course, course.scores, course.cost_usd, options), k),
     }
+    for evals in course.evals[: min(options.warm, 1)]:
+        evaluated: Bools = np.asarray(np.isfinite(evals.scores).all(axis=0))
+        scores = _of_offered(evals.scores.mean(axis=0), evaluated, -np.inf)
+        found["evals_pick"] = _single(scores, mean_cost, options, n)
+    return found
 
 
 def static_mixture(scores: Floats, cost_usd: Floats, spend_usd: float) -> Floats:
@@ -56,45 +87,96 @@ def static_mixture(scores: Floats, cost_usd: Floats, spend_usd: float) -> Floats
     return best
 
 
-def full_information(utility: Floats, sketches: Sequence[Sketch]) -> Ints:
-    """Return for each prompt the arm that looks best to regressions on all the other folds.
+def foresee(table: Table, sketches: Sequence[Sketch]) -> list[Foreseen]:
+    """Return what full information foresees of every prompt, once for each ridge penalty.
 
-    Of a few ridge penalties the best in hindsight is taken: this is a bound, not a competitor.
-
-    shapes : utility (n, k) -> (n,)
+    Of the penalties the best in hindsight is taken later: this is a bound, not a competitor.
     """
     space = fit(sketches, 1)
     contexts = np.stack([space.context(sketch) for sketch in sketches])
-    folds = np.random.default_rng(0).permutation(len(utility)) % FOLDS
-    rows = np.arange(len(utility))
-    choices = [_cross_fitted(contexts, utility, folds, ridge) for ridge in RIDGES]
-    return max(choices, key=lambda chosen: float(utility[rows, chosen].mean()))
+    folds = np.random.default_rng(0).permutation(len(table)) % FOLDS
+    targets = np.hstack([table.scores, table.cost_usd])
+    return [
+        Foreseen(*np.hsplit(_cross_fitted(contexts, targets, folds, ridge), 2)) for ridge in RIDGES
+    ]
 
 
-def _cross_fitted(contexts: Floats, utility: Floats, folds: Ints, ridge: float) -> Ints:
+def _cross_fitted(contexts: Floats, targets: Floats, folds: Ints, ridge: float) -> Floats:
     penalty = np.diag(np.full(contexts.shape[1], ridge))
     penalty[-1, -1] = CONSTANT_RIDGE
-    chosen = np.zeros(len(utility), np.int64)
+    said = np.zeros_like(targets)
     for fold in range(FOLDS):
         held, x = folds == fold, contexts[folds != fold]
-        weights = np.linalg.solve(x.T @ x + penalty, x.T @ utility[~held])
-        chosen[held] = (contexts[held] @ weights).argmax(axis=1)
-    return chosen
+        weights = np.linalg.solve(x.T @ x + penalty, x.T @ targets[~held])
+        said[held] = contexts[held] @ weights
+    return said
 
 
-def _oracle(utility: Floats, cost_usd: Floats) -> Ints:
-    """Return the arm of the highest utility on each prompt, of equals the cheapest."""
+def _informed(course: Course, foreseen: Foreseen, options: Options) -> Floats:
+    quality, price = course.factors()
+    known = foreseen.quality[course.rows] * quality, foreseen.cost_usd[course.rows] * price
+    return _certain(_best(course, *known, options), course.scores.shape[1])
+
+
+def _best(course: Course, quality: Floats, cost_usd: Floats, options: Options) -> Ints:
+    """Return the arm of the highest utility in each round, of equals the cheapest.
+
+    A budget sets the price of a dollar: the lowest at which what is really paid keeps to it.
+    """
+    if options.budget_usd_per_request is None:
+        return _dearest(course, quality, cost_usd, 1.0 / options.willingness_to_pay_usd)
+    rows, low, high = np.arange(len(course.rows)), *np.log(STEEPNESS)
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2  # the answer may be of any magnitude
+        chosen = _dearest(course, quality, cost_usd, float(np.exp(middle)))
+        kept = course.cost_usd[rows, chosen].mean() <= options.budget_usd_per_request
+        low, high = (low, middle) if kept else (middle, high)
+    return _dearest(course, quality, cost_usd, float(np.exp(high)))
+
+
+def _dearest(course: Course, quality: Floats, cost_usd: Floats, steep: float) -> Ints:
+    """Return the arm of the highest quality less `steep` times its cost, of equals the cheapest."""
+    utility = np.where(course.offered, quality - steep * cost_usd, -np.inf)
     equal = utility >= utility.max(axis=1, keepdims=True) - 1e-12
     cheapest: Ints = np.where(equal, cost_usd, np.inf).argmin(axis=1)
     return cheapest
 
 
-def _word_count(table: Table) -> Floats:
-    """Return the rule's choice, with the arms ranked by what they cost on average."""
-    rng, cost = np.random.default_rng(0), table.cost_usd.mean(axis=0)
-    lengths = [len(prompt.split()) for prompt in table.prompts]
-    offers = [Offer(np.ones(1), table.names, cost, words) for words in lengths]
-    return np.stack([WordCount().propensities(offer, rng) for offer in offers])
+def _single(quality: Floats, cost_usd: Floats, options: Options, n: int) -> Floats:
+    """Return the one arm of the highest utility; with a budget, of those that keep to it."""
+    budget = options.budget_usd_per_request
+    if budget is None:
+        chosen = int((quality - cost_usd / options.willingness_to_pay_usd).argmax())
+    elif (cost_usd <= budget).any():
+        chosen = int(np.where(cost_usd <= budget, quality, -np.inf).argmax())
+    else:
+        chosen = int(cost_usd.argmin())
+    return _certain(np.full(n, chosen), len(quality))
+
+
+def _worth(course: Course, choice: Floats, options: Options) -> float:
+    value = course.scores
+    if options.budget_usd_per_request is None:
+        value = value - course.cost_usd / options.willingness_to_pay_usd
+    return float((choice * value).sum())
+
+
+def _of_offered(values: Floats, always: Bools, otherwise: float) -> Floats:
+    found: Floats = np.where(always, values, otherwise)
+    return found
+
+
+def _word_count(table: Table, course: Course) -> Floats:
+    """Return the rule's choice, with the arms offered ranked by what they cost on average."""
+    rng, pmf = np.random.default_rng(0), np.zeros(course.scores.shape)
+    for since, until in course.spans:
+        arms = np.flatnonzero(course.offered[since])
+        names, cost = tuple(table.names[i] for i in arms), course.cost_usd[since:until].mean(axis=0)
+        for t in range(since, until):
+            words = len(table.prompts[course.rows[t]].split())
+            offer = Offer(np.ones(1), names, cost[arms], words)
+            pmf[t, arms] = WordCount().propensities(offer, rng)
+    return pmf
 
 
 def _certain(chosen: Ints, k: int) -> Floats:

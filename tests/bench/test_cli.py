@@ -1,6 +1,7 @@
 """A replay from the command line prints a table and writes one object whose figures add up."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from bench.cli import main
+from bench.options import Options
+from bench.runs import Run
+from bench.tables import load
 from tests.bench.worlds import easy, written
 
 FIGURES = {
@@ -17,9 +21,26 @@ FIGURES = {
     "second_half_se",
     "cost_usd",
     "cost_usd_se",
+    "budget_use",
     "shares",
 }
-TIMED = {"decision_us", "update_us", "promoted", "refused", "retrains", "static_mixture"}
+OF_A_POLICY = {
+    "decision_us",
+    "update_us",
+    "promoted",
+    "refused",
+    "retrains",
+    "static_mixture",
+    "ahead",
+}
+BASELINES = {
+    "category_beta",
+    "uniform",
+    "word_count",
+    "best_single",
+    "full_information",
+    "oracle",
+}
 
 
 def keeping(folder: Path) -> list[str]:
@@ -45,15 +66,11 @@ def test_the_object_has_every_policy_and_baseline_with_every_figure(tmp_path: Pa
     found = json.loads(out.read_text())
     assert (found["table"], found["prompts"], found["seeds"]) == ("easy", 60, 2)
     assert set(found["policies"]) == {"thompson", "greedy"}
-    assert set(found["baselines"]) == {
-        "uniform",
-        "word_count",
-        "best_single",
-        "full_information",
-        "oracle",
-    }
+    assert set(found["baselines"]) == BASELINES
     for each in found["policies"].values():
-        assert set(each) == FIGURES | TIMED
+        assert set(each) == FIGURES | OF_A_POLICY
+        assert set(each["ahead"]) == BASELINES | {"static_mixture"}
+        assert set(each["static_mixture"]) == FIGURES
         assert each["promoted"] + each["refused"] == len(each["retrains"])
     shown = [*found["policies"].values(), *found["baselines"].values()]
     for each in shown:
@@ -78,14 +95,42 @@ def test_the_means_of_a_policy_are_those_of_its_seeds(tmp_path: Path) -> None:
     ]
     assert CliRunner().invoke(main, asked, catch_exceptions=False).exit_code == 0
     found = json.loads(out.read_text())["policies"]["uniform"]
-    rewards = []
-    for path in sorted((tmp_path / "kept").rglob("*.npz")):
-        with np.load(path) as kept:
-            rewards.append(kept["reward"])
+    asked = replace(Options(), policy="uniform")
+    played = Run(load(str(table)), asked, tmp_path / "kept").results(range(3))
+    rewards = [each.reward for each in played]
     assert found["reward"] == pytest.approx(np.mean(rewards))
     assert found["second_half"] == pytest.approx(np.mean([each[20:] for each in rewards]))
     spread = np.std([each.mean() for each in rewards], ddof=1)
     assert found["reward_se"] == pytest.approx(spread / 3**0.5)
+
+
+@pytest.mark.slow
+def test_how_far_ahead_is_the_mean_over_pairs_of_equal_seeds(tmp_path: Path) -> None:
+    table, out = written(easy(40), tmp_path / "easy.parquet"), tmp_path / "out.json"
+    asked = ["replay", str(table), "--seeds", "3", "--policy", "greedy", "--json", str(out)]
+    done = CliRunner().invoke(main, [*asked, *keeping(tmp_path)], catch_exceptions=False)
+    assert done.exit_code == 0
+    found = json.loads(out.read_text())
+    policy, baselines = found["policies"]["greedy"], found["baselines"]
+    for name, other in [*baselines.items(), ("static_mixture", policy["static_mixture"])]:
+        assert policy["ahead"][name]["reward"] == pytest.approx(policy["reward"] - other["reward"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["--warm", "40"], "40 prompts as evals leave none of 40 to judge"),
+        (["--scenario", "degraded", "--concerned", "x"], "concerned is 'x'; it must be one of"),
+    ],
+)
+def test_what_cannot_be_replayed_is_said_before_anything_is(
+    tmp_path: Path, asked: list[str], said: str
+) -> None:
+    table = str(written(easy(40), tmp_path / "easy.parquet"))
+    done = CliRunner().invoke(main, ["replay", table, *asked, *keeping(tmp_path)])
+    assert done.exit_code == 2
+    assert said in done.output
+    assert not (tmp_path / "kept").exists()
 
 
 def test_a_table_that_is_not_there_ends_with_two_and_one_sentence() -> None:

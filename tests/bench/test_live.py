@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from bench.cli import main
 from bench.live import Traffic, run
-from bench.replay import Options
+from bench.options import Options
 from tests.bench.worlds import easy, written
 
 

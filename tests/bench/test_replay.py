@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.replay import Options, order, play
+from bench.course import order
+from bench.options import Options
+from bench.replay import play
 from tests.bench.worlds import easy
 
 WORLD = easy(400)
@@ -73,7 +75,7 @@ def test_retrains_come_when_half_of_the_feedback_is_new() -> None:
 def test_evals_imported_first_are_not_played_and_make_the_start_good() -> None:
     options = Options("both", warm=100)
     played = play(WORLD, SKETCHES, options, 0)
-    warm, rows = order(len(WORLD), options, 0)
+    warm, _, rows = order(WORLD, options, 0)
     np.testing.assert_array_equal(played.rows, rows)
     assert set(warm.tolist()).isdisjoint(rows.tolist())
     assert played.reward[:50].mean() > BEST_SINGLE + 0.1

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.replay import Options, play
+from bench.options import Options
+from bench.replay import play
 from bench.runs import Run
 from tests.bench.worlds import easy
 

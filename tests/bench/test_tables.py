@@ -147,3 +147,28 @@ def test_the_published_tables_can_be_read_where_they_are(name: str) -> None:
     if not table.input_tokens.any():
         spent, recorded = booked(table).sum(axis=0), table.cost_usd.sum(axis=0)
         np.testing.assert_allclose(spent, recorded, rtol=0.01)
+
+
+def test_a_table_to_learn_on_comes_first_with_the_same_arms_and_prices(tmp_path: Path) -> None:
+    learned, judged = columns(20), columns(30)
+    learned["more|score"] = learned["more|cost_usd"] = [0.5] * 20
+    learned["prompt"] = [f"earlier {i}" for i in range(20)]
+    one, other = saved(tmp_path, learned, "a.parquet"), saved(tmp_path, judged, "b.parquet")
+    table = load(other, learn_on=one)
+    assert (table.name, table.learning, len(table)) == ("b", 20, 50)
+    assert table.names == ("large|2026", "small")
+    assert table.prompts[0] == "earlier 0"
+    assert table.prompts[20] == "prompt 0"
+    sampled = table.sample(10, 0)
+    assert (sampled.learning, len(sampled)) == (20, 30)
+    assert sampled.prompts[:20] == table.prompts[:20]
+
+
+def test_tables_without_an_arm_in_common_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = {"prompt": ["x"], "category": ["y"], "z|score": [1.0], "z|cost_usd": [0.1]}
+    one, two = saved(tmp_path, columns()), saved(tmp_path, other, "o.parquet")
+    with pytest.raises(SystemExit):
+        load(one, learn_on=two)
+    assert f"no arm in common with {two}; it has large|2026, small" in capsys.readouterr().err

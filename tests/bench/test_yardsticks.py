@@ -5,15 +5,29 @@ import itertools
 import numpy as np
 import pytest
 
-from bench.yardsticks import static_mixture, yardsticks
+from bench.course import Course, lay
+from bench.options import Options
+from bench.yardsticks import foresee, static_mixture, yardsticks
 from tests.bench.worlds import easy
 
 WORLD = easy(300)
-STICKS = yardsticks(WORLD, WORLD.sketches("text"), 1e9)
+FORESEEN = foresee(WORLD, WORLD.sketches("text"))
 
 
-def value(choice: np.ndarray) -> float:
-    return float((choice * WORLD.scores).sum(axis=1).mean())
+def compared(options: Options) -> tuple[Course, dict[str, np.ndarray]]:
+    course = lay(WORLD, options, 0).judged()
+    return course, yardsticks(WORLD, course, FORESEEN, options)
+
+
+COURSE, STICKS = compared(Options(willingness_to_pay_usd=1e9))
+
+
+def value(choice: np.ndarray, course: Course = COURSE) -> float:
+    return float((choice * course.scores).sum(axis=1).mean())
+
+
+def spend_usd(choice: np.ndarray, course: Course = COURSE) -> float:
+    return float((choice * course.cost_usd).sum(axis=1).mean())
 
 
 def test_every_yardstick_is_a_distribution_for_every_prompt() -> None:
@@ -33,25 +47,59 @@ def test_the_best_single_arm_is_the_best_column() -> None:
 
 def test_the_oracle_takes_the_best_score_and_of_equals_the_cheapest() -> None:
     for row, chosen in enumerate(STICKS["oracle"].argmax(axis=1)):
-        best = max(WORLD.scores[row])
-        fitting = [i for i in range(3) if WORLD.scores[row, i] == best]
-        assert chosen == min(fitting, key=lambda i: WORLD.cost_usd[row, i])
+        best = max(COURSE.scores[row])
+        fitting = [i for i in range(3) if COURSE.scores[row, i] == best]
+        assert chosen == min(fitting, key=lambda i: COURSE.cost_usd[row, i])
 
 
 def test_full_information_finds_the_rule_that_made_the_world() -> None:
-    rule = np.array([0 if task == "code" else 1 for task in WORLD.tasks])
+    rule = np.array([0 if WORLD.tasks[row] == "code" else 1 for row in COURSE.rows])
     agreed = (STICKS["full_information"].argmax(axis=1) == rule).mean()
     assert agreed > 0.98
 
 
 def test_at_a_price_no_arm_is_worth_the_cheapest_is_taken_by_all_that_look_at_price() -> None:
-    dear = yardsticks(WORLD, WORLD.sketches("text"), 1e-6)
+    _, dear = compared(Options(willingness_to_pay_usd=1e-6))
     for name in ("best_single", "full_information", "oracle"):
         assert set(dear[name].argmax(axis=1).tolist()) == {2}
 
 
 def test_short_prompts_go_to_the_cheapest_arm_by_word_count() -> None:
     assert set(STICKS["word_count"].argmax(axis=1).tolist()) == {2}
+
+
+def test_with_a_budget_what_knows_the_costs_keeps_to_it_and_uses_it() -> None:
+    budget = 0.0021
+    course, paced = compared(Options(budget_usd_per_request=budget))
+    for name in ("best_single", "full_information", "oracle"):
+        assert spend_usd(paced[name], course) <= budget
+    for name in ("full_information", "oracle"):
+        assert spend_usd(paced[name], course) > 0.95 * budget
+    assert paced["best_single"].argmax(axis=1).tolist() == [1] * len(course.rows)
+    assert value(paced["oracle"], course) > value(paced["full_information"], course)
+
+
+def test_a_budget_that_buys_no_arm_takes_the_cheapest() -> None:
+    _, paced = compared(Options(budget_usd_per_request=1e-9))
+    for name in ("best_single", "full_information", "oracle"):
+        assert set(paced[name].argmax(axis=1).tolist()) == {2}, name
+
+
+def test_the_pick_from_evals_is_what_the_evals_say_and_not_hindsight() -> None:
+    options = Options(warm=5)
+    course, picked = compared(options)
+    (evals,) = course.evals
+    assert picked["evals_pick"].argmax(axis=1)[0] == evals.scores.mean(axis=0).argmax()
+    assert "evals_pick" not in STICKS
+
+
+def test_no_yardstick_takes_an_arm_that_is_not_offered_yet() -> None:
+    course, sticks = compared(Options(scenario="new_arm", warm=20))
+    absent = ~course.offered
+    assert absent.any()
+    for name, choice in sticks.items():
+        assert choice[absent].sum() == 0, name
+        np.testing.assert_allclose(choice.sum(axis=1), 1.0)
 
 
 @pytest.mark.parametrize("seed", range(5))

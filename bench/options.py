@@ -1,0 +1,37 @@
+"""How a replay is run: what is shown, told, delayed, changed on the way, and what may be spent."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.tables import Context
+
+Scenario = Literal["steady", "price_cut", "degraded", "new_arm", "new_arm_evals"]
+HALF = "half"
+NO_BUDGET_USD = 1e6
+"""The most the service takes: a cent more for an answer then weighs a hundred-millionth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a replay is run.
+
+    `feedback` is the share of prompts whose outcome is told, `delay` requests after they were
+    served; `feedback_unsatisfied`, if given, is that share where the outcome is 0, so that who
+    speaks depends on what there is to say. `binary` turns a score into a thumb of that probability.
+    `warm` prompts are imported as evals first and not played. `learn_on` names the table whose
+    prompts are played first and not judged, or "half" for half of the same table.
+    `concerned` is the arm a scenario changes, by default the one it is about.
+    """
+
+    context: Context = "text"
+    policy: str = "thompson"
+    feedback: float = 1.0
+    feedback_unsatisfied: float | None = None
+    binary: bool = False
+    delay: int = 0
+    warm: int = 0
+    learn_on: str = ""
+    scenario: Scenario = "steady"
+    concerned: str = ""
+    willingness_to_pay_usd: float = NO_BUDGET_USD
+    budget_usd_per_request: float | None = None
