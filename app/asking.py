@@ -1,7 +1,7 @@
 """One request under way: what it needs, whom it has been sent to, and its next decision."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -27,7 +27,8 @@ class Asking:
     """One request under way; `asked` are the arms that have failed it, `failures` says how.
 
     `overflowed` is the largest window that the prompt did not fit. `partial` is what the client has
-    of an answer that broke off: the next arm goes on from there.
+    of an answer that broke off: the next arm goes on from there. `stands_in` says whether an older
+    answer could be given instead.
 
     units  : began_s in seconds of the monotonic clock, overflowed in tokens
     """
@@ -42,6 +43,7 @@ class Asking:
     retry_of: str | None = None
     error: UpstreamError | None = None
     partial: str = ""
+    stands_in: Callable[[], bool] = bool
 
     @classmethod
     def of(cls, ask: Ask) -> Self:

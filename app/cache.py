@@ -162,12 +162,19 @@ class Visit:
 
     def stale(self) -> StoredAnswer | None:
         """Return an answer for want of a better one, which may be old; None without one."""
-        if self._key is None:
-            return None
-        found = self._cache.find(self._key, self._arms, self._cache.rules.stale_s)
+        found = self._old()
         if found is not None:
             self._cache.count("stale")
         return found
+
+    def has_stale(self) -> bool:
+        """Return whether there is an answer for want of a better one."""
+        return self._old() is not None
+
+    def _old(self) -> StoredAnswer | None:
+        if self._key is None:
+            return None
+        return self._cache.find(self._key, self._arms, self._cache.rules.stale_s)
 
     def keep(self, completion: Completion) -> None:
         """Leave an answer for others, if it is whole and fresh."""

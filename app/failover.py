@@ -28,13 +28,14 @@ class Among:
 def may_go_on(asking: Asking, health: Health) -> bool:
     """Return whether a request may ask one more arm: a second always, the rest in need only.
 
-    While others are being answered, a request that two arms have failed is likely at fault itself,
-    and each further call is a draw on the retry budget.
+    There is no need while an older answer can stand in. While others are being answered, a request
+    that two arms have failed is likely at fault itself, so that only the retry budget lets it on.
     """
     if len(asking.asked) < ATTEMPTS:
         return True
-    has_time = time.monotonic() - asking.began_s < SWEEP_WITHIN_S
-    return has_time and (health.can_pay or not health.anybody_lately())
+    if time.monotonic() - asking.began_s >= SWEEP_WITHIN_S or _stands_in(asking):
+        return False
+    return health.can_pay or not health.anybody_lately()
 
 
 def amongst(asking: Asking, arms: Mapping[str, Arm], health: Health) -> Iterator[Among]:
@@ -65,6 +66,11 @@ def nobody(
         arm=next(iter(passed_over)),
         retry_after_s=waits_s,
     )
+
+
+def _stands_in(asking: Asking) -> bool:
+    """Return whether an older answer could be given; it cannot go on from a part of another."""
+    return not asking.partial and asking.stands_in()
 
 
 def _wishes(asking: Asking, arms: Mapping[str, Arm]) -> list[tuple[str, ...] | None]:

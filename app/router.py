@@ -95,6 +95,7 @@ class Router:
         with self._visit(ask) as visit:
             if visit.found is not None:
                 return self._again.complete(asking, visit.found, "hit")
+            asking.stands_in = visit.has_stale
             try:
                 completion = self._completed(asking)
             except UpstreamError as error:
@@ -115,6 +116,7 @@ class Router:
             visit = leaving.enter_context(self._visit(ask))
             if visit.found is not None:
                 return self._again.stream(asking, visit.found, "hit")
+            asking.stands_in = visit.has_stale
             try:
                 turn, stream = self._begun(asking, whole=recovery == "hold")
             except UpstreamError as error:

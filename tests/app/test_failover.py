@@ -198,3 +198,20 @@ def test_an_arm_that_comes_back_is_asked_again_within_half_a_minute(
         while ask(made) != ["bad"]:
             assert clock() - back_s < 30
         assert health(made, "bad")["state"] == "closed"
+
+
+def test_c17_an_older_answer_stands_in_before_a_third_arm_is_asked(tmp_path: Path) -> None:
+    down: list[str] = []
+
+    def play(talk: Conversation) -> None:
+        broken(talk) if talk.body["model"] in down else good(talk)
+
+    said = {"prompt": "hi", "explore": False, "cache": "use"}
+    with faulty(tmp_path, dict.fromkeys("abc", play), cache_fresh_s=1e-6) as made:
+        made.service.ask(**said)
+        down += "abc"
+        stale = made.service.ask(**said)
+        assert (stale["cache"], stale["attempts"], len(made.asked)) == ("stale", 2, 3)
+        assert len(set(made.asked[1:])) == 2
+        made.service.refused("/complete", {**said, "cache": "off"})
+        assert len(made.asked) == 6
