@@ -1,9 +1,11 @@
 """What a caller asks, once it has been checked."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from app.mistakes import seen
+from policy.errors import InvalidInput
 from upstream.answers import CHARS_PER_TOKEN
 
 CacheWish = Literal["use", "refresh", "off"]
@@ -84,6 +86,20 @@ class Ask:
         spent = len(partial) // CHARS_PER_TOKEN
         limits = [name for name in LIMITS if body.get(name) is not None]
         return body | {name: max(1, body[name] - spent) for name in limits}
+
+    def require_known(self, arms: Collection[str]) -> None:
+        """Refuse a wish for an arm that does not exist.
+
+        raises : InvalidInput
+        """
+        unknown = [name for name in self.models or () if name not in arms]
+        if unknown:
+            listed = ", ".join(sorted(arms))
+            raise InvalidInput(
+                f"models has {seen(unknown[0])}, which is no arm here; the arms are {listed}",
+                param="models",
+                code="not_found",
+            )
 
     @property
     def in_tool_loop(self) -> bool:

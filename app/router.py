@@ -19,7 +19,6 @@ from app.cache import Cache, Visit
 from app.failover import Among, amongst, may_go_on, nobody
 from app.ids import decision_id
 from app.live import Live
-from app.mistakes import seen
 from app.turn import (
     Completion,
     Ended,
@@ -28,12 +27,13 @@ from app.turn import (
     broken_off,
     completed,
     failed,
+    left,
     outcome_row,
     streamed,
 )
 from policy.errors import (
+    CallerGone,
     EveryArmWaits,
-    InvalidInput,
     NoEligibleArm,
     StoreUnavailable,
     UpstreamBusy,
@@ -165,22 +165,32 @@ class Router:
     def _begun(self, asking: Asking, *, whole: bool = False) -> tuple[Turn, Stream]:
         """Return a stream whose first content, or whose whole answer, has come."""
         for turn in self._turns(asking):
+            stream = None
             with self._blaming(asking, turn):
                 stream = self._upstream.stream(turn.arm, asking.body)
                 turn.call.answer(stream.ttft_s)
-                try:
-                    if whole:
-                        stream.hold()
-                    turn.recorded.wait()
-                except UpstreamError as error:
-                    self._record(turn, streamed(stream, broken_off(error), error))
-                    asking.blame(turn.decision, turn.arm, error)
-                except StoreUnavailable:
-                    stream.close()
-                    raise
-                else:
-                    return turn, stream
+            if stream is not None and self._may_start(asking, turn, stream, whole=whole):
+                return turn, stream
         raise self._last(asking)
+
+    def _may_start(self, asking: Asking, turn: Turn, stream: Stream, *, whole: bool) -> bool:
+        """Return whether the client may see the answer; one held that breaks off is booked."""
+        try:
+            if whole:
+                stream.hold()
+            turn.recorded.wait()
+        except UpstreamError as error:
+            self._record(turn, streamed(stream, broken_off(error), error))
+            asking.blame(turn.decision, turn.arm, error)
+            return False
+        except CallerGone:
+            self._record(turn, streamed(stream, "client_gone"))
+            raise
+        except StoreUnavailable:
+            stream.close()
+            turn.call.drop()
+            raise
+        return True
 
     def _go_on(
         self, asking: Asking, turn: Turn, error: UpstreamError, text: str
@@ -209,7 +219,7 @@ class Router:
         raises : NoEligibleArm, EveryArmWaits
         """
         arms, none = self._catalogue().arms, NoEligibleArm({})
-        _require_known(asking.ask, arms)
+        asking.ask.require_known(arms)
         passed_over: dict[str, Arm] = {}
         for among in amongst(asking, arms, self.health):
             try:
@@ -245,6 +255,11 @@ class Router:
             turn.recorded.wait()
             self._record(turn, failed(error, time.time() - turn.started_at_s))
             asking.blame(turn.decision, turn.arm, error)
+        except CallerGone:
+            turn.call.drop()
+            turn.recorded.wait()
+            self._record(turn, left(turn, time.time() - turn.started_at_s))
+            raise
         except BaseException:
             turn.call.drop()
             raise
@@ -275,15 +290,3 @@ def _stale(asking: Asking, visit: Visit, error: UpstreamError) -> StoredAnswer:
     if stored is None:
         raise error
     return stored
-
-
-def _require_known(ask: Ask, arms: object) -> None:
-    known = arms if isinstance(arms, dict) else {}
-    unknown = [name for name in ask.models or () if name not in known]
-    if unknown:
-        listed = ", ".join(sorted(known))
-        raise InvalidInput(
-            f"models has {seen(unknown[0])}, which is no arm here; the arms are {listed}",
-            param="models",
-            code="not_found",
-        )

@@ -173,6 +173,12 @@ def failed(error: UpstreamError, latency_s: float) -> Ended:
     return Ended(status, latency_s=latency_s, error=error)
 
 
+def left(turn: Turn, latency_s: float) -> Ended:
+    """Return the end of a call given up before its first content; its input may be billed."""
+    usage = Usage(turn.decision.input_tokens_estimated, 0, estimated=True)
+    return Ended("client_gone", usage, latency_s)
+
+
 def attempt_row(turn: Turn, ended: Ended) -> Attempt:
     """Return the log's row of the upstream call."""
     return Attempt(

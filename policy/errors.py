@@ -12,6 +12,7 @@ TurnpikeError
   UnknownDecision              no such decision here, or it belongs to somebody else
   FeedbackClosed               the decision is older than the feedback window
   StoreUnavailable             the log cannot be written now
+  CallerGone                   whoever asked has gone, so nobody waits for the answer
   DamagedFile                  a file of ours is cut short, altered or from a newer version
   UpstreamError                a provider failed: `arm` names whom we asked
     UpstreamRejected           it says the request is wrong (400, 413, 422): passed on, not retried
@@ -110,6 +111,12 @@ class StoreUnavailable(TurnpikeError):
     """The log cannot be written now, so nothing is acknowledged."""
 
     code = "store_unavailable"
+
+
+class CallerGone(TurnpikeError):
+    """Whoever asked has closed the connection, so the call to the provider was given up."""
+
+    code = "client_gone"
 
 
 class DamagedFile(TurnpikeError):

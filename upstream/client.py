@@ -30,7 +30,7 @@ from upstream.deadlines import Deadline
 from upstream.faults import Faults
 from upstream.passing import Passed
 from upstream.stream import Stream
-from upstream.transport import BodyTooLarge, Transport
+from upstream.transport import BodyTooLarge, Calls
 
 _NO_KEY = "none"
 
@@ -141,7 +141,7 @@ class Upstream:
     ) -> httpx2.Response:
         client = self._client_of(provider, faults)
         content = json.dumps(body, allow_nan=False).encode()
-        with _in_our_words(deadline, faults):
+        with _in_our_words(deadline, faults), deadline.active():
             response = client.post(
                 path,
                 cast_to=httpx2.Response,
@@ -198,9 +198,7 @@ def _openai_client(provider: Provider, key: str) -> openai.OpenAI:
         max_retries=0,
         timeout=None,
         default_headers={"Accept-Encoding": "identity"},
-        http_client=httpx2.Client(
-            transport=Transport(), follow_redirects=False, timeout=None, trust_env=False
-        ),
+        http_client=Calls(provider.base_url),
     )
     # Read from the environment by the library, and nobody's business but OpenAI's.
     client.organization = client.project = None
@@ -211,15 +209,11 @@ def _received(
     response: httpx2.Response, deadline: Deadline, faults: Faults, *, renews: bool = False
 ) -> Iterator[bytes]:
     """Yield what comes in; `renews` counts every piece as content, for who cannot tell."""
-    pieces = response.iter_raw()
-    while True:
-        with _in_our_words(deadline, faults):
-            piece = next(pieces, None)
-        if piece is None:
-            return
-        yield piece
-        if renews:
-            deadline.wait_for_more()
+    with _in_our_words(deadline, faults):
+        for piece in response.iter_raw():
+            yield piece
+            if renews:
+                deadline.wait_for_more()
 
 
 def _whole(response: httpx2.Response, deadline: Deadline, faults: Faults) -> tuple[bytes, float]:
@@ -250,10 +244,9 @@ def _reject_page(raw: bytes, faults: Faults) -> NoReturn:
 
 @contextmanager
 def _in_our_words(deadline: Deadline, faults: Faults) -> Iterator[None]:
-    """Hold the calls inside to the deadline, and turn what the libraries raise into our errors."""
+    """Turn what the libraries raise into our errors."""
     try:
-        with deadline.active():
-            yield
+        yield
     except openai.APIStatusError as error:
         retry_after = error.response.headers.get("Retry-After")
         # Not chained: the library's error quotes the provider, and providers quote keys.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from policy.errors import CallerGone
 from policy.types import Timeouts
 
 _DRAIN_S = 0.25
@@ -19,6 +20,7 @@ class Deadline:
 
     def __init__(self, timeouts: Timeouts, clock: Callable[[], float] = time.monotonic) -> None:
         self._timeouts = timeouts
+        self._is_awaited = AWAITED.get()
         self._clock = clock
         self._started = clock()
         self._total_at = self._started + timeouts.total_s
@@ -46,6 +48,14 @@ class Deadline:
         """Record that nothing more is needed: the connection may end, or be given up, soon."""
         self._next_at = self._clock() + _DRAIN_S
 
+    def require_caller(self) -> None:
+        """Refuse to go on for nobody.
+
+        raises : CallerGone
+        """
+        if not self._is_awaited():
+            raise CallerGone("the client has closed its connection, so nobody waits for an answer")
+
     def late(self) -> str:
         """Return in words which deadline comes first."""
         if self._total_at <= self._next_at:
@@ -63,3 +73,5 @@ class Deadline:
 
 
 ACTIVE: ContextVar[Deadline] = ContextVar("ACTIVE")
+AWAITED: ContextVar[Callable[[], bool]] = ContextVar("AWAITED", default=lambda: True)
+"""Whether somebody still waits for what this thread does; asked during long waits."""

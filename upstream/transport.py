@@ -1,176 +1,177 @@
-"""The sockets under the openai client: deadlines on every wait, a cap on every body.
+"""What the openai client calls through: connections that are kept, and a cap on every body.
 
 The client's own timeouts start again with every byte and its bodies have no bound. Both are put
-right at the only place where bytes come in: a network backend for httpcore2's pool, below httpx2.
+right here, at the place the client offers for it: the `http_client` it is made with.
 """
 
 import functools
 import ssl
+import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
-import httpcore2
 import httpx2
 
-from upstream.deadlines import ACTIVE
+from upstream.connection import Connection, Headers
+from upstream.deadlines import ACTIVE, Deadline
 from upstream.resolve import Lookup, Resolver, addresses
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
-_KEEP_ALIVE = 64
-_KEEP_ALIVE_S = 20.0
-_BLOCK = 64 * 1024
+_KEPT = 256
+_KEPT_S = 20.0
+_PORTS = {"http": 80, "https": 443}
 
 
 class BodyTooLarge(httpx2.TransportError):
     """The provider sent more than any answer is long."""
 
 
-class Transport(httpx2.BaseTransport):
-    """HTTP/1.1 over a pool whose sockets obey the active deadline.
+class Calls(httpx2.Client):
+    """The client's calls as they are: no redirect, no cookie, no proxy, nothing added.
 
-    Proxies of the environment are not used. The pool has no upper bound: how many calls there may
-    be at once is decided where requests are admitted.
+    The openai client has put everything into the request; merging settings that are empty into it
+    takes longer than sending it.
     """
 
-    def __init__(self, lookup: Lookup = addresses) -> None:
-        self._pool = httpcore2.ConnectionPool(
-            ssl_context=_trust(),
-            max_connections=None,
-            max_keepalive_connections=_KEEP_ALIVE,
-            keepalive_expiry=_KEEP_ALIVE_S,
-            network_backend=_Backend(Resolver(lookup)),
-        )
+    def __init__(self, base_url: str, lookup: Lookup = addresses) -> None:
+        self._calling = Transport(base_url, lookup)
+        super().__init__(transport=self._calling, timeout=None, trust_env=False)
+
+    def build_request(self, method: str, url: httpx2.URL | str, **given: Any) -> httpx2.Request:
+        """Return the request with the headers and the content given."""
+        headers, content = given.get("headers"), given.get("content")
+        return httpx2.Request(method, url, headers=headers, content=content)
+
+    def send(self, request: httpx2.Request, **_given: Any) -> httpx2.Response:
+        """Return the response with its body unread."""
+        try:
+            response = self._calling.handle_request(request)
+        except httpx2.RequestError as error:
+            error.request = request
+            raise
+        response.request = request
+        return response
+
+
+class Transport(httpx2.BaseTransport):
+    """HTTP/1.1 to one provider; every wait obeys the active deadline.
+
+    It has no upper bound: how many calls there may be at once is decided where requests are
+    admitted.
+    """
+
+    def __init__(self, base_url: str, lookup: Lookup = addresses) -> None:
+        url = httpx2.URL(base_url)
+        self._resolver = Resolver(lookup)
+        self._host = url.host
+        self._port = url.port or _PORTS[url.scheme]
+        self._tls = _trust() if url.scheme == "https" else None
+        self._kept: deque[tuple[float, Connection]] = deque()
+        self._lock = threading.Lock()
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Return the response with its body unread."""
-        url = httpcore2.URL(
-            scheme=request.url.raw_scheme,
-            host=request.url.raw_host,
-            port=request.url.port,
-            target=request.url.raw_path,
+        deadline = ACTIVE.get()
+        connection = self._idle() or self._connected(deadline)
+        try:
+            status, headers = connection.call(_as_bytes(request), deadline)
+            _refuse_compressed(headers)
+        except BaseException:
+            connection.close()
+            raise
+        return httpx2.Response(
+            status, headers=list(headers), stream=_Body(self, connection, deadline)
         )
-        content = request.read()
-        with _in_httpx2_words():
-            response = self._pool.handle_request(
-                httpcore2.Request(request.method, url, headers=request.headers.raw, content=content)
-            )
-        answer = httpx2.Response(response.status, headers=response.headers, stream=_Body(response))
-        if "Content-Encoding" in answer.headers:
-            # Not asked for, and the cap counts what comes in, not what it swells to.
-            answer.close()
-            raise httpx2.DecodingError("the body is compressed, which was not asked for")
-        return answer
+
+    def keep(self, connection: Connection) -> None:
+        """Keep a connection for the next call, if it can carry one, else close it."""
+        if not connection.is_reusable:
+            connection.close()
+            return
+        now = time.monotonic()
+        with self._lock:
+            self._kept.append((now + _KEPT_S, connection))
+            old = []
+            while len(self._kept) > _KEPT or self._kept[0][0] < now:
+                old.append(self._kept.popleft()[1])
+        for each in old:
+            each.close()
 
     def close(self) -> None:
-        """Close every connection."""
-        self._pool.close()
+        """Close every connection that is kept."""
+        while self._kept:
+            self._kept.pop()[1].close()
+
+    def _connected(self, deadline: Deadline) -> Connection:
+        """Return a connection to the first address that takes one; each gets its share of time."""
+        connect_at_s = time.monotonic() + deadline.connect_s()
+        places = self._places(connect_at_s)
+        for waiting in range(len(places), 1, -1):
+            share_s = (connect_at_s - time.monotonic()) / waiting
+            with suppress(httpx2.ConnectError, httpx2.ConnectTimeout):
+                return self._at(places[-waiting], share_s)
+        return self._at(places[-1], connect_at_s - time.monotonic())
+
+    def _places(self, until_s: float) -> list[str]:
+        try:
+            return self._resolver.resolve(self._host, until_s - time.monotonic())
+        except TimeoutError as error:
+            raise httpx2.ConnectTimeout(f"{self._host} was not found in time") from error
+        except OSError as error:
+            raise httpx2.ConnectError(str(error)) from error
+
+    def _at(self, place: str, within_s: float) -> Connection:
+        return Connection.to(place, self._port, self._host, self._tls, within_s)
+
+    def _idle(self) -> Connection | None:
+        """Return the connection used last, which is the likeliest to be alive."""
+        while True:
+            with self._lock:
+                if not self._kept:
+                    return None
+                until, connection = self._kept.pop()
+            if time.monotonic() < until and connection.is_quiet:
+                return connection
+            connection.close()
 
 
 class _Body(httpx2.SyncByteStream):
-    def __init__(self, response: httpcore2.Response) -> None:
-        self._response = response
+    def __init__(self, transport: Transport, connection: Connection, deadline: Deadline) -> None:
+        self._transport = transport
+        self._connection = connection
+        self._deadline = deadline
+        self._open = True
 
     def __iter__(self) -> Iterator[bytes]:
         size = 0
-        with _in_httpx2_words():
-            for block in self._response.iter_stream():
-                size += len(block)
-                if size > MAX_BODY_BYTES:
-                    raise BodyTooLarge(f"more than {MAX_BODY_BYTES} bytes")
-                yield block
+        for piece in self._connection.body(self._deadline):
+            size += len(piece)
+            if size > MAX_BODY_BYTES:
+                raise BodyTooLarge(f"more than {MAX_BODY_BYTES} bytes")
+            yield piece
 
     def close(self) -> None:
-        self._response.close()
+        if self._open:
+            self._open = False
+            self._transport.keep(self._connection)
 
 
-class _Backend(httpcore2.NetworkBackend):
-    def __init__(self, resolver: Resolver) -> None:
-        self._backend = httpcore2.SyncBackend()
-        self._resolver = resolver
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore2.NetworkStream:
-        """Return a connection to the first address that takes one; each gets its share of time."""
-        connect_at_s = time.monotonic() + ACTIVE.get().connect_s()
-        places = self._places(host, connect_at_s)
-        for waiting in range(len(places), 1, -1):
-            share_s = (connect_at_s - time.monotonic()) / waiting
-            with suppress(httpcore2.ConnectError, httpcore2.ConnectTimeout):
-                return self._connect(places[-waiting], port, share_s)
-        return self._connect(places[-1], port, connect_at_s - time.monotonic())
-
-    def _places(self, host: str, until_s: float) -> list[str]:
-        left_s = _or_late(until_s - time.monotonic(), httpcore2.ConnectTimeout)
-        try:
-            return self._resolver.resolve(host, left_s)
-        except TimeoutError as error:
-            raise httpcore2.ConnectTimeout(f"{host} was not found in time") from error
-        except OSError as error:
-            raise httpcore2.ConnectError(str(error)) from error
-
-    def _connect(self, place: str, port: int, within_s: float) -> "_Socket":
-        left_s = _or_late(within_s, httpcore2.ConnectTimeout)
-        return _Socket(self._backend.connect_tcp(place, port, left_s))
+def _as_bytes(request: httpx2.Request) -> bytes:
+    lines = [b"%s %s HTTP/1.1" % (request.method.encode(), request.url.raw_path)]
+    lines += [name + b": " + value for name, value in request.headers.raw]
+    return b"\r\n".join([*lines, b"", request.content])
 
 
-class _Socket(httpcore2.NetworkStream):
-    def __init__(self, stream: httpcore2.NetworkStream) -> None:
-        self._stream = stream
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        left_s = _or_late(ACTIVE.get().left_s(), httpcore2.ReadTimeout)
-        return self._stream.read(max_bytes, left_s)
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        for start in range(0, len(buffer), _BLOCK):
-            left_s = _or_late(ACTIVE.get().left_s(), httpcore2.WriteTimeout)
-            self._stream.write(buffer[start : start + _BLOCK], left_s)
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore2.NetworkStream:
-        left_s = _or_late(ACTIVE.get().connect_s(), httpcore2.ConnectTimeout)
-        return _Socket(self._stream.start_tls(ssl_context, server_hostname, left_s))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
+def _refuse_compressed(headers: Headers) -> None:
+    """Refuse what was not asked for: the cap counts what comes in, not what it swells to."""
+    if any(name.lower() == b"content-encoding" for name, _ in headers):
+        raise httpx2.DecodingError("the body is compressed, which was not asked for")
 
 
 @functools.cache
 def _trust() -> ssl.SSLContext:
     """Return the certificates of the machine, read once because that takes long."""
     return httpx2.create_ssl_context()
-
-
-def _or_late(left_s: float, late: type[httpcore2.TimeoutException]) -> float:
-    if left_s <= 0:
-        raise late("the deadline has passed")
-    return left_s
-
-
-@contextmanager
-def _in_httpx2_words() -> Iterator[None]:
-    try:
-        yield
-    except httpcore2.ConnectTimeout as error:
-        raise httpx2.ConnectTimeout(str(error)) from error
-    except httpcore2.TimeoutException as error:
-        raise httpx2.ReadTimeout(str(error)) from error
-    except httpcore2.NetworkError as error:
-        raise httpx2.NetworkError(str(error)) from error
-    except (httpcore2.ProtocolError, httpcore2.UnsupportedProtocol) as error:
-        raise httpx2.ProtocolError(str(error)) from error

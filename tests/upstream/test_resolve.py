@@ -2,8 +2,6 @@
 
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import httpx2
 import pytest
@@ -12,7 +10,7 @@ from policy.types import Timeouts
 from tests.upstream.misbehaving import completion, misbehaving
 from upstream.deadlines import Deadline
 from upstream.resolve import Lookup, Resolver, addresses
-from upstream.transport import Transport
+from upstream.transport import Calls
 
 SOON = Timeouts(connect_s=0.3, first_content_s=5, idle_s=5, total_s=5)
 
@@ -55,13 +53,13 @@ def test_a_silent_name_server_is_asked_once_and_holds_nobody() -> None:
     assert resolver.resolve("slow.example", 5) == ["127.0.0.1"]
 
 
-@contextmanager
-def client(lookup: Lookup) -> Iterator[httpx2.Client]:
-    with (
-        httpx2.Client(transport=Transport(lookup), timeout=None, trust_env=False) as made,
-        Deadline(SOON).active(),
-    ):
-        yield made
+def status(lookup: Lookup, url: str) -> int:
+    """Return the status that a call of the model `m` gets."""
+    with Calls(url, lookup) as calls, Deadline(SOON).active():
+        answer = calls.send(calls.build_request("POST", url, content=b'{"model": "m"}', headers={}))
+        answer.read()
+        answer.close()
+        return answer.status_code
 
 
 def test_a_call_whose_name_is_not_found_in_time_is_late() -> None:
@@ -71,11 +69,8 @@ def test_a_call_whose_name_is_not_found_in_time_is_late() -> None:
         release.wait(10)
         return addresses(host)
 
-    with (
-        client(silent) as made,
-        pytest.raises(httpx2.ConnectTimeout, match="slow.example was not found in time"),
-    ):
-        made.get("http://slow.example/")
+    with pytest.raises(httpx2.ConnectTimeout, match="slow.example was not found in time"):
+        status(silent, "http://slow.example/")
     assert not release.is_set()
     release.set()
 
@@ -84,18 +79,15 @@ def test_a_name_that_does_not_exist_breaks_the_connection() -> None:
     def missing(host: str) -> list[str]:
         raise socket.gaierror(socket.EAI_NONAME, "no such name")
 
-    with client(missing) as made, pytest.raises(httpx2.NetworkError, match="no such name"):
-        made.get("http://gone.example/")
+    with pytest.raises(httpx2.NetworkError, match="no such name"):
+        status(missing, "http://gone.example/")
 
 
 def test_the_next_address_is_tried_when_nobody_is_at_the_first() -> None:
-    with (
-        misbehaving({"m": lambda talk: talk.reply(completion())}) as (url, seen),
-        client(lambda host: ["127.0.0.2", "127.0.0.1"]) as made,
-    ):
+    with misbehaving({"m": lambda talk: talk.reply(completion())}) as (url, seen):
         port = httpx2.URL(url).port
-        answer = made.post(f"http://two.example:{port}/v1", json={"model": "m"})
-        assert answer.status_code == 200
+        both = ["127.0.0.2", "127.0.0.1"]
+        assert status(lambda host: both, f"http://two.example:{port}/v1") == 200
         assert "two.example" in seen.heads[0]
 
 
@@ -105,7 +97,6 @@ def test_an_address_that_takes_no_connection_leaves_time_for_the_next() -> None:
         with (
             socket.create_server(("127.0.0.2", port), backlog=0) as full,
             socket.create_connection(full.getsockname()),
-            client(lambda host: ["127.0.0.2", "127.0.0.1"]) as made,
         ):
-            answer = made.post(f"http://two.example:{port}/v1", json={"model": "m"})
-        assert answer.status_code == 200
+            both = ["127.0.0.2", "127.0.0.1"]
+            assert status(lambda host: both, f"http://two.example:{port}/v1") == 200

@@ -1,0 +1,132 @@
+"""Connections to a provider: used again when that is safe, and never otherwise."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx2
+import pytest
+
+from policy.types import Timeouts
+from upstream.deadlines import Deadline
+from upstream.transport import Calls
+
+WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+
+
+class Answering:
+    """A provider that answers each request with the next of its bytes; it counts connections."""
+
+    def __init__(self, answers: list[bytes], *, hangs_up: bool = False) -> None:
+        self.connections = 0
+        self._answers = iter(answers)
+        self._hangs_up = hangs_up
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/v1/"
+        self._thread = threading.Thread(target=self._accept)
+        self._thread.start()
+
+    def _accept(self) -> None:
+        for answer in self._answers:
+            if self.connections == 0 or self._is_closed():
+                self._connection, _ = self._listener.accept()
+                self._connection.settimeout(5)
+                self.connections += 1
+                self._connection.recv(65_536)
+            self._connection.sendall(answer)
+            if self._hangs_up:
+                self._connection.close()
+        self._connection.close()
+
+    def _is_closed(self) -> bool:
+        """Wait for the next request; return whether the client closed instead."""
+        is_closed = self._hangs_up or not self._connection.recv(65_536)
+        if is_closed:
+            self._connection.close()
+        return is_closed
+
+    def close(self) -> None:
+        self._thread.join(timeout=5)
+        self._listener.close()
+
+
+@contextmanager
+def answering(*answers: bytes, hangs_up: bool = False) -> Iterator[tuple[Answering, Calls]]:
+    made = Answering(list(answers), hangs_up=hangs_up)
+    calls = Calls(made.url)
+    try:
+        yield made, calls
+    finally:
+        calls.close()
+        made.close()
+
+
+def call(calls: Calls, url: str) -> tuple[int, bytes]:
+    with Deadline(Timeouts(1, 1, 1, 2)).active():
+        response = calls.send(calls.build_request("POST", url, content=b"{}", headers={}))
+    body = b"".join(response.iter_raw())
+    response.close()
+    return response.status_code, body
+
+
+@pytest.mark.parametrize("answer", [WHOLE, CHUNKED], ids=["by length", "by chunks"])
+def test_a_connection_read_to_its_end_is_used_again(answer: bytes) -> None:
+    with answering(answer, answer, answer) as (made, calls):
+        assert [call(calls, made.url) for _ in range(3)] == [(200, b"ok")] * 3
+        assert made.connections == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        WHOLE.replace(b"OK\r\n", b"OK\r\nConnection: close\r\n"),
+        WHOLE + WHOLE,
+        WHOLE.replace(b"HTTP/1.1", b"HTTP/1.0"),
+    ],
+    ids=["it closes", "it sends more", "it is old"],
+)
+def test_a_connection_that_cannot_be_trusted_is_not_used_again(answer: bytes) -> None:
+    with answering(answer, answer) as (made, calls):
+        assert [call(calls, made.url) for _ in range(2)] == [(200, b"ok")] * 2
+        assert made.connections == 2
+
+
+def test_a_connection_closed_while_idle_is_noticed_before_it_is_used() -> None:
+    with answering(WHOLE, WHOLE, hangs_up=True) as (made, calls):
+        assert [call(calls, made.url) for _ in range(2)] == [(200, b"ok")] * 2
+        assert made.connections == 2
+
+
+def test_an_interim_answer_is_passed_over() -> None:
+    with answering(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + WHOLE) as (made, calls):
+        assert call(calls, made.url) == (200, b"ok")
+
+
+def test_a_body_of_untold_length_ends_with_the_connection() -> None:
+    with answering(b"HTTP/1.1 200 OK\r\n\r\nok and more", hangs_up=True) as (made, calls):
+        assert call(calls, made.url) == (200, b"ok and more")
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (WHOLE[:-1], "before the answer was whole"),
+        (CHUNKED[:-7], "before the answer was whole"),
+        (b"HTTP/1.1 200 O", "before any answer"),
+        (b"hello\r\n\r\n", "no HTTP"),
+        (
+            b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+            "another protocol",
+        ),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000, "headers of more than 65536 bytes"),
+    ],
+    ids=["short", "short chunks", "short head", "no HTTP", "upgrade", "endless head"],
+)
+def test_what_is_no_whole_answer_is_an_error(answer: bytes, error: str) -> None:
+    with (
+        answering(answer, hangs_up=True) as (made, calls),
+        pytest.raises(httpx2.RemoteProtocolError, match=error),
+    ):
+        call(calls, made.url)
