@@ -12,13 +12,15 @@ from scipy.sparse import csr_matrix, diags
 from sklearn.utils.extmath import randomized_svd
 
 from features.sketch import BUCKETS, Sketch
-from features.space import TAGS, WORDS, Space
+from features.space import TAGS, WORDS, Space, code
 from policy.types import Floats
 
 FIT_PROMPTS = 20_000
 PROMPTS_PER_DIRECTION = 4
 FEWEST_PROMPTS = 20
 SPREAD = 1e-6
+MOST_TAGS = 512
+HARDLY_ANY = 0.3
 
 
 def fit(sketches: Sequence[Sketch], version: int) -> Space:
@@ -43,7 +45,7 @@ def fit(sketches: Sequence[Sketch], version: int) -> Space:
         directions.astype(np.float32),
         pointing.mean(axis=0),
         pointing.std(axis=0) + SPREAD,
-        _tags(newest),
+        *_tags(newest),
     )
 
 
@@ -73,7 +75,22 @@ def _directions(weighted: csr_matrix) -> Floats:
     return directions
 
 
-def _tags(sketches: Sequence[Sketch]) -> tuple[str, ...]:
-    """Return the task tags if each can have a slot; with more of them their codes serve better."""
+def _tags(sketches: Sequence[Sketch]) -> tuple[tuple[str, ...], Floats]:
+    """Return the task tags and where each points: to a slot of its own, if they are few.
+
+    With more tags than slots the directions are those that tell the most prompts apart, and a tag
+    that has hardly any part in them points where its code does.
+    """
     seen = Counter(tag for sketch in sketches for tag in sketch.tags)
-    return tuple(sorted(seen)) if len(seen) <= TAGS else ()
+    tags = tuple(sorted(tag for tag, _ in seen.most_common(MOST_TAGS)))
+    if len(tags) <= TAGS:
+        return tags, np.eye(len(tags), TAGS)
+    place = {tag: i for i, tag in enumerate(tags)}
+    together = np.zeros((len(tags), len(tags)))
+    for sketch in sketches:
+        columns = [place[tag] for tag in sketch.tags if tag in place]
+        together[np.ix_(columns, columns)] += 1.0
+    directions: Floats = np.linalg.eigh(together)[1][:, : -TAGS - 1 : -1]
+    rare = np.linalg.norm(directions, axis=1) < HARDLY_ANY
+    codes = np.array([code(tag) for tag in tags])
+    return tags, np.where(rare[:, None], codes, directions)

@@ -6,7 +6,7 @@ needed to use a space: rows of a matrix are gathered and added.
 """
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 from typing import Self
@@ -28,10 +28,10 @@ TAG_NORM = 2.0
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """A fitted map from sketches to contexts; `tags` has one slot for each task, if they are few.
+    """A fitted map from sketches to contexts; `tags` are the tasks that were known when fitted.
 
     shapes : facts_mean, facts_sd (len(NAMES),); buckets, rarity (v,); directions (v, WORDS);
-             words_mean, words_sd (WORDS,)
+             words_mean, words_sd (WORDS,); tag_directions (len(tags), TAGS)
     """
 
     version: int
@@ -43,6 +43,7 @@ class Space:
     words_mean: Floats
     words_sd: Floats
     tags: tuple[str, ...] = ()
+    tag_directions: Floats = field(default_factory=lambda: np.zeros((0, TAGS)))
 
     @classmethod
     def built_in(cls) -> Self:
@@ -99,6 +100,7 @@ class Space:
             directions=self.directions,
             words=np.stack([self.words_mean, self.words_sd]),
             tags=np.array(self.tags, dtype=np.str_),
+            tag_directions=self.tag_directions,
         )
         return stored.getvalue()
 
@@ -122,6 +124,7 @@ class Space:
                 arrays["words"][0],
                 arrays["words"][1],
                 tuple(map(str, arrays["tags"])),
+                arrays["tag_directions"],
             )
 
     @cached_property
@@ -131,20 +134,22 @@ class Space:
         return rows
 
     def _task(self, sketch: Sketch) -> Floats:
-        """Return the task part: its own slot for a task known when fitted, else a code of its name.
+        """Return the task part: where a task points that was known when fitted, else nothing.
 
-        Random signs are nearly orthogonal, so that unseen tasks are told apart from the first one.
+        Before any fit a task points where its code does: random signs are nearly orthogonal, so
+        that tasks are told apart from the first one.
         """
         task = np.zeros(TAGS)
         for tag in sketch.tags:
             if tag in self.tags:
-                task[self.tags.index(tag)] += TAG_NORM
+                task += TAG_NORM * self.tag_directions[self.tags.index(tag)]
             elif not self.tags:
-                task += _code(tag)
+                task += TAG_NORM * code(tag)
         return task
 
 
-def _code(tag: str) -> Floats:
+def code(tag: str) -> Floats:
+    """Return the direction of a tag that no fit has seen: random signs of length 1, by its name."""
     bits = np.unpackbits(np.frombuffer(blake2b(tag.encode(), digest_size=TAGS // 8).digest(), "B"))
-    signs: Floats = (2.0 * bits - 1.0) * (TAG_NORM / np.sqrt(TAGS))
+    signs: Floats = (2.0 * bits - 1.0) / np.sqrt(TAGS)
     return signs

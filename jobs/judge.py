@@ -133,7 +133,7 @@ def _answer(decision: Decision, learned: Learned) -> tuple[Floats, Floats]:
         offer, seeded(decision.id)
     )
     allowance = Allowance(learned.hyper.explored_share)
-    return limited(drawn, best(quality, price), allowance), quality
+    return limited(drawn, best(quality, price), allowance, np.ones(len(price))), quality
 
 
 def _prices(rounds: Sequence[Round], arms: Sequence[str]) -> tuple[Floats, Floats]:

@@ -140,6 +140,10 @@ class Belief:
             np.array([belief.evidence.weight for belief in beliefs]),
         )
 
+    def weights(self, arms: Sequence[str]) -> Floats:
+        """Return how many rated outcomes of each arm have been seen, (k,)."""
+        return np.array([self.rated[arm].weight if arm in self.rated else 0.0 for arm in arms])
+
     @cached_property
     def known(self) -> dict[str, ArmBelief]:
         """Return the posterior of every arm with evidence, derived when first asked for."""

@@ -7,20 +7,22 @@ generator it gives the same verdict; the generator is seeded by the decision's i
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 
 import numpy as np
 
 from policy.baselines import Fixed, Greedy, Uniform, WordCount, best
-from policy.belief import Belief
+from policy.belief import Belief, Prediction
 from policy.eligibility import Demand, affordable, divided, require_some
 from policy.errors import ConfigError
-from policy.exploration import Allowance, limited, off_best
+from policy.exploration import Allowance, charged_off, charges, limited
 from policy.hyper import Hyper
 from policy.offer import Offer, Policy, choose
 from policy.thompson import Thompson
 from policy.tokens import expected_cost_usd, expected_output_tokens
 from policy.types import Arm, Floats
 
+DRAWS_KEPT = 16
 RULES = ("thompson", "greedy", "uniform", "word_count", "fixed:<arm>")
 
 
@@ -52,7 +54,8 @@ class Question:
 class Verdict:
     """The arm taken and the whole distribution it was drawn from.
 
-    shapes : propensities, quality, quality_sd, cost_usd (k,), in the order of `eligible`
+    shapes : propensities, quality, quality_sd, cost_usd (k,), in the order of `eligible`;
+             drawn (m, k), some of the draws of quality that were counted
     """
 
     policy: str
@@ -62,6 +65,7 @@ class Verdict:
     quality: Floats
     quality_sd: Floats
     cost_usd: Floats
+    drawn: Floats
     ineligible: dict[str, str]
     explored: float
     allowance: Allowance
@@ -126,25 +130,46 @@ def decide(
     offer = Offer(question.context, names, price, question.words)
     said = beliefs.quality.predict(question.context, names)
     acting = rule(policy if question.explore else _sober(policy), beliefs)
-    pmf = acting.propensities(offer, rng)
-    explored = 0.0
-    if acting.name == "thompson":
-        allowance = allowance.earn(beliefs.hyper.explored_share)
-        looks_best = best(said.mean, price)
-        pmf = limited(pmf, looks_best, allowance)
-        explored = off_best(pmf, looks_best)
+    odds = _odds(acting, offer, said, rng, beliefs, allowance)
     return Verdict(
         policy=acting.name,
-        chosen=choose(pmf, rng),
+        chosen=choose(odds.propensities, rng),
         eligible=names,
-        propensities=pmf,
+        propensities=odds.propensities,
         quality=said.mean,
         quality_sd=said.sd,
         cost_usd=cost,
+        drawn=odds.drawn[:DRAWS_KEPT],
         ineligible=reasons,
-        explored=explored,
-        allowance=allowance,
+        explored=odds.explored,
+        allowance=odds.allowance,
     )
+
+
+class _Odds(NamedTuple):
+    """What the arm is drawn from: the draws of quality, what won them, and what that is charged."""
+
+    drawn: Floats
+    propensities: Floats
+    explored: float
+    allowance: Allowance
+
+
+def _odds(
+    acting: Policy,
+    offer: Offer,
+    said: Prediction,
+    rng: np.random.Generator,
+    beliefs: Beliefs,
+    allowance: Allowance,
+) -> _Odds:
+    if not isinstance(acting, Thompson):
+        return _Odds(said.mean[None], acting.propensities(offer, rng), 0.0, allowance)
+    hyper, looks_best = beliefs.hyper, best(said.mean, offer.price)
+    drawn, earned = acting.draws(said, rng), allowance.earn(hyper.explored_share)
+    charge = charges(beliefs.tokens.weights(offer.arms), hyper.free_trials)
+    pmf = limited(acting.won(offer, drawn), looks_best, earned, charge)
+    return _Odds(drawn, pmf, charged_off(pmf, looks_best, charge), earned)
 
 
 def _sober(policy: str) -> str:

@@ -1,13 +1,16 @@
 """How much may be explored: a ceiling on the traffic sent off the arm that looks best.
 
-Every decision earns `share` of probability mass and spends the mass it puts off the best arm; what
-is not earned is given back to the best arm before the draw. The explored share of any stretch of
-traffic is then at most `share` of it plus a burst of a few decisions, and the propensities logged
-are those that were sampled from.
+Every decision earns `share` of probability mass and is charged for the mass it puts off the best
+arm; what is not earned is given back to the best arm before the draw. An arm's first trials are
+charged in part only: what nobody has tried cannot look good, and a few dozen answers per arm, once,
+are what a comparison costs. Beyond those the explored share of any stretch of traffic is at most
+`share` of it plus a burst of a few decisions. The propensities logged are those sampled from.
 """
 
 from dataclasses import dataclass
 from typing import Self
+
+import numpy as np
 
 from policy.types import Floats
 
@@ -29,24 +32,37 @@ class Allowance:
         return type(self)(max(self.mass - mass, 0.0))
 
 
-def limited(pmf: Floats, best: int, allowance: Allowance) -> Floats:
-    """Return the distribution with no more than the allowance off the best arm.
+def charges(served: Floats, free_trials: float) -> Floats:
+    """Return what a unit of probability mass is charged on each arm, 0 untried, 1 well known.
 
-    shapes : pmf (k,) -> (k,)
+    shapes : served (k,), how many answers each arm has given -> (k,)
 
-    >>> import numpy as np
-    >>> limited(np.array([0.5, 0.25, 0.25]), 0, Allowance(0.1))
+    >>> charges(np.array([0.0, 25.0, 4000.0]), 100.0).tolist()
+    [0.0, 0.25, 1.0]
+    """
+    if free_trials <= 0:
+        return np.ones(len(served))
+    charged: Floats = np.minimum(served / free_trials, 1.0)
+    return charged
+
+
+def limited(pmf: Floats, best: int, allowance: Allowance, charge: Floats) -> Floats:
+    """Return the distribution with no more off the best arm than the allowance pays for.
+
+    shapes : pmf, charge (k,) -> (k,)
+
+    >>> limited(np.array([0.5, 0.25, 0.25]), 0, Allowance(0.1), np.ones(3))
     array([0.9 , 0.05, 0.05])
     """
-    explored = 1.0 - pmf[best]
-    if explored <= allowance.mass:
+    charged = charged_off(pmf, best, charge)
+    if charged <= allowance.mass:
         return pmf
-    kept: Floats = pmf * (allowance.mass / explored)
+    kept: Floats = pmf * (1.0 - charge + charge * (allowance.mass / charged))
     kept[best] = 0.0
     kept[best] = 1.0 - kept.sum()
     return kept
 
 
-def off_best(pmf: Floats, best: int) -> float:
-    """Return the probability mass that a distribution puts off the best arm."""
-    return float(1.0 - pmf[best])
+def charged_off(pmf: Floats, best: int, charge: Floats) -> float:
+    """Return what a distribution is charged for the probability mass it puts off the best arm."""
+    return float(pmf @ charge - pmf[best] * charge[best])

@@ -22,7 +22,8 @@ TOKENS_SHARED = Scales(facts=0.1, words=0.1, task=0.5, constant=2.0)
 class Hyper:
     """Everything that shapes what a policy believes and how it chooses.
 
-    units  : scales in noise standard deviations, half_life_s seconds, floor and explored_share 0..1
+    units  : scales in noise standard deviations, half_life_s seconds, floor and explored_share
+             0..1, free_trials answers of an arm before trying it out is charged in full
     """
 
     quality_deviation: Scales = QUALITY_DEVIATION
@@ -34,8 +35,9 @@ class Hyper:
     temperature: float = 0.3
     cold_outcomes: float = 10.0
     draws: int = 256
-    floor: float = 0.01
+    floor: float = 0.004
     explored_share: float = 0.10
+    free_trials: float = 100.0
 
     def quality_prior(self, groups: tuple[str, ...]) -> Prior:
         """Return the prior of rewards, which lie in 0..1."""

@@ -16,6 +16,9 @@ from policy.offer import Offer
 from policy.types import Floats
 
 JITTER = 1e-12
+TINY = 1e-300
+DEAREST = 1e4
+"""Beyond this ratio of prices an arm's part of the floor shrinks no further."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,14 +36,30 @@ class Thompson:
     def propensities(self, offer: Offer, rng: np.random.Generator) -> Floats:
         """Return how often each arm's drawn utility wins, with the floor mixed in.
 
-        shapes : (k,), sums to 1, never below floor / k
+        shapes : (k,), sums to 1
         source : Thompson 1933; tempering as in Chapelle and Li 2011, 3
         """
         said = self.belief.predict(offer.context, offer.arms)
-        draws = said.mean - offer.price + self._deviations(said, rng)
-        wins = np.bincount(draws.argmax(axis=1), minlength=len(offer.arms))
-        floor = self.hyper.floor
-        return (1.0 - floor) * wins / self.hyper.draws + floor / len(offer.arms)
+        return self.won(offer, self.draws(said, rng))
+
+    def draws(self, said: Prediction, rng: np.random.Generator) -> Floats:
+        """Return draws of every arm's quality from the tempered posterior, (draws, k)."""
+        return said.mean + self._deviations(said, rng)
+
+    def won(self, offer: Offer, drawn: Floats) -> Floats:
+        """Return how often each arm has the highest drawn utility, with the floor mixed in.
+
+        An arm's part of the floor is floor / k, or less by as much as it is dearer than the arm
+        that wins most: keeping every arm in play then never costs more than that share of spend.
+
+        shapes : drawn (draws, k) -> (k,)
+        """
+        k, price = len(offer.arms), offer.price
+        wins = np.bincount((drawn - price).argmax(axis=1), minlength=k) / len(drawn)
+        usual = max(float(price[wins.argmax()]), float(price.max()) / DEAREST, TINY)
+        floor = self.hyper.floor / k / np.maximum(price / usual, 1.0)
+        kept: Floats = (1.0 - floor.sum()) * wins + floor
+        return kept
 
     def update(self, arm: str, context: Floats, reward: float, weight: float = 1.0) -> Self:
         """Return the policy after one rated outcome; a negative weight takes one back."""

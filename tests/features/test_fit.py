@@ -6,9 +6,11 @@ import pytest
 from features.facts import NAMES
 from features.fit import FEWEST_PROMPTS, FIT_PROMPTS, PROMPTS_PER_DIRECTION, fit
 from features.sketch import BUCKETS, Sketch
-from features.space import TAGS, WORDS, Space
+from features.space import TAG_NORM, TAGS, WORDS, Space
 from policy.types import Floats
 from tests.features.texts import SUBJECTS, asked, sketches
+
+TASK = slice(len(NAMES) + WORDS, len(NAMES) + WORDS + TAGS)
 
 
 def pointing(space: Space, found: list[Sketch]) -> Floats:
@@ -110,11 +112,25 @@ def test_only_the_newest_prompts_are_fitted_on() -> None:
     assert set(space.buckets.tolist()) == set(new.buckets.tolist())
 
 
-def test_tags_have_slots_while_they_are_few_and_codes_when_they_are_many() -> None:
+def test_every_tag_has_a_slot_of_its_own_while_they_are_few() -> None:
     few = [Sketch.of(asked("x", f"task {i % TAGS}")) for i in range(40)]
-    many = [Sketch.of(asked("x", f"task {i % (TAGS + 1)}")) for i in range(40)]
     assert fit(few, 1).tags == tuple(sorted(f"task {i}" for i in range(TAGS)))
-    assert fit(many, 1).tags == ()
-    task = slice(len(NAMES) + WORDS, len(NAMES) + WORDS + TAGS)
-    assert np.count_nonzero(fit(few, 1).context(few[0])[task]) == 1
-    assert np.count_nonzero(fit(many, 1).context(many[0])[task]) == TAGS
+    assert np.count_nonzero(fit(few, 1).context(few[0])[TASK]) == 1
+
+
+def test_of_many_tags_the_frequent_ones_are_told_apart_best() -> None:
+    often = [Sketch.of(asked("x", f"often {i % 10}")) for i in range(1000)]
+    seldom = [Sketch.of(asked("x", f"seldom {i % 30}")) for i in range(60)]
+    space = fit(often + seldom, 1)
+    pointing = np.array([space.context(each)[TASK] for each in often[:10] + seldom[:30]])
+    between = np.abs(pointing @ pointing.T) / TAG_NORM**2
+    np.testing.assert_allclose(np.diag(between[:10, :10]), 1.0, atol=0.02)
+    assert (between[:10, :10] - np.diag(np.diag(between[:10, :10]))).max() < 0.02
+    assert (np.diag(between)[10:] > 0.05).all()
+
+
+def test_a_tag_and_its_part_share_what_they_have_in_common() -> None:
+    tasks = [f"kind {i % 12}/part {i % 24}" for i in range(480)]
+    space = fit([Sketch.of(asked("x", task)) for task in tasks], 1)
+    one, sibling, other = (space.context(Sketch.of(asked("x", tasks[i])))[TASK] for i in (0, 12, 1))
+    assert one @ sibling > 2 * abs(one @ other)

@@ -92,7 +92,7 @@ def test_who_asks_not_to_explore_gets_the_arm_that_looks_best_and_costs_no_allow
 
 
 def test_without_an_allowance_thompson_is_certain_and_logs_that_it_was() -> None:
-    beliefs = replace(BELIEFS, hyper=replace(HYPER, explored_share=0.0))
+    beliefs = replace(BELIEFS, hyper=replace(HYPER, explored_share=0.0, free_trials=0.0))
     for i in range(len(CONTEXTS)):
         verdict = decide(ARMS, asked(i), beliefs, seeded(f"d{i}"))
         assert verdict.chosen == best(verdict.quality, verdict.cost_usd / 0.01)
@@ -100,9 +100,9 @@ def test_without_an_allowance_thompson_is_certain_and_logs_that_it_was() -> None
 
 
 def test_the_explored_mass_is_all_that_is_not_on_the_arm_that_looks_best() -> None:
-    masses = []
+    masses, beliefs = [], replace(BELIEFS, hyper=replace(HYPER, free_trials=0.0))
     for i in range(len(CONTEXTS)):
-        verdict = decide(ARMS, asked(i), BELIEFS, seeded(f"d{i}"), allowance=Allowance(2.0))
+        verdict = decide(ARMS, asked(i), beliefs, seeded(f"d{i}"), allowance=Allowance(2.0))
         looks_best = best(verdict.quality, verdict.cost_usd / 0.01)
         others = [k for k in range(3) if k != looks_best]
         assert verdict.explored == pytest.approx(verdict.propensities[others].sum())

@@ -1,4 +1,4 @@
-"""No stretch of traffic is explored beyond its share and a small burst."""
+"""No stretch of traffic is explored beyond its share, a small burst, and first trials."""
 
 import numpy as np
 import pytest
@@ -6,10 +6,12 @@ import pytest
 from policy.belief import Belief
 from policy.decide import Beliefs, Question, decide
 from policy.eligibility import Demand
-from policy.exploration import BURST, Allowance, limited, off_best
+from policy.exploration import BURST, Allowance, charged_off, charges, limited
 from policy.hyper import Hyper
 from policy.types import Arm, Floats
 from tests.policy.worlds import GROUPS, contexts
+
+FULL = np.ones(4)
 
 
 def explored(pmfs: Floats, best: Floats, share: float) -> Floats:
@@ -17,7 +19,7 @@ def explored(pmfs: Floats, best: Floats, share: float) -> Floats:
     allowance, masses = Allowance(), []
     for pmf, arm in zip(pmfs, best, strict=True):
         allowance = allowance.earn(share)
-        mass = off_best(limited(pmf, int(arm), allowance), int(arm))
+        mass = charged_off(limited(pmf, int(arm), allowance, FULL), int(arm), FULL)
         allowance = allowance.spend(mass)
         masses.append(mass)
     return np.array(masses)
@@ -38,18 +40,34 @@ def test_every_stretch_keeps_to_its_share_and_a_burst(share: float, quiet: int) 
 def test_a_limited_distribution_keeps_the_odds_among_the_others() -> None:
     rng = np.random.default_rng(1)
     for pmf in rng.dirichlet(np.ones(5), 100):
-        cut = limited(pmf, 2, Allowance(0.1))
+        cut = limited(pmf, 2, Allowance(0.1), np.ones(5))
         assert cut.sum() == pytest.approx(1.0)
         assert (cut >= 0).all()
-        assert off_best(cut, 2) == pytest.approx(min(0.1, 1 - pmf[2]))
+        assert 1 - cut[2] == pytest.approx(min(0.1, 1 - pmf[2]))
         others = [0, 1, 3, 4]
         np.testing.assert_allclose(cut[others] / cut[0], pmf[others] / pmf[0])
 
 
 def test_within_the_allowance_nothing_changes_and_without_it_nothing_is_explored() -> None:
     pmf = np.array([0.9, 0.06, 0.04])
-    np.testing.assert_array_equal(limited(pmf, 0, Allowance(0.2)), pmf)
-    np.testing.assert_array_equal(limited(pmf, 0, Allowance(0.0)), [1.0, 0.0, 0.0])
+    full = np.ones(3)
+    np.testing.assert_array_equal(limited(pmf, 0, Allowance(0.2), full), pmf)
+    np.testing.assert_array_equal(limited(pmf, 0, Allowance(0.0), full), [1.0, 0.0, 0.0])
+
+
+def test_an_arm_that_nobody_has_tried_is_tried_whatever_the_allowance() -> None:
+    pmf, charge = np.array([0.4, 0.3, 0.3]), charges(np.array([900.0, 0.0, 900.0]), 100.0)
+    cut = limited(pmf, 0, Allowance(0.0), charge)
+    np.testing.assert_allclose(cut, [0.7, 0.3, 0.0])
+    assert charged_off(cut, 0, charge) == 0.0
+
+
+def test_free_trials_end_after_as_many_answers_of_an_arm() -> None:
+    rng, served = np.random.default_rng(3), np.zeros(2)
+    for _ in range(5000):
+        cut = limited(np.array([0.5, 0.5]), 0, Allowance(0.0), charges(served, 100.0))
+        served[rng.choice(2, p=cut)] += 1
+    assert 90 < served[1] <= 100
 
 
 def test_an_allowance_never_grows_beyond_the_burst_nor_below_nothing() -> None:
@@ -63,7 +81,7 @@ def test_an_allowance_never_grows_beyond_the_burst_nor_below_nothing() -> None:
 @pytest.mark.slow
 def test_the_explored_mass_that_is_logged_is_the_share_that_is_explored() -> None:
     rng = np.random.default_rng(2)
-    hyper = Hyper()
+    hyper = Hyper(free_trials=0.0)
     beliefs = Beliefs(
         Belief(hyper.quality_prior(GROUPS)), Belief(hyper.tokens_prior(GROUPS)), hyper
     )

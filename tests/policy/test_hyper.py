@@ -23,6 +23,7 @@ OTHER = Hyper(
     draws=64,
     floor=0.02,
     explored_share=0.05,
+    free_trials=7.0,
 )
 
 

@@ -9,7 +9,7 @@ from scipy.stats import chisquare
 from policy.baselines import Fixed, Greedy, Uniform, WordCount
 from policy.hyper import Hyper
 from policy.offer import Offer, Policy, certain, choose
-from policy.thompson import Thompson
+from policy.thompson import DEAREST, Thompson
 from tests.policy.worlds import PRIOR, contexts, learned, rows
 
 ARMS = ("a", "b", "c")
@@ -76,11 +76,12 @@ def test_an_outcome_taken_back_leaves_the_policy_that_never_saw_it(policy: Polic
 
 
 @pytest.mark.parametrize("floor", [0.0, 0.01, 0.3, 1.0])
-def test_thompson_never_goes_below_its_floor(floor: float) -> None:
+def test_thompson_never_goes_below_its_floor_at_the_price_of_each_arm(floor: float) -> None:
     policy = Thompson(BELIEF, Hyper(floor=floor))
     for offer in offers(60):
         pmf = policy.propensities(offer, np.random.default_rng(8))
-        assert pmf.min() >= floor / len(offer.arms) - 1e-15
+        dearer = np.maximum(offer.price / offer.price.min(), 1.0)
+        assert (pmf >= floor / len(offer.arms) / np.minimum(dearer, DEAREST) - 1e-15).all()
 
 
 def test_an_arm_is_drawn_as_often_as_the_vector_says() -> None:

@@ -72,16 +72,25 @@ def test_identical_arms_share_evenly() -> None:
     assert (np.abs(pmf(policy, np.zeros(3)) - 1 / 3) < 4 * error).all()
 
 
-def test_a_dear_arm_that_is_no_better_falls_to_the_floor() -> None:
+def test_a_dear_arm_that_is_no_better_falls_to_its_part_of_the_floor() -> None:
     policy = Thompson(Belief(PRIOR), Hyper(floor=0.03))
-    shares = pmf(policy, np.array([0.0, 0.0, 50.0]))
-    assert shares[2] == pytest.approx(0.01)
+    shares = pmf(policy, np.array([10.0, 10.0, 50.0]))
+    assert shares[2] == pytest.approx(0.01 / 5)
+
+
+@pytest.mark.parametrize("ratio", [1.0, 7.0, 520.0, 1e4])
+def test_keeping_a_dear_arm_in_play_costs_no_more_than_the_floors_share(ratio: float) -> None:
+    policy = Thompson(Belief(PRIOR), Hyper(floor=0.03))
+    price = np.array([1e6, 1e6, 1e6 * ratio])
+    spent = pmf(policy, price) @ price
+    assert spent <= 1.03 * 1e6
+    assert pmf(policy, price).min() > 0
 
 
 def test_when_dollars_are_all_that_counts_the_cheapest_arm_takes_all_but_the_floor() -> None:
     policy = Thompson(learned(PRIOR, rows(np.random.default_rng(4), 50)), Hyper(floor=0.03))
     shares = pmf(policy, 1e9 * np.array([3e-5, 1e-5, 2e-5]))
-    np.testing.assert_allclose(shares, [0.01, 0.98, 0.01])
+    np.testing.assert_allclose(shares, [0.01 / 3, 1.0 - 0.01 / 3 - 0.005, 0.005])
 
 
 def test_an_arm_that_never_wins_takes_its_floor_and_leaves_the_others_as_they_were() -> None:
@@ -89,9 +98,10 @@ def test_an_arm_that_never_wins_takes_its_floor_and_leaves_the_others_as_they_we
         learned(PRIOR, rows(np.random.default_rng(5), 20)), replace(PRECISE, floor=0.04)
     )
     two = pmf(policy, np.zeros(2), ARMS[:2])
-    three = pmf(policy, np.array([0.0, 0.0, 1e6]), seed=1)
-    wins_two, wins_three = (two - 0.04 / 2) / 0.96, (three - 0.04 / 3) / 0.96
-    assert three[2] == pytest.approx(0.04 / 3)
+    three = pmf(policy, np.array([1e6, 1e6, 2e6]), seed=1)
+    floor = 0.04 / 3 * np.array([1.0, 1.0, 0.5])
+    wins_two, wins_three = (two - 0.04 / 2) / 0.96, (three - floor) / (1 - floor.sum())
+    assert three[2] == pytest.approx(0.04 / 6)
     error = np.sqrt(2 * wins_two[0] * wins_two[1] / PRECISE.draws)
     assert 0.05 < wins_two[0] < 0.95
     assert abs(wins_three[0] - wins_two[0]) < 4 * error
