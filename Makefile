@@ -29,4 +29,6 @@ bench: ## Measure what the README claims
 
 lock: ## Pin the newest libraries that requirements.in allows
 	$(COMPILE) --upgrade --output-file requirements.txt requirements.in
+	$(COMPILE) --upgrade --output-file tests/clients/requirements.txt tests/clients/requirements.in
+	cd tests/clients && npm update --package-lock-only --omit-lockfile-registry-resolved
 	echo uv | $(COMPILE) --upgrade --output-file requirements-boot.txt -

@@ -1,0 +1,76 @@
+"""The clients' own environments: made from their locks the first time, kept under build/ after."""
+
+import fcntl
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+BUILD = ROOT / "build" / "clients"
+UV = ROOT / ".boot" / "uv" / "bin" / "uv"
+NODE = 20
+WITHIN_S = 300
+
+
+def python_with_clients() -> Path:
+    """Return the Python that has the clients of requirements.txt."""
+    lock = HERE / "requirements.txt"
+
+    def install(folder: Path) -> None:
+        _run(sys.executable, "-m", "venv", str(folder))
+        python = str(folder / "bin" / "python")
+        pip = [python, "-m", "pip"]
+        uv = [str(UV), "pip", "--quiet"]
+        tool = [*uv, "install", "--python", python] if UV.exists() else [*pip, "install", "-q"]
+        _run(*tool, "--require-hashes", "-r", str(lock))
+
+    return _kept("python", [lock], install) / "bin" / "python"
+
+
+def node_folder() -> Path:
+    """Return the folder from which Node finds the clients of package-lock.json."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        pytest.skip(f"the Node clients are not tried: node and npm {NODE} or newer are not here")
+    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
+    if int(said.strip().lstrip("v").split(".")[0]) < NODE:
+        pytest.skip(f"the Node clients are not tried: node is {said.strip()}, {NODE} is needed")
+    locks = [HERE / "package.json", HERE / "package-lock.json"]
+
+    def install(folder: Path) -> None:
+        folder.mkdir()
+        for lock in locks:
+            shutil.copy(lock, folder)
+        _run(npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder))
+
+    return _kept("node", locks, install)
+
+
+def _kept(name: str, locks: list[Path], install: Callable[[Path], None]) -> Path:
+    """Return the folder that was installed from these locks, now or earlier."""
+    version = sha256(b"".join(lock.read_bytes() for lock in locks) + sys.version.encode())
+    folder = BUILD / f"{name}-{version.hexdigest()[:12]}"
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with (BUILD / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "complete").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            install(folder)
+            (folder / "complete").touch()
+    return folder
+
+
+def _run(*command: str) -> None:
+    made = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=WITHIN_S, cwd=ROOT
+    )
+    if made.returncode != 0:
+        pytest.skip(
+            f"the clients cannot be installed: {' '.join(command[:4])}: {made.stderr[-400:]}"
+        )
