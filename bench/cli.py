@@ -1,6 +1,7 @@
 """The commands of the bench."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -12,10 +13,15 @@ from bench.course import lay
 from bench.decision import measure
 from bench.live import Traffic, run
 from bench.options import HALF, NO_BUDGET_USD, Options, Scenario
+from bench.peers.player import PREFIX
+from bench.peers.worker import ADAPTERS
 from bench.report import lines, result
 from bench.runs import KEPT, Run
 from bench.tables import Table, load
 from bench.yardsticks import foresee
+from policy.decide import RULES
+
+PEERS = "peers"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -27,7 +33,14 @@ def main() -> None:
 @click.argument("table")
 @click.option("--arms", default="", help="Only these arms, separated by commas; default: all.")
 @click.option("--context", type=click.Choice(["text", "category", "both"]), default="text")
-@click.option("--policy", "policies", multiple=True, default=("thompson", "greedy"))
+@click.option(
+    "--policy",
+    "policies",
+    multiple=True,
+    default=("thompson", "greedy"),
+    help=f"More than once if you like: {', '.join([*RULES, *(PREFIX + n for n in ADAPTERS)])}"
+    f" or {PEERS}, which is each of those, installed if need be.",
+)
 @click.option("--feedback", type=click.FloatRange(0, 1), default=1.0, help="Share that is rated.")
 @click.option("--binary", is_flag=True, help="Thumbs of the score's probability, not the score.")
 @click.option(
@@ -83,13 +96,20 @@ def replay(
     _check(loaded, asked)
     played = {
         policy: Run(loaded, replace(asked, policy=policy), kept).results(range(seeds))
-        for policy in dict.fromkeys([*policies, CategoryBeta.name])
+        for policy in _players(policies)
     }
     foreseen = foresee(loaded, loaded.sketches(asked.context))
     found = result(loaded, asked, played, foreseen, range(seeds))
     click.echo("\n".join(lines(found)))
     if json_path is not None:
         json_path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def _players(policies: Sequence[str]) -> list[str]:
+    """Return the policies asked for, "peers" as each of them, and the baseline that learns."""
+    every = [PREFIX + name for name in ADAPTERS]
+    asked = [name for each in policies for name in (every if each == PEERS else [each])]
+    return list(dict.fromkeys([*asked, CategoryBeta.name]))
 
 
 def _check(table: Table, options: Options) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from bench.category_beta import CategoryBeta
 from bench.course import Course, Evals, lay, prices
 from bench.options import Options
+from bench.peers.player import PREFIX, Peer
 from bench.router import Router
 from bench.tables import Ints, Table
 from features.sketch import Sketch
@@ -115,6 +116,8 @@ def _learn(player: Player, course: Course, played: Played, t: int, delay: int) -
 def _player(table: Table, sketches: Sequence[Sketch], options: Options, seed: int) -> Player:
     if options.policy == CategoryBeta.name:
         return CategoryBeta(table, options, seed)
+    if options.policy.startswith(PREFIX):
+        return Peer(table, options, seed)
     return Router(table, sketches, str(seed), options)
 
 

@@ -57,7 +57,7 @@ class Run:
             made.update(np.ascontiguousarray(array).tobytes())
         made.update("\0".join(table.prompts).encode("utf-8", "replace"))
         for room in ROOMS:
-            for path in sorted((ROOT / room).glob("*.py")):
+            for path in sorted((ROOT / room).rglob("*.py")):
                 made.update(path.read_bytes())
         return self.kept / made.hexdigest()[:24]
 

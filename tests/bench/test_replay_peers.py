@@ -1,0 +1,109 @@
+"""A peer in an environment of its own is told what the router is told, and learns from it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.options import Options
+from bench.peers.environment import python
+from bench.peers.player import LIBRARY, PREFIX, started
+from bench.peers.worker import ADAPTERS, Beginning, Worker
+from bench.replay import play
+from tests.bench.worlds import easy
+
+WORLD = easy(400)
+OPTIONS = Options(policy=PREFIX + "vowpalwabbit")
+
+
+@pytest.mark.slow
+def test_a_peer_is_installed_once_and_learns_an_easy_world() -> None:
+    interpreter = python("vowpalwabbit")
+    made_at = interpreter.lstat().st_mtime_ns
+    played = play(WORLD, WORLD.sketches("text"), OPTIONS, 1)
+    assert python("vowpalwabbit").lstat().st_mtime_ns == made_at
+    assert played.reward[300:].mean() > 0.8
+    np.testing.assert_array_equal(played.reward, WORLD.scores[played.rows, played.arms])
+    assert (played.decide_s > 0).all()
+    assert played.update_s[1:].min() > 0
+
+
+@pytest.mark.slow
+def test_a_worker_forgets_one_replay_before_the_next() -> None:
+    table = easy(80)
+    sketches = table.sketches("text")
+    first, other, again = (play(table, sketches, OPTIONS, seed) for seed in (1, 2, 1))
+    np.testing.assert_array_equal(first.arms, again.arms)
+    assert first.rows.tolist() != other.rows.tolist()
+
+
+@pytest.mark.slow
+def test_a_peer_is_offered_a_new_arm_only_when_it_is_there() -> None:
+    options = replace(OPTIONS, scenario="new_arm", feedback=0.5, delay=7)
+    played = play(WORLD, WORLD.sketches("text"), options, 1)
+    best = int(WORLD.scores.mean(axis=0).argmax())
+    assert (played.arms[:200] != best).all()
+    assert (played.arms[200:] == best).any()
+
+
+class Remembering:
+    """A peer that takes arms in turn and keeps what it is told."""
+
+    def __init__(self, beginning: Beginning) -> None:
+        self.arms = list(beginning.arms)
+        self.told: list[object] = []
+
+    def offer(self, arms: dict[str, float]) -> None:
+        self.arms = list(arms)
+
+    def choose(self, context: list[float]) -> tuple[str, float]:
+        self.arms.append(self.arms.pop(0))
+        return self.arms[-1], 0.25
+
+    def learn(self, *told: object) -> None:
+        self.told.append(told)
+
+    def pay(self, usd: float) -> None:
+        self.told.append(usd)
+
+
+def test_a_worker_tells_its_peer_of_a_round_what_was_chosen_in_it(tmp_path: Path) -> None:
+    made: list[Remembering] = []
+
+    def make(beginning: Beginning) -> Remembering:
+        made.append(Remembering(beginning))
+        return made[-1]
+
+    with (tmp_path / "answers").open("w") as answers:
+        worker = Worker(make, answers)
+        for message in (
+            {"begin": {"arms": {"a": 0.1, "b": 0.2}, "d": 1, "seed": 0, "budget_usd": None}},
+            {"choose": 0, "context": [0.5]},
+            {"choose": 1, "context": [0.7]},
+            {"paid": 1, "usd": 0.2},
+            {"rated": 0, "reward": 1.0},
+            {"rated": 1, "reward": None},
+            {"evaluated": "b", "context": [0.9], "reward": 0.25},
+        ):
+            worker.hear(message)
+    assert [line.split('"')[3] for line in (tmp_path / "answers").read_text().splitlines()] == [
+        "a",
+        "b",
+    ]
+    assert made[0].told == [0.2, ("a", [0.5], 1.0, 0.25), ("b", [0.9], 0.25, 1.0)]
+
+
+def test_every_peer_has_a_hashed_lock_and_an_adapter() -> None:
+    folder = Path(__file__).parents[2] / "bench" / "peers"
+    for name, adapter in ADAPTERS.items():
+        lock = (folder / f"requirements-{LIBRARY[name]}.txt").read_text()
+        pins = [line for line in lock.splitlines() if "==" in line]
+        assert pins
+        assert lock.count("--hash=sha256:") >= len(pins)
+        assert (folder / f"{adapter.partition(':')[0]}.py").exists()
+
+
+def test_a_peer_that_is_not_known_is_named_with_those_that_are() -> None:
+    with pytest.raises(ValueError, match="peer 'x' is not known; it is one of mabwiser-lints"):
+        started("x")
