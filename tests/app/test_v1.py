@@ -276,3 +276,26 @@ def test_the_key_is_asked_for_here_too(tmp_path: Path, provider: Provider) -> No
         assert made.client.get("/v1/models").status_code == 401
         headers = {"authorization": f"Bearer {key}"}
         assert made.client.post(PATH, json=asked(), headers=headers).status_code == 200
+
+
+def test_an_answer_given_again_is_a_decision_of_its_own(service: Running) -> None:
+    body = asked("glm-4-plus", cache="use", temperature=0)
+    first, again = (service.post(PATH, body) for _ in range(2))
+    assert [each.headers["x-turnpike-cache"] for each in (first, again)] == ["miss", "hit"]
+    assert float(again.headers["x-turnpike-cost-usd"]) == 0
+    assert again.json["choices"] == first.json["choices"]
+    assert again.json["id"] != first.json["id"]
+
+
+def test_a_stream_given_again_is_a_stream(service: Running) -> None:
+    body = asked("glm-4-plus", cache="use", temperature=0, stream=True)
+    first, again = (frames(service.post(PATH, body)) for _ in range(2))
+    assert text_of(first) == text_of(again) != ""
+    assert (first[0]["id"] != again[0]["id"], again[-1]) == (True, "[DONE]")
+    repeated = service.post(PATH, body)
+    assert (repeated.headers["x-turnpike-cache"], repeated.text[:6]) == ("hit", "data: ")
+
+
+def text_of(told: list[Any]) -> str:
+    choices = [choice for frame in told if frame != "[DONE]" for choice in frame["choices"]]
+    return "".join(choice["delta"].get("content") or "" for choice in choices)
