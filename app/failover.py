@@ -25,32 +25,44 @@ class Among:
         return [name for name, why in reasons.items() if self.unavailable.get(name) == why]
 
 
-def may_go_on(asking: Asking, health: Health) -> bool:
+def may_go_on(asking: Asking) -> bool:
     """Return whether a request may ask one more arm: a second always, the rest in need only.
 
-    There is no need while an older answer can stand in. While others are being answered, a request
-    that two arms have failed is likely at fault itself, so that only the retry budget lets it on.
+    There is no need while an older answer can stand in.
     """
     if len(asking.asked) < ATTEMPTS:
         return True
-    if time.monotonic() - asking.began_s >= SWEEP_WITHIN_S or _stands_in(asking):
-        return False
-    return health.can_pay or not health.anybody_lately()
+    return time.monotonic() - asking.began_s < SWEEP_WITHIN_S and not _stands_in(asking)
 
 
 def amongst(asking: Asking, arms: Mapping[str, Arm], health: Health) -> Iterator[Among]:
     """Yield the arms to choose among, those that stand best first: whoever fits there is asked.
 
     A pinned arm's own fallbacks stand in for it, at once where it is known not to stand well.
-    A retry goes to an arm that does not stand well only within the retry budget.
     """
-    steps = list(health.steps(arms.values(), asking.asked))
-    well = [step for step in steps if not step.lifted]
-    for allowed in _wishes(asking, arms):
-        yield from (_among(allowed, step) for step in well)
-    if not asking.asked or health.can_pay:
-        allowed = _wishes(asking, arms)[0]
-        yield from (_among(allowed, step) for step in steps if step.lifted)
+    steps = [
+        step
+        for step in health.steps(arms.values(), asking.asked)
+        if _is_worth_it(step, len(asking.asked), health)
+    ]
+    wishes = _wishes(asking, arms)
+    for allowed in wishes:
+        yield from (Among(allowed, step.unavailable) for step in steps if not step.lifted)
+    yield from (Among(wishes[0], step.unavailable) for step in steps if step.lifted)
+
+
+def _is_worth_it(step: Step, asked: int, health: Health) -> bool:
+    """Return whether a request that so many have failed may ask whom the step lets in.
+
+    What is likely to fail is paid by the retry budget: arms that do not stand well, and a third
+    arm that has failed lately. While others are being answered, a request that two arms have failed
+    may be at fault itself; while nobody is, every arm is worth a try.
+    """
+    if asked == 0 or health.can_pay:
+        return True
+    if asked < ATTEMPTS:
+        return not step.lifted
+    return step.sound or not (step.lifted or health.anybody_lately())
 
 
 def nobody(
@@ -80,7 +92,3 @@ def _wishes(asking: Asking, arms: Mapping[str, Arm]) -> list[tuple[str, ...] | N
         return [models]
     fallbacks = arms[models[0]].fallbacks if models[0] in arms else ()
     return [fallbacks] if asking.asked else [models, fallbacks]
-
-
-def _among(allowed: tuple[str, ...] | None, step: Step) -> Among:
-    return Among(allowed, step.unavailable)

@@ -202,7 +202,7 @@ class Router:
 
     def _turns(self, asking: Asking) -> Iterator[Turn]:
         """Yield a turn, and another while the last one failed in a way that another arm may not."""
-        while not asking.is_final and may_go_on(asking, self.health):
+        while not asking.is_final and may_go_on(asking):
             try:
                 decision, arm = self._choose(asking)
             except (NoEligibleArm, EveryArmWaits):

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import click
 
+from bench import failover as outage
 from bench.category_beta import CategoryBeta
 from bench.course import lay
 from bench.decision import measure
@@ -154,3 +155,11 @@ def live(
     (out / "live.md").write_text(text + "\n", encoding="utf-8")
     plot(loaded, traffic, lived, out / PICTURE)
     click.echo(text)
+
+
+@main.command()
+@click.option("--seconds", type=click.FloatRange(1), default=20.0, help="Of each phase.")
+@click.option("--per-s", type=click.FloatRange(1), default=40.0, help="Requests a second.")
+def failover(seconds: float, per_s: float) -> None:
+    """Let arms fail and come back behind the real service; show what clients see and it costs."""
+    click.echo("\n".join(outage.lines(outage.run(seconds, per_s))))

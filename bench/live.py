@@ -5,17 +5,11 @@ their own. A provider on a socket answers each prompt with the recorded outcome 
 was asked; thumbs are drawn from the recorded scores.
 """
 
-import http.client
 import json
-import os
-import signal
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,14 +20,11 @@ import numpy as np
 from bench.course import lay
 from bench.options import Options
 from bench.replay import Played
+from bench.serving import ask, free_bind, port_of, serving
 from bench.tables import Table
 from upstream.provider import Reply, serve
 
-ROOT = Path(__file__).parents[1]
 CALLERS = 8
-READY_WITHIN_S = 90.0
-ENDED_WITHIN_S = 60.0
-ANSWERED_WITHIN_S = 60.0
 SHOW_EVERY_S = 5.0
 WINDOW = 10_000_000
 
@@ -74,10 +65,10 @@ def run(table: Table, traffic: Traffic) -> Lived:
     """
     with TemporaryDirectory() as folder, serve(_responder(table), table.names) as provider:
         settings = _settings(table, Path(folder), provider.url, traffic)
-        with _service(settings):
-            port = int(settings["TURNPIKE_BIND"].rpartition(":")[2])
+        with serving(settings):
+            port = port_of(settings)
             answers = list(_send(table, traffic, port))
-            policy = _ask(port, "GET", "/policy")
+            policy = ask(port, "GET", "/policy")
     played = Played.none(np.array([each.row for each in answers]))
     for t, each in enumerate(answers):
         played.arms[t], played.reward[t], played.cost_usd[t] = each.arm, each.reward, each.cost_usd
@@ -99,13 +90,10 @@ def _responder(table: Table) -> Any:
 def _settings(table: Table, folder: Path, provider_url: str, traffic: Traffic) -> dict[str, str]:
     catalogue = folder / "arms.toml"
     catalogue.write_text("\n".join(_catalogue(table, provider_url)), encoding="utf-8")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     return {
         "TURNPIKE_ARMS": str(catalogue),
         "TURNPIKE_DATABASE": str(folder / "turnpike.db"),
-        "TURNPIKE_BIND": f"127.0.0.1:{port}",
+        "TURNPIKE_BIND": free_bind(),
         "TURNPIKE_SANDBOX": "off",
         "TURNPIKE_POLICY": traffic.options.policy,
         "TURNPIKE_WILLINGNESS_TO_PAY_USD": str(traffic.options.willingness_to_pay_usd),
@@ -123,38 +111,6 @@ model = {json.dumps(arm.model)}
 input_usd_per_mtok = {arm.input_usd_per_mtok:.9f}
 output_usd_per_mtok = {arm.output_usd_per_mtok:.9f}
 context_window = {WINDOW}"""
-
-
-@contextmanager
-def _service(settings: Mapping[str, str]) -> Iterator[None]:
-    """Run the service until the block ends, and see it end in order."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("TURNPIKE_")}
-    command = [sys.executable, "-m", "app", "serve"]
-    with subprocess.Popen(  # noqa: S603
-        command, cwd=ROOT, env={**inherited, **settings}, stdout=subprocess.DEVNULL
-    ) as process:
-        try:
-            _wait_until_ready(process, int(settings["TURNPIKE_BIND"].rpartition(":")[2]))
-            yield
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(ENDED_WITHIN_S)
-
-
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
-    give_up_at = time.monotonic() + READY_WITHIN_S
-    while time.monotonic() < give_up_at:
-        if process.poll() is not None:
-            raise RuntimeError(
-                f"the service ended with code {process.returncode}; its lines say why"
-            )
-        try:
-            _ask(port, "GET", "/healthz")
-        except (OSError, RuntimeError):
-            time.sleep(0.2)
-        else:
-            return
-    raise TimeoutError(f"the service was not ready after {READY_WITHIN_S:.0f} s")
 
 
 def _send(table: Table, traffic: Traffic, port: int) -> Iterator[Answered]:
@@ -192,29 +148,13 @@ def _one(prompt: _Prompt, port: int) -> Answered:
     body: dict[str, Any] = {"prompt": seen.text or "-", "metadata": {"row": str(prompt.row)}}
     if seen.task is not None:
         body["task"] = seen.task
-    answer = _ask(port, "POST", "/complete", body)
+    answer = ask(port, "POST", "/complete", body)
     arm = prompt.table.names.index(answer["arm"])
     score = float(prompt.table.scores[prompt.row, arm])
     if prompt.rated:
         reward = float(prompt.thumb < score) if prompt.options.binary else score
-        _ask(port, "POST", "/feedback", {"id": answer["id"], "reward": reward})
+        ask(port, "POST", "/feedback", {"id": answer["id"], "reward": reward})
     return Answered(prompt.row, arm, score, answer["cost_usd"], prompt.rated)
-
-
-def _ask(
-    port: int, method: str, path: str, body: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWERED_WITHIN_S)
-    try:
-        raw = None if body is None else json.dumps(body)
-        connection.request(method, path, raw, {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        answer: dict[str, Any] = json.loads(response.read())
-    finally:
-        connection.close()
-    if response.status != http.client.OK:
-        raise RuntimeError(f"{method} {path} was answered {response.status}: {answer}")
-    return answer
 
 
 def _show(sent: int, prompts: int, elapsed_s: float) -> None:

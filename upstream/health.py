@@ -18,6 +18,7 @@ from upstream.breaker import WINDOW, Breaker, State
 from upstream.retries import Retries
 
 LATELY_S = 30.0
+SOUND = 0.1
 # How an arm stands, the smaller the better; the first number: well, full, on trial, left alone.
 Rank = tuple[float, ...]
 WELL, FULL, ON_TRIAL, ALONE, BARRED = range(5)
@@ -27,10 +28,12 @@ WELL, FULL, ON_TRIAL, ALONE, BARRED = range(5)
 class Step:
     """Who may be asked: `unavailable` says of everybody else why not.
 
-    `lifted` when it lets in an arm that does not stand well, because the steps before had nobody.
+    `sound` when it lets in only arms that have hardly failed lately; `lifted` when it lets in one
+    that does not stand well, because the steps before had nobody.
     """
 
     unavailable: Mapping[str, str]
+    sound: bool
     lifted: bool
 
 
@@ -55,6 +58,11 @@ class _Kept:
     under_way: int = 0
     answered_s: float = -math.inf
     recent: deque[float | None] = field(default_factory=lambda: deque(maxlen=WINDOW))
+
+    @property
+    def is_sound(self) -> bool:
+        """Return whether it has hardly failed lately; one that was not asked has not failed."""
+        return self.recent.count(None) <= SOUND * len(self.recent)
 
 
 class Health:
@@ -86,7 +94,7 @@ class Health:
         ranks = sorted({rank for rank, _ in stands.values() if rank[0] != BARRED})
         for worst in ranks or [(WELL,)]:
             unavailable = {name: why for name, (rank, why) in stands.items() if rank > worst}
-            yield Step(unavailable, lifted=worst[0] > WELL)
+            yield Step(unavailable, sound=worst < (WELL, 1), lifted=worst[0] > WELL)
 
     def begin(self, arm: Arm, *, again: bool) -> "Call":
         """Return a call that is under way until it ends; `again` if its request has made others."""
@@ -179,11 +187,7 @@ class Health:
                 return left
         if kept.under_way >= limit:
             return (FULL,), f"{kept.under_way} calls to it are under way, its limit is {limit}"
-        if failed and now_s - kept.answered_s > LATELY_S:
-            return (WELL, 1), f"after a failure: it has not answered in the last {LATELY_S:.0f} s"
-        if _quota_name(arm) in {_quota_name(each) for each in failed}:
-            return (WELL, 0, 1), "after a failure: it shares a quota group with an arm that failed"
-        return (WELL, 0, 0), ""
+        return _second_choice(arm, kept, failed, now_s) if failed else ((WELL,), "")
 
     def _left_alone(self, breaker: Breaker, again: bool, now_s: float) -> tuple[Rank, str] | None:
         state = breaker.state(now_s)
@@ -203,6 +207,19 @@ class Health:
 
     def _breakers(self, arm: Arm) -> tuple[Breaker, Breaker]:
         return self._quota(arm), self._of(arm).breaker
+
+
+def _second_choice(
+    arm: Arm, kept: _Kept, failed: Collection[Arm], now_s: float
+) -> tuple[Rank, str]:
+    """Return how well an arm that stands well may stand in for those that have failed."""
+    if not kept.is_sound:
+        return (WELL, 1), "after a failure: it has failed lately too"
+    if now_s - kept.answered_s > LATELY_S:
+        return (WELL, 0, 1), f"after a failure: it has not answered in the last {LATELY_S:.0f} s"
+    if _quota_name(arm) in {_quota_name(each) for each in failed}:
+        return (WELL, 0, 0, 1), "after a failure: it shares a quota group with one that failed"
+    return (WELL, 0, 0, 0), ""
 
 
 def _quota_name(arm: Arm) -> str:

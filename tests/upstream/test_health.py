@@ -121,11 +121,15 @@ def test_a_retry_goes_first_to_who_has_answered_lately_then_to_another_quota(
     world.now_s += 31
     world.call(B)
     world.call(near)
-    assert world.asked(failed, near, A, B, failed=(failed,)) == [
+    world.call(C, BROKEN)
+    assert world.asked(failed, near, A, B, C, failed=(failed,)) == [
         {"b"},
         {"b", "near"},
         {"a", "b", "near"},
+        {"a", "b", "c", "near"},
     ]
+    steps = world.health.steps([failed, near, A, B, C], [failed])
+    assert [step.sound for step in steps] == [True, True, True, False]
 
 
 def test_an_arm_that_is_told_to_wait_cools_its_whole_quota_group_and_is_in_no_step(
