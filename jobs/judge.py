@@ -5,8 +5,8 @@ of their difference says which earns more, SNIPS stands beside it, and the effec
 says whether that may be believed.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,8 +56,11 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Answers:
-    """How one policy answers the held-out rounds: (n, k) each."""
+class Answers:
+    """How one policy answers the held-out rounds: its distribution, and the rewards it predicts.
+
+    shapes : (n, k) each
+    """
 
     target: Floats
     quality: Floats
@@ -90,15 +93,21 @@ def judge(rounds: Sequence[Round], candidate: Learned, incumbent: Learned) -> Ju
     if not rounds:
         return None
     arms = sorted({arm for each in rounds for arm in each.decision.eligible})
-    theirs, ours = _answers(rounds, candidate, arms), _answers(rounds, incumbent, arms)
-    price, cost = _prices(rounds, arms)
+    theirs, ours = answers(rounds, candidate, arms), answers(rounds, incumbent, arms)
+    return compared(rounds, arms, theirs, ours)
+
+
+def compared(
+    rounds: Sequence[Round], arms: Sequence[str], theirs: Answers, ours: Answers
+) -> Judgement:
+    """Return the comparison of a candidate's answers with the incumbent's, arms in this order."""
+    cost = _by_arm(rounds, arms, lambda decision: decision.cost_usd_predicted)
+    price = cost / np.array([[each.decision.willingness_to_pay_usd] for each in rounds])
     quality = (theirs.quality + ours.quality) / 2
     logged = _logged(rounds, arms, theirs.target, quality, price)
-    before = _logged(rounds, arms, ours.target, quality, price)
-    rows, reward = (
-        np.arange(len(rounds)),
-        logged.reward + price[np.arange(len(rounds)), logged.action],
-    )
+    before = replace(logged, target=ours.target)
+    drawn = np.arange(len(rounds)), logged.action
+    reward = logged.reward + price[drawn]
     return Judgement(
         rounds=len(rounds),
         ess=ess(logged),
@@ -107,20 +116,21 @@ def judge(rounds: Sequence[Round], candidate: Learned, incumbent: Learned) -> Ju
         candidate_snips=snips(logged),
         incumbent_snips=snips(before),
         gain=difference(logged, before),
-        candidate_calibration=calibration_error(theirs.quality[rows, logged.action], reward),
-        incumbent_calibration=calibration_error(ours.quality[rows, logged.action], reward),
+        candidate_calibration=calibration_error(theirs.quality[drawn], reward),
+        incumbent_calibration=calibration_error(ours.quality[drawn], reward),
         spend_ratio=_ratio((theirs.target * cost).sum(), (ours.target * cost).sum()),
         largest_share_move=float(np.abs((theirs.target - ours.target).mean(axis=0)).max()),
     )
 
 
-def _answers(rounds: Sequence[Round], learned: Learned, arms: Sequence[str]) -> _Answers:
+def answers(rounds: Sequence[Round], learned: Learned, arms: Sequence[str]) -> Answers:
+    """Return how a policy answers the rounds, with these arms in this order."""
     place = {arm: i for i, arm in enumerate(arms)}
     target, quality = np.zeros((len(rounds), len(arms))), np.zeros((len(rounds), len(arms)))
     for row, each in enumerate(rounds):
         columns = [place[arm] for arm in each.decision.eligible]
         target[row, columns], quality[row, columns] = _answer(each.decision, learned)
-    return _Answers(target, quality)
+    return Answers(target, quality)
 
 
 def _answer(decision: Decision, learned: Learned) -> tuple[Floats, Floats]:
@@ -136,14 +146,15 @@ def _answer(decision: Decision, learned: Learned) -> tuple[Floats, Floats]:
     return limited(drawn, best(quality, price), allowance, np.ones(len(price))), quality
 
 
-def _prices(rounds: Sequence[Round], arms: Sequence[str]) -> tuple[Floats, Floats]:
-    """Return price in units of reward and cost in dollars of every arm in every round, (n, k)."""
-    cost = np.zeros((len(rounds), len(arms)))
+def _by_arm(
+    rounds: Sequence[Round], arms: Sequence[str], figures: Callable[[Decision], Sequence[float]]
+) -> Floats:
+    """Return a figure that each decision has of each eligible arm, 0 where not eligible, (n, k)."""
+    found = np.zeros((len(rounds), len(arms)))
     for row, each in enumerate(rounds):
         columns = [arms.index(arm) for arm in each.decision.eligible]
-        cost[row, columns] = each.decision.cost_usd_predicted
-    pay = np.array([each.decision.willingness_to_pay_usd for each in rounds])
-    return cost / pay[:, None], cost
+        found[row, columns] = figures(each.decision)
+    return found
 
 
 def _logged(
@@ -154,7 +165,7 @@ def _logged(
     return LoggedRounds(
         action=action,
         reward=reward - price[np.arange(len(rounds)), action],
-        propensity=np.array([each.decision.propensity for each in rounds]),
+        behaviour=_by_arm(rounds, arms, lambda decision: decision.propensities),
         weight=np.ones(len(rounds)),
         target=target,
         predicted=quality - price,

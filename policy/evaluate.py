@@ -1,43 +1,61 @@
 """Off-policy evaluation: what another policy would have earned on our own log.
 
-Each estimator turns a log into one number per round, whose mean is the value of the target policy;
-the spread of those numbers gives the interval. Rounds without feedback take part as label weight 0:
-`weight` = 1 / P(labelled) where a reward is known, 0 where it is not.
+Each estimator weighs the rounds of a log. What a weight could have been is logged too, arm by arm,
+so its spread is known and need not be guessed from the rounds that happened to be drawn: where one
+draw in three hundred carries the estimate, most logs show no such draw and would look certain.
+Rounds without feedback take part as label weight 0: `weight` = 1 / P(labelled) where a reward is
+known, 0 where it is not.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from policy.types import Floats
 
-CLIP = 20.0
 Z_95 = 1.959963984540054
+WIDEST = 0.25
+"""No reward in 0..1 varies more: what is believed of an arm's surprise before it was seen ..."""
+WIDEST_ROUNDS = 4.0
+"""... worth this many rounds, as the noise of `policy/prior.py` is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoggedRounds:
     """A stretch of the log with what the target policy would have done in each round.
 
-    shapes : action, reward, propensity, weight (n,); target, predicted (n, k)
+    An arm that was not eligible has behaviour and target 0.
+
+    shapes : action, reward, weight (n,); behaviour, target, predicted (n, k)
     """
 
     action: np.ndarray[tuple[int], np.dtype[np.int64]]
     reward: Floats
-    propensity: Floats
+    behaviour: Floats
     weight: Floats
     target: Floats
     predicted: Floats
 
     @property
     def importance(self) -> Floats:
-        """Return the importance weight of each round, label weight included, clipped at 20.
+        """Return the importance weight of each round, label weight included, (n,).
 
-        source : SWITCH, Wang et al. 2017, eq. 5, as a clip
+        It is not clipped: a clip is a bias that no interval knows of.
         """
-        rows = np.arange(len(self.action))
-        ratio = self.target[rows, self.action] / self.propensity
-        return np.minimum(ratio, CLIP) * self.weight
+        drawn = np.arange(len(self.action)), self.action
+        return self.target[drawn] / self.behaviour[drawn] * self.weight
+
+    @property
+    def expected_square(self) -> Floats:
+        """Return what each arm adds to the square of a round's weight, before one is drawn, (n, k).
+
+        It is infinite where the target takes an arm that could not have been drawn.
+        """
+        drawable = self.behaviour > 0
+        odds = np.where(drawable, self.behaviour, 1.0)
+        square: Floats = self.target**2 / odds * self.weight[:, None] ** 2
+        square[~drawable & (self.target != 0)] = np.inf
+        return square
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +76,9 @@ def ips(rounds: LoggedRounds) -> Value:
 
     source : Horvitz and Thompson 1952
     """
-    return _value(rounds.importance * rounds.reward)
+    mean = float((rounds.importance * rounds.reward).mean())
+    variance = _drawn(rounds, rounds.reward) - mean**2 / len(rounds.reward)
+    return _value(mean, max(variance, 0.0), len(rounds.reward))
 
 
 def snips(rounds: LoggedRounds) -> Value:
@@ -71,48 +91,45 @@ def snips(rounds: LoggedRounds) -> Value:
     if total <= 0:
         return Value(float("nan"), float("inf"))
     mean = float((weights * rounds.reward).sum() / total)
-    spread = weights * (rounds.reward - mean)
-    return Value(mean, float(np.sqrt((spread**2).sum()) / total))
+    # A log that drew less of the target than was to be expected knows less of it.
+    share = float(total) / len(weights)
+    return _value(mean, _drawn(rounds, rounds.reward - mean) / share, len(weights))
 
 
 def direct_method(rounds: LoggedRounds) -> Value:
     """Return what the reward model alone says: little variance, the model's bias in full."""
-    return _value((rounds.target * rounds.predicted).sum(axis=1))
+    said = _said(rounds)
+    return _value(float(said.mean()), _of_mean(said), len(said))
 
 
 def doubly_robust(rounds: LoggedRounds) -> Value:
     """Return the doubly robust estimate: right if either the propensities or the model are.
 
+    The model must not have learned from these rounds.
+
     source : Dudik, Langford and Li 2011, eq. 2
     """
-    return _value(doubly_robust_rounds(rounds))
-
-
-def doubly_robust_rounds(rounds: LoggedRounds) -> Floats:
-    """Return the estimate round by round, so that two policies can be compared as a pair.
-
-    shapes : (n,)
-    """
-    rows = np.arange(len(rounds.action))
-    model = (rounds.target * rounds.predicted).sum(axis=1)
-    surprise = rounds.reward - rounds.predicted[rows, rounds.action]
-    per_round: Floats = model + rounds.importance * surprise
-    return per_round
+    drawn = np.arange(len(rounds.action)), rounds.action
+    said, surprise = _said(rounds), rounds.reward - rounds.predicted[drawn]
+    mean = float((said + rounds.importance * surprise).mean())
+    return _value(mean, _of_mean(said) + _drawn(rounds, surprise), len(said))
 
 
 def difference(candidate: LoggedRounds, incumbent: LoggedRounds) -> Value:
-    """Return how much more the candidate is worth per decision, paired round by round."""
-    return _value(doubly_robust_rounds(candidate) - doubly_robust_rounds(incumbent))
+    """Return how much more the candidate is worth per decision, on the same rounds and model.
+
+    The estimate is linear in the target, so what both do alike cancels, its variance too.
+    """
+    return doubly_robust(replace(candidate, target=candidate.target - incumbent.target))
 
 
 def ess(rounds: LoggedRounds) -> float:
-    """Return the effective sample size of the importance weights.
+    """Return the effective sample size to be expected of the importance weights.
 
-    source : Kong 1992: (sum w)^2 / sum w^2
+    source : Kong 1992, (sum w)^2 / sum w^2, with both sums as expected before the arms were drawn
     """
-    weights = rounds.importance
-    squares = float((weights**2).sum())
-    return float(weights.sum()) ** 2 / squares if squares > 0 else 0.0
+    squares = float(rounds.expected_square.sum())
+    return float(rounds.weight.sum()) ** 2 / squares if squares > 0 else 0.0
 
 
 def calibration_error(predicted: Floats, reward: Floats, bins: int = 10) -> float:
@@ -128,8 +145,29 @@ def calibration_error(predicted: Floats, reward: Floats, bins: int = 10) -> floa
     return float(sum(gaps) / len(predicted))
 
 
-def _value(per_round: Floats) -> Value:
-    n = len(per_round)
-    if n <= 1:  # no spread can be seen in one round
-        return Value(float(per_round.mean()) if n else float("nan"), float("inf"))
-    return Value(float(per_round.mean()), float(per_round.std(ddof=1) / np.sqrt(n)))
+def _said(rounds: LoggedRounds) -> Floats:
+    said: Floats = (rounds.target * rounds.predicted).sum(axis=1)
+    return said
+
+
+def _drawn(rounds: LoggedRounds, surprise: Floats) -> float:
+    """Return the variance of the mean of weight x surprise, from what could have been drawn.
+
+    The square of an arm's surprise is a mean over the rounds that drew it, where the target would
+    have, beside `WIDEST_ROUNDS` rounds of the widest: of an arm seldom drawn, little is known.
+    """
+    n, k = rounds.target.shape
+    told = np.minimum(np.abs(rounds.importance), 1.0)
+    seen = np.bincount(rounds.action, told, minlength=k) + WIDEST_ROUNDS
+    squares = np.bincount(rounds.action, told * surprise**2, minlength=k) + WIDEST_ROUNDS * WIDEST
+    variance: float = (rounds.expected_square @ (squares / seen)).sum() / n**2
+    return variance
+
+
+def _of_mean(per_round: Floats) -> float:
+    return float(per_round.var(ddof=1)) / len(per_round) if len(per_round) > 1 else 0.0
+
+
+def _value(mean: float, variance: float, n: int) -> Value:
+    """Return the value; one round shows no spread, so it has no error but an infinite one."""
+    return Value(mean, float(np.sqrt(variance)) if n > 1 else float("inf"))

@@ -8,6 +8,7 @@ import pytest
 
 from policy.belief import Belief
 from policy.evaluate import (
+    Z_95,
     LoggedRounds,
     Value,
     calibration_error,
@@ -26,7 +27,7 @@ from tests.policy.worlds import PRIOR, World, contexts
 
 ARMS = ("a", "b", "c")
 RUNS, N = 200, 120
-# A floor of 0.2 keeps every importance weight under the clip of 20, where IPS is exactly unbiased.
+# A floor of 0.2 keeps the weights small enough for 200 runs to tell a bias from luck.
 LOGGING = Hyper(draws=8, floor=0.2, temperature=1.0)
 
 
@@ -62,15 +63,15 @@ def logged(rng: np.random.Generator) -> tuple[LoggedRounds, Floats, Floats]:
     world = replace(World.drawn(PRIOR, 3, np.random.default_rng(99)), noise=0.05)
     policy = Thompson(Belief(PRIOR), LOGGING)
     x = contexts(rng, N)
-    action, reward, propensity = np.zeros(N, dtype=np.int64), np.zeros(N), np.zeros(N)
+    action, reward, behaviour = np.zeros(N, dtype=np.int64), np.zeros(N), np.zeros((N, 3))
     for t, context in enumerate(x):
         pmf = policy.propensities(Offer(context, ARMS, np.zeros(3)), rng)
-        action[t] = choose(pmf, rng)
-        propensity[t], reward[t] = pmf[action[t]], world.reward(int(action[t]), context, rng)
+        action[t], behaviour[t] = choose(pmf, rng), pmf
+        reward[t] = world.reward(int(action[t]), context, rng)
         policy = policy.update(ARMS[action[t]], context, float(reward[t]))
     quality = x @ world.weights.T
     nothing = np.zeros((N, 3))
-    return LoggedRounds(action, reward, propensity, np.ones(N), nothing, nothing), x, quality
+    return LoggedRounds(action, reward, behaviour, np.ones(N), nothing, nothing), x, quality
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +121,7 @@ def test_every_arm_is_logged_as_often_as_it_was_meant_to_be(
     logs: list[tuple[LoggedRounds, Floats, Floats]],
 ) -> None:
     for arm in range(3):
-        balance = np.concatenate([(r.action == arm) / r.propensity for r, _, _ in logs])
+        balance = np.concatenate([(r.action == arm) / r.behaviour[:, arm] for r, _, _ in logs])
         assert abs(balance.mean() - 1) < 4 * balance.std() / np.sqrt(len(balance))
 
 
@@ -144,7 +145,7 @@ def synthetic(rng: np.random.Generator, n: int) -> tuple[LoggedRounds, float]:
     action = (rng.random(n)[:, None] > behaviour.cumsum(axis=1)[:, :2]).sum(axis=1)
     at = np.arange(n), action
     reward = quality[at] + 0.2 * rng.standard_normal(n)
-    rounds = LoggedRounds(action, reward, behaviour[at], np.ones(n), target, quality)
+    rounds = LoggedRounds(action, reward, behaviour, np.ones(n), target, quality)
     return rounds, float((target * quality).sum(axis=1).mean())
 
 
@@ -158,11 +159,11 @@ def test_doubly_robust_needs_only_one_of_its_two_halves_to_be_right() -> None:
     rng = np.random.default_rng(1)
     rounds, truth = synthetic(rng, 100_000)
     bad_model = replace(rounds, predicted=rounds.predicted[:, ::-1] + 0.3)
-    bad_propensity = replace(rounds, propensity=np.full(100_000, 0.5))
+    bad_propensity = replace(rounds, behaviour=np.full((100_000, 3), 0.5))
     assert misses(rounds, truth) < 4
     assert misses(bad_model, truth) < 4
     assert misses(bad_propensity, truth) < 4
-    assert misses(replace(bad_model, propensity=bad_propensity.propensity), truth) > 20
+    assert misses(replace(bad_model, behaviour=bad_propensity.behaviour), truth) > 20
 
 
 def test_snips_comes_to_the_truth_as_the_log_grows() -> None:
@@ -183,15 +184,14 @@ def test_snips_moves_with_the_rewards_and_ips_does_not() -> None:
     assert abs(ips(moved).mean - ips(rounds).mean - 10) > 0.05
 
 
-def test_standard_errors_are_the_spread_over_repeated_logs() -> None:
+def test_standard_errors_are_the_spread_over_repeated_logs_or_a_little_more() -> None:
     rng = np.random.default_rng(4)
     for estimate in (ips, snips, doubly_robust):
         values = [estimate(synthetic(rng, 1000)[0]) for _ in range(300)]
         spread = np.std([value.mean for value in values])
         # the truth moves with the contexts of a log; four errors of a standard deviation
-        assert np.mean([value.se for value in values]) == pytest.approx(
-            spread, rel=4 / np.sqrt(600)
-        )
+        said = np.mean([value.se for value in values]) / spread
+        assert 1 - 4 / np.sqrt(600) < said < 1.3
 
 
 def test_rounds_without_feedback_weigh_nothing_and_the_rest_stand_for_them() -> None:
@@ -207,24 +207,56 @@ def test_rounds_without_feedback_weigh_nothing_and_the_rest_stand_for_them() -> 
 
 def test_a_policy_judged_on_its_own_log_is_worth_its_mean_reward() -> None:
     rounds, _ = synthetic(np.random.default_rng(6), 400)
-    target = np.zeros((400, 3))
-    target[np.arange(400), rounds.action] = rounds.propensity
-    own = replace(rounds, target=target)
+    own = replace(rounds, target=rounds.behaviour)
     assert ips(own).mean == pytest.approx(rounds.reward.mean())
     assert snips(own).mean == pytest.approx(rounds.reward.mean())
     assert ess(own) == pytest.approx(400)
 
 
-def test_a_weight_is_clipped_at_twenty() -> None:
-    one = np.ones(1)
-    rounds = LoggedRounds(np.zeros(1, dtype=np.int64), one, one / 1000, one, np.eye(1), np.eye(1))
-    np.testing.assert_array_equal(rounds.importance, [20.0])
+def seldom(rng: np.random.Generator, n: int = 400, share: float = 0.005) -> LoggedRounds:
+    """Return a log that hardly ever took the second of two arms, and a target that always does."""
+    action = (rng.random(n) < share).astype(np.int64)
+    reward = (rng.random(n) < np.array([0.9, 0.7])[action]).astype(float)
+    behaviour = np.tile([1 - share, share], (n, 1))
+    rounds = np.ones(n), np.tile([0.0, 1.0], (n, 1)), np.tile([0.85, 0.85], (n, 1))
+    return LoggedRounds(action, reward, behaviour, *rounds)
+
+
+def test_weights_are_not_clipped() -> None:
+    rounds = seldom(np.random.default_rng(12))
+    assert set(rounds.importance.round(9)) == {0.0, 200.0}
+
+
+@pytest.mark.parametrize(("estimate", "draws"), [(doubly_robust, 2), (snips, 20)])
+def test_intervals_hold_the_truth_although_few_draws_decide(
+    estimate: Callable[[LoggedRounds], Value], draws: int
+) -> None:
+    rng = np.random.default_rng(13)
+    values = [estimate(seldom(rng, share=draws / 400)) for _ in range(RUNS)]
+    missed = [abs(value.mean - 0.7) > Z_95 * value.se for value in values]
+    assert np.mean(missed) <= 0.05 + 3 * np.sqrt(0.95 * 0.05 / RUNS)
+
+
+def test_a_log_that_never_took_the_arm_is_as_uncertain_as_its_propensities_say() -> None:
+    rounds = seldom(np.random.default_rng(14), n=100)
+    never = replace(rounds, action=np.zeros(100, dtype=np.int64), reward=np.ones(100))
+    # Half a draw was expected, of a reward whose sd is at most a half.
+    assert doubly_robust(never).se == pytest.approx(0.5 / np.sqrt(0.5))
+    assert ess(never) == pytest.approx(0.5)
+
+
+def test_what_could_not_have_been_drawn_is_not_known() -> None:
+    rounds = seldom(np.random.default_rng(15))
+    fixed_rule = replace(rounds, action=0 * rounds.action, behaviour=rounds.target[:, ::-1])
+    assert doubly_robust(fixed_rule).se == float("inf")
+    assert ess(fixed_rule) == 0.0
+    assert doubly_robust(replace(fixed_rule, target=fixed_rule.behaviour)).se < 0.1
 
 
 def test_effective_sample_size_counts_equal_weights_whole_and_a_lone_one_as_one() -> None:
     rng = np.random.default_rng(7)
-    action, ones = np.zeros(50, dtype=np.int64), np.ones(50)
-    even = LoggedRounds(action, ones, 0.5 * ones, ones, np.ones((50, 1)), np.ones((50, 1)))
+    action, ones, one = np.zeros(50, dtype=np.int64), np.ones(50), np.ones((50, 1))
+    even = LoggedRounds(action, ones, one, ones, one, one)
     assert ess(even) == pytest.approx(50)
     assert ess(replace(even, weight=np.eye(50)[3])) == pytest.approx(1)
     assert ess(replace(even, weight=0 * ones)) == 0.0
