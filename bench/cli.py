@@ -18,6 +18,7 @@ from bench.peers.player import PREFIX
 from bench.peers.worker import ADAPTERS
 from bench.report import lines, result
 from bench.runs import KEPT, Run
+from bench.studies import ope
 from bench.tables import Table, load
 from bench.yardsticks import foresee
 from policy.decide import RULES
@@ -163,3 +164,6 @@ def live(
 def failover(seconds: float, per_s: float) -> None:
     """Let arms fail and come back behind the real service; show what clients see and it costs."""
     click.echo("\n".join(outage.lines(outage.run(seconds, per_s))))
+
+
+main.add_command(ope)

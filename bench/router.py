@@ -47,6 +47,11 @@ class Router:
         self.decide_s = 0.0
         self.update_s = 0.0
 
+    @property
+    def ledger(self) -> Ledger:
+        """Return the log written so far."""
+        return self._ledger
+
     def choose(self, t: int, row: int, arms: Sequence[Arm]) -> str:
         """Return the arm that serves the prompt of this row, the t-th of the stream."""
         started = perf_counter()

@@ -102,24 +102,44 @@ def compared(
 ) -> Judgement:
     """Return the comparison of a candidate's answers with the incumbent's, arms in this order."""
     cost = _by_arm(rounds, arms, lambda decision: decision.cost_usd_predicted)
-    price = cost / np.array([[each.decision.willingness_to_pay_usd] for each in rounds])
     quality = (theirs.quality + ours.quality) / 2
-    logged = _logged(rounds, arms, theirs.target, quality, price)
-    before = replace(logged, target=ours.target)
-    drawn = np.arange(len(rounds)), logged.action
-    reward = logged.reward + price[drawn]
+    after = logged(rounds, arms, theirs.target, quality)
+    before = replace(after, target=ours.target)
+    drawn = np.arange(len(rounds)), after.action
+    reward = np.array([each.reward for each in rounds], dtype=float)
     return Judgement(
         rounds=len(rounds),
-        ess=ess(logged),
-        candidate=doubly_robust(logged),
+        ess=ess(after),
+        candidate=doubly_robust(after),
         incumbent=doubly_robust(before),
-        candidate_snips=snips(logged),
+        candidate_snips=snips(after),
         incumbent_snips=snips(before),
-        gain=difference(logged, before),
+        gain=difference(after, before),
         candidate_calibration=calibration_error(theirs.quality[drawn], reward),
         incumbent_calibration=calibration_error(ours.quality[drawn], reward),
         spend_ratio=_ratio((theirs.target * cost).sum(), (ours.target * cost).sum()),
         largest_share_move=float(np.abs((theirs.target - ours.target).mean(axis=0)).max()),
+    )
+
+
+def logged(
+    rounds: Sequence[Round], arms: Sequence[str], target: Floats, quality: Floats
+) -> LoggedRounds:
+    """Return the rounds as the estimators see them: utility in place of reward and quality.
+
+    shapes : target, quality (n, k), arms in this order
+    """
+    action = np.array([arms.index(each.decision.arm) for each in rounds])
+    reward = np.array([each.reward for each in rounds], dtype=float)
+    pay = np.array([[each.decision.willingness_to_pay_usd] for each in rounds])
+    price = _by_arm(rounds, arms, lambda decision: decision.cost_usd_predicted) / pay
+    return LoggedRounds(
+        action=action,
+        reward=reward - price[np.arange(len(rounds)), action],
+        behaviour=_by_arm(rounds, arms, lambda decision: decision.propensities),
+        weight=np.ones(len(rounds)),
+        target=target,
+        predicted=quality - price,
     )
 
 
@@ -155,21 +175,6 @@ def _by_arm(
         columns = [arms.index(arm) for arm in each.decision.eligible]
         found[row, columns] = figures(each.decision)
     return found
-
-
-def _logged(
-    rounds: Sequence[Round], arms: Sequence[str], target: Floats, quality: Floats, price: Floats
-) -> LoggedRounds:
-    action = np.array([arms.index(each.decision.arm) for each in rounds])
-    reward = np.array([each.reward for each in rounds], dtype=float)
-    return LoggedRounds(
-        action=action,
-        reward=reward - price[np.arange(len(rounds)), action],
-        behaviour=_by_arm(rounds, arms, lambda decision: decision.propensities),
-        weight=np.ones(len(rounds)),
-        target=target,
-        predicted=quality - price,
-    )
 
 
 def _ratio(part: float, whole: float) -> float:

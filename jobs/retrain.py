@@ -90,9 +90,7 @@ def _decide(
     The value is judged with scales tuned on the older part only. Where it does not tell the two
     apart, the scales are tuned on all outcomes and the evidence of both policies is compared.
     """
-    held_out, cut = _held_out(log)
-    before = Learned.start(incumbent).fold(log.events(0, cut))
-    after = _tuned(Learned.under(space.version, space, before.hyper).fold(log.events(0, cut)))
+    held_out, after, before, cut = contest(log, incumbent, space)
     judgement = judge(held_out, after, before)
     if judgement is not None and judgement.ess >= FEWEST_ESS:
         valued = by_value(judgement)
@@ -102,6 +100,19 @@ def _decide(
     fitted = Learned.under(space.version, space, before.hyper).fold(log.events(0, position))
     candidate = _tuned(fitted)
     return by_evidence(_log_bayes_factor(candidate, whole), judgement), candidate.hyper
+
+
+def contest(
+    log: LearnableLog, incumbent: PolicyVersion, space: Space
+) -> tuple[list[Round], Learned, Learned, int]:
+    """Return the newest rounds, and a candidate in this space and the incumbent to judge on them.
+
+    Both are folded up to the position returned last, before the first of these rounds was decided.
+    """
+    held_out, cut = _held_out(log)
+    before = Learned.start(incumbent).fold(log.events(0, cut))
+    after = _tuned(Learned.under(space.version, space, before.hyper).fold(log.events(0, cut)))
+    return held_out, after, before, cut
 
 
 def by_value(judgement: Judgement) -> Decided:
