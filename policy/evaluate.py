@@ -2,7 +2,9 @@
 
 Each estimator weighs the rounds of a log. What a weight could have been is logged too, arm by arm,
 so its spread is known and need not be guessed from the rounds that happened to be drawn: where one
-draw in three hundred carries the estimate, most logs show no such draw and would look certain.
+draw in three hundred carries the estimate, most logs show no such draw and would look certain. Of
+what a log hardly could have drawn it says nothing; there the model is asked, and may be all wrong.
+
 Rounds without feedback take part as label weight 0: `weight` = 1 / P(labelled) where a reward is
 known, 0 where it is not.
 """
@@ -18,6 +20,7 @@ WIDEST = 0.25
 """No reward in 0..1 varies more: what is believed of an arm's surprise before it was seen ..."""
 WIDEST_ROUNDS = 4.0
 """... worth this many rounds, as the noise of `policy/prior.py` is."""
+LARGEST_WEIGHTS = (2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 1e4, np.inf)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,10 +41,7 @@ class LoggedRounds:
 
     @property
     def importance(self) -> Floats:
-        """Return the importance weight of each round, label weight included, (n,).
-
-        It is not clipped: a clip is a bias that no interval knows of.
-        """
+        """Return the importance weight of each round, label weight included, (n,)."""
         drawn = np.arange(len(self.action)), self.action
         return self.target[drawn] / self.behaviour[drawn] * self.weight
 
@@ -60,15 +60,38 @@ class LoggedRounds:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """An estimated value per decision with its standard error."""
+    """An estimated value per decision with its standard error.
+
+    `blind` is the share of the target's decisions that the log says nothing of.
+    """
 
     mean: float
     se: float
+    blind: float = 0.0
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Return the 95 % interval."""
-        return self.mean - Z_95 * self.se, self.mean + Z_95 * self.se
+        """Return the 95 % interval; where it is blind, a reward may differ by 1 from the model."""
+        half = Z_95 * self.se + self.blind
+        return self.mean - half, self.mean + half
+
+
+def heard(rounds: LoggedRounds) -> tuple[LoggedRounds, Floats]:
+    """Return the rounds with the part of the target that the log speaks of, and the part left over.
+
+    The largest weight is the one that promises the shortest interval. It is chosen without a look
+    at any reward; what lies beyond it would add more error than knowing nothing of it does.
+
+    shapes : left over (n, k)
+    source : bias-aware intervals, Armstrong and Kolesar 2018, with the widest bias there can be
+    """
+
+    def length(kept: LoggedRounds) -> float:
+        error = np.sqrt(WIDEST * kept.expected_square.sum())
+        return float(Z_95 * error + np.abs(rounds.target - kept.target).sum())
+
+    kept = min((_weighing_at_most(rounds, largest) for largest in LARGEST_WEIGHTS), key=length)
+    return kept, rounds.target - kept.target
 
 
 def ips(rounds: LoggedRounds) -> Value:
@@ -86,14 +109,16 @@ def snips(rounds: LoggedRounds) -> Value:
 
     source : Swaminathan and Joachims 2015, eq. 9; delta-method error
     """
-    weights = rounds.importance
-    total = weights.sum()
-    if total <= 0:
-        return Value(float("nan"), float("inf"))
-    mean = float((weights * rounds.reward).sum() / total)
+    kept, left = heard(rounds)
+    weights, blind = kept.importance, _share(left)
+    total, expected = float(weights.sum()), float(kept.target.sum())
+    if total <= 0 or expected <= 0:
+        return Value(float("nan"), float("inf"), blind)
+    mean = float((weights * rounds.reward).sum()) / total
     # A log that drew less of the target than was to be expected knows less of it.
-    share = float(total) / len(weights)
-    return _value(mean, _drawn(rounds, rounds.reward - mean) / share, len(weights))
+    variance = _drawn(kept, rounds.reward - mean) * expected / total
+    unheard = float((left * rounds.predicted).sum())
+    return _value((mean * expected + unheard) / len(weights), variance, len(weights), blind)
 
 
 def direct_method(rounds: LoggedRounds) -> Value:
@@ -109,10 +134,11 @@ def doubly_robust(rounds: LoggedRounds) -> Value:
 
     source : Dudik, Langford and Li 2011, eq. 2
     """
+    kept, left = heard(rounds)
     drawn = np.arange(len(rounds.action)), rounds.action
     said, surprise = _said(rounds), rounds.reward - rounds.predicted[drawn]
-    mean = float((said + rounds.importance * surprise).mean())
-    return _value(mean, _of_mean(said) + _drawn(rounds, surprise), len(said))
+    mean = float((said + kept.importance * surprise).mean())
+    return _value(mean, _of_mean(said) + _drawn(kept, surprise), len(said), _share(left))
 
 
 def difference(candidate: LoggedRounds, incumbent: LoggedRounds) -> Value:
@@ -128,8 +154,10 @@ def ess(rounds: LoggedRounds) -> float:
 
     source : Kong 1992, (sum w)^2 / sum w^2, with both sums as expected before the arms were drawn
     """
-    squares = float(rounds.expected_square.sum())
-    return float(rounds.weight.sum()) ** 2 / squares if squares > 0 else 0.0
+    kept, _ = heard(rounds)
+    squares = float(kept.expected_square.sum())
+    weights = float((kept.target * kept.weight[:, None]).sum())
+    return weights**2 / squares if squares > 0 else 0.0
 
 
 def calibration_error(predicted: Floats, reward: Floats, bins: int = 10) -> float:
@@ -143,6 +171,17 @@ def calibration_error(predicted: Floats, reward: Floats, bins: int = 10) -> floa
     parts = np.array_split(np.argsort(predicted, kind="stable"), min(bins, len(predicted)))
     gaps = [len(part) * abs(float((predicted[part] - reward[part]).mean())) for part in parts]
     return float(sum(gaps) / len(predicted))
+
+
+def _weighing_at_most(rounds: LoggedRounds, largest: float) -> LoggedRounds:
+    """Return the rounds with no more of the target than this many times the behaviour."""
+    drawable = np.where(rounds.behaviour > 0, largest, 0.0)
+    most = np.multiply(drawable, rounds.behaviour, where=drawable > 0, out=drawable)
+    return replace(rounds, target=np.clip(rounds.target, -most, most))
+
+
+def _share(left: Floats) -> float:
+    return float(np.abs(left).sum() / len(left))
 
 
 def _said(rounds: LoggedRounds) -> Floats:
@@ -168,6 +207,6 @@ def _of_mean(per_round: Floats) -> float:
     return float(per_round.var(ddof=1)) / len(per_round) if len(per_round) > 1 else 0.0
 
 
-def _value(mean: float, variance: float, n: int) -> Value:
+def _value(mean: float, variance: float, n: int, blind: float = 0.0) -> Value:
     """Return the value; one round shows no spread, so it has no error but an infinite one."""
-    return Value(mean, float(np.sqrt(variance)) if n > 1 else float("inf"))
+    return Value(mean, float(np.sqrt(variance)) if n > 1 else float("inf"), blind)

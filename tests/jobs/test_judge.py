@@ -129,5 +129,5 @@ def test_only_rounds_that_were_drawn_and_rated_are_used(strange) -> None:  # typ
 
 def test_a_judgement_is_plain_json() -> None:
     plain = judged(RIGHT, RIGHT).to_json()
-    assert plain["gain"] == {"mean": 0.0, "se": 0.0}
+    assert plain["gain"] == {"mean": 0.0, "se": 0.0, "blind": 0.0}
     assert plain["rounds"] == ROUNDS
