@@ -1,29 +1,23 @@
 """The commands of the bench."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
 from bench import failover as outage
-from bench.category_beta import CategoryBeta
-from bench.course import lay
+from bench.cells import PEERS, Cell
 from bench.decision import measure
 from bench.live import Traffic, run
-from bench.options import HALF, NO_BUDGET_USD, Options, Scenario
+from bench.options import NO_BUDGET_USD, Options, Scenario
 from bench.peers.player import PREFIX
 from bench.peers.worker import ADAPTERS
-from bench.report import lines, result
-from bench.runs import KEPT, Run
+from bench.report import lines
+from bench.runs import KEPT
 from bench.studies import ope
-from bench.tables import Table, load
-from bench.yardsticks import foresee
+from bench.tables import load
 from policy.decide import RULES
-
-PEERS = "peers"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -34,6 +28,12 @@ def main() -> None:
 @main.command()
 @click.argument("table")
 @click.option("--arms", default="", help="Only these arms, separated by commas; default: all.")
+@click.option(
+    "--crowd",
+    type=click.IntRange(0),
+    default=0,
+    help="So many arms, the missing ones made of recorded ones; 0: as recorded.",
+)
 @click.option("--context", type=click.Choice(["text", "category", "both"]), default="text")
 @click.option(
     "--policy",
@@ -81,45 +81,24 @@ def main() -> None:
 )
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path))
 def replay(
-    table: str,
-    arms: str,
-    policies: tuple[str, ...],
-    prompts: int | None,
-    seeds: int,
-    kept: Path,
-    json_path: Path | None,
-    **options: Any,
+    table: str, policies: tuple[str, ...], seeds: int, json_path: Path | None, **asked: Any
 ) -> None:
     """Replay recorded outcomes: a policy sees those of the arms it chooses."""
-    asked = Options(**options)
-    learn_on = "" if asked.learn_on == HALF else asked.learn_on
-    loaded = load(table, [arm for arm in arms.split(",") if arm], learn_on)
-    loaded = loaded if prompts is None else loaded.sample(prompts, 0)
-    _check(loaded, asked)
-    played = {
-        policy: Run(loaded, replace(asked, policy=policy), kept).results(range(seeds))
-        for policy in _players(policies)
-    }
-    foreseen = foresee(loaded, loaded.sketches(asked.context))
-    found = result(loaded, asked, played, foreseen, range(seeds))
+    names = tuple(arm for arm in asked.pop("arms").split(",") if arm)
+    whole = {name: asked.pop(name) for name in ("crowd", "prompts", "kept")}
+    found = _played(Cell(table, Options(**asked), policies, names, **whole), seeds)
     click.echo("\n".join(lines(found)))
     if json_path is not None:
         json_path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
-def _players(policies: Sequence[str]) -> list[str]:
-    """Return the policies asked for, "peers" as each of them, and the baseline that learns."""
-    every = [PREFIX + name for name in ADAPTERS]
-    asked = [name for each in policies for name in (every if each == PEERS else [each])]
-    return list(dict.fromkeys([*asked, CategoryBeta.name]))
-
-
-def _check(table: Table, options: Options) -> None:
-    """Lay one course, so that what cannot be replayed is said before anything is played."""
+def _played(cell: Cell, seeds: int) -> dict[str, Any]:
+    """Return what a cell found; what cannot be played is said before anything is."""
     try:
-        lay(table, options, 0)
+        cell.runs  # noqa: B018 (it loads the table and lays one course)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+    return cell.result(range(seeds))
 
 
 @main.command()

@@ -1,4 +1,4 @@
-"""Many seeds of a replay: on all cores, with progress, and resumed where it was interrupted.
+"""Many replays: on all cores, with progress, and resumed where they were interrupted.
 
 Each seed's result is kept under a name made of the options, the table and the code that plays it,
 so that a kept result is never one of other code.
@@ -7,10 +7,10 @@ so that a kept result is never one of other code.
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cache, cached_property
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,12 +19,26 @@ import numpy as np
 
 from bench.options import Options
 from bench.replay import Played, play
-from bench.tables import Table
+from bench.tables import Context, Table
 from features.sketch import Sketch
 
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "build" / "bench"
 ROOMS = ("policy", "features", "jobs", "storage", "bench")
+SHOWING = {
+    "cli",
+    "decision",
+    "drawing",
+    "figures",
+    "live",
+    "page",
+    "report",
+    "standard",
+    "yardsticks",
+}
+"""Files of the bench that change nothing of what is played."""
+SLOW_ARMS = 10
+"""So many arms about double the time of a round."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,62 +51,80 @@ class Run:
 
     def results(self, seeds: Sequence[int]) -> list[Played]:
         """Return what each seed brought, in the order of the seeds; progress goes to stderr."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        missing = [seed for seed in seeds if not self._path(seed).exists()]
-        started = time.monotonic()
-        for done, seed in enumerate(self._play(missing), start=1):
-            left_s = (time.monotonic() - started) / done * (len(missing) - done)
-            told = f"{self.table.name}, {self.options.policy}: {done} of {len(missing)} seeds"
-            print(f"{told}, seed {seed} done, {left_s:.0f} s left", file=sys.stderr, flush=True)
+        finish([self], seeds)
         return [_loaded(self._path(seed)) for seed in seeds]
+
+    def missing(self, seeds: Sequence[int]) -> list[int]:
+        """Return the seeds that are not finished."""
+        return [seed for seed in seeds if not self._path(seed).exists()]
+
+    @property
+    def effort(self) -> float:
+        """Return about how long a seed takes, in rounds with few arms."""
+        return len(self.table) * (1.0 + len(self.table.arms) / SLOW_ARMS)
 
     @cached_property
     def folder(self) -> Path:
         """Return the folder of this table, these options and this code."""
-        table = self.table
-        made = sha256(
-            repr((table.name, table.arms, table.tasks, table.learning, self.options)).encode()
-        )
-        for array in (table.scores, table.cost_usd, table.input_tokens, table.output_tokens):
-            made.update(np.ascontiguousarray(array).tobytes())
-        made.update("\0".join(table.prompts).encode("utf-8", "replace"))
-        for room in ROOMS:
-            for path in sorted((ROOT / room).rglob("*.py")):
-                made.update(path.read_bytes())
+        made = sha256(repr((self.table.digest, self.options, _code())).encode())
         return self.kept / made.hexdigest()[:24]
-
-    def _play(self, seeds: Sequence[int]) -> Iterator[int]:
-        if not seeds:
-            return
-        workers = min(os.cpu_count() or 1, len(seeds))
-        spawn = get_context("spawn")  # a fork would copy the locks of threads it does not copy
-        with ProcessPoolExecutor(workers, spawn, _begin, (self,)) as pool:
-            for job in as_completed([pool.submit(_play_and_keep, seed) for seed in seeds]):
-                yield job.result()
-
-    def _path(self, seed: int) -> Path:
-        return self.folder / f"seed{seed}.npz"
 
     def keep(self, seed: int, played: Played) -> None:
         """Record a seed's result, whole or not at all."""
         path = self._path(seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f"{path.stem}.{os.getpid()}.npz")
         np.savez_compressed(unfinished, **{f.name: getattr(played, f.name) for f in fields(played)})
         unfinished.replace(path)
 
-
-_HERE: list[tuple[Run, list[Sketch]]] = []
-"""What a worker process plays: handed over once, because tables are large."""
-
-
-def _begin(run: Run) -> None:
-    _HERE.append((run, run.table.sketches(run.options.context)))
+    def _path(self, seed: int) -> Path:
+        return self.folder / f"seed{seed}.npz"
 
 
-def _play_and_keep(seed: int) -> int:
-    run, sketches = _HERE[-1]
-    run.keep(seed, play(run.table, sketches, run.options, seed))
-    return seed
+def finish(runs: Sequence[Run], seeds: Sequence[int]) -> None:
+    """Play what is missing of all runs on all cores; progress goes to stderr."""
+    jobs = [(run, seed) for run in runs for seed in run.missing(seeds)]
+    if not jobs:
+        return
+    started, done, all_of_it = time.monotonic(), 0.0, sum(run.effort for run, _ in jobs)
+    workers = min(os.cpu_count() or 1, len(jobs))
+    spawn = get_context("spawn")  # a fork would copy the locks of threads it does not copy
+    with ProcessPoolExecutor(workers, spawn) as pool:
+        asked = {pool.submit(_play_and_keep, run, seed): (run, seed) for run, seed in jobs}
+        for place, job in enumerate(as_completed(asked), start=1):
+            job.result()
+            run, seed = asked[job]
+            done += run.effort
+            left_s = (time.monotonic() - started) * (all_of_it / done - 1.0)
+            told = f"{place} of {len(jobs)}: {run.table.name}, {run.options.policy}, seed {seed}"
+            print(f"{told}; {left_s:.0f} s left", file=sys.stderr, flush=True)
+
+
+@cache
+def _code() -> str:
+    """Return what tells this code from other code."""
+    made = sha256()
+    for room in ROOMS:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            if room != "bench" or path.stem not in SHOWING:
+                made.update(path.read_bytes())
+    return made.hexdigest()
+
+
+_HERE: dict[str, Table] = {}
+_SKETCHED: dict[tuple[str, Context], list[Sketch]] = {}
+"""What this worker process played last: its table and sketches serve every seed."""
+
+
+def _play_and_keep(run: Run, seed: int) -> None:
+    digest, context = run.table.digest, run.options.context
+    if digest not in _HERE:
+        _HERE.clear()
+        _SKETCHED.clear()
+        _HERE[digest] = run.table
+    if (digest, context) not in _SKETCHED:
+        _SKETCHED[digest, context] = _HERE[digest].sketches(context)
+    run.keep(seed, play(_HERE[digest], _SKETCHED[digest, context], run.options, seed))
 
 
 def _loaded(path: Path) -> Played:

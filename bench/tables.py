@@ -14,6 +14,8 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,6 +64,15 @@ class Table:
     def names(self) -> tuple[str, ...]:
         """Return the names of the arms."""
         return tuple(arm.name for arm in self.arms)
+
+    @cached_property
+    def digest(self) -> str:
+        """Return what tells this table from any other, in hexadecimal."""
+        made = sha256(repr((self.name, self.arms, self.tasks, self.learning)).encode())
+        for array in (self.scores, self.cost_usd, self.input_tokens, self.output_tokens):
+            made.update(np.ascontiguousarray(array).tobytes())
+        made.update("\0".join(self.prompts).encode("utf-8", "replace"))
+        return made.hexdigest()
 
     def sample(self, n: int, seed: int) -> "Table":
         """Return the table of n prompts drawn with this seed, or of all if there are fewer.

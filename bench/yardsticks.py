@@ -76,15 +76,20 @@ def static_mixture(scores: Floats, cost_usd: Floats, spend_usd: float) -> Floats
     array([0.5, 0.5])
     """
     reward, cost = scores.mean(axis=0), cost_usd.mean(axis=0)
-    arms = np.eye(len(cost))
-    mixtures = [arms[cost.argmin()], *arms[cost <= spend_usd]]
-    for i in np.flatnonzero(cost <= spend_usd):
-        for j in np.flatnonzero(cost > spend_usd):
-            dear = (spend_usd - cost[i]) / (cost[j] - cost[i])
-            mixtures.append((1.0 - dear) * arms[i] + dear * arms[j])
-    affordable = [mixture for mixture in mixtures if mixture @ cost <= spend_usd * (1 + 1e-9)]
-    best: Floats = max(affordable or mixtures[:1], key=lambda mixture: float(mixture @ reward))
-    return best
+    mixture = np.zeros(len(cost))
+    cheap, dear = np.flatnonzero(cost <= spend_usd), np.flatnonzero(cost > spend_usd)
+    if not len(cheap):
+        mixture[cost.argmin()] = 1.0
+        return mixture
+    best = cheap[reward[cheap].argmax()]
+    share = (spend_usd - cost[cheap, None]) / (cost[dear] - cost[cheap, None])
+    worth = (1.0 - share) * reward[cheap, None] + share * reward[dear]
+    if not len(dear) or worth.max() <= reward[best]:
+        mixture[best] = 1.0
+        return mixture
+    i, j = np.unravel_index(worth.argmax(), worth.shape)
+    mixture[cheap[i]], mixture[dear[j]] = 1.0 - share[i, j], share[i, j]
+    return mixture
 
 
 def foresee(table: Table, sketches: Sequence[Sketch]) -> list[Foreseen]:

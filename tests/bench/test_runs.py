@@ -8,7 +8,7 @@ import pytest
 
 from bench.options import Options
 from bench.replay import play
-from bench.runs import Run
+from bench.runs import Run, finish
 from tests.bench.worlds import easy
 
 TABLE = easy(40)
@@ -23,12 +23,24 @@ def test_an_interrupted_run_plays_only_what_is_missing(
     times = {path.name: path.stat().st_mtime_ns for path in run.folder.iterdir()}
     capsys.readouterr()
     again = run.results(range(3))
-    assert "1 of 1 seeds, seed 1 done, 0 s left" in capsys.readouterr().err
+    assert "1 of 1: easy, thompson, seed 1; 0 s left" in capsys.readouterr().err
     for one, other in zip(first, again, strict=True):
         np.testing.assert_array_equal(one.rows, other.rows)
         np.testing.assert_array_equal(one.arms, other.arms)
         assert one.retrains == other.retrains
     assert {name: (run.folder / name).stat().st_mtime_ns for name in times} == times
+
+
+def test_many_runs_share_the_cores_and_are_told_as_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [Run(easy(n), Options(policy="uniform"), tmp_path) for n in (20, 30)]
+    finish(runs, range(2))
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 4
+    assert told[-1].startswith("4 of 4: easy, uniform, seed ")
+    assert [run.missing(range(3)) for run in runs] == [[2], [2]]
+    assert [len(run.results([1])[0].rows) for run in runs] == [20, 30]
 
 
 def test_a_worker_plays_what_one_process_plays(tmp_path: Path) -> None:

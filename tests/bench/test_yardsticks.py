@@ -86,10 +86,11 @@ def test_a_budget_that_buys_no_arm_takes_the_cheapest() -> None:
 
 
 def test_the_pick_from_evals_is_what_the_evals_say_and_not_hindsight() -> None:
-    options = Options(warm=5)
+    options = Options(warm=25)
     course, picked = compared(options)
     (evals,) = course.evals
-    assert picked["evals_pick"].argmax(axis=1)[0] == evals.scores.mean(axis=0).argmax()
+    means = evals.scores.mean(axis=0)
+    assert np.flatnonzero(means == means.max()).tolist() == [picked["evals_pick"][0].argmax()]
     assert "evals_pick" not in STICKS
 
 

@@ -1,0 +1,83 @@
+"""A cell: one table, one way to play it, the policies that do, and what came of it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from bench.category_beta import CategoryBeta
+from bench.course import lay
+from bench.crowd import crowded
+from bench.options import HALF, Options
+from bench.peers.player import PREFIX
+from bench.peers.worker import ADAPTERS
+from bench.report import result
+from bench.runs import KEPT, Run, finish
+from bench.tables import Table, load
+from bench.yardsticks import foresee
+
+PEERS = "peers"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One replay of a table by several policies, with the same seeds.
+
+    `arms` none means all; `crowd` adds made ones up to so many; `prompts` are judged at most;
+    `policies` may name "peers" for each of them. The baseline that learns always plays too.
+    """
+
+    table: str
+    options: Options
+    policies: tuple[str, ...] = ("thompson", "greedy")
+    arms: tuple[str, ...] = ()
+    crowd: int = 0
+    prompts: int | None = None
+    kept: Path = KEPT
+
+    @cached_property
+    def loaded(self) -> Table:
+        """Return the table as it is played.
+
+        raises : ValueError if it cannot be played so
+        """
+        named = self.options.learn_on
+        table = load(self.table, self.arms, "" if named == HALF else named)
+        table = table if self.prompts is None else table.sample(self.prompts, 0)
+        table = crowded(table, self.crowd) if self.crowd else table
+        lay(table, self.options, 0)
+        return table
+
+    @cached_property
+    def runs(self) -> dict[str, Run]:
+        """Return one run for each policy and for the baseline that learns."""
+        every = [PREFIX + name for name in ADAPTERS]
+        asked = [name for each in self.policies for name in (every if each == PEERS else [each])]
+        return {
+            policy: Run(self.loaded, replace(self.options, policy=policy), self.kept)
+            for policy in dict.fromkeys([*asked, CategoryBeta.name])
+        }
+
+    def result(self, seeds: Sequence[int]) -> dict[str, Any]:
+        """Return what was found, playing what is missing; it is kept like the seeds it is of."""
+        finish(list(self.runs.values()), seeds)
+        folders = [run.folder.name for run in self.runs.values()]
+        made = sha256(repr((folders, list(seeds), _showing())).encode()).hexdigest()[:24]
+        path = self.kept / f"{made}.json"
+        if path.exists():
+            kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return kept
+        played = {name: run.results(seeds) for name, run in self.runs.items()}
+        foreseen = foresee(self.loaded, self.loaded.sketches(self.options.context))
+        found = result(self.loaded, self.options, played, foreseen, seeds)
+        path.write_text(json.dumps(found), encoding="utf-8")
+        return found
+
+
+def _showing() -> bytes:
+    folder = Path(__file__).parent
+    files = ("figures.py", "report.py", "yardsticks.py", "course.py")
+    return b"".join((folder / name).read_bytes() for name in files)
