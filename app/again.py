@@ -56,4 +56,4 @@ class Again:
             learned.space.context(asking.sketch), None, {}, self.willingness_to_pay_usd
         )
         decision = asking.again(decision_id(), question, learned, stored, self.sandbox)
-        return Turn(decision, arm, self.log.decide(decision), NoCall(), started_at_s, use)
+        return Turn(decision, arm, self.log.decide(decision), NoCall(), started_at_s, cache=use)

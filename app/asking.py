@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from app.ask import Ask
 from app.live import Choice
+from app.seats import Place, Seat, Seats
 from features.prompt import Prompt
 from features.sketch import Sketch
 from jobs.learned import Learned
@@ -28,7 +29,7 @@ class Asking:
 
     `overflowed` is the largest window that the prompt did not fit. `partial` is what the client has
     of an answer that broke off: the next arm goes on from there. `stands_in` says whether an older
-    answer could be given instead.
+    answer could be given instead. `seat` is that of the conversation's last turn.
 
     units  : began_s in seconds of the monotonic clock, overflowed in tokens
     """
@@ -36,6 +37,8 @@ class Asking:
     ask: Ask
     prompt: Prompt
     sketch: Sketch
+    place: Place
+    seat: Seat | None
     began_s: float = field(default_factory=time.monotonic)
     asked: list[Arm] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
@@ -46,10 +49,11 @@ class Asking:
     stands_in: Callable[[], bool] = bool
 
     @classmethod
-    def of(cls, ask: Ask) -> Self:
+    def of(cls, ask: Ask, seats: Seats) -> Self:
         """Return a request that nobody has been asked yet."""
         prompt = Prompt.of(ask.messages, ask.task, ask.tools)
-        return cls(ask, prompt, Sketch.of(prompt))
+        place = Place.of(ask, TENANT)
+        return cls(ask, prompt, Sketch.of(prompt), place, seats.find(place))
 
     @property
     def body(self) -> dict[str, Any]:
@@ -60,6 +64,11 @@ class Asking:
     def pinned(self) -> bool:
         """Return whether the caller chose the arm."""
         return self.ask.models is not None and len(self.ask.models) == 1
+
+    @property
+    def caller(self) -> str | None:
+        """Return the arm that waits for the results of the tools it has called."""
+        return self.seat.arm if self.seat is not None and self.ask.in_tool_loop else None
 
     @property
     def attempts(self) -> int:
@@ -100,10 +109,11 @@ class Asking:
                 allowed=allowed,
                 max_cost_usd=ask.max_cost_usd,
                 unavailable={**unavailable, **self.failures},
+                cached_tokens={} if self.seat is None else {self.seat.arm: self.seat.tokens},
             ),
             willingness_to_pay_usd=pays_usd,
             words=self.prompt.words,
-            explore=ask.explore and not ask.in_tool_loop and not self.pinned and not self.asked,
+            explore=ask.explore and not self._is_bound,
         )
 
     def decision(
@@ -178,6 +188,16 @@ class Asking:
         window = self.overflowed
         why = f"the prompt did not fit a window of {window}"
         return {name: why for name, arm in arms.items() if arm.context_window <= window}
+
+    @property
+    def _is_bound(self) -> bool:
+        """Return whether this is no place to try an arm out.
+
+        Besides where somebody has chosen or failed: amid tools, and amid a conversation that an arm
+        has in its cache. Arms are tried where conversations begin.
+        """
+        is_cached = self.seat is not None and self.seat.tokens > 0
+        return self.ask.in_tool_loop or self.pinned or bool(self.asked) or is_cached
 
     def _kind(self, arm: str) -> DecisionKind:
         if self.asked or (self.pinned and arm not in (self.ask.models or ())):

@@ -19,13 +19,14 @@ from app.messages import Messages
 from app.mistakes import right, seen
 from app.models import named
 from app.routes import DONE, event
-from app.schemas import AskRequest, Wishes
+from app.schemas import GOOD_SESSION, AskRequest, Wishes
 from app.turn import Completion
 from policy.errors import InvalidInput, TurnpikeError
 from policy.types import Arm, Usage
 
 PREFIX = "x-turnpike-"
 HEADERS = {PREFIX + name.replace("_", "-"): name for name in Wishes.model_fields}
+THEIR_SESSIONS = ("x-session-id", "x-conversation-id")
 LISTED = "models"  # with commas between
 
 
@@ -80,7 +81,7 @@ def wished(headers: Headers) -> dict[str, Any]:
         raise InvalidInput(message, param=header) from error
     if listed is not None:
         wishes[LISTED] = [each.strip() for each in listed.split(",")]
-    return wishes
+    return _session_of(headers) | wishes
 
 
 def whole(completion: Completion) -> dict[str, Any]:
@@ -117,6 +118,13 @@ def frames(answering: Answering, wants_usage: bool) -> Iterator[str]:
     finally:
         answering.close()
     yield DONE
+
+
+def _session_of(headers: Headers) -> dict[str, Any]:
+    """Return the session that a client names for purposes of its own, if it is a name here too."""
+    named = (headers.get(name, "") for name in THEIR_SESSIONS)
+    found = next((each for each in named if GOOD_SESSION.fullmatch(each)), None)
+    return {} if found is None else {"session": found}
 
 
 def _field(header: str) -> str:

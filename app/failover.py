@@ -39,13 +39,18 @@ def amongst(asking: Asking, arms: Mapping[str, Arm], health: Health) -> Iterator
     """Yield the arms to choose among, those that stand best first: whoever fits there is asked.
 
     A pinned arm's own fallbacks stand in for it, at once where it is known not to stand well.
+    Before anybody else comes the arm whose tool calls this request answers.
     """
     steps = [
         step
         for step in health.steps(arms.values(), asking.asked)
         if _is_worth_it(step, len(asking.asked), health)
     ]
-    wishes = _wishes(asking, arms)
+    wishes, others = _wishes(asking, arms), _others_than_the_caller(asking, arms)
+    if others:
+        yield from (
+            Among(wishes[0], {**others, **step.unavailable}) for step in steps if not step.lifted
+        )
     for allowed in wishes:
         yield from (Among(allowed, step.unavailable) for step in steps if not step.lifted)
     yield from (Among(wishes[0], step.unavailable) for step in steps if step.lifted)
@@ -83,6 +88,14 @@ def nobody(
 def _stands_in(asking: Asking) -> bool:
     """Return whether an older answer could be given; it cannot go on from a part of another."""
     return not asking.partial and asking.stands_in()
+
+
+def _others_than_the_caller(asking: Asking, arms: Mapping[str, Arm]) -> dict[str, str]:
+    """Return why each arm but the one that called tools is passed over; nobody if none did."""
+    caller = asking.caller
+    if caller is None or caller not in arms:
+        return {}
+    return {name: f"{caller} waits for what its tools say" for name in arms if name != caller}
 
 
 def _wishes(asking: Asking, arms: Mapping[str, Arm]) -> list[tuple[str, ...] | None]:

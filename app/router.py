@@ -19,6 +19,7 @@ from app.cache import Cache, Visit
 from app.failover import Among, amongst, may_go_on, nobody
 from app.ids import decision_id
 from app.live import Live
+from app.seats import Seats
 from app.turn import (
     Completion,
     Ended,
@@ -82,6 +83,7 @@ class Router:
         self._log = log
         self._live = live
         self._cache = cache
+        self._seats = Seats()
         self._again = Again(
             catalogue, log, live, self._record, terms.willingness_to_pay_usd, terms.sandbox
         )
@@ -91,7 +93,7 @@ class Router:
 
         raises : NoEligibleArm, UpstreamError, StoreUnavailable
         """
-        asking = Asking.of(ask)
+        asking = Asking.of(ask, self._seats)
         with self._visit(ask) as visit:
             if visit.found is not None:
                 return self._again.complete(asking, visit.found, "hit")
@@ -108,7 +110,7 @@ class Router:
 
         raises : NoEligibleArm, UpstreamError, StoreUnavailable
         """
-        asking = Asking.of(ask)
+        asking = Asking.of(ask, self._seats)
         recovery = ask.stream_recovery or self.terms.stream_recovery
         goes_on = recovery == "continue" and ask.is_free_text
         go_on = partial(self._go_on, asking) if goes_on else None
@@ -129,7 +131,7 @@ class Router:
 
         raises : NoEligibleArm
         """
-        return self._choose(Asking.of(ask), spend=False)[0]
+        return self._choose(Asking.of(ask, self._seats), spend=False)[0]
 
     def rate(self, decision: str, rater: str, reward: float | None, comment: str | None) -> Rating:
         """Return what a reward changed, durably; None withdraws it.
@@ -211,7 +213,7 @@ class Router:
                 return
             recorded = self._log.decide(decision)
             call = self.health.begin(arm, again=bool(asking.asked))
-            yield Turn(decision, arm, recorded, call, time.time())
+            yield Turn(decision, arm, recorded, call, time.time(), asking.place.after)
 
     def _choose(self, asking: Asking, *, spend: bool = True) -> tuple[Decision, Arm]:
         """Return the next decision, among the healthiest arms that fit the request.
@@ -281,6 +283,7 @@ class Router:
         turn.call.end(ended.error)
         if turn.cache == "miss":
             self._log.attempt(attempt_row(turn, ended))
+            self._seats.follow(turn, ended)
         self._log.settle(outcome_row(turn, ended, time.time())).wait()
 
 

@@ -4,6 +4,7 @@ Fields that are not ours are OpenAI's and pass through to the provider as they a
 like a misspelling of ours is refused, because a wish that is ignored is worse than an error.
 """
 
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -44,9 +45,10 @@ Task = Annotated[
     Field(max_length=64, pattern=r"^[A-Za-z0-9 _.-]+(/[A-Za-z0-9 _.-]+){0,3}$"),
     explained("it must be 1 to 64 of A-Z a-z 0-9 space . _ -, in up to 4 levels divided by /"),
 ]
+GOOD_SESSION = re.compile(r"^[!-~]{1,128}$")
 Session = Annotated[
     str,
-    Field(pattern=r"^[!-~]{1,128}$"),
+    Field(pattern=GOOD_SESSION),
     explained("it must be 1 to 128 letters, digits and signs, without spaces"),
 ]
 Text = Annotated[str, Field(pattern=r"\S"), explained("it must be a text that is not blank")]

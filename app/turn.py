@@ -15,7 +15,7 @@ from policy.errors import (
 from policy.types import Arm, Usage
 from storage.log import Ticket
 from storage.records import Attempt, AttemptStatus, CacheUse, Decision, Outcome, OutcomeStatus
-from upstream.answers import Answer
+from upstream.answers import Answer, called_by
 from upstream.health import Call
 from upstream.stream import Stream
 
@@ -47,19 +47,23 @@ class NoCall:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Turn:
-    """A decision on its way to the log, with the arm that is asked, or has answered before."""
+    """A decision on its way to the log, with the arm that is asked, or has answered before.
+
+    `keys` are what the conversation's next turn may look for.
+    """
 
     decision: Decision
     arm: Arm
     recorded: Ticket[None]
     call: Call | NoCall
     started_at_s: float
+    keys: tuple[bytes, ...] = ()
     cache: CacheUse = "miss"
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How the upstream call of a turn ended."""
+    """How the upstream call of a turn ended; `called` are the ids of the tool calls it made."""
 
     status: OutcomeStatus
     usage: Usage = NOTHING
@@ -68,6 +72,7 @@ class Ended:
     finish_reason: str | None = None
     model: str | None = None
     error: UpstreamError | None = None
+    called: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,7 @@ def completed(turn: Turn, answer: Answer, attempts: int) -> Completion:
         ttft_s=answer.ttft_s,
         finish_reason=answer.finish_reason,
         model=answer.model,
+        called=tuple(called_by(answer.data["choices"][0]["message"])),
     )
     dollars = cost_usd(turn.arm, answer.usage)
     return Completion(turn, ended, answer.text, attempts, dollars, answer.data)
@@ -142,6 +148,7 @@ def streamed(
         finish_reason=stream.finish_reason,
         model=stream.model,
         error=error,
+        called=tuple(stream.called),
     )
 
 

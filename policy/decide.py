@@ -185,7 +185,7 @@ def _eligible(
     tokens = expected_output_tokens(
         beliefs.tokens, question.context, [arm.name for arm in fit], demand.output_tokens
     )
-    cost = expected_cost_usd(fit, demand.input_tokens, tokens)
+    cost = expected_cost_usd(fit, demand.input_tokens, tokens, demand.cached_tokens)
     reasons |= affordable(fit, cost, demand)
     kept = [i for i, arm in enumerate(fit) if arm.name not in reasons]
     require_some(kept, reasons)

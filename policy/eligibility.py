@@ -11,7 +11,8 @@ from policy.types import Arm, Floats
 class Demand:
     """What a request needs of an arm.
 
-    `allowed` None means every arm; `unavailable` says of an arm why it cannot serve now.
+    `allowed` None means every arm; `unavailable` says of an arm why it cannot serve now;
+    `cached_tokens` are those of the input that an arm's provider has in its cache.
 
     units  : tokens, US dollars
     """
@@ -22,6 +23,7 @@ class Demand:
     allowed: tuple[str, ...] | None = None
     max_cost_usd: float | None = None
     unavailable: Mapping[str, str] = field(default_factory=dict)
+    cached_tokens: Mapping[str, int] = field(default_factory=dict)
 
 
 def divided(arms: Sequence[Arm], demand: Demand) -> tuple[list[Arm], dict[str, str]]:

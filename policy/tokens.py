@@ -5,13 +5,14 @@ long answers of every arm, some arms are long-winded. The mean of the log-normal
 median: dollars add up, medians do not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from policy.belief import Belief
 from policy.types import Arm, Floats
 
+NOTHING_CACHED: Mapping[str, int] = {}
 LONGEST_LOG = float(np.log(200_000.0))
 
 
@@ -38,10 +39,19 @@ def log_tokens(output_tokens: int) -> float:
     return float(np.log1p(output_tokens))
 
 
-def expected_cost_usd(arms: Sequence[Arm], input_tokens: float, output_tokens: Floats) -> Floats:
+def expected_cost_usd(
+    arms: Sequence[Arm],
+    input_tokens: float,
+    output_tokens: Floats,
+    cached_tokens: Mapping[str, int] = NOTHING_CACHED,
+) -> Floats:
     """Return the expected dollars of each arm at its price of this moment.
+
+    `cached_tokens` are those of the input that an arm's provider has in its cache, by arm: to ask
+    that arm is cheaper by them, so that leaving a conversation's arm has a price.
 
     shapes : output_tokens (k,) -> (k,)
     """
-    pairs = zip(arms, output_tokens, strict=True)
-    return np.array([arm.cost_usd(input_tokens, float(tokens)) for arm, tokens in pairs])
+    cached = [min(cached_tokens.get(arm.name, 0), input_tokens) for arm in arms]
+    each = zip(arms, output_tokens, cached, strict=True)
+    return np.array([arm.cost_usd(input_tokens, float(out), held) for arm, out, held in each])

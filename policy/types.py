@@ -74,6 +74,11 @@ class Usage:
     cached_tokens: int = 0
     estimated: bool = False
 
+    @property
+    def tokens(self) -> int:
+        """Return the tokens of the prompt and its answer together."""
+        return self.input_tokens + self.output_tokens
+
     def __add__(self, other: "Usage") -> "Usage":
         """Return the tokens of two calls.
 

@@ -83,6 +83,17 @@ def acts(message: Mapping[str, Any]) -> bool:
     return any(message.get(key) for key in ("tool_calls", "function_call", "refusal"))
 
 
+def called_by(message: Mapping[str, Any]) -> list[str]:
+    """Return the ids of the tool calls that a message makes, or that a delta begins.
+
+    >>> called_by({"tool_calls": [{"id": "call_1"}, {"index": 0}]})
+    ['call_1']
+    """
+    calls = message.get("tool_calls")
+    found = [call.get("id") for call in calls or () if isinstance(call, dict)]
+    return [each for each in found if isinstance(each, str) and each]
+
+
 def finish_of(choice: Mapping[str, Any]) -> str | None:
     """Return the finish_reason of a choice, if it has one."""
     reason = choice.get("finish_reason")

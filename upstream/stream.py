@@ -16,6 +16,7 @@ from policy.types import Arm, Usage
 from upstream.answers import (
     MAY_BE_BLANK,
     acts,
+    called_by,
     choices_of,
     finish_of,
     model_of,
@@ -58,6 +59,7 @@ class Chunk:
 class Stream:
     """An answer on its way; iterate to receive it, close it to stop the provider.
 
+    `called` are the ids of the tool calls that have come.
     Iterating raises UpstreamError when the rest does not come; `usage` then counts what did.
     """
 
@@ -82,6 +84,7 @@ class Stream:
         self._output_chars = 0
         self._spoke = False
         self._acted = False
+        self.called: list[str] = []
         self._finishes: dict[str, str | None] = {}
         self._early: deque[Chunk] = deque()
         self._chunks = self._rest()
@@ -195,7 +198,9 @@ class Stream:
             index, delta = choice.get("index", 0), part_of(choice, "delta")
             self._output_chars += spoken_chars(delta)
             self._spoke = self._spoke or speaks(delta)
-            self._acted = self._acted or acts(delta)
+            if acts(delta):
+                self._acted = True
+                self.called += called_by(delta)
             text += text_of(delta) if index == 0 else ""
             self._finish(str(index), finish_of(choice))
         return text
