@@ -18,7 +18,8 @@ from tests.upstream.misbehaving import (
     misbehaving,
 )
 
-SHORT = {"timeouts": {"connect_s": 0.5, "first_content_s": 0.3, "idle_s": 0.4, "total_s": 2.0}}
+# Far away: a busy machine fails no test. A scenario that is waited for in vain sets its own.
+PATIENT = {"connect_s": 5.0, "first_content_s": 10.0, "idle_s": 10.0, "total_s": 20.0}
 STREAMED = {"prompt": "hi", "stream": True, "explore": False}
 
 
@@ -54,10 +55,24 @@ def faulty(
     """Yield a service whose arms play the scenarios of their names; `arms` adds to their tables."""
     more = arms or {}
     with misbehaving(dict(scenarios)) as (url, seen):
-        tables = {name: {**SHORT, **more.get(name, {})} for name in scenarios}
+        tables = {
+            name: {"timeouts": deadlines(scenario), **more.get(name, {})}
+            for name, scenario in scenarios.items()
+        }
         path = catalogue(folder, url, tables)
         with running(folder, arms=path, sandbox="off", **dials) as service:
             yield Faulty(service, seen)
+
+
+def late(scenario: Scenario, **earlier_s: float) -> Scenario:
+    """Return a scenario that is given up after so many seconds."""
+    scenario.deadlines = earlier_s
+    return scenario
+
+
+def deadlines(scenario: Scenario) -> dict[str, float]:
+    """Return how long the arm that plays a scenario is waited for."""
+    return PATIENT | getattr(scenario, "deadlines", {})
 
 
 def good(talk: Conversation) -> None:
@@ -89,6 +104,9 @@ def unauthorised(talk: Conversation) -> None:
 
 def silent(talk: Conversation) -> None:
     talk.until_client_leaves()
+
+
+late(silent, first_content_s=0.3)
 
 
 def hanging_up(talk: Conversation) -> None:

@@ -4,7 +4,7 @@ import itertools
 import json
 from collections.abc import Mapping
 
-from tests.app.faulty import broken, busy, empty, hanging_up, page, silent, unauthorised
+from tests.app.faulty import broken, busy, empty, hanging_up, late, page, silent, unauthorised
 from tests.upstream.misbehaving import Conversation, Scenario, completion
 
 KEY = "sk-abcdef123456"
@@ -48,8 +48,14 @@ def dripping(talk: Conversation) -> None:
     talk.drip(completion())
 
 
+late(dripping, connect_s=1.0, first_content_s=1.0, total_s=1.0)
+
+
 def dripping_head(talk: Conversation) -> None:
     talk.drip(b"HTTP/1.1 200 OK\r\nX-Padding: " + b"x" * 500)
+
+
+late(dripping_head, first_content_s=0.3)
 
 
 def endless_body(talk: Conversation) -> None:

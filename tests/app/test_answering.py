@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from app.ask import Ask
 from storage.records import Outcome
-from tests.app.faulty import STREAMED, Faulty, broken, endless, faulty
+from tests.app.faulty import STREAMED, Faulty, broken, endless, faulty, late
 from tests.upstream.misbehaving import Conversation, Scenario, chunk, usage_frame
 
 PIECES = ("Once ", "upon ", "a time")
@@ -43,6 +43,9 @@ def failing(talk: Conversation) -> None:
 def pausing(talk: Conversation) -> None:
     talk.events(chunk(PIECES[0]))
     talk.until_client_leaves()
+
+
+late(pausing, idle_s=0.4)
 
 
 def role_then_nothing(talk: Conversation) -> None:

@@ -17,7 +17,7 @@ import pytest
 from openai.types.chat import ChatCompletion
 
 from storage.snapshots import digest
-from tests.app.faulty import broken, busy, faulty, filtered, good, refusing, too_long
+from tests.app.faulty import broken, busy, faulty, filtered, good, refusing, silent, too_long
 from tests.app.hostile import FAILOVER, KEY, status
 from tests.app.running import Running, running
 from tests.app.serving import openai_client
@@ -216,8 +216,7 @@ ALL_FAIL: dict[str, tuple[Scenario, type[openai.APIStatusError], str]] = {
     "C9 403": (status(403), openai.InternalServerError, "upstream_auth"),
     "C11 null": (lambda talk: talk.reply(b'{"choices": null}'), openai.InternalServerError,
                  "upstream_bad_response"),
-    "C2 silent": (lambda talk: talk.until_client_leaves(), openai.InternalServerError,
-                  "upstream_timeout"),
+    "C2 silent": (silent, openai.InternalServerError, "upstream_timeout"),
 }  # fmt: skip
 
 
