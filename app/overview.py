@@ -67,11 +67,18 @@ def _arms(
             "input_usd_per_mtok": arm.input_usd_per_mtok,
             "output_usd_per_mtok": arm.output_usd_per_mtok,
             "belief": beliefs[arm.name],
+            "answers_as": _drift(parts, arm),
             "health": asdict(parts.router.health.standing(arm)),
             **_use(used.get(arm.name), requests),
         }
         for arm in arms
     ]
+
+
+def _drift(parts: Parts, arm: Arm) -> dict[str, Any] | None:
+    """Return how an arm has answered as another model since the start, if it has."""
+    drift = parts.router.drifts.of(arm.name)
+    return None if drift is None else asdict(drift)
 
 
 def _use(used: ArmSummary | None, requests: int) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from app.answering import Answering
 from app.ask import Ask, Recovery
 from app.asking import TENANT, Asking
 from app.cache import Cache, Visit
+from app.drift import Drifts
 from app.failover import Among, amongst, may_go_on, nobody
 from app.ids import decision_id
 from app.live import Live
@@ -84,6 +85,7 @@ class Router:
         self._live = live
         self._cache = cache
         self._seats = Seats()
+        self.drifts = Drifts()
         self._again = Again(
             catalogue, log, live, self._record, terms.willingness_to_pay_usd, terms.sandbox
         )
@@ -213,7 +215,8 @@ class Router:
                 return
             recorded = self._log.decide(decision)
             call = self.health.begin(arm, again=bool(asking.asked))
-            yield Turn(decision, arm, recorded, call, time.time(), asking.place.after)
+            keys, known = asking.place.after, self._catalogue().arms
+            yield Turn(decision, arm, recorded, call, time.time(), keys, known)
 
     def _choose(self, asking: Asking, *, spend: bool = True) -> tuple[Decision, Arm]:
         """Return the next decision, among the healthiest arms that fit the request.
@@ -284,6 +287,7 @@ class Router:
         if turn.cache == "miss":
             self._log.attempt(attempt_row(turn, ended))
             self._seats.follow(turn, ended)
+            self.drifts.follow(turn, ended)
         self._log.settle(outcome_row(turn, ended, time.time())).wait()
 
 

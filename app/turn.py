@@ -17,6 +17,7 @@ from storage.log import Ticket
 from storage.records import Attempt, AttemptStatus, CacheUse, Decision, Outcome, OutcomeStatus
 from upstream.answers import Answer, called_by
 from upstream.health import Call
+from upstream.naming import answering
 from upstream.stream import Stream
 
 NOTHING = Usage(0, 0)
@@ -49,7 +50,8 @@ class NoCall:
 class Turn:
     """A decision on its way to the log, with the arm that is asked, or has answered before.
 
-    `keys` are what the conversation's next turn may look for.
+    `keys` are what the conversation's next turn may look for; `known` is the catalogue at whose
+    prices another model is booked that answers in the arm's place.
     """
 
     decision: Decision
@@ -58,6 +60,7 @@ class Turn:
     call: Call | NoCall
     started_at_s: float
     keys: tuple[bytes, ...] = ()
+    known: Mapping[str, Arm] = field(default_factory=dict)
     cache: CacheUse = "miss"
 
 
@@ -113,8 +116,7 @@ def completed(turn: Turn, answer: Answer, attempts: int) -> Completion:
         model=answer.model,
         called=tuple(called_by(answer.data["choices"][0]["message"])),
     )
-    dollars = cost_usd(turn.arm, answer.usage)
-    return Completion(turn, ended, answer.text, attempts, dollars, answer.data)
+    return Completion(turn, ended, answer.text, attempts, cost_usd(turn, ended), answer.data)
 
 
 def joined(parts: Sequence[tuple[Turn, Ended]], text: str, attempts: int) -> Completion:
@@ -131,7 +133,7 @@ def joined(parts: Sequence[tuple[Turn, Ended]], text: str, attempts: int) -> Com
         ended=ended,
         text=text,
         attempts=attempts,
-        cost_usd=sum(cost_usd(turn.arm, each.usage) for turn, each in parts),
+        cost_usd=sum(cost_usd(turn, each) for turn, each in parts),
         continued_by=tuple(turn.decision.id for turn in turns[1:]),
     )
 
@@ -169,8 +171,11 @@ def free(arm: Arm) -> Arm:
     )
 
 
-def cost_usd(arm: Arm, usage: Usage) -> float:
-    """Return the dollars of one call as counted."""
+def cost_usd(turn: Turn, ended: Ended) -> float:
+    """Return the dollars of one call as counted, at the price of the model that answered."""
+    arm, usage = turn.arm, ended.usage
+    if ended.model is not None:
+        arm = answering(arm, ended.model, turn.known.values()) or arm
     return arm.cost_usd(usage.input_tokens, usage.output_tokens, usage.cached_tokens)
 
 
@@ -201,7 +206,7 @@ def attempt_row(turn: Turn, ended: Ended) -> Attempt:
         input_tokens=ended.usage.input_tokens,
         cached_tokens=ended.usage.cached_tokens,
         output_tokens=ended.usage.output_tokens,
-        cost_usd=cost_usd(turn.arm, ended.usage),
+        cost_usd=cost_usd(turn, ended),
     )
 
 
@@ -218,7 +223,7 @@ def outcome_row(turn: Turn, ended: Ended, at_s: float) -> Outcome:
         cached_tokens=ended.usage.cached_tokens,
         output_tokens=ended.usage.output_tokens,
         usage_estimated=ended.usage.estimated,
-        cost_usd=cost_usd(turn.arm, ended.usage),
+        cost_usd=cost_usd(turn, ended),
         latency_s=ended.latency_s,
         ttft_s=ended.ttft_s,
         cache=turn.cache,

@@ -45,6 +45,7 @@ class Arm:
     quota_group: str = ""
     max_concurrent: int | None = None
     fallbacks: tuple[str, ...] = ()
+    answers_as: tuple[str, ...] = ()
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     timeouts: Timeouts = Timeouts()
 

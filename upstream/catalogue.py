@@ -195,7 +195,8 @@ def _arm(name: str, table: Mapping[str, Any]) -> Arm:
         key: float(value) if key in _NUMBERS else value for key, value in table.items()
     }
     fields["capabilities"] = frozenset(table.get("capabilities", ()))
-    fields["fallbacks"] = tuple(table.get("fallbacks", ()))
+    for key in ("fallbacks", "answers_as"):
+        fields[key] = tuple(table.get(key, ()))
     fields["timeouts"] = Timeouts(**{k: float(v) for k, v in table.get("timeouts", {}).items()})
     fields.setdefault("quota_group", name)
     return Arm(name=name, **fields)

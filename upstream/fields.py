@@ -111,6 +111,7 @@ ARM = {
         lambda value: isinstance(value, int) and _number(1, 1e6)(value),
     ),
     "fallbacks": Field("a list of arm names", _listed(_text(r".+"))),
+    "answers_as": Field("a list of models", _listed(_text(r"[!-~]{1,200}"))),
     "extra_body": Field(f"a table of JSON values without {', '.join(OURS)}", _is_extra_body),
     "timeouts": Field(
         "a table of connect_s, first_content_s, idle_s, total_s",
