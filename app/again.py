@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from app.answering import Answering
 from app.asking import Asking
-from app.cache import said
 from app.ids import decision_id
 from app.live import Live
+from app.stored import said
 from app.turn import Completion, Ended, NoCall, Turn, completed, free
 from storage.cache_file import StoredAnswer
 from storage.log import WritableLog

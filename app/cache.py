@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -16,23 +17,25 @@ from structlog import get_logger
 from app.ask import Ask
 from app.flights import Flights
 from app.request_key import RequestKey, is_repeatable
+from app.similar import Similar
+from app.stored import as_stored, is_whole
 from app.turn import Completion
+from features.likeness import Likeness
 from policy.errors import StoreUnavailable
-from policy.types import Usage
 from storage.cache_file import CacheFile, StoredAnswer
-from upstream.recall import Said
 
 LOGGER = get_logger()
 
-CacheMode = Literal["off", "asked", "exact"]
+CacheMode = Literal["off", "asked", "exact", "semantic"]
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What the operator has set: who uses the cache, and how old an answer may be.
 
-    `asked` is for requests that say `cache`, `exact` for all that do not say no. An answer older
-    than `fresh_s` but not than `stale_s` is only given where nobody answers.
+    `asked` is for requests that say `cache`, `exact` for all that do not say no, and `semantic`
+    is `exact`, and gives an answer to the same question in other words too. An answer older than
+    `fresh_s` but not than `stale_s` is only given where nobody answers.
     """
 
     mode: CacheMode
@@ -53,10 +56,13 @@ class Counted:
 class Cache:
     """The stored answers as requests see them; safe for many threads. Without a file it is off."""
 
-    def __init__(self, rules: Rules, file: CacheFile | None) -> None:
+    def __init__(self, rules: Rules, file: CacheFile | None, similar: Similar | None) -> None:
         self.rules = rules
         self.flights = Flights()
         self._file = file
+        self._similar = similar
+        if file is not None and similar is not None:
+            similar.load(file.likenesses())
         self._lock = threading.Lock()
         self._counted = Counted()
 
@@ -69,40 +75,49 @@ class Cache:
         served = self._file is not None and ask.cache != "off" and is_repeatable(ask)
         if not served or (ask.cache is None and self.rules.mode == "asked"):
             return Visit(self, None, tenant, arms)
-        visit = Visit(self, RequestKey.of(ask, tenant), tenant, arms)
+        visit = Visit(self, Sought(RequestKey.of(ask, tenant), self._similar), tenant, arms)
         if ask.cache != "refresh":
             visit.look()
         return visit
 
-    def find(self, key: RequestKey, arms: Collection[str], age_s: float) -> StoredAnswer | None:
+    def find(self, sought: "Sought", arms: Collection[str], age_s: float) -> StoredAnswer | None:
         """Return an answer that is at most so old, None without one.
 
         One from the future is not given: the clock was set back, and nobody knows its age.
         """
         with self._or_nothing() as file:
-            stored, now_s = file.get(key.key), time.time()
-            if stored and stored.arm in arms and 0 <= now_s - stored.created_at_s <= age_s:
-                file.touch(stored.key, now_s)
-                return stored
+            for key in sought.candidates():
+                stored, now_s = file.get(key), time.time()
+                if stored and stored.arm in arms and 0 <= now_s - stored.created_at_s <= age_s:
+                    file.touch(key, now_s)
+                    return stored
         return None
 
     def keep(self, answer: StoredAnswer) -> None:
         """Record an answer that may be given again."""
         with self._or_nothing() as file:
-            file.put(answer)
+            self._forget(file.put(answer))
+            if self._similar is not None:
+                self._similar.add(answer)
 
     def evict(self, decision_id: str, tenant: str) -> None:
         """Forget the answer of a decision, which somebody did not like."""
         if self._file is not None:
             with self._or_nothing() as file:
-                self.count("evicted", len(file.evict(decision_id, tenant)))
+                keys = file.evict(decision_id, tenant)
+                self._forget(keys)
+                self.count("evicted", len(keys))
 
     def clear(self) -> int:
         """Forget every answer, and return how many there were.
 
         raises : StoreUnavailable
         """
-        return 0 if self._file is None else self._file.clear()
+        if self._file is None:
+            return 0
+        keys = self._file.clear()
+        self._forget(keys)
+        return len(keys)
 
     def count(self, what: Literal["hits", "misses", "stale", "evicted"], n: int = 1) -> None:
         """Add to what is counted since the start."""
@@ -121,6 +136,10 @@ class Cache:
             "since_start": {**counted, "hit_rate": counted["hits"] / asked if asked else None},
         }
 
+    def _forget(self, keys: list[bytes]) -> None:
+        if self._similar is not None:
+            self._similar.forget(keys)
+
     def close(self) -> None:
         """Close the file."""
         if self._file is not None:
@@ -137,25 +156,46 @@ class Cache:
             LOGGER.warning("the cache failed", reason=error.message)
 
 
+class Sought:
+    """A request as it is looked for; what its question is like is worked out once, when needed."""
+
+    def __init__(self, request: RequestKey, similar: Similar | None) -> None:
+        self.request = request
+        self._similar = similar
+
+    @cached_property
+    def likeness(self) -> Likeness | None:
+        """Return what is compared of the question; None where only the very same will do."""
+        if self._similar is None or not self.request.question:
+            return None
+        return self._similar.likeness(self.request.question)
+
+    def candidates(self) -> Iterator[bytes]:
+        """Yield the keys under which an answer may be, the best first."""
+        yield self.request.key
+        if self._similar is not None and self.likeness is not None:
+            yield from self._similar.find(self.request.kin, self.likeness)
+
+
 class Visit:
     """One request's dealings with the cache: what it finds there, and what it leaves."""
 
     def __init__(
-        self, cache: Cache, key: RequestKey | None, tenant: str, arms: Collection[str]
+        self, cache: Cache, sought: Sought | None, tenant: str, arms: Collection[str]
     ) -> None:
         self.found: StoredAnswer | None = None
         self._cache = cache
-        self._key = key
+        self._sought = sought
         self._tenant = tenant
         self._arms = arms
         self._leads = False
 
     def look(self) -> None:
         """Find a fresh answer, once nobody else is getting the same."""
-        if self._key is None:
+        if self._sought is None:
             return
-        self._leads = self._cache.flights.join(self._key.key)
-        self.found = self._cache.find(self._key, self._arms, self._cache.rules.fresh_s)
+        self._leads = self._cache.flights.join(self._sought.request.key)
+        self.found = self._cache.find(self._sought, self._arms, self._cache.rules.fresh_s)
         self._cache.count("misses" if self.found is None else "hits")
         if self.found is not None:
             self.leave()
@@ -172,20 +212,22 @@ class Visit:
         return self._old() is not None
 
     def _old(self) -> StoredAnswer | None:
-        if self._key is None:
+        if self._sought is None:
             return None
-        return self._cache.find(self._key, self._arms, self._cache.rules.stale_s)
+        return self._cache.find(self._sought, self._arms, self._cache.rules.stale_s)
 
     def keep(self, completion: Completion) -> None:
         """Leave an answer for others, if it is whole and fresh."""
-        if self._key is not None and _is_whole(completion):
-            self._cache.keep(_stored(self._key, self._tenant, completion))
+        sought = self._sought
+        if sought is not None and is_whole(completion):
+            answer = as_stored(sought.request, sought.likeness, self._tenant, completion)
+            self._cache.keep(answer)
 
     def leave(self) -> None:
         """Let those who wait for the same go on."""
-        if self._leads and self._key is not None:
+        if self._leads and self._sought is not None:
             self._leads = False
-            self._cache.flights.land(self._key.key)
+            self._cache.flights.land(self._sought.request.key)
 
     def __enter__(self) -> Self:
         return self
@@ -197,43 +239,3 @@ class Visit:
         trace: TracebackType | None,
     ) -> None:
         self.leave()
-
-
-def said(stored: StoredAnswer) -> Said:
-    """Return a stored answer as it is sent again."""
-    usage = Usage(
-        stored.input_tokens, stored.output_tokens, stored.cached_tokens, stored.usage_estimated
-    )
-    return Said(stored.text, stored.model, usage, stored.created_at_s)
-
-
-def _is_whole(completion: Completion) -> bool:
-    """Return whether an answer came from a provider, to its own end, and is nothing but a text."""
-    ended = completion.ended
-    choices = completion.data.get("choices") or [{"message": {}}]
-    acts = {"tool_calls", "function_call", "refusal", "audio"} & {
-        name for name, value in choices[0]["message"].items() if value
-    }
-    whole = ended.status == "ok" and ended.finish_reason == "stop"
-    asked = completion.turn.cache == "miss"
-    return whole and asked and not acts and bool(completion.text.strip())
-
-
-def _stored(key: RequestKey, tenant: str, completion: Completion) -> StoredAnswer:
-    turn, usage = completion.turn, completion.ended.usage
-    return StoredAnswer(
-        key=key.key,
-        kin=key.kin,
-        likeness=b"",
-        tenant=tenant,
-        decision_id=turn.decision.id,
-        arm=turn.arm.name,
-        model=completion.model,
-        text=completion.text,
-        input_tokens=usage.input_tokens,
-        cached_tokens=usage.cached_tokens,
-        output_tokens=usage.output_tokens,
-        usage_estimated=usage.estimated,
-        cost_usd=completion.cost_usd,
-        created_at_s=time.time(),
-    )

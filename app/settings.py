@@ -81,10 +81,19 @@ class Settings(BaseSettings):
         description="What follows when a stream breaks off: `continue` with another arm, `hold` "
         "each answer until it is whole, or end with an `error`; a request may say its own.",
     )
-    cache: Literal["off", "asked", "exact"] = Field(
+    cache: Literal["off", "asked", "exact", "semantic"] = Field(
         "asked",
-        description="Which requests may get a stored answer: those that say `cache` (`asked`), or "
-        "all (`exact`); `off` keeps none.",
+        description="Which requests may get a stored answer: those that say `cache` (`asked`), all "
+        "(`exact`), all also to the question in other words (`semantic`); `off` keeps none.",
+    )
+    cache_embeddings: str | None = Field(
+        None,
+        pattern=r"^\S{1,128}$",
+        description="The model that compares questions for `semantic`, at the provider that passes "
+        "on embeddings; without it only small words may differ.",
+    )
+    cache_similarity: float = Field(
+        0.95, ge=0.95, le=1, description="The least similarity by that model."
     )
     cache_fresh_s: Seconds = Field(
         DAY_S, description="Seconds for which a stored answer is given again."
@@ -174,6 +183,15 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"sandbox_url is {seen(self.sandbox_url)} while sandbox is off, so nothing would "
                 "ask it: leave out one of the two"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _is_compared(self) -> Self:
+        if self.cache_embeddings is not None and self.cache != "semantic":
+            raise ValueError(
+                f"cache_embeddings is {seen(self.cache_embeddings)} while cache is {self.cache}, "
+                "so nothing would be compared: set cache to semantic, or leave it out"
             )
         return self
 

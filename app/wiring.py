@@ -15,11 +15,13 @@ from app.keeper import Keeper, hints
 from app.live import Live
 from app.router import Router, Terms
 from app.settings import Settings
+from app.similar import Similar
 from policy.errors import ConfigError
 from storage.cache_file import Bounds, CacheFile, remove
 from storage.sqlite_log import SqliteLog
 from upstream.catalogue import Catalogue
 from upstream.client import Upstream
+from upstream.embeddings import Embeddings
 from upstream.health import Health
 from upstream.watch import CatalogueFile
 
@@ -71,7 +73,7 @@ def assemble(
         keeper = Keeper(data, log, live, catalogue)
         closing.callback(keeper.stop)
         keeper.start()
-        cache = _cache(settings)
+        cache = _cache(settings, upstream)
         closing.callback(cache.close)
         health = Health(ceil(SHARE_OF_THREADS * settings.threads), clock)
         router = Router(_terms(settings), catalogue, upstream, log, live, health, cache)
@@ -97,19 +99,28 @@ def data_folder(settings: Settings) -> Path:
     return settings.database.parent
 
 
-def _cache(settings: Settings) -> Cache:
+def _cache(settings: Settings, upstream: Upstream) -> Cache:
     """Return the cache; one that is switched off keeps nothing of what it held."""
     path = settings.database.with_suffix(".cache.db")
     rules = Rules(settings.cache, settings.cache_fresh_s, settings.cache_stale_s)
     if settings.cache == "off":
         remove(path)
-        return Cache(rules, None)
+        return Cache(rules, None, None)
     bounds = Bounds(
         settings.cache_max_answers,
         settings.cache_max_bytes,
         max(settings.cache_fresh_s, settings.cache_stale_s),
     )
-    return Cache(rules, CacheFile(path, bounds))
+    return Cache(rules, CacheFile(path, bounds), _similar(settings, upstream))
+
+
+def _similar(settings: Settings, upstream: Upstream) -> Similar | None:
+    """Return what finds a question in other words, where that is wanted."""
+    if settings.cache != "semantic":
+        return None
+    model = settings.cache_embeddings
+    embeddings = None if model is None else Embeddings(upstream.pass_on, model)
+    return Similar(settings.cache_similarity, embeddings)
 
 
 def _require_known_arm(policy: str, catalogue: Catalogue) -> None:

@@ -158,10 +158,10 @@ class CacheFile:
         with self._working():
             return self._delete("decision_id = ? AND tenant = ?", [decision_id, tenant])
 
-    def clear(self) -> int:
-        """Forget everything, also on the disk, and return how many answers there were."""
+    def clear(self) -> list[bytes]:
+        """Forget everything, also on the disk, and return the keys there were."""
         with self._working() as db:
-            cleared = len(self._delete("TRUE", []))
+            cleared = self._delete("TRUE", [])
             db.execute("VACUUM")
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             return cleared

@@ -33,6 +33,7 @@ from upstream.stream import Stream
 from upstream.transport import BodyTooLarge, Calls
 
 _NO_KEY = "none"
+UNHURRIED = Timeouts()
 
 
 class Upstream:
@@ -86,7 +87,9 @@ class Upstream:
         received = _received(response, deadline, faults)
         return Stream(arm, body, received, response.close, deadline, faults)
 
-    def pass_on(self, endpoint: str, body: Mapping[str, Any]) -> Passed:
+    def pass_on(
+        self, endpoint: str, body: Mapping[str, Any], timeouts: Timeouts = UNHURRIED
+    ) -> Passed:
         """Return what the provider that `passes_on` this endpoint answers to a body as it came.
 
         raises : NotServed if no provider of the catalogue does; UpstreamError
@@ -98,7 +101,7 @@ class Upstream:
                 f"no provider here takes {endpoint}; one does when its table in the catalogue "
                 f'says passes_on = ["{endpoint}"]'
             )
-        deadline, faults = Deadline(Timeouts()), Faults(provider.name, self._keys)
+        deadline, faults = Deadline(timeouts), Faults(provider.name, self._keys)
         response = self._send(provider.name, f"/{endpoint}", body, deadline, faults)
         kind = response.headers.get("Content-Type", "application/json")
         if "html" in kind:

@@ -13,7 +13,6 @@ from tests.app.running import Provider, Running, eventually, running
 from tests.app.test_answering import cut, events
 from tests.upstream.misbehaving import Conversation, Scenario, completion
 
-PATIENT = {"timeouts": {"connect_s": 1.0, "first_content_s": 8.0, "idle_s": 8.0, "total_s": 9.0}}
 USE = {"prompt": "What is the capital of France?", "cache": "use", "explore": False}
 
 
@@ -201,7 +200,7 @@ def test_identical_requests_at_the_same_time_make_one_call(tmp_path: Path) -> No
         everybody.wait(5)
         good(talk)
 
-    with faulty(tmp_path, {"a": waiting}, {"a": PATIENT}) as made:
+    with faulty(tmp_path, {"a": waiting}) as made:
         answers = _at_once(made, 12, everybody)
         assert sorted(answer["cache"] for answer in answers) == ["hit"] * 11 + ["miss"]
         assert len(made.asked) == 1
@@ -216,7 +215,7 @@ def test_those_who_waited_for_a_failure_ask_themselves(tmp_path: Path) -> None:
         calls.append(1)
         (broken if len(calls) == 1 else good)(talk)
 
-    with faulty(tmp_path, {"a": failing_once}, {"a": PATIENT}) as made:
+    with faulty(tmp_path, {"a": failing_once}) as made:
         answers = _at_once(made, 4, everybody)
         assert sum("error" in answer for answer in answers) == 1
         assert [answer["text"] for answer in answers if "error" not in answer] == ["hello"] * 3

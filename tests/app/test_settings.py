@@ -36,13 +36,13 @@ def test_every_dial_has_a_default_and_a_sentence() -> None:
 
 
 def test_every_number_says_its_unit_in_its_name() -> None:
-    counts = {"threads", "retrain_first_outcomes", "cache_max_answers"}
+    bare = {"threads", "retrain_first_outcomes", "cache_max_answers", "cache_similarity"}
     numbers = {
         name
         for name, value in Settings.load({}).model_dump().items()
         if type(value) in {int, float}
     }
-    assert {n for n in numbers if not n.endswith(("_s", "_usd", "_bytes"))} == counts
+    assert {n for n in numbers if not n.endswith(("_s", "_usd", "_bytes"))} == bare
 
 
 def test_the_environment_wins_over_the_file_and_the_command_over_both(turnpike_toml: Path) -> None:

@@ -1,0 +1,130 @@
+"""A question reduced to what it says: courtesies and light words left out, the rest as it stands.
+
+Whatever may be quoted, listed or code is kept as written: there every sign can matter.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+from features.lexicon import (
+    ABOUT_WORDS,
+    CODE,
+    ENDINGS,
+    LIGHT,
+    MEANING,
+    NEGATION_SIGNS,
+    NEGATIONS,
+    NUMBERS,
+    OPENINGS,
+    SPELT_OUT,
+    STARTERS,
+)
+
+READ_CHARS = 2_000
+TAIL_CHARS = 60
+COURTESIES = 8
+# A quotation and what follows a colon are one token each: nothing in them is light.
+TOKEN = re.compile(
+    r"\"[^\"]*\"|“[^”]*”|„[^“]*“|«[^»]*»|「[^」]*」|(?::\s|\n)[\s\S]*"
+    r"|[^\W\d_]+|-?\d+(?:[.,:]\d+)*!?|[^\s\w.,;:!?…'\u2019\u2018\"“”„«»「」¿¡()\u2013—、。\uff0c\uff01\uff1f\u061f-]"
+)
+SIGNS = re.compile("[\u4e00-\u9fff]|[\u3040-\u30ff]+|[^\u3040-\u30ff\u4e00-\u9fff]+")
+# What stands after a colon or in quotes is what the question is about: no courtesy ends it.
+PAYLOAD = re.compile(r":\s|\n|[\"”»」]$")
+ORDINARY = (LIGHT | MEANING.keys() | STARTERS) - NEGATIONS
+ARTICLE = re.compile(r"\s+\w")
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """The words of a question in order, its marks, and the names among its words.
+
+    `marks` are what a paraphrase cannot change: numbers, negations, opposites, quotations.
+    """
+
+    words: tuple[str, ...]
+    marks: tuple[str, ...]
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, text: str) -> Self | None:
+        """Return the wording; None of a long text, of code, and of nothing but courtesies.
+
+        >>> Wording.of("Hi! Could you tell me the capital of France, please?").words
+        ('capital', 'of', 'france')
+        """
+        plain = unicodedata.normalize("NFKC", text).strip()
+        if len(plain) > READ_CHARS or CODE.search(plain):
+            return None
+        plain = _bare(plain.lower() if plain.isupper() else plain)
+        tokens = list(_tokens(plain))
+        is_matter = ABOUT_WORDS.search(plain) is not None
+        words = _as_written(tokens) if is_matter else [w for w in map(_folded, tokens) if w]
+        marks = [mark for mark in map(_mark, tokens) if mark] + NEGATION_SIGNS.findall(plain)
+        names = tuple(_folded(name) for name in _names(plain))
+        return cls(tuple(words), tuple(sorted(marks)), names) if words else None
+
+
+def _bare(text: str) -> str:
+    """Return a text without greetings and courtesies, its short forms spelt out."""
+    for pattern, spelt in SPELT_OUT:
+        text = pattern.sub(spelt, text)
+    for _ in range(COURTESIES):
+        shorter = text
+        if not PAYLOAD.search(text) and not ABOUT_WORDS.search(text):
+            shorter = text[:-TAIL_CHARS] + ENDINGS.sub("", text[-TAIL_CHARS:])
+        for opening in OPENINGS:
+            match = opening.match(shorter)
+            shorter = shorter[match.end() :] if match else shorter
+        if shorter == text or not shorter.strip():
+            break
+        text = shorter.strip()
+    return text
+
+
+def _tokens(text: str) -> Iterator[str]:
+    for match in TOKEN.finditer(text):
+        said = match[0].strip(": \n")
+        is_article = ARTICLE.match(text, match.end()) and (said == "a" or not match.start())
+        is_letter = said in {"a", "A"} and not is_article
+        if is_letter or not match[0][0].isalpha():
+            yield f"'{said}"  # it stands for itself
+        else:
+            yield from SIGNS.findall(said)
+
+
+def _as_written(tokens: list[str]) -> list[str]:
+    """Return every word as it is, but for the capital of the first: it is what is to be done."""
+    return [token.casefold() if i == 0 else token for i, token in enumerate(tokens)]
+
+
+def _folded(token: str) -> str:
+    """Return the word as it is compared; nothing of a light one.
+
+    Capitals are kept where without them it would be another word: US, IT, WHO.
+    """
+    word = token.casefold()
+    if len(token) > 1 and token.isupper() and word in ORDINARY:
+        return token
+    return "" if word in LIGHT else word
+
+
+def _mark(token: str) -> str:
+    """Return what must have an equal on the other side, if it is that."""
+    word = _folded(token)
+    if word in NEGATIONS:
+        return "not"
+    return MEANING.get(word) or (word if word in NUMBERS or not word.isalpha() else "")
+
+
+def _names(text: str) -> Iterator[str]:
+    """Yield the words with a capital, but for the one that a sentence begins with."""
+    for match in TOKEN.finditer(text):
+        said = match[0]
+        if said.isalpha() and said != "I" and any(map(str.isupper, said)):
+            before = text[: match.start()].rstrip()
+            if (before and before[-1] not in ".?!¿¡") or said.casefold() not in STARTERS:
+                yield said

@@ -1,0 +1,86 @@
+"""What is left of a question: the same for a courtesy more or less, another for anything else."""
+
+import time
+
+import pytest
+
+from features.wording import READ_CHARS, Wording
+
+ALIKE = [
+    ("What is the capital of France?", "can you tell me the capital of France"),
+    ("How do I reset my password?", "Hi! How can I reset my password, please?"),
+    ("What's inflation?", "“what is inflation”".strip("“”")),
+    ("I can't log in.", "I cannot log in"),
+    ("HOW DO I UPDATE IT?", "How do I update it?"),
+    ("Was ist die Hauptstadt von Italien?", "Bitte, was ist die Hauptstadt von Italien"),
+    ("法国的首都是哪里。", "请问法国的首都是哪里"),
+    ("Sort this: b, a", "Could you sort this: b, a"),
+]
+UNLIKE = [
+    ("vitamin A", "vitamin"),
+    ("blood type a", "blood type o"),
+    ("Sort this list: b, a, c", "Sort this list: b, c"),
+    ("How do you say thank you?", "How do you say please?"),
+    ("Translate: thank you", "Translate: please"),
+    ("Translate I am hungry into German", "Translate we are hungry into German"),
+    ("Thank you letter to my boss", "Letter to my boss"),
+    ("Who made Hello Kitty?", "Who made Kitty?"),
+    ('Translate "the cat"', 'Translate "a cat"'),
+    ("There are a few errors", "There are few errors"),
+    ("What is IT?", "What is it?"),
+    ("a + b", "b"),
+    ("-5", "5"),
+    ("5!", "5"),
+    ("Is x ≤ 3?", "Is x ≥ 3?"),
+    ("👍 or not", "👎 or not"),
+    ("did the man bite the dog", "did the dog bite the man"),
+    ("Can dogs eat chocolate?", "Do dogs eat chocolate?"),
+    ("Could you?", "Would you?"),
+    ("How do you say hello?\nPlease", "How do you say hello?\nThanks"),
+]
+
+
+def words(text: str) -> object:
+    wording = Wording.of(text)
+    return text if wording is None else wording.words
+
+
+@pytest.mark.parametrize(("one", "other"), ALIKE)
+def test_small_words_make_no_difference(one: str, other: str) -> None:
+    assert words(one) == words(other)
+
+
+@pytest.mark.parametrize(("one", "other"), UNLIKE)
+def test_everything_else_does(one: str, other: str) -> None:
+    assert words(one) != words(other)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["What does f(x) do?", "`ls -l`", "x = a[0];", "see a.b", "x" * (READ_CHARS + 1), "", "?"],
+)
+def test_code_and_long_texts_are_only_like_themselves(text: str) -> None:
+    assert Wording.of(text) is None
+
+
+def test_marks_are_what_a_paraphrase_cannot_change() -> None:
+    wording = Wording.of("Why can't I enable 2 alarms before 7:30 from Paris?")
+    assert wording is not None
+    assert wording.marks == ("'2", "'7:30", "before", "can", "enable", "from", "not", "why")
+    assert wording.names == ("paris",)
+
+
+@pytest.mark.parametrize(
+    "text", ['"' * 2_000, "a:" * 1_000, "hi " * 660, "A b " * 500, "please," * 285, ": " * 1_000]
+)
+def test_no_text_takes_long_to_read(text: str) -> None:
+    start_s = time.process_time()
+    Wording.of(text)
+    assert time.process_time() - start_s < 100 * _a_plain_text_s()
+
+
+def _a_plain_text_s() -> float:
+    """Return the seconds of a text of that length without anything odd, at least a millisecond."""
+    start_s = time.process_time()
+    Wording.of("What is the best way to learn a language? " * 45)
+    return max(time.process_time() - start_s, 1e-3)
