@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -44,10 +44,8 @@ class Cell:
 
         raises : ValueError if it cannot be played so
         """
-        named = self.options.learn_on
-        table = load(self.table, self.arms, "" if named == HALF else named)
-        table = table if self.prompts is None else table.sample(self.prompts, 0)
-        table = crowded(table, self.crowd) if self.crowd else table
+        learn_on = "" if self.options.learn_on == HALF else self.options.learn_on
+        table = _loaded(self.table, self.arms, learn_on, self.prompts, self.crowd)
         lay(table, self.options, 0)
         return table
 
@@ -61,9 +59,13 @@ class Cell:
             for policy in dict.fromkeys([*asked, CategoryBeta.name])
         }
 
+    def jobs(self, seeds: Sequence[int]) -> list[tuple[Run, int]]:
+        """Return everything that has to be played for these seeds."""
+        return [(run, seed) for run in self.runs.values() for seed in seeds]
+
     def result(self, seeds: Sequence[int]) -> dict[str, Any]:
         """Return what was found, playing what is missing; it is kept like the seeds it is of."""
-        finish(list(self.runs.values()), seeds)
+        finish(self.jobs(seeds))
         folders = [run.folder.name for run in self.runs.values()]
         made = sha256(repr((folders, list(seeds), _showing())).encode()).hexdigest()[:24]
         path = self.kept / f"{made}.json"
@@ -75,6 +77,15 @@ class Cell:
         found = result(self.loaded, self.options, played, foreseen, seeds)
         path.write_text(json.dumps(found), encoding="utf-8")
         return found
+
+
+@lru_cache(maxsize=8)
+def _loaded(
+    name: str, arms: tuple[str, ...], learn_on: str, prompts: int | None, crowd: int
+) -> Table:
+    table = load(name, arms, learn_on)
+    table = table if prompts is None else table.sample(prompts, 0)
+    return crowded(table, crowd) if crowd else table
 
 
 def _showing() -> bytes:

@@ -16,7 +16,7 @@ from bench.peers.player import PREFIX
 from bench.peers.worker import ADAPTERS
 from bench.report import lines
 from bench.runs import KEPT
-from bench.studies import ope
+from bench.studies import everything, ope
 from bench.tables import load
 from policy.decide import RULES
 
@@ -146,5 +146,6 @@ def failover(seconds: float, per_s: float) -> None:
     click.echo("\n".join(outage.lines(outage.run(seconds, per_s))))
 
 
+main.add_command(everything)
 main.add_command(ope)
 main.add_command(cache)

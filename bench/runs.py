@@ -7,7 +7,7 @@ so that a kept result is never one of other code.
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, fields
 from functools import cache, cached_property
@@ -25,20 +25,12 @@ from features.sketch import Sketch
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "build" / "bench"
 ROOMS = ("policy", "features", "jobs", "storage", "bench")
-SHOWING = {
-    "cli",
-    "decision",
-    "drawing",
-    "figures",
-    "live",
-    "page",
-    "report",
-    "standard",
-    "yardsticks",
-}
-"""Files of the bench that change nothing of what is played."""
+PLAYING = {"category_beta", "course", "ledger", "options", "replay", "router", "runs", "tables"}
+"""Files of the bench itself that what is played depends on; its peers do too."""
 SLOW_ARMS = 10
 """So many arms about double the time of a round."""
+QUICK = 0.2
+"""A round of a rule, a baseline or a peer takes about this part of one of the router's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,17 +43,19 @@ class Run:
 
     def results(self, seeds: Sequence[int]) -> list[Played]:
         """Return what each seed brought, in the order of the seeds; progress goes to stderr."""
-        finish([self], seeds)
+        finish([(self, seed) for seed in seeds])
         return [_loaded(self._path(seed)) for seed in seeds]
 
-    def missing(self, seeds: Sequence[int]) -> list[int]:
-        """Return the seeds that are not finished."""
-        return [seed for seed in seeds if not self._path(seed).exists()]
+    def has(self, seed: int) -> bool:
+        """Return whether a seed is finished."""
+        return self._path(seed).exists()
 
     @property
     def effort(self) -> float:
-        """Return about how long a seed takes, in rounds with few arms."""
-        return len(self.table) * (1.0 + len(self.table.arms) / SLOW_ARMS)
+        """Return about how long a seed takes, in rounds of the router with few arms."""
+        routed = self.options.policy.partition(":")[0] in {"thompson", "greedy"}
+        share = 1.0 if routed else QUICK
+        return share * len(self.table) * (1.0 + len(self.table.arms) / SLOW_ARMS)
 
     @cached_property
     def folder(self) -> Path:
@@ -81,9 +75,9 @@ class Run:
         return self.folder / f"seed{seed}.npz"
 
 
-def finish(runs: Sequence[Run], seeds: Sequence[int]) -> None:
-    """Play what is missing of all runs on all cores; progress goes to stderr."""
-    jobs = [(run, seed) for run in runs for seed in run.missing(seeds)]
+def finish(wanted: Iterable[tuple[Run, int]]) -> None:
+    """Play the seeds that are missing on all cores; progress goes to stderr."""
+    jobs = [(run, seed) for run, seed in wanted if not run.has(seed)]
     if not jobs:
         return
     started, done, all_of_it = time.monotonic(), 0.0, sum(run.effort for run, _ in jobs)
@@ -106,7 +100,7 @@ def _code() -> str:
     made = sha256()
     for room in ROOMS:
         for path in sorted((ROOT / room).rglob("*.py")):
-            if room != "bench" or path.stem not in SHOWING:
+            if room != "bench" or path.stem in PLAYING or path.parent.name == "peers":
                 made.update(path.read_bytes())
     return made.hexdigest()
 

@@ -1,12 +1,16 @@
 """Commands that write a page each: what was promised of learning, held against known truths."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
 
 from bench.cores import spread
 from bench.ope import Study, page
+from bench.page import PICTURE
+from bench.page import page as standard_page
+from bench.runs import KEPT, finish
+from bench.standard import Section, sections
 from bench.synthetic import synthetic
 from bench.tables import load
 
@@ -28,6 +32,48 @@ def ope(runs: int, rounds: int, out: Path) -> None:
         Study(real, "uniform", rounds * 3 // 2),  # a third of it is what one arm always would do
     ]
     _publish(out / "ope.md", page([(study, spread(study, range(runs))) for study in studies]))
+
+
+@click.command(name="all")
+@click.option("--only", multiple=True, help="Only these sections; more than once if you like.")
+@click.option("--prompts", type=click.IntRange(100), default=2_000, help="At most of each table.")
+@click.option("--seeds", type=click.IntRange(2), default=20)
+@click.option(
+    "--kept",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=KEPT,
+    show_default="build/bench",
+    help="Where finished seeds are kept, so that an interrupted run resumes.",
+)
+@OUT
+def everything(only: tuple[str, ...], prompts: int, seeds: int, kept: Path, out: Path) -> None:
+    """Play the standard set of replays and write its page and picture."""
+    from bench.frontiers import frontiers  # matplotlib takes a second to import
+
+    asked = _asked(sections(prompts, kept), only)
+    finish(
+        job
+        for each in asked
+        for cell in each.cells.values()
+        for job in cell.jobs(each.seeds(seeds))
+    )
+    played = [
+        (each, {label: cell.result(each.seeds(seeds)) for label, cell in each.cells.items()})
+        for each in asked
+    ]
+    for each, found in played:
+        if each.name == "budgets":
+            out.mkdir(parents=True, exist_ok=True)
+            frontiers(found, out / PICTURE)
+    _publish(out / "replay.md", standard_page(played))
+
+
+def _asked(every: Sequence[Section], only: Sequence[str]) -> list[Section]:
+    names = [section.name for section in every]
+    unknown = [name for name in only if name not in names]
+    if unknown:
+        raise click.UsageError(f"no section {unknown[0]!r}; there are {', '.join(names)}")
+    return [section for section in every if not only or section.name in only]
 
 
 def _publish(path: Path, lines: Iterable[str]) -> None:

@@ -35,11 +35,11 @@ def test_many_runs_share_the_cores_and_are_told_as_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     runs = [Run(easy(n), Options(policy="uniform"), tmp_path) for n in (20, 30)]
-    finish(runs, range(2))
+    finish((run, seed) for run in runs for seed in range(2))
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 4
     assert told[-1].startswith("4 of 4: easy, uniform, seed ")
-    assert [run.missing(range(3)) for run in runs] == [[2], [2]]
+    assert [[run.has(seed) for seed in range(3)] for run in runs] == [[True, True, False]] * 2
     assert [len(run.results([1])[0].rows) for run in runs] == [20, 30]
 
 

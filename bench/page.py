@@ -1,0 +1,105 @@
+"""The page of the standard set: one table a section, means over paired seeds with their errors."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bench.peers.player import PREFIX
+from bench.standard import Section
+
+BASELINES = (
+    "best_single",
+    "evals_pick",
+    "category_beta",
+    "word_count",
+    "uniform",
+    "full_information",
+    "oracle",
+)
+MIXTURE = "static_mixture"
+PICTURE = "replay.png"
+Found = Mapping[str, Any]
+HEAD = """\
+# Replays of recorded outcomes
+
+Written by `python -m bench all`; never edited. A policy sees the outcome of the arm it chose and of
+no other, in the order of a seed that is the same for all. "±" is one standard error over seeds.
+*Best single*, *static mixture* (of two arms, at the spend of thompson), *full information* and
+*oracle* know in hindsight what no router knows; *evals pick* is the best arm of the evals that were
+imported. *Ahead* is thompson's mean reward less another's over pairs of equal seeds; *USD* is what
+thompson spent per prompt.
+"""
+
+
+def page(played: Sequence[tuple[Section, Mapping[str, Found]]]) -> Iterator[str]:
+    """Yield the lines of the page, given what was found in each cell of each section."""
+    yield from HEAD.splitlines()
+    for section, found in played:
+        seeds = next(iter(found.values()))["seeds"]
+        yield ""
+        yield f"## {section.title}"
+        yield ""
+        yield f"{section.says} {seeds} seeds."
+        yield ""
+        yield from _rows(section, found)
+        if section.name == "budgets":
+            yield ""
+            yield f"![Reward against spend at each budget]({PICTURE})"
+    yield ""
+    yield "## Time"
+    yield ""
+    yield "Medians in microseconds: one decision, learning one outcome. Retrains are not counted."
+    yield ""
+    yield from _times(played)
+
+
+def _rows(section: Section, found: Mapping[str, Found]) -> Iterator[str]:
+    policies = _policies(found.values())
+    baselines = [name for name in BASELINES if any(name in f["baselines"] for f in found.values())]
+    head = [name.removeprefix(PREFIX) for name in policies] + [MIXTURE, *baselines]
+    ahead = ["ahead of mixture", "ahead of best single", "USD"]
+    paced = any(each["options"]["budget_usd_per_request"] for each in found.values())
+    uses = [f"{name.removeprefix(PREFIX)} of budget" for name in policies] if paced else []
+    titles = [name.replace("_", " ") for name in [*head, *ahead, *uses]]
+    yield f"| | {' | '.join(titles)} |"
+    yield "|---|" + "--:|" * len(titles)
+    for label, each in found.items():
+        first = each["policies"][policies[0]]
+        figures = [each["policies"].get(name) for name in policies] + [first[MIXTURE]]
+        figures += [each["baselines"].get(name) for name in baselines]
+        cells = [_figure(figure, section.judged) for figure in figures]
+        cells += [_ahead(first["ahead"][name]) for name in (MIXTURE, "best_single")]
+        cells.append(f"{first['cost_usd']:.3g}")
+        cells += [f"{each['policies'][name]['budget_use']:.2f}" for name in policies if paced]
+        yield f"| {label} | {' | '.join(cells)} |"
+
+
+def _policies(found: Any) -> list[str]:
+    return list(dict.fromkeys(name for each in found for name in each["policies"]))
+
+
+def _figure(figures: Found | None, judged: str) -> str:
+    if figures is None:
+        return ""
+    error = figures[judged + "_se"]
+    return f"{figures[judged]:.4f}" + ("" if error is None else f" ± {error:.4f}")
+
+
+def _ahead(more: Found) -> str:
+    return f"{more['reward']:+.4f}" + ("" if more["se"] is None else f" ± {more['se']:.4f}")
+
+
+def _times(played: Sequence[tuple[Section, Mapping[str, Found]]]) -> Iterator[str]:
+    cells = {label: each for _, found in played for label, each in found.items() if _is_plain(each)}
+    policies = _policies(cells.values())
+    yield f"| | arms | {' | '.join(name.removeprefix(PREFIX) for name in policies)} |"
+    yield "|---|--:|" + "--:|" * len(policies)
+    for label, each in cells.items():
+        shown = [each["policies"].get(name) for name in policies]
+        took = ["" if p is None else f"{p['decision_us']:.0f}, {p['update_us']:.0f}" for p in shown]
+        yield f"| {label} | {len(each['arms'])} | {' | '.join(took)} |"
+
+
+def _is_plain(found: Found) -> bool:
+    """Return whether nothing but choosing and learning went on: the sections of a cold start."""
+    options = found["options"]
+    return options["scenario"] == "steady" and not options["learn_on"] and not options["binary"]

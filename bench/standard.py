@@ -1,0 +1,162 @@
+"""The standard set of replays: what `python -m bench all` plays, section by section.
+
+It is bounded: at most so many prompts of a table, drawn once, and fewer seeds where there are
+hundreds of arms.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from bench.cells import PEERS, Cell
+from bench.options import HALF, Options, Scenario
+from bench.peers.player import PREFIX
+from bench.runs import KEPT
+
+Judged = Literal["reward", "second_half", "changed"]
+
+PARETO = f"{PREFIX}paretobandit"
+OURS = ("thompson", "greedy")
+RIVALS = ("thompson", PARETO)
+THUMBS = Options(binary=True, delay=50)
+BUDGETS = 7
+FEW_SEEDS, MANY_SEEDS = 4, 1_000
+FEW_PROMPTS = 1_000
+TABLES = {
+    "general_2026": Options(),
+    "mmlu_pro": Options(),
+    "routellm_mmlu": Options(),
+    "coderouterbench_id_test": Options(context="category"),  # it has no text but tags
+    "coderouterbench_ood176": Options(),
+}
+CROWDED = "mmlu_pro"
+LARGE = tuple(TABLES)[:3]
+"""Tables with text and enough prompts for rare thumbs."""
+PACED = tuple(TABLES)[:4]
+"""Tables with enough prompts to learn on half of them."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """Replays of one question; `judged` is the figure that answers it."""
+
+    name: str
+    title: str
+    says: str
+    cells: dict[str, Cell]
+    judged: Judged = "reward"
+    most_seeds: int = MANY_SEEDS
+
+    def seeds(self, asked: int) -> range:
+        """Return the seeds that are played when so many are asked for."""
+        return range(min(asked, self.most_seeds))
+
+
+def sections(prompts: int | None, kept: Path = KEPT) -> list[Section]:
+    """Return the standard set with at most so many prompts of each table.
+
+    raises : SystemExit with status 2 if a table is not here
+    """
+    cells = {
+        name: Cell(name, told, OURS, prompts=prompts, kept=kept) for name, told in TABLES.items()
+    }
+    return [*_usual(cells), *_rarely_rated(cells), *_changes(cells), *_crowds(cells[CROWDED])]
+
+
+def _usual(cells: dict[str, Cell]) -> Iterator[Section]:
+    yield Section(
+        "cold",
+        "Cold start",
+        "Every score is told at once, no budget. Peers get the same contexts and order.",
+        {name: replace(cell, policies=(*OURS, PEERS)) for name, cell in cells.items()},
+    )
+    yield Section(
+        "budgets",
+        "Budgets",
+        "Half of the table is learned on, paced too; the other half is judged while learning"
+        " goes on. Seven budgets between the cheapest and the dearest arm's mean cost.",
+        {label: cell for name in PACED for label, cell in _budgets(cells[name])},
+    )
+
+
+def _rarely_rated(cells: dict[str, Cell]) -> Iterator[Section]:
+    rare = replace(THUMBS, feedback=0.03)
+    shares = {f"{share:.0%} rated": replace(THUMBS, feedback=share) for share in (1, 0.1, 0.03)}
+    evals = {f"{n} evals": replace(rare, warm=n) for n in (100, 300, 1_000)}
+    unsatisfied = replace(THUMBS, feedback=0.02, feedback_unsatisfied=0.1)
+    yield Section(
+        "thumbs",
+        "Few thumbs, late",
+        "Thumbs of the score's probability, 50 requests late, from a share of the requests.",
+        _large(cells, shares),
+    )
+    yield Section(
+        "warm",
+        "Warm start",
+        "So many prompts as evals first; then thumbs from 3 % of the requests, 50 late.",
+        _large(cells, evals),
+    )
+    yield Section(
+        "satisfaction",
+        "Who speaks is not satisfied",
+        "Thumbs from 2 % of those who are satisfied and 10 % of those who are not, 50 late.",
+        _large(cells, {"": unsatisfied}),
+    )
+
+
+def _budgets(cell: Cell) -> Iterator[tuple[str, Cell]]:
+    for usd in budgets(cell):
+        options = replace(cell.options, learn_on=HALF, budget_usd_per_request=usd)
+        yield (
+            f"{cell.table}, ${usd:g}",
+            replace(cell, options=options, policies=RIVALS),
+        )
+
+
+def budgets(cell: Cell) -> list[float]:
+    """Return seven budgets per request, spaced alike in their logarithm."""
+    mean = cell.loaded.cost_usd.mean(axis=0)
+    return [float(f"{usd:.3g}") for usd in np.geomspace(mean.min(), mean.max(), BUDGETS)]
+
+
+def _large(cells: dict[str, Cell], told: dict[str, Options]) -> dict[str, Cell]:
+    return {
+        f"{name}, {label}".removesuffix(", "): replace(cells[name], options=options)
+        for name in LARGE
+        for label, options in told.items()
+        if options.warm < len(cells[name].loaded)
+    }
+
+
+def _changes(cells: dict[str, Cell]) -> Iterator[Section]:
+    """Yield a section for each thing that may happen on the way, judged while it is so."""
+    told: dict[Scenario, str] = {
+        "price_cut": "The dearest arm costs a tenth for the middle third, under a budget between"
+        " what it costs before and then; judged while it is cheap.",
+        "degraded": "The best arm silently loses three tenths of its score at half time;"
+        " judged after.",
+        "new_arm": "The best arm is offered from half time on, without evals; judged after.",
+        "new_arm_evals": "The same with 300 evals of it.",
+    }
+    for scenario, says in told.items():
+        changed = {}
+        for table in LARGE[:2]:
+            options = replace(cells[table].options, scenario=scenario, learn_on=HALF)
+            if scenario == "price_cut":
+                options = replace(options, budget_usd_per_request=budgets(cells[table])[-2])
+            changed[table] = replace(cells[table], options=options, policies=RIVALS)
+        title = scenario.replace("_", " ").capitalize()
+        said = f"{says} Half of the table was learned on before."
+        yield Section(scenario, title, said, changed, "changed")
+
+
+def _crowds(cell: Cell) -> Iterator[Section]:
+    for arms, most_seeds in ((20, MANY_SEEDS), (184, FEW_SEEDS)):
+        prompts = min(cell.prompts or FEW_PROMPTS, FEW_PROMPTS)
+        crowd = replace(cell, crowd=arms, prompts=prompts, policies=("thompson",))
+        says = "The missing arms are made of recorded ones (`bench/crowd.py`). Every score is told."
+        cells = {f"{cell.table} with {arms} arms": crowd}
+        yield Section(f"arms{arms}", f"{arms} arms", says, cells, most_seeds=most_seeds)

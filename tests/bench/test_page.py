@@ -1,0 +1,92 @@
+"""The page of the standard set shows every cell with its figures, and is written by one command."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from bench.cells import Cell
+from bench.cli import main
+from bench.frontiers import frontiers
+from bench.options import Options
+from bench.page import page
+from bench.standard import TABLES, Section
+from bench.tables import REPLAY
+from tests.bench.worlds import easy, written
+
+
+@pytest.fixture
+def cell(tmp_path: Path) -> Cell:
+    table = written(easy(60), tmp_path / "easy.parquet")
+    return Cell(str(table), Options(), ("uniform",), kept=tmp_path / "kept")
+
+
+def found(section: Section, seeds: int) -> Mapping[str, Mapping[str, Any]]:
+    return {label: cell.result(range(seeds)) for label, cell in section.cells.items()}
+
+
+def test_a_row_has_the_figure_that_is_judged_and_how_far_ahead_it_is(cell: Cell) -> None:
+    worse = replace(cell, options=Options(scenario="degraded"))
+    section = Section("degraded", "Degraded", "The best gets worse.", {"easy": worse}, "changed")
+    results = found(section, 2)
+    text = "\n".join(page([(section, results)]))
+    uniform = results["easy"]["policies"]["uniform"]
+    assert "## Degraded\n\nThe best gets worse. 2 seeds." in text
+    assert f"| easy | {uniform['changed']:.4f} ± {uniform['changed_se']:.4f} |" in text
+    assert f"{uniform['ahead']['best_single']['reward']:+.4f}" in text
+    assert "evals pick" not in text.partition("##")[2]
+
+
+def test_what_was_not_played_in_a_cell_stays_empty(cell: Cell) -> None:
+    cells = {"few": cell, "many": replace(cell, options=Options(warm=10))}
+    section = Section("warm", "Warm", "Evals.", cells)
+    rows = [line for line in page([(section, found(section, 1))]) if line.startswith("| few")]
+    assert "|  |" in rows[0]
+    assert "±" not in rows[0]  # one seed has no error
+
+
+def test_budgets_show_their_use_and_are_drawn(cell: Cell, tmp_path: Path) -> None:
+    cells = {
+        f"${usd}": replace(cell, options=Options(budget_usd_per_request=usd))
+        for usd in (0.001, 0.002)
+    }
+    section = Section("budgets", "Budgets", "Two.", cells)
+    results = found(section, 2)
+    text = "\n".join(page([(section, results)]))
+    use = results["$0.001"]["policies"]["uniform"]["cost_usd"] / 0.001
+    assert f"| {use:.2f} |" in text
+    assert "![Reward against spend" in text
+    frontiers(results, tmp_path / "drawn.png")
+    assert (tmp_path / "drawn.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_one_command_writes_the_page_and_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in TABLES:
+        written(easy(110), tmp_path / f"{name}.parquet")
+    monkeypatch.setenv(REPLAY, str(tmp_path))
+    asked = ["all", "--only", "satisfaction", "--seeds", "2", "--prompts", "100"]
+    asked += ["--out", str(tmp_path / "out"), "--kept", str(tmp_path / "kept")]
+    done = CliRunner().invoke(main, asked, catch_exceptions=False)
+    text = (tmp_path / "out" / "replay.md").read_text()
+    assert text.rstrip() in done.output
+    assert all(f"| {name} |" in text for name in list(TABLES)[:3])
+    again = CliRunner().invoke(main, asked, catch_exceptions=False)
+    assert "s left" not in again.stderr
+    assert (tmp_path / "out" / "replay.md").read_text() == text
+
+
+def test_a_section_that_is_not_there_is_named_with_those_that_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in TABLES:
+        written(easy(40), tmp_path / f"{name}.parquet")
+    monkeypatch.setenv(REPLAY, str(tmp_path))
+    done = CliRunner().invoke(main, ["all", "--only", "x"])
+    assert done.exit_code == 2
+    assert "no section 'x'; there are cold, budgets, thumbs" in done.output

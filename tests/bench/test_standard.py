@@ -1,0 +1,54 @@
+"""The standard set asks what it says it asks, of tables in the replay folder."""
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.options import HALF
+from bench.standard import BUDGETS, FEW_SEEDS, TABLES, Section, budgets, sections
+from bench.tables import REPLAY
+from tests.bench.worlds import easy, written
+
+
+@pytest.fixture
+def standard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Section]:
+    for seed, name in enumerate(TABLES):
+        table = easy(150, seed)
+        # A fit wants known costs that differ from prompt to prompt.
+        cost = table.cost_usd * np.random.default_rng(seed).uniform(0.5, 1.5, (150, 1))
+        written(replace(table, cost_usd=cost), tmp_path / f"{name}.parquet")
+    monkeypatch.setenv(REPLAY, str(tmp_path))
+    return {each.name: each for each in sections(120, tmp_path / "kept")}
+
+
+def test_every_section_has_cells_that_can_be_played(standard: dict[str, Section]) -> None:
+    assert len(standard) == 11
+    assert [len(standard[name].cells) for name in ("thumbs", "warm")] == [9, 3]  # 100 evals only
+    for section in standard.values():
+        for cell in section.cells.values():
+            assert cell.runs
+            assert len(cell.loaded) <= 120
+
+
+def test_budgets_lie_between_the_cheapest_and_the_dearest_arm(
+    standard: dict[str, Section],
+) -> None:
+    cells = list(standard["budgets"].cells.values())[:BUDGETS]
+    cost = cells[0].loaded.cost_usd.mean(axis=0)
+    asked = budgets(cells[0])
+    assert asked[0] == pytest.approx(cost.min(), rel=0.01)
+    assert asked[-1] == pytest.approx(cost.max(), rel=0.01)
+    ratios = [later / earlier for earlier, later in pairwise(asked)]
+    assert max(ratios) == pytest.approx(min(ratios), rel=0.02)
+    assert [cell.options.budget_usd_per_request for cell in cells] == asked
+    assert {cell.options.learn_on for cell in cells} == {HALF}
+
+
+def test_hundreds_of_arms_are_played_with_few_seeds(standard: dict[str, Section]) -> None:
+    (cell,) = standard["arms184"].cells.values()
+    assert len(cell.loaded.names) == 184
+    assert standard["arms184"].seeds(20) == range(FEW_SEEDS)
+    assert standard["arms20"].seeds(20) == range(20)
