@@ -79,11 +79,13 @@ class Answering:
 
     def close(self) -> None:
         """Stop the provider; an answer that nobody waits for any more is recorded as such."""
-        self._stream.close()
-        if not self._recorded:
-            self._end("client_gone")
-        if self._visit is not None:
-            self._visit.leave()
+        try:
+            self._stream.close()
+            if not self._recorded:
+                self._end("client_gone")
+        finally:
+            if self._visit is not None:
+                self._visit.leave()
 
     def _rest(self) -> Iterator[Chunk]:
         before = self._text() if self._broken else ""

@@ -15,7 +15,7 @@ from typing import Any, Literal, Self
 from structlog import get_logger
 
 from app.ask import Ask
-from app.flights import Flights
+from app.flights import Flight, Flights
 from app.request_key import RequestKey, is_repeatable
 from app.similar import Similar
 from app.stored import as_stored, is_whole
@@ -25,6 +25,7 @@ from policy.errors import StoreUnavailable
 from storage.cache_file import CacheFile, StoredAnswer
 
 LOGGER = get_logger()
+PRUNE_EVERY_S = 60.0
 
 CacheMode = Literal["off", "asked", "exact", "semantic"]
 
@@ -65,6 +66,7 @@ class Cache:
             similar.load(file.likenesses())
         self._lock = threading.Lock()
         self._counted = Counted()
+        self._pruned_s = 0.0
 
     def visit(self, ask: Ask, tenant: str, arms: Collection[str]) -> "Visit":
         """Return the dealings of one request with the cache, which must be left in any case.
@@ -99,6 +101,14 @@ class Cache:
             self._forget(file.put(answer))
             if self._similar is not None:
                 self._similar.add(answer)
+
+    def prune(self) -> None:
+        """Forget what is too old for anybody; at most once a minute."""
+        now_s = time.time()
+        if self._file is not None and abs(now_s - self._pruned_s) > PRUNE_EVERY_S:
+            self._pruned_s = now_s
+            with self._or_nothing() as file:
+                self._forget(file.prune(now_s))
 
     def evict(self, decision_id: str, tenant: str) -> None:
         """Forget the answer of a decision, which somebody did not like."""
@@ -188,13 +198,13 @@ class Visit:
         self._sought = sought
         self._tenant = tenant
         self._arms = arms
-        self._leads = False
+        self._flight: Flight | None = None
 
     def look(self) -> None:
         """Find a fresh answer, once nobody else is getting the same."""
         if self._sought is None:
             return
-        self._leads = self._cache.flights.join(self._sought.request.key)
+        self._flight = self._cache.flights.join(self._sought.request.key)
         self.found = self._cache.find(self._sought, self._arms, self._cache.rules.fresh_s)
         self._cache.count("misses" if self.found is None else "hits")
         if self.found is not None:
@@ -217,17 +227,18 @@ class Visit:
         return self._cache.find(self._sought, self._arms, self._cache.rules.stale_s)
 
     def keep(self, completion: Completion) -> None:
-        """Leave an answer for others, if it is whole and fresh."""
+        """Leave an answer for others, if it is whole and fresh, and let those who wait have it."""
         sought = self._sought
         if sought is not None and is_whole(completion):
             answer = as_stored(sought.request, sought.likeness, self._tenant, completion)
             self._cache.keep(answer)
+        self.leave()
 
     def leave(self) -> None:
         """Let those who wait for the same go on."""
-        if self._leads and self._sought is not None:
-            self._leads = False
-            self._cache.flights.land(self._sought.request.key)
+        if self._flight is not None and self._sought is not None:
+            flight, self._flight = self._flight, None
+            self._cache.flights.land(self._sought.request.key, flight)
 
     def __enter__(self) -> Self:
         return self

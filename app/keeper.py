@@ -7,6 +7,7 @@ from pathlib import Path
 
 from structlog import get_logger
 
+from app.cache import Cache
 from app.live import Live
 from jobs.intake import records
 from policy.errors import StoreUnavailable
@@ -24,16 +25,22 @@ def hints(catalogue: Catalogue) -> dict[str, float]:
 
 
 class Keeper(threading.Thread):
-    """Looks after the log's intake, the catalogue's hints and the snapshots while serving."""
+    """Looks after the log's intake, the catalogue's hints, snapshots and stored answers."""
 
     def __init__(
-        self, data: Path, log: WritableLog, live: Live, catalogue: Callable[[], Catalogue]
+        self,
+        data: Path,
+        log: WritableLog,
+        live: Live,
+        catalogue: Callable[[], Catalogue],
+        cache: Cache,
     ) -> None:
         super().__init__(name="keeper", daemon=True)
         self._data = data
         self._log = log
         self._live = live
         self._catalogue = catalogue
+        self._cache = cache
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -52,6 +59,7 @@ class Keeper(threading.Thread):
             tell("handover", status=taken.status, parcel=taken.path.name, reason=taken.reason)
         self._live.follow_hints(hints(self._catalogue()), now_s)
         self._live.snapshot_when_due(now_s)
+        self._cache.prune()
 
     def stop(self) -> None:
         """End the thread, then save what has been learned."""

@@ -70,11 +70,11 @@ def assemble(
         if lost:
             LOGGER.warning("decisions without an end were abandoned", count=lost)
         live = Live(log, data, hints(catalogue()), now_s)
-        keeper = Keeper(data, log, live, catalogue)
-        closing.callback(keeper.stop)
-        keeper.start()
         cache = _cache(settings, upstream)
         closing.callback(cache.close)
+        keeper = Keeper(data, log, live, catalogue, cache)
+        closing.callback(keeper.stop)
+        keeper.start()
         health = Health(ceil(SHARE_OF_THREADS * settings.threads), clock)
         router = Router(_terms(settings), catalogue, upstream, log, live, health, cache)
         return Parts(

@@ -153,6 +153,11 @@ class CacheFile:
         with self._working() as db:
             db.execute("UPDATE answers SET used_at_s = ? WHERE key = ?", [at_s, key])
 
+    def prune(self, now_s: float) -> list[bytes]:
+        """Forget what is older than the bound, and return the keys."""
+        with self._working():
+            return self._too_old(now_s)
+
     def evict(self, decision_id: str, tenant: str) -> list[bytes]:
         """Forget what a decision had answered, and return its keys."""
         with self._working():
@@ -192,7 +197,7 @@ class CacheFile:
                 raise StoreUnavailable(f"the cache {self._path} failed: {error}") from error
 
     def _make_room(self, now_s: float) -> list[bytes]:
-        gone = self._delete("created_at_s < ?", [now_s - self._bounds.age_s])
+        gone = self._too_old(now_s)
         if self._held.answers > self._bounds.answers or self._held.bytes > self._bounds.bytes:
             # A tenth more than needed, so that not every answer has to make room.
             kept = {
@@ -201,6 +206,9 @@ class CacheFile:
             }
             gone += self._delete(OLDEST, kept)
         return gone
+
+    def _too_old(self, now_s: float) -> list[bytes]:
+        return self._delete("created_at_s < ?", [now_s - self._bounds.age_s])
 
     def _delete(self, where: str, values: Any) -> list[bytes]:
         sql = f"DELETE FROM answers WHERE {where} RETURNING key"  # noqa: S608  our own words

@@ -11,7 +11,7 @@ from storage.snapshots import digest
 from tests.app.faulty import Faulty, broken, faulty, filtered, good, refusing
 from tests.app.running import Provider, Running, eventually, running
 from tests.app.test_answering import cut, events
-from tests.upstream.misbehaving import Conversation, Scenario, completion
+from tests.upstream.misbehaving import Conversation, Scenario, chunk, completion
 
 USE = {"prompt": "What is the capital of France?", "cache": "use", "explore": False}
 
@@ -339,3 +339,15 @@ def test_the_drop_in_endpoint_gives_it_again_as_the_provider_would(
             assert second.headers["x-turnpike-cost-usd"] == "0"
         assert texts[0] == texts[1] != ""
         assert counted[0] == counted[1]
+
+
+def test_a_stream_nobody_reads_holds_nobody_up_for_ever(tmp_path: Path) -> None:
+    def endless(talk: Conversation) -> None:
+        talk.events(chunk("Once "))
+        talk.until_client_leaves()
+
+    with faulty(tmp_path, {"a": endless}) as made:
+        first = made.service.post("/complete", {**USE, "stream": True})
+        first.close()
+        assert made.service.parts.cache.flights._under_way == {}
+        assert eventually(lambda: made.decisions[0].outcome is not None)

@@ -108,6 +108,13 @@ def test_what_is_too_old_goes_by_itself(cache: CacheFile) -> None:
     assert cache.put(but(ANSWER, key=b"new", created_at_s=NOON_S + 61)) == [b"k"]
 
 
+def test_what_is_too_old_goes_without_a_new_answer_too(cache: CacheFile) -> None:
+    cache.put(ANSWER)
+    assert cache.prune(NOON_S + 59) == []
+    assert cache.prune(NOON_S + 61) == [b"k"]
+    assert cache.held.answers == 0
+
+
 def test_a_decision_takes_its_answer_with_it_for_its_own_tenant_only(cache: CacheFile) -> None:
     cache.put(ANSWER)
     assert cache.evict("d", "other") == []
