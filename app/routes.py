@@ -41,6 +41,7 @@ from policy.errors import (
 blueprint = Blueprint("turnpike", __name__)
 DONE = "data: [DONE]\n\n"
 PUBLIC = frozenset({"turnpike.healthz", "turnpike.openapi"})
+ENCODER = json.JSONEncoder(allow_nan=False)
 ASKING = (NoEligibleArm, UpstreamError, UpstreamBusy, UpstreamTimeout, StoreUnavailable)
 
 
@@ -173,7 +174,7 @@ def event(data: Mapping[str, Any]) -> str:
     >>> event({"text": "hi"})
     'data: {"text": "hi"}\n\n'
     """
-    return f"data: {json.dumps(data, allow_nan=False)}\n\n"
+    return f"data: {ENCODER.encode(data)}\n\n"
 
 
 def completion_json(completion: Completion) -> dict[str, Any]:

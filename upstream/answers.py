@@ -165,8 +165,8 @@ def chars_of(value: object) -> int:
     """
     if isinstance(value, str):
         return 0 if value.startswith("data:") else len(value)
-    if isinstance(value, Mapping):
-        return sum(chars_of(each) for each in value.values())
+    if isinstance(value, dict):
+        return sum(map(chars_of, value.values()))
     return sum(chars_of(each) for each in value) if isinstance(value, list | tuple) else 0
 
 
@@ -182,7 +182,7 @@ def answer_chars(data: Mapping[str, Any]) -> int:
 
 def spoken_chars(message: Mapping[str, Any]) -> int:
     """Return the characters a message or a delta says or thinks, tool calls included."""
-    return chars_of(message) - chars_of(message.get("role"))
+    return sum(chars_of(each) for name, each in message.items() if name != "role")
 
 
 def _cached(usage: Mapping[str, Any]) -> int:

@@ -25,7 +25,7 @@ class Deadline:
         self._started = clock()
         self._total_at = self._started + timeouts.total_s
         self._next_at = self._started + timeouts.first_content_s
-        self._late = f"no content within {timeouts.first_content_s:g} s"
+        self._has_content = False
 
     def elapsed_s(self) -> float:
         """Return the seconds since the call began."""
@@ -42,7 +42,7 @@ class Deadline:
     def wait_for_more(self) -> None:
         """Record that content has come and the next wait begins, which may be `idle_s` long."""
         self._next_at = self._clock() + self._timeouts.idle_s
-        self._late = f"no content for {self._timeouts.idle_s:g} s"
+        self._has_content = True
 
     def wait_for_end(self) -> None:
         """Record that nothing more is needed: the connection may end, or be given up, soon."""
@@ -60,7 +60,9 @@ class Deadline:
         """Return in words which deadline comes first."""
         if self._total_at <= self._next_at:
             return f"not finished within {self._timeouts.total_s:g} s"
-        return self._late
+        if self._has_content:
+            return f"no content for {self._timeouts.idle_s:g} s"
+        return f"no content within {self._timeouts.first_content_s:g} s"
 
     @contextmanager
     def active(self) -> Iterator[None]:

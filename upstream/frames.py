@@ -16,24 +16,19 @@ def frames(received: Iterable[bytes]) -> Iterator[bytes]:
     [b'{"a": 1}', b'[DONE]']
     """
     data: list[bytes] = []
-    for line in _lines(received):
-        if line.startswith(b"data:"):
-            data.append(line[5:].removeprefix(b" "))
-        elif not line and data:
-            yield b"\n".join(data)
-            data = []
-    if data:
-        yield b"\n".join(data)
-
-
-def _lines(received: Iterable[bytes]) -> Iterator[bytes]:
     pending = bytearray()
     for piece in received:
         pending += piece
-        if b"\n" in piece:
-            *whole, rest = pending.split(b"\n")
-            pending = rest
-            for line in whole:
-                yield bytes(line).removesuffix(b"\r")
-    if pending:
-        yield bytes(pending).removesuffix(b"\r")
+        if b"\n" not in piece:
+            continue
+        *lines, pending = pending.split(b"\n")
+        for line in map(bytes, lines):
+            if line.startswith(b"data:"):
+                data.append(line[5:].removeprefix(b" ").removesuffix(b"\r"))
+            elif line in (b"", b"\r") and data:
+                yield b"\n".join(data)
+                data = []
+    if pending.startswith(b"data:"):
+        data.append(bytes(pending[5:]).removeprefix(b" ").removesuffix(b"\r"))
+    if data:
+        yield b"\n".join(data)

@@ -191,7 +191,7 @@ class Stream:
     def _take(self, data: dict[str, Any]) -> str:
         if data.get("usage"):
             self._reported_usage = data["usage"]
-        if "model" in data:
+        if data.get("model", self.model) != self.model:
             self.model = model_of(data, self._arm)
         text = ""
         for choice in choices_of(data):
