@@ -20,12 +20,16 @@ def _await() -> None:
 
 def is_there(connection: socket.socket) -> bool:
     """Return whether the other side has not closed; what it has sent stays unread."""
+    patience_s = connection.gettimeout()
+    connection.settimeout(0)
     try:
-        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+        return connection.recv(1, socket.MSG_PEEK) != b""
     except BlockingIOError:
         return True  # it says nothing, as a client does that waits
     except OSError:
         return False
+    finally:
+        connection.settimeout(patience_s)
 
 
 def _always() -> bool:

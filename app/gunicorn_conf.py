@@ -1,4 +1,4 @@
-"""How gunicorn serves us: one process that owns the log, many threads, an orderly end."""
+"""How gunicorn serves us: one process that owns the log, many connections, an orderly end."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ _settings = Settings.load()
 
 bind = _settings.bind
 workers = 1  # SQLite has one writer; more workers are for PostgreSQL
-worker_class = "gthread"
-threads = _settings.threads
+worker_class = "gevent"
+worker_connections = _settings.connections
 timeout = 120
 graceful_timeout = 30
 keepalive = 75

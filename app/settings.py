@@ -105,7 +105,9 @@ class Settings(BaseSettings):
     cache_max_bytes: int = Field(
         64 * 1024 * 1024, ge=65_536, le=1 << 40, description="Bytes of stored answers."
     )
-    threads: int = Field(64, ge=2, le=2_000, description="Requests served at the same time.")
+    connections: int = Field(
+        2_000, ge=2, le=20_000, description="Connections served at the same time, idle ones too."
+    )
     max_body_bytes: int = Field(
         4 * 1024 * 1024,
         ge=1_024,

@@ -13,6 +13,7 @@ from structlog import get_logger
 from app.cache import Cache, Rules
 from app.keeper import Keeper, hints
 from app.live import Live
+from app.loop import beside
 from app.router import Router, Terms
 from app.settings import Settings
 from app.similar import Similar
@@ -26,7 +27,7 @@ from upstream.health import Health
 from upstream.watch import CatalogueFile
 
 LOGGER = get_logger()
-SHARE_OF_THREADS = 0.75
+SHARE_OF_CONNECTIONS = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def assemble(
     data = data_folder(settings)
     with ExitStack() as closing:
         upstream = closing.enter_context(Upstream(catalogue, environ))
-        log = closing.enter_context(SqliteLog(settings.database))
+        log = closing.enter_context(SqliteLog(settings.database, beside))
         now_s = time.time()
         lost = log.abandon(now_s, now_s)
         if lost:
@@ -75,7 +76,7 @@ def assemble(
         keeper = Keeper(data, log, live, catalogue, cache)
         closing.callback(keeper.stop)
         keeper.start()
-        health = Health(ceil(SHARE_OF_THREADS * settings.threads), clock)
+        health = Health(ceil(SHARE_OF_CONNECTIONS * settings.connections), clock)
         router = Router(_terms(settings), catalogue, upstream, log, live, health, cache)
         return Parts(
             settings, file, catalogue, log, live, upstream, cache, router, now_s, closing.pop_all()

@@ -24,7 +24,7 @@ from storage.records import (
 )
 from storage.rows import Record, plain, text
 from storage.sqlite_reader import SqliteReader
-from storage.writer import GroupWriter
+from storage.writer import Committing, GroupWriter, here
 
 
 class SqliteLog(SqliteReader):
@@ -33,11 +33,12 @@ class SqliteLog(SqliteReader):
     raises : ConfigError if the file is no log of ours, or another process writes it
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, commit: Committing = here) -> None:
         super().__init__(path)
         self._file = open_writer(path)
         self._feed = Feed()
-        self._writer = GroupWriter(self._file.db, partial(self._feed.hand_on, self._file.db))
+        hand_on = partial(self._feed.hand_on, self._file.db)
+        self._writer = GroupWriter(self._file.db, hand_on, commit)
 
     def decide(self, decision: Decision) -> Ticket[None]:
         """Record a decision; wait for it before the first byte of the answer."""

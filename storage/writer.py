@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from sqlite_utils import Database
@@ -19,10 +20,17 @@ from storage.log import DURABLE_WITHIN_S
 
 T = TypeVar("T")
 
+Committing = Callable[[Callable[[], bool]], bool]
+
 GROUP_LIMIT = 256
 WAITING_LIMIT = 10_000
 ADMIT_WITHIN_S = 2.0
 LOCK_WITHIN_S = 10.0
+
+
+def here(commit: Callable[[], bool]) -> bool:
+    """Return what the commit gives, on the thread that asks for it."""
+    return commit()
 
 
 class Unit(Generic[T]):
@@ -122,13 +130,17 @@ class Inbox:
 class GroupWriter:
     """The thread that owns the writing connection.
 
+    `commit` calls what it is given, which may wait for the disk, and returns its result.
     `after_commit` runs in it after each commit, before the tickets of that group are released. If
     it fails, the thread ends and every later write is refused: what follows the log in memory would
     no longer agree with it, and only a restart can repair that.
     """
 
-    def __init__(self, db: Database, after_commit: Callable[[], None]) -> None:
+    def __init__(
+        self, db: Database, after_commit: Callable[[], None], commit: Committing = here
+    ) -> None:
         self._db = db
+        self._committing = commit
         self._after_commit = after_commit
         self._inbox = Inbox(WAITING_LIMIT)
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
@@ -156,7 +168,7 @@ class GroupWriter:
 
     def _write(self, group: list[Unit[Any]]) -> None:
         try:
-            if self._commit(group):
+            if self._committing(partial(self._commit, group)):
                 self._after_commit()
         finally:
             _release(group)

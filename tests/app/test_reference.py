@@ -32,7 +32,7 @@ def test_every_row_of_every_table_has_as_many_cells_as_its_header() -> None:
 def test_a_setting_is_told_with_the_default_that_is_in_force_without_it() -> None:
     told = {name: default for name, default, _ in rows(reference.settings())}
     in_force = Settings.load(environ={"TURNPIKE_CONFIG": ""})
-    assert told["`TURNPIKE_THREADS`"] == f"`{in_force.threads}`"
+    assert told["`TURNPIKE_CONNECTIONS`"] == f"`{in_force.connections}`"
     assert told["`TURNPIKE_API_KEY`"] == ""
     assert len(told) == len(Settings.model_fields)
 

@@ -36,7 +36,7 @@ def test_every_dial_has_a_default_and_a_sentence() -> None:
 
 
 def test_every_number_says_its_unit_in_its_name() -> None:
-    bare = {"threads", "retrain_first_outcomes", "cache_max_answers", "cache_similarity"}
+    bare = {"connections", "retrain_first_outcomes", "cache_max_answers", "cache_similarity"}
     numbers = {
         name
         for name, value in Settings.load({}).model_dump().items()
@@ -46,10 +46,14 @@ def test_every_number_says_its_unit_in_its_name() -> None:
 
 
 def test_the_environment_wins_over_the_file_and_the_command_over_both(turnpike_toml: Path) -> None:
-    turnpike_toml.write_text("threads = 10\nretrain_every_s = 60\nlog_level = 'debug'\n")
-    environ = {"TURNPIKE_THREADS": "20", "TURNPIKE_LOG_LEVEL": "error"}
+    turnpike_toml.write_text("connections = 10\nretrain_every_s = 60\nlog_level = 'debug'\n")
+    environ = {"TURNPIKE_CONNECTIONS": "20", "TURNPIKE_LOG_LEVEL": "error"}
     settings = Settings.load(environ, {"log_level": "warning"})
-    assert (settings.threads, settings.retrain_every_s, settings.log_level) == (20, 60.0, "warning")
+    assert (settings.connections, settings.retrain_every_s, settings.log_level) == (
+        20,
+        60.0,
+        "warning",
+    )
 
 
 def test_the_file_may_be_named(tmp_path: Path) -> None:
@@ -63,7 +67,7 @@ def test_a_named_file_must_be_there(tmp_path: Path) -> None:
         Settings.load({CONFIG: str(tmp_path / "gone.toml")})
 
 
-@pytest.mark.parametrize("text", [b"threads = ", b"threads = 5 \xff"])
+@pytest.mark.parametrize("text", [b"connections = ", b"connections = 5 \xff"])
 def test_a_file_that_is_no_toml_stops_the_start(turnpike_toml: Path, text: bytes) -> None:
     turnpike_toml.write_bytes(text)
     with pytest.raises(ConfigError, match="turnpike.toml cannot be read"):
@@ -85,8 +89,8 @@ def test_true_in_the_file_is_not_one(turnpike_toml: Path) -> None:
 @pytest.mark.parametrize(
     ("written", "meant"),
     [
-        ("TURNPIKE_TREADS", "TURNPIKE_THREADS"),
-        ("turnpike_threads", "TURNPIKE_THREADS"),
+        ("TURNPIKE_CONECTIONS", "TURNPIKE_CONNECTIONS"),
+        ("turnpike_connections", "TURNPIKE_CONNECTIONS"),
         ("TURNPIKE_POLCY", "TURNPIKE_POLICY"),
         ("TURNPIKE_CONFG", "TURNPIKE_CONFIG"),
     ],
@@ -107,8 +111,8 @@ def test_variables_of_others_are_none_of_our_business() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("threads", "many", "TURNPIKE_THREADS is 'many': it must be a valid integer"),
-        ("threads", "1", "TURNPIKE_THREADS is '1': it must be greater than or equal to 2"),
+        ("connections", "many", "TURNPIKE_CONNECTIONS is 'many': it must be a valid integer"),
+        ("connections", "1", "TURNPIKE_CONNECTIONS is '1': it must be greater than or equal to 2"),
         ("willingness_to_pay_usd", "nan", "it must be a finite number"),
         ("willingness_to_pay_usd", "0", "it must be greater than or equal to 0.000000001"),
         ("feedback_window_s", "inf", "it must be a finite number"),
@@ -130,8 +134,8 @@ def test_a_wrong_value_is_told_with_what_is_right(name: str, value: str, told: s
 
 
 def test_all_mistakes_are_told_at_once() -> None:
-    told = refusal(threads="0", log_level="loud")
-    assert "TURNPIKE_THREADS" in told
+    told = refusal(connections="0", log_level="loud")
+    assert "TURNPIKE_CONNECTIONS" in told
     assert "TURNPIKE_LOG_LEVEL" in told
 
 
@@ -174,4 +178,4 @@ def test_an_address_of_a_sandbox_that_is_off_is_refused() -> None:
 
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        Settings.load({}).threads = 3  # type: ignore[misc]
+        Settings.load({}).connections = 3  # type: ignore[misc]
