@@ -6,6 +6,7 @@ what it has where the prompts come from, and an interval should hold it 95 times
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -81,14 +82,18 @@ class Study:
         """Return the name of the table and of the rule."""
         return f"{self.table.name}, {self.policy}"
 
+    @cached_property
+    def sketches(self) -> list[Sketch]:
+        """Return the sketch of every prompt of the table."""
+        return self.table.sketches("text")
+
     def of(self, seed: int) -> Found:
         """Return what the estimators and the gate say of the log of this seed, and the truths."""
-        sketches = self.table.sketches("text")
-        log = written(self, sketches, seed)
+        log = written(self, seed)
         incumbent = log.latest_policy()
         space = fit([Sketch.from_bytes(each.sketch) for each in log.recent(self.rounds)], 99)
         rounds, after, before, _ = contest(log, incumbent, space)
-        world = _World.around(self.table, sketches, rounds, (after, before))
+        world = _World.around(self, rounds, (after, before))
         return Found(list(_estimates(world)), [_verdict(world, name) for name in PLANTED])
 
 
@@ -109,31 +114,29 @@ class _World:
 
     @classmethod
     def around(
-        cls,
-        table: Table,
-        sketches: Sequence[Sketch],
-        rounds: Sequence[Round],
-        policies: tuple[Learned, Learned],
+        cls, study: Study, rounds: Sequence[Round], policies: tuple[Learned, Learned]
     ) -> "_World":
+        table = study.table
         arms = sorted(table.names)
         columns = [table.names.index(arm) for arm in arms]
         rows = [int(each.decision.prompt_sha256) for each in rounds]
-        asked = [_asked(rounds[0], row, sketch) for row, sketch in enumerate(sketches)]
+        asked = [_asked(rounds[0], row, sketch) for row, sketch in enumerate(study.sketches)]
         theirs, ours = (answers(rounds, policy, arms) for policy in policies)
         after, before = (answers(asked, policy, arms).target for policy in policies)
         population = table.scores[:, columns]
         return cls(rounds, arms, theirs, ours, (after, before), population[rows], population)
 
 
-def written(study: Study, sketches: Sequence[Sketch], seed: int) -> Ledger:
-    """Return the log of one run: every answer gets a thumb, retrains come when they are due."""
+def written(study: Study, seed: int) -> Ledger:
+    """Return the log of one run: every answer gets a thumb, early retrains come when due."""
     rng, table = np.random.default_rng([seed, 2]), study.table
-    router = Router(table, sketches, f"ope-{seed}", Options(policy=study.policy))
+    router = Router(table, study.sketches, f"ope-{seed}", Options(policy=study.policy))
     for t, row in enumerate(rng.integers(len(table), size=study.rounds).tolist()):
         arm = table.names.index(router.choose(t, row, table.arms))
         router.settle(t, float(table.cost_usd[row, arm]))
         router.rate(t, float(rng.random() < table.scores[row, arm]), t)
-        router.retrain(t + 1)
+        if t < study.rounds // 4:
+            router.retrain(t + 1)
     return router.ledger
 
 
