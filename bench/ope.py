@@ -30,8 +30,6 @@ and the newest 30 % of it are judged, as a retrain does. Intervals are of 95 %. 
 is the incumbent, but takes now and then the arm that is really best, or worst, for the prompt. It
 is promoted by value where the effective sample size (ESS) allows."""
 PLANTED = {"2 points better": 0.02, "2 points worse": -0.02, "5 points worse": -0.05}
-NARROW_SE = 0.03 / (1.96 + 0.8416)
-"""The error at which a candidate 2 points better clears the margin of -1 in 80 of 100 logs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,6 @@ class Judged:
 
     planted: str
     ess: float
-    se: float
     promoted: bool
 
 
@@ -189,7 +186,7 @@ def _verdict(world: _World, planted: str) -> Judged:
     target = (1 - share) * now + share * np.eye(len(world.arms))[best.argmax(axis=1)]
     judgement = compared(world.rounds, world.arms, replace(world.ours, target=target), world.ours)
     promoted = judgement.ess >= FEWEST_ESS and by_value(judgement).promoted
-    return Judged(planted, judgement.ess, judgement.gain.se, promoted)
+    return Judged(planted, judgement.ess, promoted)
 
 
 def page(studies: Sequence[tuple[Study, Sequence[Found]]]) -> Iterator[str]:
@@ -220,21 +217,13 @@ def _coverage(runs: Sequence[Found]) -> Iterator[str]:
 
 
 def _gate(runs: Sequence[Found]) -> Iterator[str]:
-    """Yield what the gate did by value: in all logs, where it may speak, and where it can."""
-    yield (
-        f"| planted candidate | promoted in all logs | with an ESS of {FEWEST_ESS:.0f} | promoted "
-        f"| and an error of {NARROW_SE:.4f} | promoted |"
-    )
-    yield "|---|--:|--:|--:|--:|--:|"
+    """Yield what the gate did by value: in all logs, and where it may speak."""
+    yield f"| planted candidate | promoted in all logs | with an ESS of {FEWEST_ESS:.0f} | promoted |"
+    yield "|---|--:|--:|--:|"
     for i, planted in enumerate(PLANTED):
         judged = [run.judged[i] for run in runs]
         enough = [each for each in judged if each.ess >= FEWEST_ESS]
-        narrow = [each for each in enough if each.se <= NARROW_SE]
-        promoted = np.mean([each.promoted for each in judged])
-        yield (
-            f"| {planted} | {promoted:.1%} | {len(enough)} | {_share(enough)} "
-            f"| {len(narrow)} | {_share(narrow)} |"
-        )
+        yield f"| {planted} | {_share(judged)} | {len(enough)} | {_share(enough)} |"
 
 
 def _mean(values: Iterable[float]) -> str:

@@ -1,0 +1,115 @@
+"""Has an arm changed? Two bets against what is believed of it, which pay only if it has.
+
+Each rated outcome is bet on twice: that the arm is worse than its belief allows, and that it is
+better. While the belief is right neither bet can be expected to win, so wealth beyond `ALARM`
+means a change: at most once in `ALARM` outcomes of an arm without one, whatever rewards in 0..1
+look like. A purse that is lost is filled up again, so the day of the change need not be known.
+
+A watch never changes: watching returns a new one.
+"""
+
+from dataclasses import dataclass, replace
+from math import log, log1p
+from typing import Self
+
+import numpy as np
+
+from policy.belief import Standing
+from policy.types import Floats
+
+ALARM = 1_000.0
+SLACK = 0.05
+"""A belief may be off by so much, and by two standard deviations of its own, without an alarm."""
+SHIFT = 0.2
+"""A bet is of the size that wins soonest if the arm has moved by so much beyond that."""
+BOLDEST = 0.9
+FEWEST = 16.0
+GROWTH = 0.25
+KEPT = 4.0
+"""After an alarm what was seen of the arm counts at most as so many outcomes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """When an arm was found changed, and what part of its evidence was kept."""
+
+    at_s: float
+    kept: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Watch:
+    """What is remembered of one arm to see a change; bets are against `reference`, not the news.
+
+    The reference is taken anew when a quarter more outcomes were seen, so that it learns, and
+    follows a change more slowly than the bets find it. `worse` and `better` are logarithms of
+    wealth, never below 0.
+
+    shapes : reference (d,), empty before the first
+    """
+
+    reference: Floats
+    doubt: float = 0.0
+    seen: float = 0.0
+    due: float = FEWEST
+    worse: float = 0.0
+    better: float = 0.0
+    changes: tuple[Change, ...] = ()
+
+    @classmethod
+    def new(cls) -> Self:
+        """Return the watch of an arm without outcomes."""
+        return cls(np.empty(0))
+
+    @property
+    def is_due(self) -> bool:
+        """Return whether the reference is to be taken anew before the next outcome."""
+        return self.seen >= self.due
+
+    @property
+    def alarmed(self) -> bool:
+        """Return whether the arm has changed."""
+        return max(self.worse, self.better) >= log(ALARM)
+
+    def against(self, standing: Standing) -> Self:
+        """Return the watch with what is believed now as its reference."""
+        due = self.seen + max(FEWEST, GROWTH * self.seen)
+        return replace(self, reference=standing.weights, doubt=standing.sd, due=due)
+
+    def observe(self, context: Floats, reward: float) -> Self:
+        """Return the watch after one rated outcome.
+
+        shapes : context (d,)
+        source : Shin, Ramdas and Rinaldo 2023, e-detectors; bets as in Waudby-Smith and Ramdas 2024
+        """
+        seen = self.seen + 1.0
+        if not len(self.reference):
+            return replace(self, seen=seen)
+        expected, slack = float(context @ self.reference), SLACK + 2.0 * self.doubt
+        return replace(
+            self,
+            seen=seen,
+            worse=max(self.worse + _won(1.0 - expected + slack, 1.0 - reward), 0.0),
+            better=max(self.better + _won(expected + slack, reward), 0.0),
+        )
+
+    def changed(self, at_s: float, kept: float) -> Self:
+        """Return the watch after an alarm: it starts anew and remembers when that was."""
+        return replace(self.new(), changes=(*self.changes, Change(at_s, kept)))
+
+    def kept_since(self, at_s: float) -> float:
+        """Return what part of an outcome of that moment the changes since have left."""
+        return float(np.prod([each.kept for each in self.changes if at_s <= each.at_s]))
+
+
+def _won(most: float, reward: float) -> float:
+    """Return the log of what a bet against a mean of at most `most` makes of a reward in 0..1.
+
+    >>> _won(0.5, 1.0) > 0 > _won(0.5, 0.0)
+    True
+    """
+    most = max(most, SLACK)
+    if most >= 1.0:
+        return 0.0
+    bet = min(SHIFT / (most * (1.0 - most)), BOLDEST / most)
+    return log1p(bet * (reward - most))
