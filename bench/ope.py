@@ -218,7 +218,8 @@ def _coverage(runs: Sequence[Found]) -> Iterator[str]:
 
 def _gate(runs: Sequence[Found]) -> Iterator[str]:
     """Yield what the gate did by value: in all logs, and where it may speak."""
-    yield f"| planted candidate | promoted in all logs | with an ESS of {FEWEST_ESS:.0f} | promoted |"
+    enough_said = f"with an ESS of {FEWEST_ESS:.0f}"
+    yield f"| planted candidate | promoted in all logs | {enough_said} | promoted |"
     yield "|---|--:|--:|--:|"
     for i, planted in enumerate(PLANTED):
         judged = [run.judged[i] for run in runs]

@@ -80,6 +80,17 @@ class Prediction:
         return np.sqrt(np.diag(self.covariance))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Standing:
+    """What is believed of one arm in all contexts: weights, and a typical sd of its mean reward.
+
+    shapes : weights (d,)
+    """
+
+    weights: Floats
+    sd: float
+
+
 @dataclass(frozen=True, eq=False)
 class Belief:
     """The joint posterior of all arms; the two kinds of evidence are all it has to remember.
@@ -115,6 +126,23 @@ class Belief:
         """Return the belief with rated evidence counted `factor` times: it decays to the prior."""
         rated = {arm: seen.scaled(factor) for arm, seen in self.rated.items()}
         return type(self)(self.prior, rated, self.evals)
+
+    def doubted(self, arm: str, kept: float) -> Self:
+        """Return the belief with one arm's outcomes and evals counted `kept` times."""
+        rated, evals = dict(self.rated), dict(self.evals)
+        for kind in (rated, evals):
+            if arm in kind:
+                kind[arm] = kind[arm].scaled(kept)
+        return replace(self, rated=rated, evals=evals, earlier=self._derived)
+
+    def standing(self, arm: str) -> Standing:
+        """Return an arm's mean weights, and its doubt on average over what it has been asked."""
+        belief = self.known.get(arm, self._unknown)
+        mean, covariance = self.shared
+        asked = belief.evidence.gram / max(belief.evidence.weight, 1.0)
+        common = float((belief.pull.T @ asked @ belief.pull * covariance).sum())
+        variance = self.noise * (common + float((asked * belief.covariance).sum()))
+        return Standing(belief.pull @ mean + belief.offset, float(np.sqrt(max(variance, 0.0))))
 
     def under(self, prior: Prior) -> Self:
         """Return what the same evidence says under another prior.
