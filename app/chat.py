@@ -99,19 +99,18 @@ def frames(answering: Answering, wants_usage: bool) -> Iterator[str]:
         "model": answering.turn.arm.model,
     }
     ours = {"id": decision.id}
-    has_told_usage = False
+    counting, has_told = None, False
     try:
         for chunk in answering.chunks():
             data = chunk.data
-            if "usage" in data:
-                has_told_usage |= bool(data["usage"])
-                if not wants_usage and not data["choices"]:
+            if data.get("usage"):
+                if not data["choices"]:
+                    counting = data  # told at the end, when all that was used is known
                     continue
-                data = data if wants_usage else _without_usage(data)
-            yield event({**head, **data, **ours})
-        if wants_usage and not has_told_usage:
-            usage = _usage(answering.completion.ended.usage)
-            yield event({**head, **ours, "choices": [], "usage": usage})
+                has_told = True
+            yield event({**head, **_shown(data, wants_usage), **ours})
+        if wants_usage and not has_told:
+            yield event({**head, **_counted(answering.completion, counting), **ours})
     except TurnpikeError as error:
         yield event(envelope(error))
         return
@@ -137,12 +136,21 @@ def _field(header: str) -> str:
     return HEADERS[header]
 
 
-def _without_usage(data: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(data: Mapping[str, Any], wants_usage: bool) -> Mapping[str, Any]:
+    if wants_usage or "usage" not in data:
+        return data
     return {name: value for name, value in data.items() if name != "usage"}
 
 
+def _counted(completion: Completion, frame: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return the frame that tells the tokens used: the provider's, if one alone has answered."""
+    if frame is not None and not completion.continued_by:
+        return frame
+    return {"choices": [], **(frame or {}), "usage": _usage(completion.ended.usage)}
+
+
 def _usage(usage: Usage) -> dict[str, Any]:
-    """Return the tokens of an answer in OpenAI's words, for a provider that did not say."""
+    """Return the tokens of an answer in OpenAI's words, where no provider has told them."""
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,

@@ -68,6 +68,10 @@ def without_usage(talk: Conversation) -> None:
     talk.events(chunk("hello"), chunk(finish="stop"), b"[DONE]")
 
 
+def goes_on(talk: Conversation) -> None:
+    talk.events(chunk(" a time", finish="stop"), usage_frame(9, 4), b"[DONE]")
+
+
 def cut(talk: Conversation) -> None:
     talk.events(chunk("Once "), chunk("upon"))
 
@@ -229,6 +233,32 @@ def test_usage_is_shown_to_who_asks_and_to_nobody_else(tmp_path: Path, scenario:
     assert counts[0]["prompt_tokens"] > 0
     assert not [frame for frame in hidden[:-1] if "usage" in frame]
     assert (shown[-1], hidden[-1]) == ("[DONE]", "[DONE]")
+
+
+def test_the_tokens_of_an_answer_by_two_arms_are_those_of_both(tmp_path: Path) -> None:
+    able = {"capabilities": ["trailing_assistant"]}
+    cheap = {**able, "output_usd_per_mtok": 0.01, "input_usd_per_mtok": 0.01}
+    with faulty(tmp_path, {"a": cut, "b": goes_on}, {"a": cheap, "b": able}) as made:
+        body = asked(stream=True, explore=False, stream_options={"include_usage": True})
+        *told, done = frames(made.service.post(PATH, body))
+        assert (text_of(told), done) == ("Once upon a time", "[DONE]")
+        assert len({frame["id"] for frame in told}) == 1
+        outcomes = [each.outcome for each in made.decisions]
+        assert len(outcomes) == 2
+        assert told[-1]["usage"]["completion_tokens"] == sum(
+            each.output_tokens for each in outcomes
+        )
+        assert not any(frame.get("usage") for frame in told[:-1])
+
+
+def test_a_frame_without_choices_and_without_tokens_comes_through(tmp_path: Path) -> None:
+    def filtering(talk: Conversation) -> None:
+        first = {"choices": [], "usage": None, "prompt_filter_results": [{"prompt_index": 0}]}
+        talk.events(json.dumps(first).encode(), chunk("hi", finish="stop"), b"[DONE]")
+
+    with faulty(tmp_path, {"a": filtering}) as made:
+        told = frames(made.service.post(PATH, asked(stream=True)))
+        assert told[0]["prompt_filter_results"] == [{"prompt_index": 0}]
 
 
 def test_a_stream_that_is_cut_ends_with_an_error_and_without_done(tmp_path: Path) -> None:

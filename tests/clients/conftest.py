@@ -25,6 +25,7 @@ collect_ignore = ["trying_openai.py", "trying_langchain.py"]
 
 KEY = "correct-horse-battery"
 WITHIN_S = 30
+ARMS = ("first", "second", "third", "fourth")
 EVERYTHING = {"capabilities": ["tools", "vision", "json_schema"]}
 
 
@@ -57,8 +58,8 @@ class Gateway:
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("gateway")
-    with misbehaving({"vendor/first": acting, "vendor/second": acting}) as (url, seen):
-        arms = {name: {"model": f"vendor/{name}", **EVERYTHING} for name in ("first", "second")}
+    with misbehaving({f"vendor/{name}": acting for name in ARMS}) as (url, seen):
+        arms = {name: {"model": f"vendor/{name}", **EVERYTHING} for name in ARMS}
         path = catalogue(folder, url, arms, {"passes_on": ["embeddings", "responses"]})
         made = Gateway(_free_port(), seen, folder / "turnpike.db")
         with _served(made, path) as process:

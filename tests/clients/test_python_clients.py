@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from tests.clients.conftest import KEY, Gateway
+from tests.clients.conftest import ARMS, KEY, Gateway
 from tests.clients.installing import HERE, python_with_clients
 from tests.clients.provider import CITIES, GREETING, TRIP, USAGE
 
 pytestmark = pytest.mark.slow
 
-MODELS = ["auto", "auto:cheap", "auto:best", "first", "second"]
+MODELS = ["auto", "auto:cheap", "auto:best", *ARMS]
 
 
 @pytest.fixture(scope="session")
@@ -93,6 +93,7 @@ def test_openai_gets_embeddings_and_responses(found: dict[str, Any]) -> None:
     [
         ("unknown_model", "NotFoundError", "model_not_found"),
         ("refused", "BadRequestError", "invalid_value"),
+        ("busy", "RateLimitError", "rate_limited"),
         ("mistaken", "BadRequestError", "invalid_value"),
         ("cut", "APIError", "upstream_bad_response"),
         ("bad_key", "AuthenticationError", "invalid_api_key"),
@@ -104,9 +105,17 @@ def test_openai_raises_what_it_raises_for_openai(
     assert (found[case]["kind"], found[case]["code"]) == (kind, code)
 
 
+def test_openai_does_not_try_again_what_was_tried_on_every_arm(
+    gateway: Gateway, found: dict[str, Any]
+) -> None:
+    assert found["busy"]["kind"] == "RateLimitError"
+    sent = [body["model"] for body in gateway.seen.bodies if "be busy" in str(body)]
+    assert sorted(sent) == ["vendor/fourth", "vendor/third"]
+
+
 def test_langchain_answers_streams_calls_and_parses(langchain: dict[str, Any]) -> None:
     assert langchain.pop("id").startswith("tp-")
-    assert langchain.pop("model") in {"vendor/first", "vendor/second"}
+    assert langchain.pop("model").removeprefix("vendor/") in ARMS
     total = USAGE["total_tokens"]
     assert langchain == {
         "text": GREETING,

@@ -145,6 +145,9 @@ CASES: dict[str, Callable[[], Any]] = {
     "passed": passed,
     "unknown_model": lambda: failing(lambda: asked(model="gpt-99")),
     "refused": lambda: failing(lambda: asked(messages=say("refuse this"))),
+    "busy": lambda: failing(
+        lambda: asked(messages=say("be busy"), extra_body={"models": ["third", "fourth"]})
+    ),
     "mistaken": lambda: failing(lambda: asked(temperature="hot")),
     "cut": lambda: failing(lambda: list(asked(messages=say("break off"), stream=True))),
     "bad_key": lambda: failing(lambda: openai.OpenAI(api_key="wrong").models.list()),
