@@ -17,8 +17,9 @@ LIMITS = ("max_completion_tokens", "max_tokens")
 class Ask:
     """A checked request for an answer; `parameters` go to the provider as they came.
 
-    `models` None lets the policy choose among all arms, one name pins; `pay_factor` is by how much
-    more than usual the caller would pay for a better answer; `cache` None is what the service does.
+    `models` None lets the policy choose among all arms, one name pins; `fallbacks` None are those
+    of the pinned arm; `pay_factor` is by how much more than usual the caller would pay for a better
+    answer; `cache` None is what the service does.
 
     units  : willingness_to_pay_usd is dollars that one more thumbs-up is worth
     """
@@ -26,6 +27,7 @@ class Ask:
     messages: list[dict[str, Any]]
     task: str | None = None
     models: tuple[str, ...] | None = None
+    fallbacks: tuple[str, ...] | None = None
     willingness_to_pay_usd: float | None = None
     pay_factor: float = 1.0
     max_cost_usd: float | None = None
@@ -88,18 +90,30 @@ class Ask:
         return body | {name: max(1, body[name] - spent) for name in limits}
 
     def require_known(self, arms: Collection[str]) -> None:
-        """Refuse a wish for an arm that does not exist.
+        """Refuse a wish for an arm that does not exist, or for stand-ins where nobody is pinned.
 
         raises : InvalidInput
         """
-        unknown = [name for name in self.models or () if name not in arms]
-        if unknown:
-            listed = ", ".join(sorted(arms))
+        for param, names in (("models", self.models), ("fallbacks", self.fallbacks)):
+            unknown = [name for name in names or () if name not in arms]
+            if unknown:
+                listed = ", ".join(sorted(arms))
+                raise InvalidInput(
+                    f"{param} has {seen(unknown[0])}, which is no arm here; the arms are {listed}",
+                    param=param,
+                    code="not_found",
+                )
+        if self.fallbacks is not None and not self.pins:
             raise InvalidInput(
-                f"models has {seen(unknown[0])}, which is no arm here; the arms are {listed}",
-                param="models",
-                code="not_found",
+                f"fallbacks is {seen(list(self.fallbacks))}, but no arm is pinned that they could "
+                "stand in for; name one arm, or leave it out",
+                param="fallbacks",
             )
+
+    @property
+    def pins(self) -> bool:
+        """Return whether the caller chose the arm."""
+        return self.models is not None and len(self.models) == 1
 
     @property
     def in_tool_loop(self) -> bool:

@@ -63,7 +63,7 @@ class Asking:
     @property
     def pinned(self) -> bool:
         """Return whether the caller chose the arm."""
-        return self.ask.models is not None and len(self.ask.models) == 1
+        return self.ask.pins
 
     @property
     def caller(self) -> str | None:

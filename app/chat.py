@@ -27,7 +27,7 @@ from policy.types import Arm, Usage
 PREFIX = "x-turnpike-"
 HEADERS = {PREFIX + name.replace("_", "-"): name for name in Wishes.model_fields}
 THEIR_SESSIONS = ("x-session-id", "x-conversation-id")
-LISTED = "models"  # with commas between
+LISTED = ("models", "fallbacks")  # with commas between
 
 
 class ChatRequest(AskRequest):
@@ -71,7 +71,7 @@ def wished(headers: Headers) -> dict[str, Any]:
     given = {
         _field(header): value for header, value in headers if header.lower().startswith(PREFIX)
     }
-    listed = given.pop(LISTED, None)
+    listed = {name: given.pop(name) for name in LISTED if name in given}
     try:
         wishes = Wishes.model_validate_strings(given).model_dump(exclude_unset=True)
     except ValidationError as error:
@@ -79,8 +79,8 @@ def wished(headers: Headers) -> dict[str, Any]:
         header = PREFIX + str(found["loc"][0]).replace("_", "-")
         message = f"{header} is {seen(found['input'])}: {right(found)}"
         raise InvalidInput(message, param=header) from error
-    if listed is not None:
-        wishes[LISTED] = [each.strip() for each in listed.split(",")]
+    for name, value in listed.items():
+        wishes[name] = [each.strip() for each in value.split(",")]
     return _session_of(headers) | wishes
 
 

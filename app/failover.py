@@ -74,14 +74,16 @@ def nobody(
     passed_over: Mapping[str, Arm], reasons: Mapping[str, str], health: Health
 ) -> EveryArmWaits | NoEligibleArm:
     """Return the error for a request that no arm can serve now: wait, where waiting helps."""
-    waits_s = health.waits_s(passed_over.values())
-    if waits_s is None:
+    waits_s = {name: health.waits_s([arm]) for name, arm in passed_over.items()}
+    waiting = {name: left_s for name, left_s in waits_s.items() if left_s is not None}
+    if not waiting:
         return NoEligibleArm(reasons)
-    listed = ", ".join(passed_over)
+    first = min(waiting, key=lambda name: waiting[name])
     return EveryArmWaits(
-        f"{listed}: asked to slow down by the provider; ask again in {waits_s:.0f} s",
-        arm=next(iter(passed_over)),
-        retry_after_s=waits_s,
+        f"{', '.join(waiting)}: the provider asked to slow down; ask again in "
+        f"{waiting[first]:.0f} s",
+        arm=first,
+        retry_after_s=waiting[first],
     )
 
 
@@ -103,5 +105,7 @@ def _wishes(asking: Asking, arms: Mapping[str, Arm]) -> list[tuple[str, ...] | N
     models = asking.ask.models
     if models is None or not asking.pinned:
         return [models]
-    fallbacks = arms[models[0]].fallbacks if models[0] in arms else ()
+    fallbacks = asking.ask.fallbacks
+    if fallbacks is None:
+        fallbacks = arms[models[0]].fallbacks if models[0] in arms else ()
     return [fallbacks] if asking.asked else [models, fallbacks]

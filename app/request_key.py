@@ -44,6 +44,7 @@ class RequestKey:
             tenant,
             ask.task,
             None if ask.models is None else sorted(set(ask.models)),
+            ask.fallbacks,
             ask.willingness_to_pay_usd,
             ask.pay_factor,
             ask.max_cost_usd,

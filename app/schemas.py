@@ -86,6 +86,9 @@ class Wishes(BaseModel):
     models: Annotated[list[str], Field(min_length=1, max_length=MAX_MODELS)] | None = Field(
         None, description="The arms that may answer; a single one pins."
     )
+    fallbacks: Annotated[list[str], Field(max_length=MAX_MODELS)] | None = Field(
+        None, description="The arms that may stand in for a pinned one; default: its own."
+    )
     willingness_to_pay: PriceOfAThumb | None = Field(
         None, description="Dollars that one more thumbs-up is worth."
     )
@@ -115,6 +118,7 @@ class AskRequest(OpenAIParameters, Wishes):
             messages=[dict(message) for message in messages],
             task=self.task,
             models=None if self.models is None else tuple(self.models),
+            fallbacks=None if self.fallbacks is None else tuple(self.fallbacks),
             willingness_to_pay_usd=self.willingness_to_pay,
             max_cost_usd=self.max_cost_usd,
             explore=self.explore,

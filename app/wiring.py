@@ -76,7 +76,7 @@ def assemble(
         keeper = Keeper(data, log, live, catalogue, cache)
         closing.callback(keeper.stop)
         keeper.start()
-        health = Health(ceil(SHARE_OF_CONNECTIONS * settings.connections), clock)
+        health = Health(ceil(SHARE_OF_CONNECTIONS * settings.connections), clock, _tell_of)
         router = Router(_terms(settings), catalogue, upstream, log, live, health, cache)
         return Parts(
             settings, file, catalogue, log, live, upstream, cache, router, now_s, closing.pop_all()
@@ -122,6 +122,13 @@ def _similar(settings: Settings, upstream: Upstream) -> Similar | None:
     model = settings.cache_embeddings
     embeddings = None if model is None else Embeddings(upstream.pass_on, model)
     return Similar(settings.cache_similarity, embeddings)
+
+
+def _tell_of(arm: str, why: str) -> None:
+    if why:
+        LOGGER.warning("an arm is left alone", arm=arm, reason=why)
+    else:
+        LOGGER.info("an arm is back", arm=arm)
 
 
 def _require_known_arm(policy: str, catalogue: Catalogue) -> None:

@@ -69,12 +69,19 @@ class Health:
     """How every arm stands; safe for many threads.
 
     `limit` is how many calls to one arm may be under way before others are asked instead, where
-    the catalogue does not say.
+    the catalogue does not say; `notice` is told which arm is left alone and why, and with no reason
+    when it is back.
     """
 
-    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        limit: int,
+        clock: Callable[[], float] = time.monotonic,
+        notice: Callable[[str, str], None] = lambda _arm, _why: None,
+    ) -> None:
         self._limit = limit
         self._clock = clock
+        self._notice = notice
         self._lock = threading.Lock()
         self._arms: dict[str, _Kept] = {}
         self._quotas: dict[str, Breaker] = {}
@@ -154,8 +161,12 @@ class Health:
         with self._lock:
             now_s = self._clock()
             self._of(call.arm).answered_s = now_s
+            was_away = self._is_away(call.arm)
             for each in self._breakers(call.arm):
                 each.answer(begun_s=call.begun_s, now_s=now_s)
+            is_back = was_away and not self._is_away(call.arm)
+        if is_back:
+            self._notice(call.arm.name, "")
 
     def over(self, call: "Call") -> None:
         """Record that a call is no longer under way."""
@@ -167,16 +178,21 @@ class Health:
     def learn(self, call: "Call", error: UpstreamError | None) -> None:
         """Record how a call has ended."""
         with self._lock:
-            now_s, kept = self._clock(), self._of(call.arm)
+            kept, was_away = self._of(call.arm), self._is_away(call.arm)
             if error is None:
                 kept.breaker.succeed()
                 kept.recent.append(call.ttft_s)
-            elif not isinstance(error, UpstreamRejected):
-                kept.recent.append(None)
-                is_busy = isinstance(error, UpstreamBusy)
-                breaker = self._quota(call.arm) if is_busy else kept.breaker
-                at_once = not self._retries.can_pay
-                breaker.fail(error, begun_s=call.begun_s, now_s=now_s, at_once=at_once)
+                return
+            if isinstance(error, UpstreamRejected):
+                return
+            kept.recent.append(None)
+            breaker = self._quota(call.arm) if isinstance(error, UpstreamBusy) else kept.breaker
+            at_once = not self._retries.can_pay
+            now_s = self._clock()
+            breaker.fail(error, begun_s=call.begun_s, now_s=now_s, at_once=at_once)
+            why = breaker.why
+        if why and not was_away:
+            self._notice(call.arm.name, why)
 
     def _stands(self, arm: Arm, failed: Collection[Arm], now_s: float) -> tuple[Rank, str]:
         """Return how an arm stands, and why it is passed over while others stand better."""
@@ -207,6 +223,9 @@ class Health:
 
     def _breakers(self, arm: Arm) -> tuple[Breaker, Breaker]:
         return self._quota(arm), self._of(arm).breaker
+
+    def _is_away(self, arm: Arm) -> bool:
+        return any(each.why for each in self._breakers(arm))
 
 
 def _second_choice(

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.app.faulty import Faulty, broken, busy, faulty, good, refusing, unauthorised
 from tests.app.running import eventually
@@ -131,6 +132,52 @@ def test_a_pinned_arm_without_fallbacks_is_asked_even_when_it_is_down(tmp_path: 
         for _ in range(5):
             made.service.refused("/complete", {**SOBER, "models": ["bad"]})
         assert made.asked == ["bad"] * 5
+
+
+def test_a_pinned_arm_falls_back_to_those_whom_the_request_names(tmp_path: Path) -> None:
+    scenarios = {"bad": broken, "own": good, "named": good}
+    with faulty(tmp_path, scenarios, {"bad": {"fallbacks": ["own"]}}) as made:
+        assert ask(made, models=["bad"], fallbacks=["named"]) == ["bad", "named"]
+        made.service.refused("/complete", {**SOBER, "models": ["bad"], "fallbacks": []})
+        assert made.asked[2:] == ["bad"]
+        body = {"model": "bad", "messages": [{"role": "user", "content": "hi"}]}
+        named = {"x-turnpike-fallbacks": "named"}
+        made.service.client.post("/v1/chat/completions", json=body, headers=named)
+        assert made.asked[3:] == ["bad", "named"]
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        ({"models": ["a"], "fallbacks": ["z"]}, "fallbacks has 'z', which is no arm here"),
+        ({"fallbacks": ["a"]}, "no arm is pinned that they could stand in for"),
+        ({"models": ["a", "b"], "fallbacks": ["a"]}, "no arm is pinned"),
+    ],
+)
+def test_a_fallback_that_cannot_be_one_is_refused(
+    tmp_path: Path, wish: dict[str, list[str]], said: str
+) -> None:
+    with faulty(tmp_path, {"a": good, "b": good}) as made:
+        status, error = made.service.refused("/complete", {**SOBER, **wish})
+        assert (status, error["param"]) == (400, "fallbacks")
+        assert said in error["message"]
+
+
+def test_an_arm_that_goes_and_one_that_comes_back_are_told_to_the_operator_once(
+    tmp_path: Path,
+) -> None:
+    up = threading.Event()
+
+    def play(talk: Conversation) -> None:
+        good(talk) if up.is_set() else broken(talk)
+
+    with faulty(tmp_path, {"a": play}) as made, capture_logs() as lines:
+        for _ in range(6):
+            made.service.refused("/complete", SOBER)
+        up.set()
+        ask(made)
+        told = [(line["event"], line["arm"]) for line in lines if "an arm" in line["event"]]
+        assert told == [("an arm is left alone", "a"), ("an arm is back", "a")]
 
 
 def test_a_refused_key_leaves_the_arm_alone_for_a_minute(tmp_path: Path) -> None:
