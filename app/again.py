@@ -25,7 +25,6 @@ class Again:
     log: WritableLog
     live: Live
     record: Callable[[Turn, Ended], None]
-    willingness_to_pay_usd: float
     sandbox: bool
 
     def complete(self, asking: Asking, stored: StoredAnswer, use: CacheUse) -> Completion:
@@ -53,7 +52,7 @@ class Again:
         started_at_s, learned = time.time(), self.live.learned
         arm = free(self.catalogue().arms[stored.arm])
         question = asking.question(
-            learned.space.context(asking.sketch), None, {}, self.willingness_to_pay_usd
+            learned.space.context(asking.sketch), None, {}, self.live.pacer.willingness_to_pay_usd
         )
         decision = asking.again(decision_id(), question, learned, stored, self.sandbox)
         return Turn(decision, arm, self.log.decide(decision), NoCall(), started_at_s, cache=use)

@@ -46,6 +46,7 @@ KINDS: Mapping[type[TurnpikeError], Kind] = {
     errors.Unauthenticated: Kind(HTTPStatus.UNAUTHORIZED, "authentication_error"),
     errors.NoEligibleArm: Kind(HTTPStatus.BAD_REQUEST, INVALID),
     errors.NotServed: Kind(HTTPStatus.NOT_FOUND, "not_found_error"),
+    errors.BudgetExceeded: Kind(HTTPStatus.TOO_MANY_REQUESTS, "insufficient_quota"),
     errors.UnknownDecision: Kind(HTTPStatus.NOT_FOUND, "not_found_error"),
     errors.FeedbackClosed: Kind(HTTPStatus.GONE, "not_found_error"),
     errors.StoreUnavailable: Kind(HTTPStatus.SERVICE_UNAVAILABLE, "server_error"),

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from app.asking import Asking
-from policy.errors import EveryArmWaits, NoEligibleArm
+from policy.errors import BudgetExceeded, EveryArmWaits, NoEligibleArm
 from policy.types import Arm
 from upstream.health import Health, Step
 
@@ -71,13 +71,13 @@ def _is_worth_it(step: Step, asked: int, health: Health) -> bool:
 
 
 def nobody(
-    passed_over: Mapping[str, Arm], reasons: Mapping[str, str], health: Health
+    passed_over: Mapping[str, Arm], none: NoEligibleArm, health: Health
 ) -> EveryArmWaits | NoEligibleArm:
     """Return the error for a request that no arm can serve now: wait, where waiting helps."""
     waits_s = {name: health.waits_s([arm]) for name, arm in passed_over.items()}
     waiting = {name: left_s for name, left_s in waits_s.items() if left_s is not None}
-    if not waiting:
-        return NoEligibleArm(reasons)
+    if not waiting or isinstance(none, BudgetExceeded):
+        return none
     first = min(waiting, key=lambda name: waiting[name])
     return EveryArmWaits(
         f"{', '.join(waiting)}: the provider asked to slow down; ask again in "

@@ -5,18 +5,22 @@ one assignment. A start takes the newest snapshot of the serving policy and fold
 """
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from structlog import get_logger
 
+from app.pacing import Pacing
 from features.space import Space
 from jobs.intake import save
 from jobs.learned import Learned
 from policy.decide import Question, Verdict, decide, seeded
+from policy.errors import BudgetExceeded
 from policy.exploration import Allowance
 from policy.hyper import Hyper
+from policy.pacer import Goal, Pacer
 from policy.types import Arm
 from storage import snapshots
 from storage.events import Event, PolicyEvent
@@ -39,7 +43,9 @@ class Choice:
 class Live:
     """What has been learned so far, and what may still be explored."""
 
-    def __init__(self, log: Log, data: Path, hints: dict[str, float], now_s: float) -> None:
+    def __init__(
+        self, log: Log, data: Path, hints: dict[str, float], goal: Goal, now_s: float
+    ) -> None:
         self._log = log
         self._data = data
         self._lock = threading.Lock()
@@ -48,6 +54,12 @@ class Live:
         policy = log.latest_policy() or self._first(hints, now_s)
         self.learned = self._restored(Learned.start(policy))
         log.subscribe(self._follow, after_seq=self.learned.upto_seq)
+        self._pacing = Pacing.start(goal, log, self.learned, now_s)
+
+    @property
+    def pacer(self) -> Pacer:
+        """Return what sets the willingness to pay, as it stands."""
+        return self._pacing.pacer
 
     def decide(
         self,
@@ -62,21 +74,31 @@ class Live:
 
         Without `spend` it is only asked what would be chosen, and nothing counts as explored.
 
-        raises : NoEligibleArm
+        raises : NoEligibleArm; BudgetExceeded with the seconds until the budget starts anew
         """
         with self._lock:
-            allowance = self._allowance
-            verdict = decide(
-                arms,
-                question,
-                learned.beliefs,
-                seeded(decision_id),
-                policy=policy,
-                allowance=allowance,
-            )
+            allowance, now_s = self._allowance, time.time()
+            try:
+                verdict = decide(
+                    arms,
+                    self._pacing.limited(question, now_s),
+                    learned.beliefs,
+                    seeded(decision_id),
+                    policy=policy,
+                    allowance=allowance,
+                )
+            except BudgetExceeded as error:
+                self._pacing.exceeded(error, now_s)
+                raise
             if spend:
                 self._allowance = verdict.allowance.spend(verdict.explored)
+                self._pacing.decided(decision_id, verdict, now_s)
         return Choice(verdict, learned, allowance)
+
+    def settle(self, decision_id: str, usd: float) -> None:
+        """Book what the call of a decision has cost against the budget."""
+        with self._lock:
+            self._pacing.settled(decision_id, usd, time.time())
 
     def follow_hints(self, hints: dict[str, float], now_s: float) -> None:
         """Adopt the catalogue's quality hints as a policy version when they have changed."""

@@ -10,6 +10,7 @@ import numpy as np
 from app.wiring import Parts
 from jobs.learned import Learned
 from policy.frontier import frontier
+from policy.pacer import Budget, Pacer, QualityFloor
 from policy.types import Arm, Floats
 from storage.records import ArmSummary, Decision, Retrain
 
@@ -23,13 +24,15 @@ def overview(parts: Parts) -> dict[str, Any]:
     learned, now_s = parts.live.learned, time.time()
     arms, recent = parts.catalogue().arms, parts.log.recent(RECENT)
     beliefs, terms = _beliefs(learned, list(arms), recent), parts.router.terms
+    pacer = parts.live.pacer
     return {
         "policy": terms.policy,
         "policy_version": learned.policy_version,
         "learned_events": learned.upto_seq,
         "sandbox": terms.sandbox,
-        "willingness_to_pay_usd": terms.willingness_to_pay_usd,
-        "frontier": _frontier(learned, recent, terms.willingness_to_pay_usd),
+        "willingness_to_pay_usd": pacer.willingness_to_pay_usd,
+        "goal": _goal(pacer, now_s),
+        "frontier": _frontier(learned, recent, pacer.willingness_to_pay_usd),
         "arms": _arms(parts, list(arms.values()), beliefs, now_s),
         "features": _features(learned),
         "hyper": learned.hyper.to_json(),
@@ -42,6 +45,32 @@ def overview(parts: Parts) -> dict[str, Any]:
         "retrains": [_retrain(each) for each in parts.log.retrains(10)],
         "catalogue_error": parts.file.error,
     }
+
+
+def _goal(pacer: Pacer, now_s: float) -> dict[str, Any]:
+    """Return what sets the willingness to pay, and how near to it the service is."""
+    goal, ring = pacer.goal, pacer.ring
+    if isinstance(goal, Budget):
+        books = pacer.at(now_s).books
+        return {
+            "kind": "budget",
+            "usd": goal.usd,
+            "per": goal.per,
+            "spent_usd": books.spent_usd,
+            "requests": books.requests,
+            "left_usd": pacer.left_usd(now_s),
+            "next_usd_per_request": pacer.target_usd(now_s),
+        }
+    if isinstance(goal, QualityFloor):
+        known = bool(ring.forecasts)
+        return {
+            "kind": "quality_floor",
+            "share": goal.share,
+            "baseline": goal.baseline,
+            "baseline_quality": ring.quality_of(goal.baseline) if known else None,
+            "quality": ring.quality(pacer.willingness_to_pay_usd) if known else None,
+        }
+    return {"kind": "willingness_to_pay", "usd": goal.usd}
 
 
 def _features(learned: Learned) -> dict[str, Any]:

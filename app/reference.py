@@ -12,9 +12,10 @@ from pydantic import BaseModel
 
 from app import errors
 from app.cli import main
+from app.given import PREFIX
 from app.openapi import document
 from app.schemas import OpenAIParameters
-from app.settings import PREFIX, Settings
+from app.settings import Settings
 from app.wsgi import BLUEPRINTS
 from policy import errors as kinds
 from policy.errors import TurnpikeError

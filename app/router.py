@@ -28,6 +28,7 @@ from app.turn import (
     attempt_row,
     broken_off,
     completed,
+    cost_usd,
     failed,
     left,
     outcome_row,
@@ -58,7 +59,6 @@ class Terms:
     """What the operator has set for every request."""
 
     policy: str
-    willingness_to_pay_usd: float
     feedback_window_s: float
     sandbox: bool
     stream_recovery: Recovery
@@ -86,9 +86,7 @@ class Router:
         self._cache = cache
         self._seats = Seats()
         self.drifts = Drifts()
-        self._again = Again(
-            catalogue, log, live, self._record, terms.willingness_to_pay_usd, terms.sandbox
-        )
+        self._again = Again(catalogue, log, live, self._record, terms.sandbox)
 
     def complete(self, ask: Ask) -> Completion:
         """Return a whole answer, its outcome durable.
@@ -221,7 +219,7 @@ class Router:
     def _choose(self, asking: Asking, *, spend: bool = True) -> tuple[Decision, Arm]:
         """Return the next decision, among the healthiest arms that fit the request.
 
-        raises : NoEligibleArm, EveryArmWaits
+        raises : NoEligibleArm, BudgetExceeded, EveryArmWaits
         """
         arms, none = self._catalogue().arms, NoEligibleArm({})
         asking.ask.require_known(arms)
@@ -232,7 +230,7 @@ class Router:
             except NoEligibleArm as error:
                 none = error
                 passed_over |= {name: arms[name] for name in among.passed_over(error.reasons)}
-        raise nobody(passed_over, none.reasons, self.health)
+        raise nobody(passed_over, none, self.health)
 
     def _decide(
         self, asking: Asking, arms: Mapping[str, Arm], among: Among, *, spend: bool
@@ -242,7 +240,7 @@ class Router:
             learned.space.context(asking.sketch),
             among.allowed,
             {**among.unavailable, **asking.too_small(arms)},
-            self.terms.willingness_to_pay_usd,
+            self._live.pacer.willingness_to_pay_usd,
         )
         choice = self._live.decide(
             identity, learned, list(arms.values()), question, self.terms.policy, spend
@@ -284,6 +282,7 @@ class Router:
 
     def _record(self, turn: Turn, ended: Ended) -> None:
         turn.call.end(ended.error)
+        self._live.settle(turn.decision.id, cost_usd(turn, ended))
         if turn.cache == "miss":
             self._log.attempt(attempt_row(turn, ended))
             self._seats.follow(turn, ended)

@@ -1,4 +1,4 @@
-"""Every dial of the service: its default, its unit, and what it does; the environment is read here.
+"""Every dial of the service: its default, its unit, and what it does.
 
 A dial is set by TURNPIKE_<NAME>, or by <name> in the TOML file that TURNPIKE_CONFIG names. A name
 that is no dial stops the start: a typo that is ignored is a setting that silently does nothing.
@@ -6,9 +6,7 @@ that is no dial stops the start: a typo that is ignored is a setting that silent
 
 import os
 import re
-import tomllib
-from collections.abc import Collection, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -18,18 +16,12 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.ask import Recovery
+from app.given import PREFIX, from_environment, from_file
 from app.mistakes import right, seen
-from app.orphan import PARENT
 from policy.decide import RULES
 from policy.errors import ConfigError
 
-PREFIX = "TURNPIKE_"
-CONFIG = "TURNPIKE_CONFIG"
-# Where the bench finds its tables, and whose child a process is, are no dials of the service.
-NO_DIALS = frozenset({CONFIG, "TURNPIKE_REPLAY", PARENT})
-DEFAULT_CONFIG = Path("turnpike.toml")
 MAY_BE_SECRET = frozenset({"api_key", "database"})  # a database's URL carries its password
-CLOSE = 0.8
 HIGHEST_PORT = 65_535
 DAY_S = 86_400.0
 YEAR_S = 365 * DAY_S
@@ -64,6 +56,24 @@ class Settings(BaseSettings):
         ge=1e-9,
         le=1e6,
         description="Dollars that one more thumbs-up is worth; a request may say its own.",
+    )
+    budget_usd: float | None = Field(
+        None,
+        ge=1e-9,
+        le=1e9,
+        description="Dollars to spend; when set, the willingness to pay follows from it.",
+    )
+    budget_per: Literal["request", "hour", "day"] = Field(
+        "day", description="What the budget is for; per hour or day (UTC) it is a ceiling too."
+    )
+    quality_floor: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Least share of the baseline arm's quality, kept at the least spend.",
+    )
+    baseline: str | None = Field(
+        None, description="The arm that quality is compared with; default: the dearest."
     )
     feedback_window_s: Seconds = Field(
         30 * DAY_S, description="Seconds after a decision in which it may be rated."
@@ -180,6 +190,15 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _has_one_goal(self) -> Self:
+        if self.budget_usd is not None and self.quality_floor is not None:
+            raise ValueError(
+                f"budget_usd is {self.budget_usd} and quality_floor is {self.quality_floor}: each "
+                "sets the willingness to pay by itself, so leave out one of the two"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _takes_effect(self) -> Self:
         if self.sandbox == "off" and self.sandbox_url is not None:
             raise ValueError(
@@ -206,7 +225,8 @@ class Settings(BaseSettings):
         raises : ConfigError naming the dial, the value seen and what would be right
         """
         environ = os.environ if environ is None else environ
-        given = _from_file(environ) | _from_environment(environ) | dict(overrides or {})
+        names = cls.model_fields
+        given = from_file(environ, names) | from_environment(environ, names) | dict(overrides or {})
         try:
             return cls(**given)
         except ValidationError as error:
@@ -222,37 +242,6 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read nothing but what `load` passes: it has checked every name."""
         return (init_settings,)
-
-
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return the dials that are variables; our prefix in any case is ours, the rest is not."""
-    dials = {PREFIX + name.upper(): name for name in Settings.model_fields}
-    ours = [name for name in environ if name.upper().startswith(PREFIX) and name not in NO_DIALS]
-    for name in ours:
-        _require_known(name, [*dials, *NO_DIALS], "the environment")
-    return {dials[name]: environ[name] for name in ours}
-
-
-def _from_file(environ: Mapping[str, str]) -> dict[str, Any]:
-    named = environ.get(CONFIG)
-    path = Path(named) if named else DEFAULT_CONFIG
-    if not named and not path.exists():
-        return {}
-    try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"the settings in {path} cannot be read: {error}") from error
-    for name in given:
-        _require_known(name, Settings.model_fields, str(path))
-    return given
-
-
-def _require_known(name: str, known: Collection[str], where: str) -> None:
-    if name not in known:
-        spelt = {each.lower(): each for each in known}
-        near = get_close_matches(name.lower(), spelt, n=1, cutoff=CLOSE)
-        hint = f"did you mean {spelt[near[0]]}?" if near else f"the settings are {', '.join(known)}"
-        raise ConfigError(f"{seen(name)} in {where} is no setting; {hint}")
 
 
 def _told(found: ErrorDetails) -> str:

@@ -18,6 +18,7 @@ from app.router import Router, Terms
 from app.settings import Settings
 from app.similar import Similar
 from policy.errors import ConfigError
+from policy.pacer import Budget, Goal, QualityFloor, WillingnessToPay
 from storage.cache_file import Bounds, CacheFile, remove
 from storage.sqlite_log import SqliteLog
 from upstream.catalogue import Catalogue
@@ -61,7 +62,9 @@ def assemble(
     """
     file = CatalogueFile(settings.arms)
     catalogue = served(file, settings)
-    _require_known_arm(settings.policy, catalogue())
+    kind, _, arm = settings.policy.partition(":")
+    if kind == "fixed":
+        _require_arm("TURNPIKE_POLICY", arm, catalogue())
     data = data_folder(settings)
     with ExitStack() as closing:
         upstream = closing.enter_context(Upstream(catalogue, environ))
@@ -70,7 +73,7 @@ def assemble(
         lost = log.abandon(now_s, now_s)
         if lost:
             LOGGER.warning("decisions without an end were abandoned", count=lost)
-        live = Live(log, data, hints(catalogue()), now_s)
+        live = Live(log, data, hints(catalogue()), _goal(settings, catalogue()), now_s)
         cache = _cache(settings, upstream)
         closing.callback(cache.close)
         keeper = Keeper(data, log, live, catalogue, cache)
@@ -131,19 +134,32 @@ def _tell_of(arm: str, why: str) -> None:
         LOGGER.info("an arm is back", arm=arm)
 
 
-def _require_known_arm(policy: str, catalogue: Catalogue) -> None:
-    kind, _, arm = policy.partition(":")
-    if kind == "fixed" and arm not in catalogue.arms:
+def _require_arm(dial: str, arm: str, catalogue: Catalogue) -> None:
+    if arm not in catalogue.arms:
         raise ConfigError(
-            f"TURNPIKE_POLICY is {policy!r}, and there is no such arm; "
+            f"{dial} names {arm!r}, and there is no such arm; "
             f"the arms are {', '.join(catalogue.arms)}"
         )
+
+
+def _goal(settings: Settings, catalogue: Catalogue) -> Goal:
+    """Return what sets the willingness to pay.
+
+    raises : ConfigError if the baseline is no arm
+    """
+    if settings.budget_usd is not None:
+        return Budget(settings.budget_usd, settings.budget_per)
+    if settings.quality_floor is None:
+        return WillingnessToPay(settings.willingness_to_pay_usd)
+    if settings.baseline is not None:
+        _require_arm("TURNPIKE_BASELINE", settings.baseline, catalogue)
+    dearest = max(catalogue.arms.values(), key=lambda arm: arm.output_usd_per_mtok)
+    return QualityFloor(settings.quality_floor, settings.baseline or dearest.name)
 
 
 def _terms(settings: Settings) -> Terms:
     return Terms(
         policy=settings.policy,
-        willingness_to_pay_usd=settings.willingness_to_pay_usd,
         feedback_window_s=settings.feedback_window_s,
         sandbox=settings.sandbox_url is not None,
         stream_recovery=settings.stream_recovery,

@@ -71,6 +71,20 @@ def main() -> None:
     default=NO_BUDGET_USD,
     help="Dollars that one more thumbs-up is worth.",
 )
+@click.option(
+    "--budget",
+    "budget_usd_per_request",
+    type=click.FloatRange(0, min_open=True),
+    default=None,
+    help="Dollars to be spent per request on average.",
+)
+@click.option(
+    "--quality-floor",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=None,
+    help="The least spend that keeps this share of --baseline's quality.",
+)
+@click.option("--baseline", default="", show_default="the dearest", help="The arm of the floor.")
 @click.option("--prompts", type=click.IntRange(20), default=None, help="Judge only so many.")
 @click.option("--seeds", type=click.IntRange(1), default=20)
 @click.option(

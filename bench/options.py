@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.tables import Context
+from policy.pacer import Budget, Goal, QualityFloor, WillingnessToPay
 
 Scenario = Literal["steady", "price_cut", "degraded", "new_arm", "new_arm_evals"]
 HALF = "half"
@@ -35,3 +36,13 @@ class Options:
     concerned: str = ""
     willingness_to_pay_usd: float = NO_BUDGET_USD
     budget_usd_per_request: float | None = None
+    quality_floor: float | None = None
+    baseline: str = ""
+
+    def goal(self, dearest: str) -> Goal:
+        """Return what the service is told to aim at; the dearest arm is the baseline by default."""
+        if self.budget_usd_per_request is not None:
+            return Budget(self.budget_usd_per_request, "request")
+        if self.quality_floor is not None:
+            return QualityFloor(self.quality_floor, self.baseline or dearest)
+        return WillingnessToPay(self.willingness_to_pay_usd)

@@ -18,6 +18,8 @@ from policy.decide import Question, Verdict, decide, seeded
 from policy.eligibility import Demand
 from policy.exploration import Allowance
 from policy.hyper import Hyper
+from policy.pacer import Hold, Pacer
+from policy.ring import Ring
 from policy.types import Arm
 from storage.events import EvalEvent
 from storage.records import Decision, Outcome, Retrain
@@ -43,6 +45,10 @@ class Router:
         self._ledger = Ledger(Hyper())
         self._learned = Learned.start(self._ledger.latest_policy())
         self._allowance = Allowance()
+        dearest = table.names[int(table.cost_usd.mean(axis=0).argmax())]
+        ring = Ring(self._learned.hyper.explored_share)
+        self._pacer = Pacer.of(options.goal(dearest), ring, START_S)
+        self._holds: dict[int, Hold] = {}
         self._unrated: dict[int, Decision] = {}
         self.decide_s = 0.0
         self.update_s = 0.0
@@ -58,7 +64,7 @@ class Router:
         question = Question(
             self._learned.space.context(self._sketches[row]),
             Demand(int(self._table.input_tokens[row])),
-            self._options.willingness_to_pay_usd,
+            self._pacer.willingness_to_pay_usd,
             len(self._table.prompts[row].split()),
         )
         identity, held = f"{self._run}-{t}", self._allowance
@@ -70,8 +76,10 @@ class Router:
             policy=self._options.policy,
             allowance=held,
         )
-        self.decide_s += perf_counter() - started
         self._allowance = verdict.allowance.spend(verdict.explored)
+        hold = self._holds[t] = verdict.hold
+        self._pacer = self._pacer.decided(verdict.forecast(START_S + t), hold, START_S + t)
+        self.decide_s += perf_counter() - started
         decision = self._record(identity, t, row, question, verdict)
         self._ledger.decide(decision)
         self._unrated[t] = decision
@@ -98,6 +106,7 @@ class Router:
         )
         started = perf_counter()
         self._learned = self._learned.fold([self._ledger.settle(decision, outcome)])
+        self._pacer = self._pacer.settled(self._holds.pop(t), cost_usd, START_S + t)
         self.update_s += perf_counter() - started
 
     def rate(self, t: int, reward: float, now: int) -> None:

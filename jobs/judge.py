@@ -127,11 +127,13 @@ def logged(
 ) -> LoggedRounds:
     """Return the rounds as the estimators see them: utility in place of reward and quality.
 
+    A dollar is worth the same in every round, whatever a budget made of it at the time.
+
     shapes : target, quality (n, k), arms in this order
     """
     action = np.array([arms.index(each.decision.arm) for each in rounds])
     reward = np.array([each.reward for each in rounds], dtype=float)
-    pay = np.array([[each.decision.willingness_to_pay_usd] for each in rounds])
+    pay = float(np.median([each.decision.willingness_to_pay_usd for each in rounds]))
     price = _by_arm(rounds, arms, lambda decision: decision.cost_usd_predicted) / pay
     return LoggedRounds(
         action=action,

@@ -13,16 +13,20 @@ import numpy as np
 
 from policy.baselines import Fixed, Greedy, Uniform, WordCount, best
 from policy.belief import Belief, Prediction
-from policy.eligibility import Demand, affordable, divided, require_some
-from policy.errors import ConfigError
+from policy.eligibility import Demand, affordable, divided, require_some, within_budget
+from policy.errors import BudgetExceeded, ConfigError
 from policy.exploration import Allowance, charged_off, charges, limited
 from policy.hyper import Hyper
 from policy.offer import Offer, Policy, choose
+from policy.pacer import Hold
+from policy.ring import Forecast
 from policy.thompson import Thompson
-from policy.tokens import expected_cost_usd, expected_output_tokens
+from policy.tokens import expected_cost_usd, expected_output_tokens, longest_output_tokens
 from policy.types import Arm, Floats
 
 DRAWS_KEPT = 16
+MISCOUNT = 1.5
+"""How many times longer than estimated a prompt may turn out, for what is reserved."""
 RULES = ("thompson", "greedy", "uniform", "word_count", "fixed:<arm>")
 
 
@@ -54,8 +58,8 @@ class Question:
 class Verdict:
     """The arm taken and the whole distribution it was drawn from.
 
-    shapes : propensities, quality, quality_sd, cost_usd (k,), in the order of `eligible`;
-             drawn (m, k), some of the draws of quality that were counted
+    shapes : propensities, quality, quality_sd, cost_usd, reserve_usd (k,), in the order of
+             `eligible`; drawn (m, k), some of the draws of quality that were counted
     """
 
     policy: str
@@ -65,6 +69,7 @@ class Verdict:
     quality: Floats
     quality_sd: Floats
     cost_usd: Floats
+    reserve_usd: Floats
     drawn: Floats
     ineligible: dict[str, str]
     explored: float
@@ -79,6 +84,15 @@ class Verdict:
     def propensity(self) -> float:
         """Return the probability with which it was taken, in (0, 1]."""
         return float(self.propensities[self.chosen])
+
+    @property
+    def hold(self) -> Hold:
+        """Return what the arm taken is expected to cost, and what is reserved for it."""
+        return Hold(float(self.cost_usd[self.chosen]), float(self.reserve_usd[self.chosen]))
+
+    def forecast(self, at_s: float) -> Forecast:
+        """Return what was predicted of the arms, for the ring that sets the price of a dollar."""
+        return Forecast(self.eligible, self.quality, self.cost_usd, self.drawn, at_s)
 
 
 def seeded(decision_id: str) -> np.random.Generator:
@@ -124,9 +138,9 @@ def decide(
 
     raises : NoEligibleArm with the reason of every arm
     """
-    eligible, reasons, cost = _eligible(arms, question, beliefs)
-    names = tuple(arm.name for arm in eligible)
-    price = cost / question.willingness_to_pay_usd
+    fit = _eligible(arms, question, beliefs)
+    names = tuple(arm.name for arm in fit.arms)
+    price = fit.cost_usd / question.willingness_to_pay_usd
     offer = Offer(question.context, names, price, question.words)
     said = beliefs.quality.predict(question.context, names)
     acting = rule(policy if question.explore else _sober(policy), beliefs)
@@ -138,9 +152,10 @@ def decide(
         propensities=odds.propensities,
         quality=said.mean,
         quality_sd=said.sd,
-        cost_usd=cost,
+        cost_usd=fit.cost_usd,
+        reserve_usd=fit.reserve_usd,
         drawn=odds.drawn[:DRAWS_KEPT],
-        ineligible=reasons,
+        ineligible=fit.reasons,
         explored=odds.explored,
         allowance=odds.allowance,
     )
@@ -176,17 +191,29 @@ def _sober(policy: str) -> str:
     return "greedy" if policy == "thompson" else policy
 
 
-def _eligible(
-    arms: Sequence[Arm], question: Question, beliefs: Beliefs
-) -> tuple[list[Arm], dict[str, str], Floats]:
-    demand = question.demand
+class _Fit(NamedTuple):
+    """The arms that may serve, what each is expected to cost and what is reserved for it."""
+
+    arms: list[Arm]
+    reasons: dict[str, str]
+    cost_usd: Floats
+    reserve_usd: Floats
+
+
+def _eligible(arms: Sequence[Arm], question: Question, beliefs: Beliefs) -> _Fit:
+    demand, context = question.demand, question.context
     fit, reasons = divided(arms, demand)
     require_some(fit, reasons)
-    tokens = expected_output_tokens(
-        beliefs.tokens, question.context, [arm.name for arm in fit], demand.output_tokens
-    )
-    cost = expected_cost_usd(fit, demand.input_tokens, tokens, demand.cached_tokens)
+    names = [arm.name for arm in fit]
+    tokens = expected_output_tokens(beliefs.tokens, context, names, demand.output_tokens)
+    cost = reserve = expected_cost_usd(fit, demand.input_tokens, tokens, demand.cached_tokens)
     reasons |= affordable(fit, cost, demand)
-    kept = [i for i, arm in enumerate(fit) if arm.name not in reasons]
-    require_some(kept, reasons)
-    return [fit[i] for i in kept], reasons, cost[kept]
+    require_some([name for name in names if name not in reasons], reasons)
+    if demand.left_usd is not None:
+        longest = longest_output_tokens(beliefs.tokens, context, names, demand.output_tokens)
+        reserve = expected_cost_usd(fit, MISCOUNT * demand.input_tokens, longest)
+        reasons |= within_budget(fit, reserve, demand.left_usd)
+    kept = [i for i, name in enumerate(names) if name not in reasons]
+    if not kept:
+        raise BudgetExceeded(reasons)
+    return _Fit([fit[i] for i in kept], reasons, cost[kept], reserve[kept])

@@ -12,7 +12,8 @@ class Demand:
     """What a request needs of an arm.
 
     `allowed` None means every arm; `unavailable` says of an arm why it cannot serve now;
-    `cached_tokens` are those of the input that an arm's provider has in its cache.
+    `cached_tokens` are those of the input that an arm's provider has in its cache; `left_usd` is
+    what a call may cost at most, where a budget is a ceiling.
 
     units  : tokens, US dollars
     """
@@ -22,6 +23,7 @@ class Demand:
     capabilities: frozenset[str] = frozenset()
     allowed: tuple[str, ...] | None = None
     max_cost_usd: float | None = None
+    left_usd: float | None = None
     unavailable: Mapping[str, str] = field(default_factory=dict)
     cached_tokens: Mapping[str, int] = field(default_factory=dict)
 
@@ -49,6 +51,22 @@ def affordable(arms: Sequence[Arm], cost_usd: Floats, demand: Demand) -> dict[st
         arm.name: f"it would cost about ${cost:.3g}, max_cost_usd is ${limit:.3g}"
         for arm, cost in zip(arms, cost_usd, strict=True)
         if cost > limit
+    }
+
+
+def within_budget(
+    arms: Sequence[Arm], reserve_usd: Floats, left_usd: float | None
+) -> dict[str, str]:
+    """Return the reason of each arm whose call could cost more than what is left of the budget.
+
+    shapes : reserve_usd (k,)
+    """
+    if left_usd is None:
+        return {}
+    return {
+        arm.name: f"it could cost ${most:.3g}, the budget has ${left_usd:.3g} left"
+        for arm, most in zip(arms, reserve_usd, strict=True)
+        if most > left_usd
     }
 
 

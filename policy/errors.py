@@ -89,6 +89,17 @@ class NoEligibleArm(TurnpikeError):
         self.reasons = dict(reasons)
 
 
+class BudgetExceeded(NoEligibleArm):
+    """What is left of the budget of this hour or day pays for none of the arms that fit."""
+
+    code = "budget_exceeded"
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        super().__init__(reasons)
+        self.param = None
+        self.retry_after_s: float | None = None
+
+
 class NotServed(TurnpikeError):
     """No provider of the catalogue takes requests for this endpoint."""
 

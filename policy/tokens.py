@@ -13,6 +13,7 @@ from policy.belief import Belief
 from policy.types import Arm, Floats
 
 NOTHING_CACHED: Mapping[str, int] = {}
+RARELY_SD = 3.0
 LONGEST_LOG = float(np.log(200_000.0))
 
 
@@ -28,6 +29,23 @@ def expected_output_tokens(
     exponent = said.mean + (np.diag(said.covariance) + belief.noise) / 2
     tokens = np.maximum(np.expm1(np.minimum(exponent, LONGEST_LOG)), 1.0)
     return tokens if most is None else np.minimum(tokens, float(most))
+
+
+def longest_output_tokens(
+    belief: Belief, context: Floats, arms: Sequence[str], most: int | None = None
+) -> Floats:
+    """Return the output tokens to reserve for each arm: `most` if given, else a rare length.
+
+    One answer in seven hundred is longer than three standard deviations above the mean.
+
+    shapes : context (d,) -> (k,)
+    """
+    if most is not None:
+        return np.full(len(arms), float(most))
+    said = belief.predict(context, arms)
+    exponent = said.mean + RARELY_SD * np.sqrt(np.diag(said.covariance) + belief.noise)
+    longest: Floats = np.maximum(np.expm1(np.minimum(exponent, LONGEST_LOG)), 1.0)
+    return longest
 
 
 def log_tokens(output_tokens: int) -> float:

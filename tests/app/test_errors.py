@@ -25,6 +25,7 @@ CONTRACT = {
     errors.UnsupportedMediaType: (415, "invalid_request_error", "unsupported_media_type"),
     errors.Unauthenticated: (401, "authentication_error", "invalid_api_key"),
     errors.NoEligibleArm: (400, "invalid_request_error", "no_eligible_arm"),
+    errors.BudgetExceeded: (429, "insufficient_quota", "budget_exceeded"),
     errors.CallerGone: (400, "invalid_request_error", "client_gone"),
     errors.UnknownDecision: (404, "not_found_error", "completion_not_found"),
     errors.FeedbackClosed: (410, "not_found_error", "feedback_window_closed"),

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import CONFIG, PREFIX, Settings
+from app.given import CONFIG, PREFIX
+from app.settings import Settings
 from policy.errors import ConfigError
 
 KEY = "0123456789abcdef"

@@ -1,0 +1,164 @@
+"""The price of a dollar: one mechanism and three ways to set it.
+
+A ring of recent prompts with what was predicted of each arm answers "if the willingness to pay were
+this, what would we spend and get?" (`policy/ring.py`). A budget and a floor of quality are solved
+on it; spend is corrected by what has really been booked. There is no learning rate to tune.
+
+A budget per hour or day is a ceiling too: what a call may cost at most is reserved before it and
+settled after it, and an arm that would not fit into what is left is not asked.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+from policy.ring import HIGHEST_USD, Forecast, Ring
+
+HORIZON = 100.0
+"""Requests over which what is above or below a budget per request is made up for."""
+SOLVED_EVERY = 16
+"""Decisions that one solution serves, once the ring is full; sooner while it fills."""
+
+Per = Literal["request", "hour", "day"]
+SECONDS: dict[Per, float] = {"hour": 3_600.0, "day": 86_400.0}
+
+
+@dataclass(frozen=True, slots=True)
+class WillingnessToPay:
+    """Dollars that one more thumbs-up is worth."""
+
+    usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Dollars to be spent per request on average, or in every hour or day (UTC)."""
+
+    usd: float
+    per: Per
+
+
+@dataclass(frozen=True, slots=True)
+class QualityFloor:
+    """The least spend that keeps mean quality at this share of one arm's."""
+
+    share: float
+    baseline: str
+
+
+Goal = WillingnessToPay | Budget | QualityFloor
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What one call under way is expected to cost, and what is reserved for it."""
+
+    expected_usd: float
+    reserved_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What was spent in this window, or since the start without one, and what is under way."""
+
+    settled_usd: float = 0.0
+    expected_usd: float = 0.0
+    reserved_usd: float = 0.0
+    requests: int = 0
+    window: int = 0
+
+    @property
+    def spent_usd(self) -> float:
+        """Return what is settled and what the calls under way are expected to cost."""
+        return self.settled_usd + self.expected_usd
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pacer:
+    """A goal, the recent prompts and the books: together they set the willingness to pay."""
+
+    goal: Goal
+    ring: Ring
+    books: Books = Books()
+    willingness_to_pay_usd: float = HIGHEST_USD
+    solved_at: int = 0
+
+    @classmethod
+    def of(cls, goal: Goal, ring: Ring, now_s: float, settled_usd: float = 0.0) -> Self:
+        """Return a pacer that starts with these prompts and this spend of the window."""
+        pacer = cls(goal, ring)
+        books = replace(pacer.at(now_s).books, settled_usd=settled_usd)
+        return replace(pacer, books=books)._solved(now_s)
+
+    def at(self, now_s: float) -> Self:
+        """Return the pacer at this moment: a new hour or day starts with nothing spent."""
+        window_s = self.window_s
+        window = 0 if window_s is None else int(now_s // window_s)
+        if window == self.books.window:
+            return self
+        return replace(self, books=replace(self.books, settled_usd=0.0, window=window))
+
+    def decided(self, forecast: Forecast, hold: Hold, now_s: float) -> Self:
+        """Return the pacer after a decision whose call is now under way."""
+        if isinstance(self.goal, WillingnessToPay):
+            return self
+        pacer = self.at(now_s)
+        books = replace(
+            pacer.books,
+            expected_usd=pacer.books.expected_usd + hold.expected_usd,
+            reserved_usd=pacer.books.reserved_usd + hold.reserved_usd,
+            requests=pacer.books.requests + 1,
+        )
+        pacer = replace(pacer, books=books, ring=self.ring.add(forecast))
+        serves = 1 + len(pacer.ring.forecasts) // SOLVED_EVERY
+        is_due = books.requests >= self.solved_at + min(serves, SOLVED_EVERY)
+        return pacer._solved(now_s) if is_due else pacer
+
+    def settled(self, hold: Hold, usd: float, now_s: float) -> Self:
+        """Return the pacer after a call has ended; it counts in the window in which it ends."""
+        pacer = self.at(now_s)
+        books = replace(
+            pacer.books,
+            settled_usd=pacer.books.settled_usd + usd,
+            expected_usd=pacer.books.expected_usd - hold.expected_usd,
+            reserved_usd=pacer.books.reserved_usd - hold.reserved_usd,
+        )
+        return replace(pacer, books=books)
+
+    @property
+    def window_s(self) -> float | None:
+        """Return the seconds of the budget's window, None if there is none."""
+        return SECONDS.get(self.goal.per) if isinstance(self.goal, Budget) else None
+
+    def left_usd(self, now_s: float) -> float | None:
+        """Return what may still be reserved in this window, None where nothing is a ceiling."""
+        if not isinstance(self.goal, Budget) or self.window_s is None:
+            return None
+        books = self.at(now_s).books
+        return max(self.goal.usd - books.settled_usd - books.reserved_usd, 0.0)
+
+    def target_usd(self, now_s: float) -> float | None:
+        """Return what the next requests should cost each, None without a budget."""
+        if not isinstance(self.goal, Budget):
+            return None
+        budget, books = self.goal.usd, self.at(now_s).books
+        if self.window_s is None:
+            spare = budget * books.requests - books.spent_usd
+            return budget + min(max(spare / HORIZON, -budget), budget)
+        left_s = self.window_s - now_s % self.window_s
+        return max(budget - books.spent_usd, 0.0) / max(self.ring.rate_hz(now_s) * left_s, 1.0)
+
+    def _solved(self, now_s: float) -> Self:
+        price = self._price(now_s)
+        return replace(self, willingness_to_pay_usd=price, solved_at=self.books.requests)
+
+    def _price(self, now_s: float) -> float:
+        if isinstance(self.goal, WillingnessToPay):
+            return self.goal.usd
+        if isinstance(self.goal, QualityFloor):
+            baseline = self.ring.quality_of(self.goal.baseline)
+            wanted = None if baseline is None else self.goal.share * baseline
+            return HIGHEST_USD if wanted is None else self.ring.for_quality(wanted)
+        target = self.target_usd(now_s)
+        if target is None or not self.ring.forecasts:
+            return self.goal.usd  # nothing is predicted yet; tight enough to start with
+        return self.ring.for_spend(target)

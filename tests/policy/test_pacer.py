@@ -1,0 +1,141 @@
+"""A budget is kept over all traffic, a floor of quality at the least spend, a ceiling always."""
+
+import numpy as np
+import pytest
+
+from policy.pacer import Budget, Goal, Hold, Pacer, QualityFloor, WillingnessToPay
+from policy.ring import HIGHEST_USD, LOWEST_USD, Forecast, Ring
+
+ARMS = ("cheap", "dear")
+NOON_S = 1_700_000_000.0 - 1_700_000_000.0 % 86_400 + 43_200
+
+
+class World:
+    """Two arms; the dear one costs 100 times as much and is better by 0 to 0.4."""
+
+    def __init__(self, seed: int, dearer: float = 1.0) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.dearer = dearer
+
+    def prompt(self, at_s: float) -> Forecast:
+        gain = self.rng.uniform(0.0, 0.4)
+        quality = np.array([0.55, 0.55 + gain])
+        cost = np.array([1e-5, 1e-3]) * self.rng.uniform(0.5, 1.5)
+        drawn = quality + 0.05 * self.rng.standard_normal((16, 2))
+        return Forecast(ARMS, quality, cost, drawn, at_s)
+
+    def paid_usd(self, expected_usd: float) -> float:
+        """Return what a call really costs: more than expected by a factor that nobody knows."""
+        return expected_usd * self.dearer * self.rng.lognormal(-0.125, 0.5)
+
+
+def run(goal: Goal, world: World, n: int, every_s: float = 1.0) -> tuple[Pacer, np.ndarray]:
+    """Return the pacer after n requests, and the arm, quality and dollars of each, (n, 3)."""
+    pacer, rounds = Pacer.of(goal, Ring(0.1), NOON_S), []
+    for i in range(n):
+        now_s = NOON_S + i * every_s
+        seen = world.prompt(now_s)
+        arm = int(np.argmax(seen.drawn[0] - seen.cost_usd / pacer.willingness_to_pay_usd))
+        hold = Hold(float(seen.cost_usd[arm]), 3 * float(seen.cost_usd[arm]))
+        pacer = pacer.decided(seen, hold, now_s)
+        usd = world.paid_usd(hold.expected_usd)
+        pacer = pacer.settled(hold, usd, now_s + 0.5)
+        rounds.append((arm, seen.quality[arm], usd))
+    return pacer, np.array(rounds)
+
+
+@pytest.mark.parametrize("usd", [5e-5, 2e-4, 7e-4])
+@pytest.mark.parametrize("dearer", [1.0, 1.6])
+def test_spend_per_request_is_the_budget_also_when_predictions_are_off(
+    usd: float, dearer: float
+) -> None:
+    shares = [
+        run(Budget(usd, "request"), World(seed, dearer), 1200)[1][200:, 2].mean() / usd
+        for seed in range(4)
+    ]
+    assert np.mean(shares) == pytest.approx(1.0, abs=0.03)
+
+
+def test_a_budget_that_more_than_pays_for_the_best_is_not_used_up() -> None:
+    pacer, rounds = run(Budget(1.0, "request"), World(0), 300)
+    assert pacer.willingness_to_pay_usd == HIGHEST_USD
+    assert rounds[100:, 0].mean() > 0.9
+
+
+def test_a_budget_below_every_price_takes_the_cheapest_arm() -> None:
+    _, rounds = run(Budget(1e-7, "request"), World(0), 300)
+    assert rounds[20:, 0].mean() < 0.01
+
+
+def test_after_a_price_doubles_spend_is_on_the_budget_again() -> None:
+    world = World(1)
+    pacer, usd = Pacer.of(Budget(2e-4, "request"), Ring(0.1), NOON_S), []
+    for i in range(1600):
+        world.dearer = 1.0 if i < 800 else 2.0
+        seen = world.prompt(NOON_S + i)
+        arm = int(np.argmax(seen.drawn[0] - seen.cost_usd / pacer.willingness_to_pay_usd))
+        hold = Hold(float(seen.cost_usd[arm]), 0.0)
+        paid = world.paid_usd(hold.expected_usd)
+        pacer = pacer.decided(seen, hold, NOON_S + i).settled(hold, paid, NOON_S + i)
+        usd.append(paid)
+    assert np.mean(usd[1000:]) == pytest.approx(2e-4, rel=0.1)
+
+
+@pytest.mark.parametrize("share", [0.8, 0.9, 0.97])
+def test_a_floor_of_quality_is_kept_at_little_more_than_the_least_spend(share: float) -> None:
+    _, rounds = run(QualityFloor(share, "dear"), World(2), 1500)
+    quality, usd = rounds[500:, 1].mean(), rounds[500:, 2].mean()
+    assert quality >= share * 0.75 - 0.005
+    gains = np.sort(np.random.default_rng(3).uniform(0.0, 0.4, 20_000))[::-1]
+    reached = 0.55 + gains.cumsum() / len(gains) >= share * 0.75
+    asked_dear = (1 + reached.argmax()) / len(gains)  # a clairvoyant asks where the gain is largest
+    assert usd < 1.35 * (asked_dear * 1e-3 + (1 - asked_dear) * 1e-5)
+
+
+def test_a_fixed_willingness_to_pay_stays_as_it_was_set() -> None:
+    pacer, _ = run(WillingnessToPay(0.02), World(0), 50)
+    assert pacer.willingness_to_pay_usd == 0.02
+    assert (pacer.left_usd(NOON_S), pacer.target_usd(NOON_S)) == (None, None)
+    assert pacer.ring.forecasts == ()
+
+
+def test_a_day_that_starts_late_spends_its_budget_by_midnight() -> None:
+    _, rounds = run(Budget(0.3, "day"), World(4), 2160, every_s=20.0)
+    assert rounds[:, 2].sum() == pytest.approx(0.3, rel=0.05)
+
+
+def test_a_new_window_starts_with_nothing_spent_and_what_is_under_way_held() -> None:
+    pacer = Pacer.of(Budget(1.0, "hour"), Ring(0.1), NOON_S)
+    hold = Hold(0.1, 0.4)
+    pacer = pacer.decided(World(0).prompt(NOON_S), hold, NOON_S)
+    pacer = pacer.settled(hold, 0.2, NOON_S + 1)
+    pacer = pacer.decided(World(0).prompt(NOON_S), hold, NOON_S + 2)
+    assert pacer.left_usd(NOON_S + 3) == pytest.approx(0.4)
+    assert pacer.left_usd(NOON_S + 3600) == pytest.approx(0.6)
+    late = pacer.settled(hold, 0.3, NOON_S + 3601)
+    assert late.left_usd(NOON_S + 3602) == pytest.approx(0.7)
+
+
+def test_who_reserves_no_more_than_is_left_never_spends_more_than_the_budget() -> None:
+    rng = np.random.default_rng(5)
+    pacer, under_way, settled = Pacer.of(Budget(1.0, "day"), Ring(0.1), NOON_S), [], 0.0
+    for _ in range(500):
+        left = pacer.left_usd(NOON_S)
+        assert left is not None
+        reserve = float(rng.uniform(0.0, 0.1))
+        if reserve <= left:
+            under_way.append(Hold(reserve / 2, reserve))
+            pacer = pacer.decided(World(0).prompt(NOON_S), under_way[-1], NOON_S)
+        if under_way and rng.random() < 0.5:
+            hold = under_way.pop(int(rng.integers(len(under_way))))
+            paid = hold.reserved_usd * float(rng.random())
+            settled += paid
+            pacer = pacer.settled(hold, paid, NOON_S)
+        assert settled <= 1.0 + 1e-9
+    assert settled > 0.5
+
+
+def test_before_the_first_prompt_the_price_is_tight_and_spend_of_earlier_counts() -> None:
+    pacer = Pacer.of(Budget(0.5, "day"), Ring(0.1), NOON_S, settled_usd=0.2)
+    assert LOWEST_USD < pacer.willingness_to_pay_usd <= 0.5
+    assert pacer.left_usd(NOON_S) == pytest.approx(0.3)

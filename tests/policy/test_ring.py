@@ -1,0 +1,123 @@
+"""What another price of a dollar would spend and bring is what counting by hand says."""
+
+import numpy as np
+import pytest
+
+from policy.ring import CELLS, HIGHEST_USD, LOWEST_USD, RING, Forecast, Ring
+from policy.types import Floats
+
+ARMS = ("cheap", "dear")
+
+
+def forecasts(n: int, seed: int = 0, draws: int = 4) -> list[Forecast]:
+    """Return prompts on which the dear arm is better by differing amounts."""
+    rng = np.random.default_rng(seed)
+    quality = rng.uniform([0.5, 0.6], [0.7, 0.95], (n, 2))
+    cost = rng.uniform([1e-5, 1e-3], [3e-5, 5e-3], (n, 2))
+    drawn = quality[:, None] + 0.05 * rng.standard_normal((n, draws, 2))
+    return [Forecast(ARMS, *each) for each in zip(quality, cost, drawn, strict=True)]
+
+
+def ring(found: list[Forecast], explored_share: float = 1.0) -> Ring:
+    filled = Ring(explored_share)
+    for each in found:
+        filled = filled.add(each)
+    return filled
+
+
+def by_hand(found: list[Forecast], payment: float) -> tuple[float, float]:
+    """Return mean cost and quality of what every draw would choose."""
+    chosen = [
+        (each.cost_usd[arm], each.quality[arm])
+        for each in found
+        for draw in each.drawn
+        for arm in [int(np.argmax(draw - each.cost_usd / payment))]
+    ]
+    cost, quality = np.mean(chosen, axis=0)
+    return float(cost), float(quality)
+
+
+@pytest.mark.parametrize("payment", [1e-6, 1e-3, 0.01, 0.03, 1e6])
+def test_spend_and_quality_are_the_means_over_what_the_draws_choose(payment: float) -> None:
+    found = forecasts(100)
+    cost, quality = by_hand(found, payment)
+    assert ring(found).spend_usd(payment) == pytest.approx(cost)
+    assert ring(found).quality(payment) == pytest.approx(quality)
+
+
+def test_no_more_than_the_explored_share_counts_as_going_off_the_best_arm() -> None:
+    found = forecasts(200)
+    payment = 0.01
+    sober = ring(found, 0.0).spend_usd(payment)
+    best = [int(np.argmax(each.quality - each.cost_usd / payment)) for each in found]
+    costs = [each.cost_usd[arm] for each, arm in zip(found, best, strict=True)]
+    assert sober == pytest.approx(np.mean(costs))
+    free, capped = ring(found).spend_usd(payment), ring(found, 0.02).spend_usd(payment)
+    assert min(sober, free) < capped < max(sober, free)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_the_price_for_a_spend_spends_it(share: float) -> None:
+    filled = ring(forecasts(RING))
+    lowest, highest = filled.spend_usd(LOWEST_USD), filled.spend_usd(HIGHEST_USD)
+    wanted = lowest + share * (highest - lowest)
+    found = filled.spend_usd(filled.for_spend(wanted))
+    assert found <= wanted
+    assert found == pytest.approx(wanted, rel=0.02)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_the_price_for_a_quality_is_the_least_that_brings_it(share: float) -> None:
+    filled = ring(forecasts(RING))
+    lowest, highest = filled.quality(LOWEST_USD), filled.quality(HIGHEST_USD)
+    wanted = lowest + share * (highest - lowest)
+    payment = filled.for_quality(wanted)
+    assert filled.quality(payment) == pytest.approx(wanted, abs=0.002)
+    assert filled.quality(payment * 0.9) <= wanted
+
+
+def test_a_spend_out_of_reach_leaves_the_highest_price_and_one_too_small_the_cheapest_arm() -> None:
+    filled = ring(forecasts(50))
+    assert filled.for_spend(1.0) == HIGHEST_USD
+    tight = filled.for_spend(1e-9)
+    assert filled.spend_usd(tight) == pytest.approx(filled.spend_usd(LOWEST_USD))
+
+
+def test_a_quality_nobody_reaches_leaves_the_highest_price() -> None:
+    assert ring(forecasts(50)).for_quality(2.0) == HIGHEST_USD
+
+
+def test_an_arm_that_was_not_eligible_is_never_chosen_nor_counted() -> None:
+    alone = Forecast(("cheap",), np.array([0.5]), np.array([1e-5]), np.array([[0.5]]))
+    both = Forecast(ARMS, np.array([0.5, 0.9]), np.array([1e-5, 1e-3]), np.array([[0.5, 0.9]]))
+    filled = ring([alone, both])
+    assert filled.spend_usd(HIGHEST_USD) == pytest.approx((1e-5 + 1e-3) / 2)
+    assert filled.quality_of("dear") == pytest.approx(0.9)
+    assert filled.quality_of("unheard of") is None
+
+
+def test_the_oldest_leaves_when_the_ring_is_full() -> None:
+    found = forecasts(RING + 7)
+    assert ring(found).forecasts == tuple(found[7:])
+
+
+def test_many_arms_are_looked_at_with_fewer_draws() -> None:
+    names = tuple(f"arm{i}" for i in range(184))
+    rng = np.random.default_rng(1)
+
+    def one(_: int) -> Forecast:
+        quality: Floats = rng.uniform(size=184)
+        return Forecast(names, quality, rng.uniform(1e-5, 1e-2, 184), quality + np.zeros((16, 1)))
+
+    filled = ring([one(i) for i in range(RING)])
+    assert filled.spend_usd(0.01) > 0
+    assert len(filled._tables.drawn) * RING * 184 <= max(CELLS, RING * 184)
+
+
+def test_the_rate_is_that_of_the_prompts_in_the_ring() -> None:
+    found = [
+        Forecast(each.arms, each.quality, each.cost_usd, each.drawn, at_s=100.0 + 2 * i)
+        for i, each in enumerate(forecasts(50))
+    ]
+    assert ring(found).rate_hz(200.0) == pytest.approx(0.5)
+    assert Ring(0.1).rate_hz(200.0) == 0.0
