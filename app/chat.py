@@ -87,7 +87,8 @@ def wished(headers: Headers) -> dict[str, Any]:
 def whole(completion: Completion) -> dict[str, Any]:
     """Return an answer that came in one piece, as OpenAI would write it."""
     head = {"object": "chat.completion", "created": int(time.time()), "model": completion.model}
-    return {**head, **completion.data, "id": completion.turn.decision.id}
+    said = {name: value for name, value in completion.data.items() if value or name not in head}
+    return {**head, **said, "id": completion.turn.decision.id}
 
 
 def frames(answering: Answering, wants_usage: bool) -> Iterator[str]:

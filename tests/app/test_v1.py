@@ -1,6 +1,7 @@
 """`/v1` as a client of OpenAI's meets it: what goes through untouched, and what is ours."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,16 @@ def test_what_a_provider_says_comes_back_untouched_under_the_decisions_id(tmp_pa
         assert choice["logprobs"]["content"][0]["logprob"] == -0.1234567890123
         assert (answer["vendor"], answer["created"], answer["model"]) == ({"x": [1.5]}, 5, "m")
         assert answer["usage"] == {"prompt_tokens": 3, "completion_tokens": 2}
+
+
+def test_what_an_answer_lacks_is_filled_in(tmp_path: Path) -> None:
+    def lacking(talk: Conversation) -> None:
+        talk.reply(completion(model=None, created=None))
+
+    with faulty(tmp_path, {"a": lacking}) as made:
+        answer = made.service.post(PATH, asked()).json
+        assert (answer["model"], answer["object"]) == ("a", "chat.completion")
+        assert answer["created"] == pytest.approx(time.time(), abs=60)
 
 
 def test_what_a_client_says_goes_to_the_provider_untouched(
