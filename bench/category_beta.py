@@ -2,7 +2,8 @@
 
 With a few thousand thumbs it is hard to beat where the category says what there is to know. It is
 shown the category whatever the router is shown, takes graded rewards as parts of a thumb, and knows
-of an answer's cost what that arm's answers in that category have cost so far.
+of an answer's cost what that arm's answers in that category have cost so far. Its price of a dollar
+comes from the router's own pacer.
 """
 
 from collections.abc import Sequence
@@ -12,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from bench.course import Evals
-from bench.options import Options
+from bench.options import START_S, Options
 from bench.tables import Table
+from policy.pacer import Hold, Pacer
+from policy.ring import Forecast, Ring
 from policy.types import Arm, Floats
 from storage.records import Retrain
 
@@ -25,7 +28,9 @@ class CategoryBeta:
 
     def __init__(self, table: Table, options: Options, seed: int) -> None:
         self._table = table
-        self._willing_usd = options.willingness_to_pay_usd
+        dearest = table.names[int(table.cost_usd.mean(axis=0).argmax())]
+        self._pacer = Pacer.of(options.goal(dearest), Ring(explored_share=1.0), START_S)
+        self._holds: dict[int, Hold] = {}
         self._rng = np.random.default_rng([seed, 2])
         categories = sorted({str(task) for task in table.tasks})
         place = {task: i for i, task in enumerate(categories)}
@@ -41,9 +46,13 @@ class CategoryBeta:
         """Return the arm whose drawn rate of thumbs, less its price so far, is the highest."""
         started, category = perf_counter(), self._categories[row]
         offered = [self._table.names.index(arm.name) for arm in arms]
-        drawn = self._rng.beta(self._good[category, offered], self._bad[category, offered])
-        price = self._cost_usd(category)[offered] / self._willing_usd
-        arm = offered[int((drawn - price).argmax())]
+        good, bad = self._good[category, offered], self._bad[category, offered]
+        drawn, cost_usd = self._rng.beta(good, bad), self._cost_usd(category)[offered]
+        taken = int((drawn - cost_usd / self._pacer.willingness_to_pay_usd).argmax())
+        arm, names = offered[taken], tuple(each.name for each in arms)
+        forecast = Forecast(names, good / (good + bad), cost_usd, drawn[None], START_S + t)
+        hold = self._holds[t] = Hold(float(cost_usd[taken]), 0.0)
+        self._pacer = self._pacer.decided(forecast, hold, START_S + t)
         self.decide_s += perf_counter() - started
         self._chosen[t] = category, arm
         return self._table.names[arm]
@@ -52,6 +61,7 @@ class CategoryBeta:
         """Learn what an answer cost."""
         self._spent[self._chosen[t]] += cost_usd
         self._answers[self._chosen[t]] += 1
+        self._pacer = self._pacer.settled(self._holds.pop(t), cost_usd, START_S + t)
 
     def rate(self, t: int, reward: float, now: int) -> None:
         """Learn what an answer was worth, NaN for nothing."""

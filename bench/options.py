@@ -8,6 +8,8 @@ from policy.pacer import Budget, Goal, QualityFloor, WillingnessToPay
 
 Scenario = Literal["steady", "price_cut", "degraded", "new_arm", "new_arm_evals"]
 HALF = "half"
+START_S = 1.7e9
+"""Any moment will do; a request comes every second from here on."""
 NO_BUDGET_USD = 1e6
 """The most the service takes: a cent more for an answer then weighs a hundred-millionth."""
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.course import Evals
 from bench.ledger import Ledger
-from bench.options import Options
+from bench.options import START_S, Options
 from bench.tables import Table
 from features.sketch import Sketch
 from jobs.due import due
@@ -25,8 +25,6 @@ from storage.events import EvalEvent
 from storage.records import Decision, Outcome, Retrain
 
 FIRST_OUTCOMES = 25
-START_S = 1.7e9
-"""Any moment will do; a request comes every second from here on."""
 
 
 class Router:

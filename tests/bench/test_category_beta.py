@@ -33,3 +33,11 @@ def test_what_an_arm_has_cost_so_far_counts_against_it() -> None:
     options = Options(policy=CategoryBeta.name, willingness_to_pay_usd=1e-4)
     played = play(WORLD, WORLD.sketches("text"), options, 0)
     assert (played.arms[50:] == 2).mean() > 0.95
+
+
+def test_under_a_budget_it_is_paced_as_the_router_is() -> None:
+    budget = 0.0015
+    options = Options(policy=CategoryBeta.name, budget_usd_per_request=budget)
+    played = play(WORLD, WORLD.sketches("text"), options, 0)
+    assert abs(played.cost_usd[200:].mean() / budget - 1.0) < 0.1
+    assert set(played.arms[200:].tolist()) >= {1, 2}
