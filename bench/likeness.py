@@ -5,6 +5,8 @@ most similar pair of different questions, on the second it is judged.
 """
 
 import os
+import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 import click
 import numpy as np
 
+from bench.tables import load
 from features.likeness import Likeness
 from features.prompt import Prompt
 from features.sketch import Sketch
@@ -23,6 +26,8 @@ from upstream.embeddings import Embeddings
 PAIRS = Path(__file__).parent / "pairs"
 FLOOR = 0.95
 ABOVE = 1e-6
+WORD = re.compile(r"[a-z0-9]+")
+OPTION = re.compile(r"^\W*[A-J][).:]\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,24 @@ def measure(embeddings: Embeddings | None = None) -> Iterator[str]:
         yield f"| {way.name} | {threshold:.3f} | {share} | {wrong} |"
     yield ""
     yield from _by_kind()
+
+
+def merged(texts: Sequence[str]) -> list[list[str]]:
+    """Return the texts that are the same by their words, where more than signs and case differ.
+
+    Read them: each group is one question, or a false hit.
+    """
+    groups: dict[bytes, list[str]] = defaultdict(list)
+    for text in dict.fromkeys(texts):
+        likeness = Likeness.of(text)
+        if likeness is not None:
+            groups[likeness.whole].append(text)
+    return [each for each in groups.values() if len({_letters(text) for text in each}) > 1]
+
+
+def _letters(text: str) -> str:
+    """Return the words of a text without the letter of an option before them."""
+    return " ".join(WORD.findall(OPTION.sub("", text).lower()))
 
 
 def _by_kind() -> Iterator[str]:
@@ -149,10 +172,17 @@ def _counts(text: str) -> Floats:
 @click.option("--embeddings-url", help="Where a model of language answers, such as .../v1.")
 @click.option("--embeddings-model", help="Its name there.")
 @click.option("--embeddings-key-env", help="The variable that holds the key of that provider.")
+@click.option("--table", "tables", multiple=True, help="Show lines of its prompts that are merged.")
 def cache(
-    embeddings_url: str | None, embeddings_model: str | None, embeddings_key_env: str | None
+    embeddings_url: str | None,
+    embeddings_model: str | None,
+    embeddings_key_env: str | None,
+    tables: tuple[str, ...],
 ) -> None:
     """Count paraphrases that get a stored answer while no different question does."""
+    if tables:
+        _show_merged(tables)
+        return
     if embeddings_url is None or embeddings_model is None:
         click.echo("\n".join(measure()))
         return
@@ -161,6 +191,15 @@ def cache(
     with Upstream(lambda: catalogue, os.environ) as upstream:
         asked = Embeddings(upstream.pass_on, embeddings_model, Timeouts())
         click.echo("\n".join(measure(asked)))
+
+
+def _show_merged(tables: Sequence[str]) -> None:
+    prompts = [prompt for name in tables for prompt in load(name).prompts]
+    texts = list(dict.fromkeys(line for prompt in prompts for line in prompt.splitlines() if line))
+    groups = merged(texts)
+    click.echo(f"{len(texts)} lines, {len(groups)} groups of more than one to read")
+    for group in groups:
+        click.echo("\n".join(["", *group]))
 
 
 class _Model:

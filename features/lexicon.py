@@ -13,9 +13,9 @@ def _set(*lines: str) -> frozenset[str]:
 
 # Left out of a comparison: they hold a sentence together.
 LIGHT = _set(
-    "a an the my our me i we do does is are am be please kindly der den dem des ein eine einen",
-    "einem einer eines ich mir mich wir bitte ist sind le la les un une je vous el los las una",
-    "unos unas yo por favor gli het een",
+    "a an the my our me i we do does is are be please kindly der dem ein eine einen einem einer",
+    "eines ich mich wir bitte ist sind le la les un une je vous el los las una unos unas yo gli",
+    "het een",
 )
 # Where the words themselves are the matter, every one of them counts, and how it is written.
 ABOUT_WORDS = re.compile(
@@ -25,8 +25,12 @@ ABOUT_WORDS = re.compile(
     r"|翻译|訳|번역",
     re.I,
 )
-# Spaces and signs count where a text may be code.
-CODE = re.compile(r"[`{}\\\[\]]|\w\(|</|;\s*$|^[ \t]+\S|[=!]=|[^\W\d]\.[^\W\d]|\w_\w", re.M)
+# Spaces and signs count where a text may be code or a formula.
+CODE = re.compile(
+    r"[`{}\\\[\]^=<>|~√∑∫∂≤≥≈÷·\u00d7]|[*/+]\s*\w|\w\s+[-\u2212\u2013]\s+\w"
+    r"|\w\(|;\s*$|^[ \t]+\S|!=|[^\W\d]\.[^\W\d]|\w_\w",
+    re.M,
+)
 
 # Taken off the beginning, one after the other. A greeting is one where a sign or a question
 # follows: "Hello Kitty" and "thank you letter" are none.
@@ -146,3 +150,15 @@ STARTERS = _set(
     "écris traduis donne convertis cuál cómo quién qué escribe quiero puedo qual posso come como",
     "hoe jaka как какая можно нельзя",
 )
+# Before a letter of its own these show that it is an article or a pronoun: "is a", "when I". After
+# any other word it may be a letter: vitamin a, Elizabeth I.
+BEFORE_A_WORD = (
+    STARTERS
+    | LIGHT
+    | MEANING.keys()
+    | _set(
+        "like into about than because that which while get got buy build change cook create design",
+        "invert learn make making need open read reverse reverses send start take tie using want",
+        "think know hope guess wish so then also only just even such quite like",
+    )
+) - _set("plan list name answer set one two three keep second minute hour day g s h l m left right")

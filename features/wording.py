@@ -11,6 +11,7 @@ from typing import Self
 
 from features.lexicon import (
     ABOUT_WORDS,
+    BEFORE_A_WORD,
     CODE,
     ENDINGS,
     LIGHT,
@@ -35,6 +36,7 @@ SIGNS = re.compile("[\u4e00-\u9fff]|[\u3040-\u30ff]+|[^\u3040-\u30ff\u4e00-\u9ff
 # What stands after a colon or in quotes is what the question is about: no courtesy ends it.
 PAYLOAD = re.compile(r":\s|\n|[\"”»」]$")
 ORDINARY = (LIGHT | MEANING.keys() | STARTERS) - NEGATIONS
+LETTERS = frozenset("aAiI")
 ARTICLE = re.compile(r"\s+\w")
 
 
@@ -64,7 +66,7 @@ class Wording:
         is_matter = ABOUT_WORDS.search(plain) is not None
         words = _as_written(tokens) if is_matter else [w for w in map(_folded, tokens) if w]
         marks = [mark for mark in map(_mark, tokens) if mark] + NEGATION_SIGNS.findall(plain)
-        names = tuple(_folded(name) for name in _names(plain))
+        names = tuple(filter(None, map(_folded, _names(plain))))
         return cls(tuple(words), tuple(sorted(marks)), names) if words else None
 
 
@@ -86,14 +88,29 @@ def _bare(text: str) -> str:
 
 
 def _tokens(text: str) -> Iterator[str]:
+    before = ""
     for match in TOKEN.finditer(text):
         said = match[0].strip(": \n")
-        is_article = ARTICLE.match(text, match.end()) and (said == "a" or not match.start())
-        is_letter = said in {"a", "A"} and not is_article
+        before = "" if _begins(text, match.start()) else before
+        is_letter = said in LETTERS and not _is_word(said, before, text[match.end() :])
         if is_letter or not match[0][0].isalpha():
             yield f"'{said}"  # it stands for itself
         else:
             yield from SIGNS.findall(said)
+        before = said.casefold()
+
+
+def _is_word(letter: str, before: str, after: str) -> bool:
+    """Return whether a letter of its own is an article or a pronoun, from what is around it."""
+    if ARTICLE.match(after) is None or (letter == "A" and before):
+        return False
+    return not before or before in BEFORE_A_WORD
+
+
+def _begins(text: str, at: int) -> bool:
+    """Return whether a sentence begins here."""
+    before = text[:at].rstrip()
+    return not before or before[-1] in ".?!¿¡"
 
 
 def _as_written(tokens: list[str]) -> list[str]:
@@ -124,7 +141,6 @@ def _names(text: str) -> Iterator[str]:
     """Yield the words with a capital, but for the one that a sentence begins with."""
     for match in TOKEN.finditer(text):
         said = match[0]
-        if said.isalpha() and said != "I" and any(map(str.isupper, said)):
-            before = text[: match.start()].rstrip()
-            if (before and before[-1] not in ".?!¿¡") or said.casefold() not in STARTERS:
-                yield said
+        is_ordinary = _begins(text, match.start()) and said.casefold() in STARTERS
+        if said.isalpha() and said != "I" and said.lower() != said and not is_ordinary:
+            yield said

@@ -238,7 +238,7 @@ class CacheSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """How much the log holds; `feedback_since_retrain` counts since the last one began."""
+    """How much the log holds; only ratings that teach count, also in `feedback_since_retrain`."""
 
     decisions: int
     outcomes: int

@@ -61,10 +61,10 @@ ATTEMPTS = "SELECT * FROM attempts WHERE decision_id = :id ORDER BY n"
 COUNTS = """
 SELECT (SELECT count(*) FROM decisions) AS decisions,
     (SELECT count(*) FROM outcomes) AS outcomes,
-    (SELECT count(DISTINCT decision_id) FROM feedback_effective) AS rated,
+    (SELECT count(DISTINCT decision_id) FROM feedback_effective WHERE excluded = 0) AS rated,
     (SELECT count(*) FROM evals) AS evals,
     (SELECT count(*) FROM feedback
-        WHERE at_s >= (SELECT COALESCE(max(started_at_s), 0) FROM retrains))
+        WHERE excluded = 0 AND at_s >= (SELECT COALESCE(max(started_at_s), 0) FROM retrains))
         AS feedback_since_retrain
 """
 

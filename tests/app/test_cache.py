@@ -351,3 +351,23 @@ def test_a_stream_nobody_reads_holds_nobody_up_for_ever(tmp_path: Path) -> None:
         first.close()
         assert made.service.parts.cache.flights._under_way == {}
         assert eventually(lambda: made.decisions[0].outcome is not None)
+
+
+def test_a_thumb_on_a_hit_is_nothing_to_retrain_on(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"a": good}) as made:
+        made.service.rate(made.service.ask(**USE)["id"])
+        made.service.rate(made.service.ask(**USE)["id"])
+        counts = made.service.parts.log.counts()
+        assert (counts.rated, counts.feedback_since_retrain) == (1, 1)
+
+
+def test_the_wish_may_come_as_a_header_under_v1(tmp_path: Path) -> None:
+    asked = {"model": "auto", "messages": [{"role": "user", "content": "hi"}]}
+    with faulty(tmp_path, {"a": good}) as made:
+        used = []
+        for wish in ("use", "use", "refresh", "off"):
+            response = made.service.client.post(
+                "/v1/chat/completions", json=asked, headers={"x-turnpike-cache": wish}
+            )
+            used.append(response.headers["x-turnpike-cache"])
+        assert used == ["miss", "hit", "miss", "miss"]

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from bench.likeness import Pair, Way, _judged, measure, pairs
+from bench.likeness import Pair, Way, _judged, measure, merged, pairs
 
 
 def test_there_are_enough_pairs_and_none_twice() -> None:
@@ -27,3 +27,9 @@ def test_a_way_that_finds_everything_alike_is_found_out() -> None:
     careless = Way("careless", lambda _: 1.0, lambda _: True, 0.0)
     half = [Pair("name", "a", "b", is_same=False), Pair("case", "a", "A", is_same=True)]
     assert _judged(careless, 0.95, half) == (1, 1)
+
+
+def test_merged_lines_are_shown_where_more_than_signs_differ() -> None:
+    texts = ["What is a cow?", "what is the cow", "What is a cow", "What is a dog?"]
+    assert merged(texts) == [["What is a cow?", "what is the cow", "What is a cow"]]
+    assert merged(["A. cow", "A. Cow!"]) == []
