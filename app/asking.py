@@ -131,6 +131,7 @@ class Asking:
             explore=question.explore,
             allowance=choice.allowance.mass,
             sandbox=sandbox,
+            cached_by_arm=question.demand.cached_tokens,
         )
 
     def again(

@@ -26,6 +26,7 @@ def why(found: Round, attempts: Sequence[Attempt]) -> dict[str, Any]:
         "arm": decision.arm,
         "propensity": decision.propensity,
         "context": context_in_words(decision),
+        "cached_by_arm": dict(decision.cached_by_arm),
         "arms": considered(decision),
         "ineligible": dict(decision.ineligible),
         "attempts": [_attempt(each) for each in attempts],

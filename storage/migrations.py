@@ -173,6 +173,12 @@ def m003_answer_of(db: Database) -> None:
     db.execute("ALTER TABLE decisions ADD COLUMN answer_of TEXT")
 
 
+@MIGRATIONS()
+def m004_cached_by_arm(db: Database) -> None:
+    """Let a decision keep what of its prompt each arm's provider had in its cache."""
+    db.execute("ALTER TABLE decisions ADD COLUMN cached_by_arm TEXT NOT NULL DEFAULT '{}'")
+
+
 def run(db: Database, script: str) -> None:
     """Execute a script statement by statement, inside the transaction that is open.
 

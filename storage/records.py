@@ -6,7 +6,7 @@ be written carries 0.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from policy.types import Floats
@@ -40,6 +40,7 @@ class Decision:
     `id` and `learned_seq` (the log position the posterior had folded) seed and fix the draw;
     `sketch` is what lets a later feature version encode the prompt without keeping its text. Of a
     `cached` decision `answer_of` names the one whose answer is given again; nobody was drawn.
+    `cached_by_arm` are the tokens of the prompt that an arm's provider was held to have cached.
 
     shapes : context (d,); propensities, quality, quality_sd, cost_usd_predicted (k,), as `eligible`
     """
@@ -73,6 +74,7 @@ class Decision:
     words: int
     sandbox: bool = False
     answer_of: str | None = None
+    cached_by_arm: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -149,6 +149,7 @@ DECODERS: dict[str, Callable[[Any], Any]] = {
     "quality_sd": _tuple,
     "cost_usd_predicted": _tuple,
     "ineligible": json.loads,
+    "cached_by_arm": json.loads,
     "hyper": json.loads,
     "report": json.loads,
     "context": _context,

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from policy.decide import Question, decide, seeded
+from policy.eligibility import Demand
 from tests.app.faulty import Faulty, faulty
 from tests.app.running import Running, catalogue, running, sandbox
 from tests.upstream.misbehaving import Conversation, chunk, completion
@@ -53,6 +55,24 @@ def test_a_conversation_stays_where_its_words_are_cached(priced: Running) -> Non
             each.propensities[each.eligible.index(each.arm)], abs=0
         )
         assert sum(each.propensities) == pytest.approx(1.0)
+
+
+def test_a_decision_amid_a_conversation_can_be_made_again_from_its_row(priced: Running) -> None:
+    arms = list(priced.parts.catalogue().arms.values())
+    for row in talked(priced, 3, session="s-1")[1:]:
+        assert row.cached_by_arm.keys() == {row.arm}
+        told = priced.get(f"/decisions/{row.id}")
+        assert told["cached_by_arm"] == row.cached_by_arm
+        learned = priced.learned
+        question = Question(
+            context=learned.context(row),
+            demand=Demand(row.input_tokens_estimated, cached_tokens=row.cached_by_arm),
+            willingness_to_pay_usd=row.willingness_to_pay_usd,
+            words=row.words,
+            explore=row.explore,
+        )
+        again = decide(arms, question, learned.beliefs, seeded(row.id))
+        assert (again.arm, tuple(again.propensities.tolist())) == (row.arm, row.propensities)
 
 
 def test_leaving_is_worth_it_for_who_pays_enough_for_what_is_better(priced: Running) -> None:

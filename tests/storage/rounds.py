@@ -32,6 +32,7 @@ DECISION = Decision(
     quality=(0.6, 0.9),
     quality_sd=(0.1, 0.2),
     cost_usd_predicted=(0.001, 0.010),
+    cached_by_arm={"small": 1_200},
     ineligible={"tiny": "the prompt is longer than its window"},
     willingness_to_pay_usd=0.02,
     explore=True,
