@@ -51,7 +51,9 @@ class Pacing:
         left_usd = self.pacer.left_usd(now_s)
         if left_usd is None:
             return question
-        return replace(question, demand=replace(question.demand, left_usd=left_usd))
+        return replace(
+            question, demand=replace(question.demand, left_usd=left_usd, is_alone=not self._held)
+        )
 
     def decided(self, decision_id: str, verdict: Verdict, now_s: float) -> None:
         """Hold what the call may cost."""

@@ -210,7 +210,9 @@ def _eligible(arms: Sequence[Arm], question: Question, beliefs: Beliefs) -> _Fit
     reasons |= affordable(fit, cost, demand)
     require_some([name for name in names if name not in reasons], reasons)
     if demand.left_usd is not None:
-        longest = longest_output_tokens(beliefs.tokens, context, names, demand.output_tokens)
+        longest = tokens
+        if demand.output_tokens is not None or not demand.is_alone:
+            longest = longest_output_tokens(beliefs.tokens, context, names, demand.output_tokens)
         reserve = expected_cost_usd(fit, MISCOUNT * demand.input_tokens, longest)
         reasons |= within_budget(fit, reserve, demand.left_usd)
     kept = [i for i, name in enumerate(names) if name not in reasons]

@@ -13,7 +13,8 @@ class Demand:
 
     `allowed` None means every arm; `unavailable` says of an arm why it cannot serve now;
     `cached_tokens` are those of the input that an arm's provider has in its cache; `left_usd` is
-    what a call may cost at most, where a budget is a ceiling.
+    what a call may cost at most, where a budget is a ceiling; `is_alone` says that no other call is
+    under way.
 
     units  : tokens, US dollars
     """
@@ -24,6 +25,7 @@ class Demand:
     allowed: tuple[str, ...] | None = None
     max_cost_usd: float | None = None
     left_usd: float | None = None
+    is_alone: bool = False
     unavailable: Mapping[str, str] = field(default_factory=dict)
     cached_tokens: Mapping[str, int] = field(default_factory=dict)
 

@@ -67,6 +67,16 @@ def test_a_budget_too_small_for_any_arm_is_refused_with_what_is_left(
         assert service.parts.log.counts().decisions == 0
 
 
+def test_a_small_budget_starts_although_nobody_knows_how_long_answers_are(
+    tmp_path: Path, provider: Provider
+) -> None:
+    dials = {"sandbox_url": provider.url, "budget_usd": 0.004, "budget_per": "hour"}
+    with running(tmp_path, **dials) as service:
+        for n in range(10):
+            service.ask(f"What is {n} * 3?")
+        assert 0 < spent_usd(service) <= 0.004
+
+
 def test_what_was_spent_today_is_known_after_a_restart(tmp_path: Path, provider: Provider) -> None:
     dials = {"sandbox_url": provider.url, "budget_usd": 5.0}
     with running(tmp_path, **dials) as service:
