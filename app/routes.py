@@ -83,7 +83,7 @@ def feedback() -> Response:
 
 
 @blueprint.post("/route")
-@endpoint(CompleteRequest, RouteResponse, (NoEligibleArm,))
+@endpoint(CompleteRequest, RouteResponse, (NoEligibleArm, UpstreamBusy))
 def route() -> Response:
     """Say which arm would be asked now, and why; nobody is asked, nothing is recorded."""
     decision = parts().router.route(body(CompleteRequest).ask())

@@ -59,7 +59,7 @@ def serve(settings: Settings, environ: Mapping[str, str] = os.environ) -> int:
         handed_on = {**environ, **_sandbox(settings, environ, children)}
         gunicorn = ("gunicorn", "--config", "python:app.gunicorn_conf", "app.wsgi:application()")
         children.append(_start("service", gunicorn, handed_on))
-        _wait_until_ready(settings, children)
+        _wait_until_ready("service", f"http://{settings.bind}", children)
         children.append(_start("scheduler", ("app", "work"), handed_on))
         _greet(settings, handed_on)
         return _watch(children)
@@ -77,6 +77,8 @@ def _sandbox(
         return {"TURNPIKE_SANDBOX": "off"}
     port = _free_port()
     children.append(_start("sandbox", ("app", "sandbox", "--port", str(port)), environ))
+    # Before the service, whose first request would otherwise find nobody on a busy machine.
+    _wait_until_ready("sandbox", f"http://127.0.0.1:{port}", children)
     return {"TURNPIKE_SANDBOX": "on", "TURNPIKE_SANDBOX_URL": f"http://127.0.0.1:{port}/v1"}
 
 
@@ -85,18 +87,18 @@ def _start(name: str, arguments: Sequence[str], environ: Mapping[str, str]) -> C
     return Child(name, subprocess.Popen(command, env=dict(environ), start_new_session=True))  # noqa: S603
 
 
-def _wait_until_ready(settings: Settings, children: Sequence[Child]) -> None:
+def _wait_until_ready(name: str, url: str, children: Sequence[Child]) -> None:
     give_up_at = time.monotonic() + READY_WITHIN_S
-    while not _answers(settings):
+    while not _answers(url):
         _refuse_the_dead(children)
         if time.monotonic() > give_up_at:
-            raise ConfigError(f"the service did not answer within {READY_WITHIN_S:.0f} s")
+            raise ConfigError(f"the {name} did not answer within {READY_WITHIN_S:.0f} s")
         time.sleep(POLL_S)
 
 
-def _answers(settings: Settings) -> bool:
+def _answers(url: str) -> bool:
     try:
-        with urlopen(f"http://{settings.bind}/healthz", timeout=2.0) as response:
+        with urlopen(f"{url}/healthz", timeout=2.0) as response:  # noqa: S310
             return bool(response.status == HTTPStatus.OK)
     except OSError:
         return False
