@@ -31,6 +31,7 @@ lock: ## Pin the newest libraries that requirements.in allows
 	$(COMPILE) --upgrade --output-file requirements.txt requirements.in
 	$(COMPILE) --upgrade --output-file tests/clients/requirements.txt tests/clients/requirements.in
 	cd tests/clients && npm update --package-lock-only --omit-lockfile-registry-resolved
+	cd bench/peers/portkey && npm update --package-lock-only --omit-lockfile-registry-resolved
 	for lock in bench/peers/requirements-*.in; do \
 		$(COMPILE) --upgrade --output-file $${lock%.in}.txt $$lock; done
 	echo uv | $(COMPILE) --upgrade --output-file requirements-boot.txt -

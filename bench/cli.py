@@ -9,6 +9,7 @@ import click
 from bench import failover as outage
 from bench.cells import PEERS, Cell
 from bench.decision import measure
+from bench.gateway_page import gateway
 from bench.likeness import cache
 from bench.live import Traffic, run
 from bench.options import NO_BUDGET_USD, Options, Scenario
@@ -163,3 +164,4 @@ def failover(seconds: float, per_s: float) -> None:
 main.add_command(everything)
 main.add_command(ope)
 main.add_command(cache)
+main.add_command(gateway)

@@ -85,7 +85,10 @@ def streams(target: Target, body: bytes, callers: int, tokens: int, times: int =
             under_way += 1
             load.most_at_once = max(load.most_at_once, under_way)
             writer.write(target.request(body))
-            await _follow(reader, load, tokens)
+            try:
+                await asyncio.wait_for(_follow(reader, load, tokens), STREAM_WITHIN_S)
+            except TimeoutError:
+                load.fail(f"not whole within {STREAM_WITHIN_S:.0f} s")
             under_way -= 1
             writer.close()
 
@@ -107,6 +110,10 @@ async def _answer(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
 async def _follow(reader: asyncio.StreamReader, load: Load, tokens: int) -> None:
     begun = time.perf_counter()
     first_s, seen, tail = 0.0, 0, b""
+    head = await reader.readuntil(b"\r\n\r\n")
+    if _OK not in head.partition(b"\r\n")[0]:
+        load.fail(head.partition(b"\r\n")[0].decode(errors="replace"))
+        return
     while b"data: [DONE]" not in tail:
         piece = await reader.read(65_536)
         if not piece:

@@ -26,7 +26,7 @@ from storage.records import (
 
 T_co = TypeVar("T_co", covariant=True)
 
-DURABLE_WITHIN_S = 5.0
+DURABLE_WITHIN_S = 20.0
 
 Subscriber = Callable[[Sequence[Event]], None]
 HandedOver = Eval | PolicyVersion | Retrain

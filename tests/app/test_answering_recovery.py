@@ -75,6 +75,17 @@ def test_the_log_has_both_decisions_and_both_costs(tmp_path: Path) -> None:
         assert whole["usage"]["output_tokens"] == 4 + 4  # 16 characters estimated, 4 reported
 
 
+def test_the_tokens_told_to_a_client_of_openai_are_those_of_all(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"a": cut, "b": rest}, FIRST_A) as made:
+        body = {"model": "auto", "messages": [{"role": "user", "content": "hi"}], "stream": True}
+        asked = {**body, "explore": False, "stream_options": {"include_usage": True}}
+        told = events(made.service.post("/v1/chat/completions", asked))
+        [usage] = [each["usage"] for each in told[:-1] if each.get("usage")]
+        assert usage["completion_tokens"] == 4 + 4
+        roles = [c["delta"].get("role") for each in told[:-1] for c in each["choices"]]
+        assert roles.count("assistant") <= 1
+
+
 def test_a_thumb_on_an_answer_of_two_arms_teaches_neither(tmp_path: Path) -> None:
     with faulty(tmp_path, {"a": cut, "b": rest}, FIRST_A) as made:
         whole = streamed(made)[-2]
