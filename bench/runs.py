@@ -7,7 +7,7 @@ so that a kept result is never one of other code.
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, fields
 from functools import cache, cached_property
@@ -29,6 +29,8 @@ PLAYING = {"category_beta", "course", "ledger", "options", "replay", "router", "
 """Files of the bench itself that what is played depends on; its peers do too."""
 SLOW_ARMS = 10
 """So many arms about double the time of a round."""
+FEW_ROUNDS = 1_000
+"""Starting processes takes longer than so many rounds."""
 QUICK = 0.2
 """A round of a rule, a baseline or a peer takes about this part of one of the router's."""
 
@@ -81,17 +83,27 @@ def finish(wanted: Iterable[tuple[Run, int]]) -> None:
     if not jobs:
         return
     started, done, all_of_it = time.monotonic(), 0.0, sum(run.effort for run, _ in jobs)
+    for place, (run, seed) in enumerate(_played(jobs, all_of_it), start=1):
+        done += run.effort
+        left_s = (time.monotonic() - started) * (all_of_it / done - 1.0)
+        told = f"{place} of {len(jobs)}: {run.table.name}, {run.options.policy}, seed {seed}"
+        print(f"{told}; {left_s:.0f} s left", file=sys.stderr, flush=True)
+
+
+def _played(jobs: Sequence[tuple[Run, int]], effort: float) -> Iterator[tuple[Run, int]]:
+    """Yield each job when it is done: in processes, unless starting them would take longer."""
+    if effort < FEW_ROUNDS:
+        for run, seed in jobs:
+            _play_and_keep(run, seed)
+            yield run, seed
+        return
     workers = min(os.cpu_count() or 1, len(jobs))
     spawn = get_context("spawn")  # a fork would copy the locks of threads it does not copy
     with ProcessPoolExecutor(workers, spawn) as pool:
         asked = {pool.submit(_play_and_keep, run, seed): (run, seed) for run, seed in jobs}
-        for place, job in enumerate(as_completed(asked), start=1):
+        for job in as_completed(asked):
             job.result()
-            run, seed = asked[job]
-            done += run.effort
-            left_s = (time.monotonic() - started) * (all_of_it / done - 1.0)
-            told = f"{place} of {len(jobs)}: {run.table.name}, {run.options.policy}, seed {seed}"
-            print(f"{told}; {left_s:.0f} s left", file=sys.stderr, flush=True)
+            yield asked[job]
 
 
 @cache

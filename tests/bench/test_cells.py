@@ -26,6 +26,7 @@ def test_the_baseline_that_learns_always_plays_and_peers_are_all_of_them(cell: C
     assert everybody["greedy"].options.policy == "greedy"
 
 
+@pytest.mark.slow
 def test_what_was_found_is_kept_and_not_played_again(
     cell: Cell, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -44,6 +45,7 @@ def test_arms_prompts_and_crowd_are_those_asked_for(cell: Cell) -> None:
     assert len(few.names) == 7
 
 
+@pytest.mark.slow
 def test_a_table_to_learn_on_comes_before_the_one_that_is_judged(
     cell: Cell, tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ from bench.cli import main
 from bench.frontiers import frontiers
 from bench.options import Options
 from bench.page import page
+from bench.runs import finish
 from bench.standard import TABLES, Section
 from bench.tables import REPLAY
 from tests.bench.worlds import easy, written
@@ -25,9 +26,11 @@ def cell(tmp_path: Path) -> Cell:
 
 
 def found(section: Section, seeds: int) -> Mapping[str, Mapping[str, Any]]:
+    finish(job for cell in section.cells.values() for job in cell.jobs(range(seeds)))
     return {label: cell.result(range(seeds)) for label, cell in section.cells.items()}
 
 
+@pytest.mark.slow
 def test_a_row_has_the_figure_that_is_judged_and_how_far_ahead_it_is(cell: Cell) -> None:
     worse = replace(cell, options=Options(scenario="degraded"))
     section = Section("degraded", "Degraded", "The best gets worse.", {"easy": worse}, "changed")
@@ -40,6 +43,7 @@ def test_a_row_has_the_figure_that_is_judged_and_how_far_ahead_it_is(cell: Cell)
     assert "evals pick" not in text.partition("##")[2]
 
 
+@pytest.mark.slow
 def test_what_was_not_played_in_a_cell_stays_empty(cell: Cell) -> None:
     cells = {"few": cell, "many": replace(cell, options=Options(warm=10))}
     section = Section("warm", "Warm", "Evals.", cells)
@@ -48,6 +52,7 @@ def test_what_was_not_played_in_a_cell_stays_empty(cell: Cell) -> None:
     assert "±" not in rows[0]  # one seed has no error
 
 
+@pytest.mark.slow
 def test_budgets_show_their_use_and_are_drawn(cell: Cell, tmp_path: Path) -> None:
     cells = {
         f"${usd}": replace(cell, options=Options(budget_usd_per_request=usd))

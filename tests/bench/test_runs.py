@@ -14,6 +14,7 @@ from tests.bench.worlds import easy
 TABLE = easy(40)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_plays_only_what_is_missing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -31,6 +32,7 @@ def test_an_interrupted_run_plays_only_what_is_missing(
     assert {name: (run.folder / name).stat().st_mtime_ns for name in times} == times
 
 
+@pytest.mark.slow
 def test_many_runs_share_the_cores_and_are_told_as_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -43,9 +45,12 @@ def test_many_runs_share_the_cores_and_are_told_as_one(
     assert [len(run.results([1])[0].rows) for run in runs] == [20, 30]
 
 
+@pytest.mark.slow
 def test_a_worker_plays_what_one_process_plays(tmp_path: Path) -> None:
-    (found,) = Run(TABLE, Options(), tmp_path).results([5])
-    alone = play(TABLE, TABLE.sketches("text"), Options(), 5)
+    table, options = easy(600), Options(policy="uniform", feedback=0.02)
+    seeds = range(12)  # enough for processes to be started
+    found = Run(table, options, tmp_path).results(seeds)[5]
+    alone = play(table, table.sketches("text"), options, 5)
     np.testing.assert_array_equal(found.arms, alone.arms)
     np.testing.assert_array_equal(found.reward, alone.reward)
 
