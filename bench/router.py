@@ -56,6 +56,11 @@ class Router:
         """Return the log written so far."""
         return self._ledger
 
+    @property
+    def learned(self) -> Learned:
+        """Return what it has learned so far."""
+        return self._learned
+
     def choose(self, t: int, row: int, arms: Sequence[Arm]) -> str:
         """Return the arm that serves the prompt of this row, the t-th of the stream."""
         started = perf_counter()

@@ -6,6 +6,8 @@ from pathlib import Path
 import click
 
 from bench.cores import spread
+from bench.drift import DROP, Stream
+from bench.drift import page as drift_page
 from bench.ope import Study, page
 from bench.page import PICTURE
 from bench.page import page as standard_page
@@ -74,6 +76,17 @@ def _asked(every: Sequence[Section], only: Sequence[str]) -> list[Section]:
     if unknown:
         raise click.UsageError(f"no section {unknown[0]!r}; there are {', '.join(names)}")
     return [section for section in every if not only or section.name in only]
+
+
+@click.command()
+@click.option("--seeds", type=click.IntRange(1), default=8)
+@OUT
+def drift(seeds: int, out: Path) -> None:
+    """Let the best arm become worse without a word and better again; count alarms without cause."""
+    tables = synthetic(), load("general_2026"), load("coderouterbench_id_test")
+    streams = [Stream(table, drop) for table in tables for drop in (DROP, 0.0)]
+    found = [(stream, spread(stream, range(seeds))) for stream in streams]
+    _publish(out / "drift.md", drift_page(found))
 
 
 def _publish(path: Path, lines: Iterable[str]) -> None:

@@ -6,7 +6,7 @@ order give the same bytes; a new policy version starts the fold again in its own
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, Self
 
@@ -17,6 +17,7 @@ from features.sketch import Sketch
 from features.space import GROUPS, Space
 from policy.belief import Belief
 from policy.decide import Beliefs
+from policy.drift import HOUR_S, KEPT, Watch
 from policy.evidence import Evidence
 from policy.hyper import Hyper
 from policy.tokens import log_tokens
@@ -24,6 +25,8 @@ from policy.types import Floats
 from storage.events import EvalEvent, Event, FeedbackEvent, OutcomeEvent, PolicyEvent
 from storage.records import Decision, PolicyVersion
 
+FOLD = 2
+"""Counts up when the same events give another result, so that no older snapshot is taken."""
 CELLS_PER_HALF_LIFE = 64  # forgetting happens in steps of about one per cent
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -33,7 +36,8 @@ Arrays = Mapping[str, NDArray[Any]]
 class Learned:
     """What has been learned up to one position of the log, under one policy version.
 
-    `cell` is how far forgetting has gone, in steps of half_life_s / 64 since the epoch.
+    `cell` is how far forgetting has gone, in steps of half_life_s / 64 since the epoch, and `hour`
+    that of arms that have changed; `watches` is what is remembered of each arm to see a change.
     """
 
     upto_seq: int
@@ -41,6 +45,8 @@ class Learned:
     space: Space
     beliefs: Beliefs
     cell: int = 0
+    hour: int = 0
+    watches: Mapping[str, Watch] = field(default_factory=dict)
 
     @classmethod
     def under(cls, policy_version: int, space: Space, hyper: Hyper) -> Self:
@@ -79,12 +85,17 @@ class Learned:
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return all that must be remembered, as arrays for a snapshot."""
-        arrays = {"cell": np.array(self.cell), "fingerprint": fingerprint(self.space, self.hyper)}
+        arrays = {
+            "cell": np.array([self.cell, self.hour]),
+            "fingerprint": fingerprint(self.space, self.hyper),
+        }
         for kind, evidence in self._kinds().items():
             for arm, seen in evidence.items():
                 arrays[f"{kind}/{arm}/gram"] = seen.gram
                 arrays[f"{kind}/{arm}/moment"] = seen.moment
                 arrays[f"{kind}/{arm}/sums"] = np.array([seen.square, seen.weight])
+        for arm, watch in self.watches.items():
+            arrays |= {f"watch/{arm}/{name}": array for name, array in watch.to_arrays().items()}
         return arrays
 
     def restored(self, arrays: Arrays, upto_seq: int) -> Self | None:
@@ -97,7 +108,14 @@ class Learned:
             quality=replace(self.beliefs.quality, rated=rated, evals=evals),
             tokens=replace(self.beliefs.tokens, rated=tokens),
         )
-        return replace(self, beliefs=beliefs, upto_seq=upto_seq, cell=int(arrays["cell"]))
+        return replace(
+            self,
+            beliefs=beliefs,
+            upto_seq=upto_seq,
+            cell=int(arrays["cell"][0]),
+            hour=int(arrays["cell"][1]),
+            watches={arm: Watch.from_arrays(kept) for arm, kept in _named(arrays, "watch").items()},
+        )
 
     def _kinds(self) -> dict[str, Mapping[str, Evidence]]:
         quality, tokens = self.beliefs.quality, self.beliefs.tokens
@@ -118,18 +136,38 @@ class Learned:
     def _rated(self, event: FeedbackEvent) -> Self:
         """Take back what the same rater had given before, as far as it is remembered; then add."""
         context, quality = self.context(event), self.beliefs.quality
+        watch = self.watches.get(event.arm, Watch.new())
         if event.previous_reward is not None and event.previous_at_s is not None:
             kept = self._faded_since(event.previous_at_s)
+            kept *= watch.kept_since(event.previous_at_s, self.hour)
             quality = quality.update(event.arm, context, event.previous_reward, -kept)
+        elif event.reward is not None:  # a change of mind says nothing of the arm
+            watch = _watched(watch, quality, event.arm).observe(context, event.reward)
         if event.reward is not None:
             quality = quality.update(event.arm, context, event.reward)
-        return self._with(quality=quality)
+        if watch.alarmed:
+            quality, watch = _changed(quality, watch, event)
+        return replace(self._with(quality=quality), watches={**self.watches, event.arm: watch})
 
     def _completed(self, event: OutcomeEvent) -> Self:
         length, context = log_tokens(event.output_tokens), self.context(event)
         return self._with(tokens=self.beliefs.tokens.update(event.arm, context, length))
 
     def _aged(self, at_s: float) -> Self:
+        """Return what is left at this moment: less of all, and still less of arms that changed."""
+        hour = int(at_s // HOUR_S)
+        faded = self._faded(at_s)
+        return replace(faded._unsettled(hour), hour=hour) if hour > self.hour else faded
+
+    def _unsettled(self, hour: int) -> Self:
+        quality = self.beliefs.quality
+        for arm, watch in self.watches.items():
+            kept = watch.faded(self.hour, hour)
+            if kept < 1.0:
+                quality = quality.doubted(arm, kept)
+        return self if quality is self.beliefs.quality else self._with(quality=quality)
+
+    def _faded(self, at_s: float) -> Self:
         cell = self._cell(at_s)
         if cell <= self.cell:
             return self
@@ -150,24 +188,35 @@ class Learned:
 
 def fingerprint(space: Space, hyper: Hyper) -> NDArray[np.uint8]:
     """Return what tells one policy's evidence from another's, (32,)."""
-    described = json.dumps([space.version, hyper.to_json()], sort_keys=True).encode()
+    described = json.dumps([FOLD, space.version, hyper.to_json()], sort_keys=True).encode()
     arrays = (space.facts_mean, space.buckets, space.rarity, space.directions, space.words_mean)
     content = b"".join(array.tobytes() for array in arrays)
     return np.frombuffer(sha256(described + content).digest(), np.uint8)
 
 
+def _watched(watch: Watch, quality: Belief, arm: str) -> Watch:
+    """Return the watch with a new reference if one is due."""
+    return watch.against(quality.standing(arm)) if watch.is_due else watch
+
+
+def _changed(quality: Belief, watch: Watch, event: FeedbackEvent) -> tuple[Belief, Watch]:
+    """Return the belief with little left of what was known of the arm, and a watch begun anew."""
+    kept = min(KEPT / quality.outcomes(event.arm), 1.0)
+    return quality.doubted(event.arm, kept), watch.changed(event.at_s, kept)
+
+
 def _evidence(arrays: Arrays, kind: str) -> dict[str, Evidence]:
-    arms = [
-        name.removeprefix(f"{kind}/").removesuffix("/gram")
-        for name in arrays
-        if name.startswith(f"{kind}/") and name.endswith("/gram")
-    ]
     return {
-        arm: Evidence(
-            arrays[f"{kind}/{arm}/gram"],
-            arrays[f"{kind}/{arm}/moment"],
-            float(arrays[f"{kind}/{arm}/sums"][0]),
-            float(arrays[f"{kind}/{arm}/sums"][1]),
-        )
-        for arm in arms
+        arm: Evidence(kept["gram"], kept["moment"], float(kept["sums"][0]), float(kept["sums"][1]))
+        for arm, kept in _named(arrays, kind).items()
     }
+
+
+def _named(arrays: Arrays, kind: str) -> dict[str, dict[str, NDArray[Any]]]:
+    """Return the arrays of each arm by name; an arm's own name may hold a slash."""
+    found: dict[str, dict[str, NDArray[Any]]] = {}
+    for path, array in arrays.items():
+        if path.startswith(f"{kind}/"):
+            arm, _, name = path.removeprefix(f"{kind}/").rpartition("/")
+            found.setdefault(arm, {})[name] = array
+    return found

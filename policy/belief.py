@@ -135,6 +135,11 @@ class Belief:
                 kind[arm] = kind[arm].scaled(kept)
         return replace(self, rated=rated, evals=evals, earlier=self._derived)
 
+    def outcomes(self, arm: str) -> float:
+        """Return how many outcomes and evals of an arm were seen, as they weigh, at least one."""
+        kinds = (kind.get(arm, self._nothing).weight for kind in (self.rated, self.evals))
+        return max(sum(kinds), 1.0)
+
     def standing(self, arm: str) -> Standing:
         """Return an arm's mean weights, and its doubt on average over what it has been asked."""
         belief = self.known.get(arm, self._unknown)

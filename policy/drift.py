@@ -8,6 +8,7 @@ look like. A purse that is lost is filled up again, so the day of the change nee
 A watch never changes: watching returns a new one.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import log, log1p
 from typing import Self
@@ -27,6 +28,9 @@ FEWEST = 16.0
 GROWTH = 0.25
 KEPT = 4.0
 """After an alarm what was seen of the arm counts at most as so many outcomes."""
+HOUR_S, DAY_S = 3_600.0, 86_400.0
+UNSETTLED_S = 7 * DAY_S
+"""So long after a change half of what is seen is forgotten every day: it may change back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +97,49 @@ class Watch:
             better=max(self.better + _won(expected + slack, reward), 0.0),
         )
 
+    def to_arrays(self) -> dict[str, Floats]:
+        """Return all that must be remembered, as arrays for a snapshot."""
+        return {
+            "reference": self.reference,
+            "state": np.array([self.doubt, self.seen, self.due, self.worse, self.better]),
+            "changes": np.array([[each.at_s, each.kept] for each in self.changes]).reshape(-1, 2),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Floats]) -> Self:
+        """Return the watch that `to_arrays` gave.
+
+        >>> watch = Watch.new().changed(5.0, 0.25)
+        >>> Watch.from_arrays(watch.to_arrays()).kept_since(4.0, 0)
+        0.25
+        """
+        changes = tuple(Change(float(at_s), float(kept)) for at_s, kept in arrays["changes"])
+        doubt, seen, due, worse, better = arrays["state"].tolist()
+        return cls(arrays["reference"], doubt, seen, due, worse, better, changes)
+
     def changed(self, at_s: float, kept: float) -> Self:
         """Return the watch after an alarm: it starts anew and remembers when that was."""
         return replace(self.new(), changes=(*self.changes, Change(at_s, kept)))
 
-    def kept_since(self, at_s: float) -> float:
-        """Return what part of an outcome of that moment the changes since have left."""
-        return float(np.prod([each.kept for each in self.changes if at_s <= each.at_s]))
+    def kept_since(self, at_s: float, hour: int) -> float:
+        """Return what part of an outcome of that moment is left at an hour since the epoch."""
+        at_once = [each.kept for each in self.changes if at_s <= each.at_s]
+        return float(np.prod(at_once)) * self.faded(int(at_s // HOUR_S), hour)
+
+    def faded(self, from_hour: int, to_hour: int) -> float:
+        """Return what part of its evidence an arm keeps from one hour to a later one.
+
+        >>> Watch.new().changed(0.0, 1.0).faded(24, 72)
+        0.25
+        """
+        unsettled_s = sum(
+            max(
+                min(to_hour * HOUR_S, each.at_s + UNSETTLED_S) - max(from_hour * HOUR_S, each.at_s),
+                0.0,
+            )
+            for each in self.changes
+        )
+        return float(2.0 ** (-unsettled_s / DAY_S))
 
 
 def _won(most: float, reward: float) -> float:

@@ -88,7 +88,7 @@ def learned(*events: Event) -> Learned:
 
 def same(one: Learned, other: Learned) -> bool:
     ours, theirs = one.to_arrays(), other.to_arrays()
-    names = {name for name in ours if not name.startswith(("cell", "fingerprint"))}
+    names = {name for name in ours if not name.startswith(("cell", "fingerprint", "watch"))}
     return all(np.allclose(ours[name], theirs[name], atol=1e-12) for name in names)
 
 
@@ -209,3 +209,51 @@ def test_what_another_policy_saved_is_not_taken() -> None:
 def test_a_context_of_another_space_is_encoded_anew() -> None:
     stale = rated(1, TEXTS[0], 1.0, feature_version=7, context=np.zeros(3))
     assert same(learned(stale), learned(rated(1, TEXTS[0], 1.0)))
+
+
+def declining(good: int = 120, bad: int = 60) -> list[Event]:
+    """Return the thumbs of an arm that pleased and then did not, one a minute."""
+    return [
+        rated(n + 1, TEXTS[n % 4], float(n < good), decision_id=f"d{n}", at_s=NOON_S + 60 * n)
+        for n in range(good + bad)
+    ]
+
+
+def test_an_arm_that_has_changed_is_judged_anew() -> None:
+    known = learned(*declining())
+    assert len(known.watches["a"].changes) == 1
+    assert known.beliefs.quality.rated["a"].weight < 60
+    assert known.beliefs.quality.predict(context(TEXTS[0]), ("a",)).mean[0] < 0.4
+    assert learned(*declining(bad=0)).watches["a"].changes == ()
+
+
+def test_evals_of_an_arm_that_has_changed_count_no_more() -> None:
+    evals: list[Event] = [scored(0, TEXTS[n % 4], 1.0) for n in range(50)]
+    known = learned(*evals, *declining()).beliefs.quality
+    assert known.evals["a"].weight < 5
+
+
+def test_a_changed_arm_is_restored_byte_for_byte_and_found_alike_one_by_one() -> None:
+    events = declining()
+    known, slowly = learned(*events), Learned.under(1, SPACE, HYPER)
+    for event in events:
+        slowly = slowly.fold([event])
+        restored = Learned.under(1, SPACE, HYPER).restored(slowly.to_arrays(), slowly.upto_seq)
+        assert restored is not None
+        slowly = restored
+    assert digest(slowly.to_arrays()) == digest(known.to_arrays())
+
+
+@pytest.mark.parametrize("hours", [0, 5, 24 * 20])
+def test_a_thumb_from_before_a_change_leaves_nothing_when_it_is_withdrawn(hours: int) -> None:
+    events = declining()
+    later = NOON_S + 60 * len(events) + hours * 3_600
+    seen = len(events)
+    gone = [
+        rated(seen + 1 + n, TEXTS[n % 4], None, at_s=later, previous_reward=float(n < 120),
+              previous_at_s=NOON_S + 60 * n)
+        for n in range(seen)
+    ]  # fmt: skip
+    left = learned(*events, *gone).beliefs.quality.rated["a"]
+    assert left.weight == pytest.approx(0, abs=1e-9)
+    assert np.abs(left.gram).max() == pytest.approx(0, abs=1e-9)

@@ -1,0 +1,85 @@
+"""A change is found soon, and hardly ever where there was none; the day of it need not be known."""
+
+import numpy as np
+import pytest
+
+from policy.belief import Standing
+from policy.drift import DAY_S, FEWEST, HOUR_S, UNSETTLED_S, Watch
+from policy.types import Floats
+
+CONSTANT = np.ones(1)
+
+
+def known(mean: float, sd: float = 0.02) -> Watch:
+    """Return the watch of an arm whose mean reward is believed to be this."""
+    return Watch.new().against(Standing(np.array([mean]), sd))
+
+
+def found_after(watch: Watch, rewards: Floats) -> int:
+    """Return after how many outcomes the change was found; more than there are if never."""
+    for n, reward in enumerate(rewards, start=1):
+        watch = watch.observe(CONSTANT, float(reward))
+        if watch.alarmed:
+            return n
+    return len(rewards) + 1
+
+
+def thumbs(mean: float, n: int, seed: int) -> Floats:
+    return (np.random.default_rng(seed).random(n) < mean).astype(float)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.9, 0.6), (0.7, 0.4), (0.5, 0.8), (0.6, 0.9)])
+def test_three_tenths_up_or_down_are_found_within_150_outcomes(before: float, after: float) -> None:
+    took = [found_after(known(before), thumbs(after, 300, seed)) for seed in range(100)]
+    assert np.quantile(took, 0.95) < 150
+    assert np.median(took) < 80
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mean", [0.1, 0.5, 0.95])
+def test_without_a_change_alarms_are_rarer_than_promised(mean: float) -> None:
+    alarms = sum(
+        found_after(known(mean, sd=0.0), thumbs(mean, 1_000, s)) <= 1_000 for s in range(60)
+    )
+    # At most one in a thousand outcomes on average, here in 60,000: in truth far fewer.
+    assert alarms <= 3
+
+
+def test_a_change_after_a_long_quiet_time_is_found_as_soon() -> None:
+    quiet = np.concatenate([np.full(5_000, 0.9), np.full(100, 0.6)])
+    assert found_after(known(0.9), quiet) - 5_000 <= found_after(known(0.9), np.full(100, 0.6)) + 1
+
+
+def test_an_arm_that_is_hardly_known_raises_no_alarm() -> None:
+    assert found_after(known(0.8, sd=0.4), np.zeros(500)) == 501
+    assert found_after(Watch.new(), np.zeros(500)) == 501
+
+
+def test_the_reference_is_taken_after_the_first_outcomes_and_then_ever_more_seldom() -> None:
+    watch, taken = Watch.new(), []
+    for n in range(2_000):
+        if watch.is_due:
+            watch = watch.against(Standing(np.array([0.5]), 0.1))
+            taken.append(n)
+        watch = watch.observe(CONSTANT, 0.5)
+    assert taken[0] == FEWEST
+    assert len(taken) < 25
+    assert max(np.diff(taken)) > 200
+
+
+def test_what_changed_is_forgotten_by_half_a_day_for_a_week_and_then_as_ever() -> None:
+    watch, day, week = Watch.new().changed(0.0, 1.0), int(DAY_S / HOUR_S), UNSETTLED_S / DAY_S
+    assert watch.faded(0, day) == pytest.approx(0.5)
+    assert watch.faded(0, 100 * day) == pytest.approx(0.5**week)
+    assert watch.faded(50 * day, 100 * day) == 1.0
+    assert Watch.new().faded(0, 100 * day) == 1.0
+
+
+def test_a_watch_is_the_same_after_it_was_stored() -> None:
+    watch = known(0.8)
+    for reward in thumbs(0.4, 20, 1):
+        watch = watch.observe(CONSTANT, float(reward))
+    again = Watch.from_arrays(watch.changed(7.0, 0.1).against(Standing(CONSTANT, 0.2)).to_arrays())
+    assert (again.reference.tolist(), again.doubt, again.changes[0].at_s) == ([1.0], 0.2, 7.0)
+    stored = Watch.from_arrays(watch.to_arrays())
+    assert (stored.worse, stored.better, stored.seen) == (watch.worse, watch.better, watch.seen)
