@@ -141,6 +141,7 @@ def _beliefs(
             "quality": float(mean[i]),
             "quality_sd": float(sd[i]),
             "effective_n": float(said[0].weight[i]),
+            "changed_at_s": learned.changed_at_s(name),
         }
         for i, name in enumerate(names)
     }

@@ -12,8 +12,8 @@ from itertools import pairwise
 import numpy as np
 
 from bench.course import Bools
-from bench.options import Options
-from bench.router import START_S, Router
+from bench.options import START_S, Options
+from bench.router import Router
 from bench.tables import Table
 from features.sketch import Sketch
 from policy.types import Floats

@@ -83,6 +83,10 @@ class Learned:
             return event.context
         return self.space.context(Sketch.from_bytes(event.sketch))
 
+    def changed_at_s(self, arm: str) -> list[float]:
+        """Return when an arm was found changed, oldest first."""
+        return [each.at_s for each in self.watches.get(arm, Watch.new()).changes]
+
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return all that must be remembered, as arrays for a snapshot."""
         arrays = {
