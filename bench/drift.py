@@ -74,7 +74,7 @@ class Stream:
             router.rate(t, float(reward[t]), t * PACE_S)
             if t < STEADY:
                 router.retrain(t + 1)
-        return _seen(chosen == best, reward, _alarms(router))
+        return shown(chosen == best, reward, _alarms(router))
 
 
 def _alarms(router: Router) -> list[float]:
@@ -83,7 +83,8 @@ def _alarms(router: Router) -> list[float]:
     return [(change.at_s - START_S) / PACE_S for watch in watches for change in watch.changes]
 
 
-def _seen(taken: Bools, reward: Floats, changes: Sequence[float]) -> Drifted:
+def shown(taken: Bools, reward: Floats, changes: Sequence[float]) -> Drifted:
+    """Return a stream as told: which prompts the arm took, what was earned, when alarms came."""
     marks = (0, STEADY, STEADY + WORSE, len(taken))
     parts = [slice(start, end) for start, end in pairwise(marks)]
     worse, healed = taken[parts[1]], taken[parts[2]]
