@@ -47,7 +47,7 @@ def page(measured: Measured, command: str) -> list[str]:
     lines = [
         "# Gateways, in one run",
         "",
-        f"Made by `{command}` with {measured.rounds} rounds on {os.cpu_count()} cores, Python "
+        f"Made by `{command}` on {os.cpu_count()} cores, Python "
         f"{platform.python_version()}. Peers are those of the locks in `bench/peers/`.",
         "",
         *_table(measured, names, COLUMNS),
@@ -100,7 +100,8 @@ def _against(measured: Measured, names: list[str]) -> list[str]:
 def gateway(only: str, rounds: int, held: int, out: Path) -> None:
     """Measure what gateways cost before the same provider, in one run."""
     measured = measure(only.split(","), rounds, held, _tell)
-    options: dict[str, Any] = {"--only": (only, ",".join(KNOWN)), "--held": (held, 1_000)}
+    options: dict[str, Any] = {"--only": (only, ",".join(KNOWN)), "--rounds": (rounds, 3)}
+    options["--held"] = (held, 1_000)
     given = [f"{name} {value}" for name, (value, usual) in options.items() if value != usual]
     command = " ".join(["python -m bench gateway", *given])
     text = "\n".join(page(measured, command)) + "\n"
