@@ -44,11 +44,6 @@ def page(played: Sequence[tuple[Section, Mapping[str, Found]]]) -> Iterator[str]
         if section.name == "budgets":
             yield ""
             yield f"![Reward against spend at each budget]({PICTURE})"
-    yield ""
-    yield "## Time"
-    yield ""
-    yield "Medians in microseconds: one decision, learning one outcome. Retrains are not counted."
-    yield ""
     yield from _times(played)
 
 
@@ -91,6 +86,11 @@ def _ahead(more: Found) -> str:
 def _times(played: Sequence[tuple[Section, Mapping[str, Found]]]) -> Iterator[str]:
     cells = {label: each for _, found in played for label, each in found.items() if _is_plain(each)}
     policies = _policies(cells.values())
+    if not cells:
+        return
+    yield from ("", "## Time", "")
+    yield "Medians in microseconds: one decision, learning one outcome. Retrains are not counted."
+    yield ""
     yield f"| | arms | {' | '.join(name.removeprefix(PREFIX) for name in policies)} |"
     yield "|---|--:|" + "--:|" * len(policies)
     for label, each in cells.items():

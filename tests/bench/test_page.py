@@ -40,6 +40,7 @@ def test_a_row_has_the_figure_that_is_judged_and_how_far_ahead_it_is(cell: Cell)
     assert "## Degraded\n\nThe best gets worse. 2 seeds." in text
     assert f"| easy | {uniform['changed']:.4f} ± {uniform['changed_se']:.4f} |" in text
     assert f"{uniform['ahead']['best_single']['reward']:+.4f}" in text
+    assert "## Time" not in text  # a scenario is no measure of it
     assert "evals pick" not in text.partition("##")[2]
 
 
