@@ -34,7 +34,7 @@ def started_once(tmp_path: Path, provider: Provider) -> Path:
 
 WRONG = {
     "a variable misspelt": ({"TURNPIKE_WILINGNESS_TO_PAY_USD": "1"}, "WILLINGNESS_TO_PAY_USD"),
-    "a value out of range": ({"TURNPIKE_THREADS": "0"}, "THREADS"),
+    "a value out of range": ({"TURNPIKE_CONNECTIONS": "0"}, "CONNECTIONS"),
     "no number": ({"TURNPIKE_RETRAIN_EVERY_S": "soon"}, "'soon'"),
     "an open door without a key": ({"TURNPIKE_BIND": "0.0.0.0:8000"}, "API_KEY"),
     "no such rule": ({"TURNPIKE_POLICY": "best"}, "thompson"),
@@ -58,12 +58,14 @@ def test_a_wrong_setting_stops_the_start_with_one_line(
 
 @pytest.mark.slow
 def test_a_mistake_is_one_line_of_the_real_process_too(tmp_path: Path) -> None:
-    environ = {**os.environ, "TURNPIKE_THREDS": "8"}
+    environ = {**os.environ, "TURNPIKE_CONECTIONS": "8"}
     command = [sys.executable, "-W", "error", "-m", "app", "serve"]
     ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert ended.returncode == EX_CONFIG
-    assert ended.stderr.startswith("turnpike: 'TURNPIKE_THREDS' in the environment is no setting")
-    assert "TURNPIKE_THREADS" in ended.stderr
+    assert ended.stderr.startswith(
+        "turnpike: 'TURNPIKE_CONECTIONS' in the environment is no setting"
+    )
+    assert "TURNPIKE_CONNECTIONS" in ended.stderr
     assert ended.stderr.count("\n") == 1
 
 
