@@ -125,7 +125,8 @@ def _hold(gateway: Running, held: int, figures: Figures, failures: dict[str, str
 
 def _note(gateway: Running, load: Load, failures: dict[str, str]) -> None:
     if load.failed:
-        failures[gateway.name] = f"{load.failed} failed, the last with: {' '.join(load.why.split())[:160]}"
+        why = " ".join(load.why.split())[:160]
+        failures[gateway.name] = f"{load.failed} failed, the last with: {why}"
 
 
 @contextmanager
