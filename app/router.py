@@ -251,21 +251,21 @@ class Router:
     @contextmanager
     def _blaming(self, asking: Asking, turn: Turn) -> Iterator[None]:
         """Record a failure of the provider inside, so that another arm can be asked."""
-        try:
-            yield
-        except UpstreamError as error:
-            turn.call.end(error)
-            turn.recorded.wait()
-            self._record(turn, failed(error, time.time() - turn.started_at_s))
-            asking.blame(turn.decision, turn.arm, error)
-        except CallerGone:
-            turn.call.drop()
-            turn.recorded.wait()
-            self._record(turn, left(turn, time.time() - turn.started_at_s))
-            raise
-        except BaseException:
-            turn.call.drop()
-            raise
+        with ExitStack() as failing:
+            failing.callback(turn.call.drop)
+            try:
+                yield
+            except UpstreamError as error:
+                turn.call.end(error)
+                turn.recorded.wait()
+                self._record(turn, failed(error, time.time() - turn.started_at_s))
+                asking.blame(turn.decision, turn.arm, error)
+            except CallerGone:
+                turn.call.drop()
+                turn.recorded.wait()
+                self._record(turn, left(turn, time.time() - turn.started_at_s))
+                raise
+            failing.pop_all()
 
     def _last(self, asking: Asking) -> UpstreamError:
         """Return the last failure, with the soonest moment to come back if that was named."""

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import httpx2
@@ -76,12 +76,11 @@ class Transport(httpx2.BaseTransport):
         """Return the response with its body unread."""
         deadline = ACTIVE.get()
         connection = self._idle() or self._connected(deadline)
-        try:
+        with ExitStack() as failing:
+            failing.callback(connection.close)
             status, headers = connection.call(_as_bytes(request), deadline)
             _refuse_compressed(headers)
-        except BaseException:
-            connection.close()
-            raise
+            failing.pop_all()
         return httpx2.Response(
             status, headers=list(headers), stream=_Body(self, connection, deadline)
         )
