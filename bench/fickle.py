@@ -65,7 +65,7 @@ def fickle() -> Iterator[Fickle]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     made.url = f"http://127.0.0.1:{server.server_port}/v1"
     try:

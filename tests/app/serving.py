@@ -14,7 +14,7 @@ from tests.app.running import Running
 def openai_client(service: Running, **options: object) -> Iterator[openai.OpenAI]:
     """Yield the client as it comes, with the retries it makes by itself, on the service's `/v1`."""
     server = make_server("127.0.0.1", 0, service.client.application, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{server.server_port}/v1"
     try:

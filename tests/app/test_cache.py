@@ -228,7 +228,7 @@ def _at_once(made: Faulty, n: int, everybody: threading.Event) -> list[Any]:
     def ask() -> None:
         answers.append(app.test_client().post("/complete", json=USE).json)
 
-    threads = [threading.Thread(target=ask) for _ in range(n)]
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(n)]
     for thread in threads:
         thread.start()
     assert eventually(lambda: len(made.asked) == 1)

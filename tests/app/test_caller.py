@@ -32,7 +32,7 @@ def on_a_socket(made: Faulty) -> Iterator[int]:
     """Yield the port of the service, with its clients' sockets in the environment."""
     server = WSGIServer(("127.0.0.1", 0), Handler)
     server.set_app(made.service.client.application)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield server.server_port

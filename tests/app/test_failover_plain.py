@@ -89,7 +89,7 @@ def greeting(talk: Callable[[socket.socket], None]) -> Iterator[str]:
             with connection:
                 talk(connection)
 
-        thread = threading.Thread(target=greet)
+        thread = threading.Thread(target=greet, daemon=True)
         thread.start()
         yield f"https://127.0.0.1:{listener.getsockname()[1]}/v1"
         thread.join()

@@ -228,7 +228,7 @@ def test_twenty_callers_at_once_are_all_answered_and_all_learned(service: Runnin
             client.post("/feedback", json={"id": answer["id"], "thumbs": "up"})
             answered.append(every[answer["arm"]])
 
-    threads = [threading.Thread(target=call, args=(number,)) for number in range(20)]
+    threads = [threading.Thread(target=call, args=(number,), daemon=True) for number in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -166,7 +166,7 @@ def test_many_threads_share_it(cache: CacheFile) -> None:
             cache.put(but(ANSWER, key=b"%d" % (n * 30 + i)))
             cache.get(b"%d" % i)
 
-    threads = [Thread(target=work, args=(n,)) for n in range(3)]
+    threads = [Thread(target=work, args=(n,), daemon=True) for n in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -33,7 +33,7 @@ def in_parallel(work: Callable[[int], None], n: int) -> None:
         for i in range(first, n, THREADS):
             work(i)
 
-    threads = [threading.Thread(target=share, args=(k,)) for k in range(THREADS)]
+    threads = [threading.Thread(target=share, args=(k,), daemon=True) for k in range(THREADS)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -49,7 +49,7 @@ def write(thread):
         sys.stdout.flush()
 
 for thread in range(4):
-    threading.Thread(target=write, args=(thread,)).start()
+    threading.Thread(target=write, args=(thread,), daemon=True).start()
 """
 
 

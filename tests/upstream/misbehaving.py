@@ -89,11 +89,13 @@ def misbehaving(scenarios: dict[str, Scenario]) -> Iterator[tuple[str, Seen]]:
             while True:
                 connection, _ = listener.accept()
                 seen.connections += 1
-                thread = threading.Thread(target=_talk, args=(connection, scenarios, seen))
+                thread = threading.Thread(
+                    target=_talk, args=(connection, scenarios, seen), daemon=True
+                )
                 thread.start()
                 threads.append(thread)
 
-    acceptor = threading.Thread(target=accept)
+    acceptor = threading.Thread(target=accept, daemon=True)
     acceptor.start()
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1", seen

@@ -228,7 +228,7 @@ def test_a_provider_that_does_not_speak_tls_is_an_error() -> None:
                 connection.recv(65536)
                 connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
-        provider = threading.Thread(target=greet_in_plain_text)
+        provider = threading.Thread(target=greet_in_plain_text, daemon=True)
         provider.start()
         url = f"https://127.0.0.1:{listener.getsockname()[1]}/v1"
         catalogue = Catalogue({"p": Provider("p", url)}, {})

@@ -204,7 +204,7 @@ def test_many_threads_leave_no_call_under_way_behind() -> None:
             call.end(BROKEN if turn % 3 else None)
             call.drop()
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

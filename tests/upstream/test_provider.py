@@ -147,7 +147,7 @@ def test_a_client_that_leaves_early_disturbs_nobody(provider, client, capfd) -> 
 
 def test_a_closed_provider_is_gone_and_its_waiter_is_told() -> None:
     provider = serve(respond, ["m"])
-    waiter = threading.Thread(target=provider.wait)
+    waiter = threading.Thread(target=provider.wait, daemon=True)
     waiter.start()
     with openai.OpenAI(base_url=provider.url, api_key="none", max_retries=0) as client:
         client.models.list()

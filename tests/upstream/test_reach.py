@@ -38,7 +38,7 @@ def test_a_refused_key_is_told_from_a_provider_that_is_away():
                 seen.append(connection.recv(65536))
                 connection.sendall(b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n")
 
-        thread = threading.Thread(target=refuse)
+        thread = threading.Thread(target=refuse, daemon=True)
         thread.start()
         reached = reach(Provider("p", f"http://127.0.0.1:{port}/v1", "KEY"), {"KEY": "sk-1"})
         thread.join()

@@ -23,9 +23,10 @@ class Answering:
         self.connections = 0
         self._answers = iter(answers)
         self._hangs_up = hangs_up
+        self.hung_up = threading.Semaphore(0)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/v1/"
-        self._thread = threading.Thread(target=self._accept)
+        self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
     def _accept(self) -> None:
@@ -38,6 +39,7 @@ class Answering:
             self._connection.sendall(answer)
             if self._hangs_up:
                 self._connection.close()
+                self.hung_up.release()
         self._connection.close()
 
     def _is_closed(self) -> bool:
@@ -95,7 +97,9 @@ def test_a_connection_that_cannot_be_trusted_is_not_used_again(answer: bytes) ->
 
 def test_a_connection_closed_while_idle_is_noticed_before_it_is_used() -> None:
     with answering(WHOLE, WHOLE, hangs_up=True) as (made, calls):
-        assert [call(calls, made.url) for _ in range(2)] == [(200, b"ok")] * 2
+        for _ in range(2):
+            assert call(calls, made.url) == (200, b"ok")
+            assert made.hung_up.acquire(timeout=5)
         assert made.connections == 2
 
 

@@ -109,7 +109,7 @@ def test_many_threads_never_see_half_a_catalogue(path: Path) -> None:
         while not stop.is_set():
             prices.add(price(file))
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(4)]
     for thread in threads:
         thread.start()
     for text in [DEARER, WRONG, GOOD] * 4:
