@@ -14,14 +14,12 @@ from werkzeug.datastructures import Headers
 
 from app.answering import Answering
 from app.ask import Ask
-from app.errors import envelope
 from app.messages import Messages
 from app.mistakes import right, seen
 from app.models import named
-from app.routes import DONE, event
 from app.schemas import GOOD_SESSION, AskRequest, Wishes
 from app.turn import Completion
-from policy.errors import InvalidInput, TurnpikeError
+from policy.errors import InvalidInput
 from policy.types import Arm, Usage
 
 PREFIX = "x-turnpike-"
@@ -91,8 +89,8 @@ def whole(completion: Completion) -> dict[str, Any]:
     return {**head, **said, "id": completion.turn.decision.id}
 
 
-def frames(answering: Answering, wants_usage: bool) -> Iterator[str]:
-    """Yield a streamed answer as OpenAI's frames: `[DONE]` last, or an error and no `[DONE]`."""
+def frames(answering: Answering, wants_usage: bool) -> Iterator[dict[str, Any]]:
+    """Yield a streamed answer as OpenAI's frames."""
     decision = answering.turn.decision
     head = {
         "object": "chat.completion.chunk",
@@ -101,23 +99,16 @@ def frames(answering: Answering, wants_usage: bool) -> Iterator[str]:
     }
     ours = {"id": decision.id}
     counting, has_told = None, False
-    try:
-        for chunk in answering.chunks():
-            data = chunk.data
-            if data.get("usage"):
-                if not data["choices"]:
-                    counting = data  # told at the end, when all that was used is known
-                    continue
-                has_told = True
-            yield event({**head, **_shown(data, wants_usage), **ours})
-        if wants_usage and not has_told:
-            yield event({**head, **_counted(answering.completion, counting), **ours})
-    except TurnpikeError as error:
-        yield event(envelope(error))
-        return
-    finally:
-        answering.close()
-    yield DONE
+    for chunk in answering.chunks():
+        data = chunk.data
+        if data.get("usage"):
+            if not data["choices"]:
+                counting = data  # told at the end, when all that was used is known
+                continue
+            has_told = True
+        yield {**head, **_shown(data, wants_usage), **ours}
+    if wants_usage and not has_told:
+        yield {**head, **_counted(answering.completion, counting), **ours}
 
 
 def _session_of(headers: Headers) -> dict[str, Any]:

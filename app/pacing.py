@@ -9,7 +9,7 @@ from structlog import get_logger
 from jobs.learned import Learned
 from policy.decide import DRAWS_KEPT, Question, Verdict, seeded
 from policy.errors import BudgetExceeded
-from policy.pacer import Goal, Hold, Pacer
+from policy.pacer import Goal, Hold, Pacer, WillingnessToPay, window_of
 from policy.ring import RING, Forecast, Ring
 from policy.thompson import Thompson
 from policy.types import Floats
@@ -37,14 +37,14 @@ class Pacing:
     @classmethod
     def start(cls, goal: Goal, log: Log, learned: Learned, now_s: float) -> Self:
         """Return the pacing of a service that starts: with the log's prompts and its spend."""
-        ring = Ring(learned.hyper.explored_share)
+        ring, window_s = Ring(learned.hyper.explored_share), window_of(goal)
+        if isinstance(goal, WillingnessToPay):
+            return cls(Pacer.of(goal, ring, now_s))
         for decision in log.recent(RING):
-            ring = ring.add(_forecast(decision, learned))
-        pacer = Pacer.of(goal, ring, now_s)
-        if pacer.window_s is not None:
-            spent_usd = log.spend_usd(now_s - now_s % pacer.window_s)
-            pacer = Pacer.of(goal, ring, now_s, spent_usd)
-        return cls(pacer)
+            if decision.kind != "cached":  # nobody was asked, so nothing was predicted
+                ring = ring.add(_forecast(decision, learned))
+        spent_usd = 0.0 if window_s is None else log.spend_usd(now_s - now_s % window_s)
+        return cls(Pacer.of(goal, ring, now_s, spent_usd))
 
     def limited(self, question: Question, now_s: float) -> Question:
         """Return the question with what is left of the budget, where that is a ceiling."""
@@ -69,7 +69,7 @@ class Pacing:
 
     def exceeded(self, error: BudgetExceeded, now_s: float) -> None:
         """Say in the error when the budget starts anew."""
-        window_s = self.pacer.window_s
+        window_s = window_of(self.pacer.goal)
         if window_s is not None:
             error.retry_after_s = window_s - now_s % window_s
 

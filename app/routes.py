@@ -68,7 +68,7 @@ def complete() -> Response:
         plain.headers["x-turnpike-cache"] = completion.turn.cache
         return plain
     answering = parts().router.stream(ask)
-    response = event_stream(_events(answering), answering.close)
+    response = event_stream(to_the_end(answering, _events(answering)), answering.close)
     response.headers["x-turnpike-cache"] = answering.turn.cache
     return response
 
@@ -206,17 +206,21 @@ def completion_json(completion: Completion) -> dict[str, Any]:
     ).model_dump(exclude_none=False)
 
 
-def _events(answering: Answering) -> Iterator[str]:
-    """Yield the answer as server-sent events: pieces, the whole without its text, then the end."""
-    started = {"id": answering.turn.decision.id, "arm": answering.turn.arm.name}
-    yield event(started)
+def to_the_end(answering: Answering, events: Iterator[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield events as they are written: `[DONE]` last, or an error and no `[DONE]`."""
     try:
-        for text in answering:
-            yield event({"text": text})
-        yield event(completion_json(answering.completion))
+        yield from map(event, events)
     except TurnpikeError as error:
         yield event(envelope(error))
         return
     finally:
         answering.close()
     yield DONE
+
+
+def _events(answering: Answering) -> Iterator[dict[str, Any]]:
+    """Yield the answer as events: who answers, pieces, then the whole without its text."""
+    yield {"id": answering.turn.decision.id, "arm": answering.turn.arm.name}
+    for text in answering:
+        yield {"text": text}
+    yield completion_json(answering.completion)

@@ -14,7 +14,7 @@ from app.errors import envelope
 from app.models import described, listed
 from app.openapi import endpoint
 from app.responses import Anything
-from app.routes import ASKING, event, event_stream, parts, require_key
+from app.routes import ASKING, event, event_stream, parts, require_key, to_the_end
 from app.schemas import checked
 from app.turn import Turn
 from policy.errors import NotServed, UnknownModel, UpstreamBusy, UpstreamError, UpstreamTimeout
@@ -34,7 +34,9 @@ def chat_completions() -> Response:
     ask = asked.ask(parts().catalogue().arms)
     if ask.stream:
         answering = parts().router.stream(ask)
-        response = event_stream(frames(answering, asked.wants_usage), answering.close)
+        response = event_stream(
+            to_the_end(answering, frames(answering, asked.wants_usage)), answering.close
+        )
         return _signed(response, answering.turn, answering.attempts)
     completion = parts().router.complete(ask)
     answer = json.dumps(whole(completion), allow_nan=False)

@@ -214,7 +214,7 @@ def _eligible(arms: Sequence[Arm], question: Question, beliefs: Beliefs) -> _Fit
         if demand.output_tokens is not None or not demand.is_alone:
             longest = longest_output_tokens(beliefs.tokens, context, names, demand.output_tokens)
         reserve = expected_cost_usd(fit, MISCOUNT * demand.input_tokens, longest)
-        reasons |= within_budget(fit, reserve, demand.left_usd)
+        reasons |= within_budget(fit, reserve, demand)
     kept = [i for i, name in enumerate(names) if name not in reasons]
     if not kept:
         raise BudgetExceeded(reasons)

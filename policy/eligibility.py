@@ -46,30 +46,17 @@ def affordable(arms: Sequence[Arm], cost_usd: Floats, demand: Demand) -> dict[st
 
     shapes : cost_usd (k,)
     """
-    limit = demand.max_cost_usd
-    if limit is None:
-        return {}
-    return {
-        arm.name: f"it would cost about ${cost:.3g}, max_cost_usd is ${limit:.3g}"
-        for arm, cost in zip(arms, cost_usd, strict=True)
-        if cost > limit
-    }
+    return _above(
+        arms, cost_usd, demand.max_cost_usd, "it would cost about ${}, max_cost_usd is ${}"
+    )
 
 
-def within_budget(
-    arms: Sequence[Arm], reserve_usd: Floats, left_usd: float | None
-) -> dict[str, str]:
+def within_budget(arms: Sequence[Arm], reserve_usd: Floats, demand: Demand) -> dict[str, str]:
     """Return the reason of each arm whose call could cost more than what is left of the budget.
 
     shapes : reserve_usd (k,)
     """
-    if left_usd is None:
-        return {}
-    return {
-        arm.name: f"it could cost ${most:.3g}, the budget has ${left_usd:.3g} left"
-        for arm, most in zip(arms, reserve_usd, strict=True)
-        if most > left_usd
-    }
+    return _above(arms, reserve_usd, demand.left_usd, "it could cost ${}, the budget has ${} left")
 
 
 def require_some(eligible: Sequence[object], reasons: Mapping[str, str]) -> None:
@@ -79,6 +66,17 @@ def require_some(eligible: Sequence[object], reasons: Mapping[str, str]) -> None
     """
     if not eligible:
         raise NoEligibleArm(reasons)
+
+
+def _above(arms: Sequence[Arm], usd: Floats, limit_usd: float | None, says: str) -> dict[str, str]:
+    """Return the reason, with both figures in it, of each arm that is above a limit, if any."""
+    if limit_usd is None:
+        return {}
+    return {
+        arm.name: says.format(f"{each:.3g}", f"{limit_usd:.3g}")
+        for arm, each in zip(arms, usd, strict=True)
+        if each > limit_usd
+    }
 
 
 def _unfit(arm: Arm, demand: Demand) -> str | None:

@@ -48,6 +48,15 @@ class QualityFloor:
 Goal = WillingnessToPay | Budget | QualityFloor
 
 
+def window_of(goal: Goal) -> float | None:
+    """Return the seconds of a budget's hour or day, None where there is neither.
+
+    >>> window_of(Budget(5.0, "hour"))
+    3600.0
+    """
+    return SECONDS.get(goal.per) if isinstance(goal, Budget) else None
+
+
 @dataclass(frozen=True, slots=True)
 class Hold:
     """What one call under way is expected to cost, and what is reserved for it."""
@@ -91,7 +100,7 @@ class Pacer:
 
     def at(self, now_s: float) -> Self:
         """Return the pacer at this moment: a new hour or day starts with nothing spent."""
-        window_s = self.window_s
+        window_s = window_of(self.goal)
         window = 0 if window_s is None else int(now_s // window_s)
         if window == self.books.window:
             return self
@@ -124,14 +133,9 @@ class Pacer:
         )
         return replace(pacer, books=books)
 
-    @property
-    def window_s(self) -> float | None:
-        """Return the seconds of the budget's window, None if there is none."""
-        return SECONDS.get(self.goal.per) if isinstance(self.goal, Budget) else None
-
     def left_usd(self, now_s: float) -> float | None:
         """Return what may still be reserved in this window, None where nothing is a ceiling."""
-        if not isinstance(self.goal, Budget) or self.window_s is None:
+        if not isinstance(self.goal, Budget) or window_of(self.goal) is None:
             return None
         books = self.at(now_s).books
         return max(self.goal.usd - books.settled_usd - books.reserved_usd, 0.0)
@@ -140,11 +144,11 @@ class Pacer:
         """Return what the next requests should cost each, None without a budget."""
         if not isinstance(self.goal, Budget):
             return None
-        budget, books = self.goal.usd, self.at(now_s).books
-        if self.window_s is None:
+        budget, books, window_s = self.goal.usd, self.at(now_s).books, window_of(self.goal)
+        if window_s is None:
             spare = budget * books.requests - books.spent_usd
             return budget + min(max(spare / HORIZON, -budget), budget)
-        left_s = self.window_s - now_s % self.window_s
+        left_s = window_s - now_s % window_s
         return max(budget - books.spent_usd, 0.0) / max(self.ring.rate_hz(now_s) * left_s, 1.0)
 
     def _solved(self, now_s: float) -> Self:
