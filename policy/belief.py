@@ -142,7 +142,7 @@ class Belief:
 
     def standing(self, arm: str) -> Standing:
         """Return an arm's mean weights, and its doubt on average over what it has been asked."""
-        belief = self.known.get(arm, self._unknown)
+        belief = self._of(arm)
         mean, covariance = self.shared
         asked = belief.evidence.gram / max(belief.evidence.weight, 1.0)
         common = float((belief.pull.T @ asked @ belief.pull * covariance).sum())
@@ -163,7 +163,7 @@ class Belief:
 
         shapes : context (d,)
         """
-        beliefs = [self.known.get(arm, self._unknown) for arm in arms]
+        beliefs = [self._of(arm) for arm in arms]
         pulls = np.array([context @ belief.pull for belief in beliefs])
         own = [context @ belief.covariance @ context for belief in beliefs]
         mean, covariance = self.shared
@@ -242,6 +242,10 @@ class Belief:
     @cached_property
     def _unknown(self) -> ArmBelief:
         return ArmBelief.of(self.prior, self._nothing)
+
+    def _of(self, arm: str) -> ArmBelief:
+        # Not `get` with a default: what is believed of an unknown arm costs a matrix to invert.
+        return self.known[arm] if arm in self.known else self._unknown
 
     def _arms(self) -> Iterator[ArmBelief]:
         return iter(self.known.values())

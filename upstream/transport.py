@@ -43,7 +43,7 @@ class Calls(httpx2.Client):
     def build_request(self, method: str, url: httpx2.URL | str, **given: Any) -> httpx2.Request:
         """Return the request with the headers and the content given."""
         headers, content = given.get("headers"), given.get("content")
-        return httpx2.Request(method, url, headers=headers, content=content)
+        return httpx2.Request(method, _url(str(url)), headers=headers, content=content)
 
     def send(self, request: httpx2.Request, **_given: Any) -> httpx2.Response:
         """Return the response with its body unread."""
@@ -162,6 +162,12 @@ def _as_bytes(request: httpx2.Request) -> bytes:
     lines = [b"%s %s HTTP/1.1" % (request.method.encode(), request.url.raw_path)]
     lines += [name + b": " + value for name, value in request.headers.raw]
     return b"\r\n".join([*lines, b"", request.content])
+
+
+@functools.lru_cache(maxsize=64)
+def _url(text: str) -> httpx2.URL:
+    """Return a URL, read once: a provider is asked at the same few for ever."""
+    return httpx2.URL(text)
 
 
 def _refuse_compressed(headers: Headers) -> None:
