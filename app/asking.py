@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from app.ask import Ask
+from app.holder import Holder
 from app.live import Choice
 from app.seats import Place, Seat, Seats
 from features.prompt import Prompt
@@ -19,7 +20,6 @@ from storage.cache_file import StoredAnswer
 from storage.records import Decision, DecisionKind
 from upstream.answers import CHARS_PER_TOKEN
 
-TENANT = "default"
 GOES_ON = frozenset({"trailing_assistant"})
 
 
@@ -35,6 +35,7 @@ class Asking:
     """
 
     ask: Ask
+    holder: Holder
     prompt: Prompt
     sketch: Sketch
     place: Place
@@ -49,11 +50,11 @@ class Asking:
     stands_in: Callable[[], bool] = bool
 
     @classmethod
-    def of(cls, ask: Ask, seats: Seats) -> Self:
+    def of(cls, ask: Ask, seats: Seats, holder: Holder) -> Self:
         """Return a request that nobody has been asked yet."""
         prompt = Prompt.of(ask.messages, ask.task, ask.tools)
-        place = Place.of(ask, TENANT)
-        return cls(ask, prompt, Sketch.of(prompt), place, seats.find(place))
+        place = Place.of(ask, holder.tenant)
+        return cls(ask, holder, prompt, Sketch.of(prompt), place, seats.find(place))
 
     @property
     def body(self) -> dict[str, Any]:
@@ -169,7 +170,7 @@ class Asking:
         return {
             "id": identity,
             "decided_at_s": time.time(),
-            "tenant": TENANT,
+            "tenant": self.holder.tenant,
             "task": self.ask.task,
             "session": self.ask.session,
             "policy_version": learned.policy_version,

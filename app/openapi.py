@@ -11,9 +11,11 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from werkzeug.routing import Rule
 
+from app.access import scope_of
 from app.errors import kind_of
 from app.responses import ErrorResponse
 from policy.errors import (
+    Forbidden,
     InvalidInput,
     PayloadTooLarge,
     TurnpikeError,
@@ -60,17 +62,17 @@ def endpoint(
     return declare
 
 
-def document(app: Flask, secured: bool, public: Collection[str] = ()) -> dict[str, Any]:
+def document(app: Flask, secured: bool) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of an application.
 
-    `secured` says that a key is asked for, except by the Flask endpoints named in `public`.
+    `secured` says that a key is asked for, except by public views.
     """
     models: set[type[BaseModel]] = {ErrorResponse}
     paths: dict[str, dict[str, Any]] = {}
     for rule, view, each in _declared(app):
         models |= {each.response} if each.request is None else {each.request, each.response}
         path = _ARGUMENT.sub(r"{\1}", rule.rule)
-        operation = _operation(rule, view, each, secured and rule.endpoint not in public)
+        operation = _operation(rule, view, each, secured and scope_of(view) is not None)
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             paths.setdefault(path, {})[method.lower()] = operation
     components: dict[str, Any] = {"schemas": _schemas(models)}
@@ -123,7 +125,7 @@ def _responses(each: Endpoint, secured: bool) -> dict[str, Any]:
         content["text/event-stream"] = {"schema": {"type": "string"}}
     told: dict[str, Any] = {"200": {"description": "OK", "content": content}}
     codes: dict[int, set[str]] = {}
-    for error in (*each.errors, TurnpikeError, *((Unauthenticated,) if secured else ())):
+    for error in (*each.errors, TurnpikeError, *((Unauthenticated, Forbidden) if secured else ())):
         codes.setdefault(kind_of(error).status, set()).add(error.code)
     for status in sorted(codes):
         description = f"{HTTPStatus(status).phrase}: {', '.join(sorted(codes[status]))}"

@@ -1,4 +1,4 @@
-"""The use cases, free of HTTP: complete, stream, route without a call, rate.
+"""The use cases, free of HTTP: complete, stream, route without a call.
 
 A decision is on its way to disk while the provider is asked, and durable before the first byte of
 the answer; the outcome is durable before the last. A provider that fails before its first content
@@ -14,10 +14,11 @@ from functools import partial
 from app.again import Again
 from app.answering import Answering
 from app.ask import Ask, Recovery
-from app.asking import TENANT, Asking
+from app.asking import Asking
 from app.cache import Cache, Visit
 from app.drift import Drifts
 from app.failover import Among, amongst, may_go_on, nobody
+from app.holder import Holder
 from app.ids import decision_id
 from app.live import Live
 from app.seats import Seats
@@ -45,13 +46,11 @@ from policy.errors import (
 from policy.types import Arm
 from storage.cache_file import StoredAnswer
 from storage.log import Log
-from storage.records import Decision, Rating
+from storage.records import Decision
 from upstream.catalogue import Catalogue
 from upstream.client import Upstream
 from upstream.health import Health
 from upstream.stream import Stream
-
-DOWN = 0.5  # a lower reward says that the answer is not to be given again
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,6 @@ class Terms:
     """What the operator has set for every request."""
 
     policy: str
-    feedback_window_s: float
     sandbox: bool
     stream_recovery: Recovery
 
@@ -88,13 +86,13 @@ class Router:
         self.drifts = Drifts()
         self._again = Again(catalogue, log, live, self._record, terms.sandbox)
 
-    def complete(self, ask: Ask) -> Completion:
+    def complete(self, ask: Ask, holder: Holder) -> Completion:
         """Return a whole answer, its outcome durable.
 
         raises : NoEligibleArm, UpstreamError, StoreUnavailable
         """
-        asking = Asking.of(ask, self._seats)
-        with self._visit(ask) as visit:
+        asking = Asking.of(ask, self._seats, holder)
+        with self._visit(asking) as visit:
             if visit.found is not None:
                 return self._again.complete(asking, visit.found, "hit")
             asking.stands_in = visit.has_stale
@@ -105,17 +103,17 @@ class Router:
             visit.keep(completion)
             return completion
 
-    def stream(self, ask: Ask) -> Answering:
+    def stream(self, ask: Ask, holder: Holder) -> Answering:
         """Return an answer whose first content has come; iterate it for the rest.
 
         raises : NoEligibleArm, UpstreamError, StoreUnavailable
         """
-        asking = Asking.of(ask, self._seats)
+        asking = Asking.of(ask, self._seats, holder)
         recovery = ask.stream_recovery or self.terms.stream_recovery
         goes_on = recovery == "continue" and ask.is_free_text
         go_on = partial(self._go_on, asking) if goes_on else None
         with ExitStack() as leaving:
-            visit = leaving.enter_context(self._visit(ask))
+            visit = leaving.enter_context(self._visit(asking))
             if visit.found is not None:
                 return self._again.stream(asking, visit.found, "hit")
             asking.stands_in = visit.has_stale
@@ -126,31 +124,12 @@ class Router:
             leaving.pop_all()  # the answer leaves when it is closed
             return Answering(asking, turn, stream, self._record, go_on, visit)
 
-    def route(self, ask: Ask) -> Decision:
+    def route(self, ask: Ask, holder: Holder) -> Decision:
         """Return the decision that would be made now; nobody is asked and nothing is recorded.
 
         raises : NoEligibleArm
         """
-        return self._choose(Asking.of(ask, self._seats), spend=False)[0]
-
-    def rate(self, decision: str, rater: str, reward: float | None, comment: str | None) -> Rating:
-        """Return what a reward changed, durably; None withdraws it.
-
-        raises : UnknownDecision, FeedbackClosed, InvalidInput, StoreUnavailable
-        """
-        rating = self._log.rate(
-            decision,
-            rater,
-            reward,
-            comment=comment,
-            at_s=time.time(),
-            tenant=TENANT,
-            window_s=self.terms.feedback_window_s,
-        )
-        if reward is not None and reward < DOWN:
-            given = self._log.decision(decision).decision
-            self._cache.evict(given.answer_of or given.id, TENANT)
-        return rating
+        return self._choose(Asking.of(ask, self._seats, holder), spend=False)[0]
 
     def _completed(self, asking: Asking) -> Completion:
         """Return the answer of the first arm that gives a whole one."""
@@ -277,8 +256,8 @@ class Router:
             error.retry_after_s = self.health.waits_s(asking.asked) or error.retry_after_s
         return error
 
-    def _visit(self, ask: Ask) -> Visit:
-        return self._cache.visit(ask, TENANT, self._catalogue().arms.keys())
+    def _visit(self, asking: Asking) -> Visit:
+        return self._cache.visit(asking.ask, asking.holder.tenant, self._catalogue().arms.keys())
 
     def _record(self, turn: Turn, ended: Ended) -> None:
         turn.call.end(ended.error)

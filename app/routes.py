@@ -1,6 +1,5 @@
 """HTTP in, HTTP out: read, call the router, write."""
 
-import hmac
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -8,6 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
+from app.access import needs, public, who
 from app.answering import Answering
 from app.body import json_body
 from app.errors import envelope
@@ -31,7 +31,6 @@ from policy.errors import (
     NoEligibleArm,
     StoreUnavailable,
     TurnpikeError,
-    Unauthenticated,
     UnknownDecision,
     UpstreamBusy,
     UpstreamError,
@@ -40,53 +39,43 @@ from policy.errors import (
 
 blueprint = Blueprint("turnpike", __name__)
 DONE = "data: [DONE]\n\n"
-PUBLIC = frozenset({"turnpike.healthz", "turnpike.openapi"})
 ENCODER = json.JSONEncoder(allow_nan=False)
 ASKING = (NoEligibleArm, UpstreamError, UpstreamBusy, UpstreamTimeout, StoreUnavailable)
 
 
-@blueprint.before_request
-def require_key() -> None:
-    """Refuse a request without the key, where one is set; the endpoint decides, not the path."""
-    key = parts().settings.api_key
-    if key is None or request.endpoint in PUBLIC:
-        return
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    is_ours = hmac.compare_digest(given.encode(), key.get_secret_value().encode())
-    if scheme.lower() != "bearer" or not is_ours:
-        raise Unauthenticated("the request needs the header Authorization: Bearer and our key")
-
-
 @blueprint.post("/complete")
+@needs("complete")
 @endpoint(CompleteRequest, CompleteResponse, ASKING, streams=True)
 def complete() -> Response:
     """Answer a prompt with the arm that is worth its price; streamed as server-sent events."""
     ask = body(CompleteRequest).ask()
     if not ask.stream:
-        completion = parts().router.complete(ask)
+        completion = parts().router.complete(ask, who())
         plain = jsonify(completion_json(completion))
         plain.headers["x-turnpike-cache"] = completion.turn.cache
         return plain
-    answering = parts().router.stream(ask)
+    answering = parts().router.stream(ask, who())
     response = event_stream(to_the_end(answering, _events(answering)), answering.close)
     response.headers["x-turnpike-cache"] = answering.turn.cache
     return response
 
 
 @blueprint.post("/feedback")
+@needs("feedback")
 @endpoint(FeedbackRequest, FeedbackResponse, (UnknownDecision, FeedbackClosed, StoreUnavailable))
 def feedback() -> Response:
     """Take a thumb for a decision; acknowledged only when it is durable and learned."""
     given = body(FeedbackRequest)
-    rating = parts().router.rate(given.id, given.rater, given.value, given.comment)
+    rating = parts().ratings.rate(given.vote, who())
     return jsonify({"id": given.id, "status": rating.status, "revision": rating.revision})
 
 
 @blueprint.post("/route")
+@needs("complete")
 @endpoint(CompleteRequest, RouteResponse, (NoEligibleArm, UpstreamBusy))
 def route() -> Response:
     """Say which arm would be asked now, and why; nobody is asked, nothing is recorded."""
-    decision = parts().router.route(body(CompleteRequest).ask())
+    decision = parts().router.route(body(CompleteRequest).ask(), who())
     return jsonify(
         {
             "arm": decision.arm,
@@ -100,14 +89,16 @@ def route() -> Response:
 
 
 @blueprint.get("/decisions/<decision_id>")
+@needs("read")
 @endpoint(None, Anything, (UnknownDecision, StoreUnavailable))
 def decision(decision_id: str) -> Response:
     """Tell why a decision went to its arm, what it brought, and what would have flipped it."""
     log = parts().log
-    return jsonify(why(log.decision(decision_id), log.attempts(decision_id)))
+    return jsonify(why(log.decision(decision_id, who().sees), log.attempts(decision_id)))
 
 
 @blueprint.get("/policy")
+@needs("read")
 @endpoint(None, Anything, (StoreUnavailable,))
 def policy() -> Response:
     """Show the whole policy: beliefs, shares, costs, the price of a dollar, the last retrains."""
@@ -115,6 +106,7 @@ def policy() -> Response:
 
 
 @blueprint.delete("/cache")
+@needs("admin")
 @endpoint(None, ClearResponse, (StoreUnavailable,))
 def clear_cache() -> Response:
     """Forget every stored answer."""
@@ -122,6 +114,7 @@ def clear_cache() -> Response:
 
 
 @blueprint.get("/healthz")
+@public
 @endpoint(None, HealthResponse, ())
 def healthz() -> Response:
     """Say that the service is up."""
@@ -137,12 +130,11 @@ def healthz() -> Response:
 
 
 @blueprint.get("/openapi.json")
+@public
 @endpoint(None, Anything, ())
 def openapi() -> Response:
     """Describe this API in OpenAPI 3.1, made from the code."""
-    return jsonify(
-        document(current_app, secured=parts().settings.api_key is not None, public=PUBLIC)
-    )
+    return jsonify(document(current_app, secured=parts().keyring.asks))
 
 
 def parts() -> Parts:

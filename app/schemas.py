@@ -21,6 +21,7 @@ from pydantic_core import PydanticCustomError
 from app.ask import Ask, CacheWish, Recovery
 from app.messages import OPEN, Message, Messages, Objects
 from app.mistakes import KEY_CHARS, explained, json_path, place_of, right, seen
+from app.ratings import Vote
 from policy.errors import InvalidInput
 
 MAX_FIELDS = 100
@@ -191,11 +192,11 @@ class FeedbackRequest(BaseModel):
         return self
 
     @property
-    def value(self) -> float | None:
-        """Return the reward, None to withdraw."""
-        if self.thumbs is None:
-            return self.reward
-        return {"up": 1.0, "down": 0.0, "neutral": None}[self.thumbs]
+    def vote(self) -> Vote:
+        """Return the verdict as a reward, None to withdraw."""
+        thumbs = {"up": 1.0, "down": 0.0, "neutral": None}
+        reward = self.reward if self.thumbs is None else thumbs[self.thumbs]
+        return Vote(self.id, self.rater, reward, self.comment)
 
 
 def checked(model: type[M], body: Mapping[str, Any]) -> M:
@@ -203,7 +204,7 @@ def checked(model: type[M], body: Mapping[str, Any]) -> M:
 
     raises : InvalidInput naming the first field that is wrong, the value seen and what is right
 
-    >>> checked(FeedbackRequest, {"id": "tp-1", "thumbs": "up"}).value
+    >>> checked(FeedbackRequest, {"id": "tp-1", "thumbs": "up"}).vote.reward
     1.0
     """
     _refuse_misspellings(model, body)

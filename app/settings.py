@@ -21,8 +21,10 @@ from app.mistakes import right, seen
 from policy.decide import RULES
 from policy.errors import ConfigError
 
-MAY_BE_SECRET = frozenset({"api_key", "database"})  # a database's URL carries its password
+# A database's URL carries its password.
+MAY_BE_SECRET = frozenset({"api_key", "secret", "database"})
 HIGHEST_PORT = 65_535
+LEAST_SECRET = 32
 DAY_S = 86_400.0
 YEAR_S = 365 * DAY_S
 
@@ -47,6 +49,11 @@ class Settings(BaseSettings):
     )
     api_key: SecretStr | None = Field(
         None, description="When set, every request must carry it as `Authorization: Bearer`."
+    )
+    secret: SecretStr | None = Field(
+        None,
+        description="What guards the keys and signs feedback tokens and sessions; by default the "
+        "file `secret` beside the log, made at the first start.",
     )
     policy: str = Field(
         "thompson", description=f"Who decides: {', '.join(f'`{rule}`' for rule in RULES)}."
@@ -179,6 +186,13 @@ class Settings(BaseSettings):
         if key is not None and re.fullmatch("[!-~]{16,256}", key.get_secret_value()) is None:
             raise ValueError("it must be 16 to 256 letters, digits and signs, without spaces")
         return key
+
+    @field_validator("secret")
+    @classmethod
+    def _is_a_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and len(secret.get_secret_value()) < LEAST_SECRET:
+            raise ValueError(f"it must have at least {LEAST_SECRET} characters")
+        return secret
 
     @model_validator(mode="after")
     def _is_safe(self) -> Self:

@@ -8,13 +8,14 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
+from app.access import needs, who
 from app.body import json_body
 from app.chat import PREFIX, ChatRequest, frames, whole, wished
 from app.errors import envelope
 from app.models import described, listed
 from app.openapi import endpoint
 from app.responses import Anything
-from app.routes import ASKING, event, event_stream, parts, require_key, to_the_end
+from app.routes import ASKING, event, event_stream, parts, to_the_end
 from app.schemas import checked
 from app.turn import Turn
 from policy.errors import NotServed, UnknownModel, UpstreamBusy, UpstreamError, UpstreamTimeout
@@ -22,10 +23,10 @@ from upstream.passing import Passed
 
 PASSING = (NotServed, UnknownModel, UpstreamError, UpstreamBusy, UpstreamTimeout)
 v1 = Blueprint("v1", __name__, url_prefix="/v1")
-v1.before_request(require_key)
 
 
 @v1.post("/chat/completions")
+@needs("complete")
 @endpoint(ChatRequest, Anything, (*ASKING, UnknownModel), streams=True)
 def chat_completions() -> Response:
     """Answer as OpenAI's chat completions do: `auto` routes, the name of an arm or model pins."""
@@ -33,12 +34,12 @@ def chat_completions() -> Response:
     asked = checked(ChatRequest, wished(request.headers) | given)
     ask = asked.ask(parts().catalogue().arms)
     if ask.stream:
-        answering = parts().router.stream(ask)
+        answering = parts().router.stream(ask, who())
         response = event_stream(
             to_the_end(answering, frames(answering, asked.wants_usage)), answering.close
         )
         return _signed(response, answering.turn, answering.attempts)
-    completion = parts().router.complete(ask)
+    completion = parts().router.complete(ask, who())
     answer = json.dumps(whole(completion), allow_nan=False)
     response = Response(answer, mimetype="application/json")
     response.headers[PREFIX + "cost-usd"] = f"{completion.cost_usd:.12g}"
@@ -46,6 +47,7 @@ def chat_completions() -> Response:
 
 
 @v1.get("/models")
+@needs("complete")
 @endpoint(None, Anything, ())
 def models() -> Response:
     """List every name that `model` may have, as OpenAI lists models."""
@@ -53,6 +55,7 @@ def models() -> Response:
 
 
 @v1.get("/models/<path:model>")
+@needs("complete")
 @endpoint(None, Anything, (UnknownModel,))
 def one_model(model: str) -> Response:
     """Describe one name that `model` may have."""
@@ -60,6 +63,7 @@ def one_model(model: str) -> Response:
 
 
 @v1.post("/embeddings")
+@needs("complete")
 @endpoint(Anything, Anything, PASSING)
 def embeddings() -> Response:
     """Pass a request for embeddings to the provider that takes them, unread."""
@@ -67,6 +71,7 @@ def embeddings() -> Response:
 
 
 @v1.post("/responses")
+@needs("complete")
 @endpoint(Anything, Anything, PASSING, streams=True)
 def responses() -> Response:
     """Pass a request of OpenAI's responses API to the provider that takes them, unread."""

@@ -12,11 +12,14 @@ from structlog import get_logger
 
 from app.cache import Cache, Rules
 from app.keeper import Keeper, hints
+from app.keyring import Keyring
 from app.live import Live
 from app.loop import beside
+from app.ratings import Ratings
 from app.router import Router, Terms
 from app.settings import Settings
 from app.similar import Similar
+from app.subkeys import subkeys
 from policy.errors import ConfigError
 from policy.pacer import Budget, Goal, QualityFloor, WillingnessToPay
 from storage.cache_file import Bounds, CacheFile, remove
@@ -43,6 +46,8 @@ class Parts:
     upstream: Upstream
     cache: Cache
     router: Router
+    ratings: Ratings
+    keyring: Keyring
     started_at_s: float
     closing: ExitStack
 
@@ -62,27 +67,31 @@ def assemble(
     """
     file = CatalogueFile(settings.arms)
     catalogue = served(file, settings)
-    kind, _, arm = settings.policy.partition(":")
-    if kind == "fixed":
-        _require_arm("TURNPIKE_POLICY", arm, catalogue())
+    _require_fixed(settings, catalogue())
     data = data_folder(settings)
     with ExitStack() as closing:
         upstream = closing.enter_context(Upstream(catalogue, environ))
-        log = closing.enter_context(SqliteLog(settings.database, beside))
-        now_s = time.time()
-        lost = log.abandon(now_s, now_s)
-        if lost:
-            LOGGER.warning("decisions without an end were abandoned", count=lost)
+        log, now_s = closing.enter_context(SqliteLog(settings.database, beside)), time.time()
+        _abandon(log, now_s)
         live = Live(log, data, hints(catalogue()), _goal(settings, catalogue()), now_s)
         cache = _cache(settings, upstream)
         closing.callback(cache.close)
-        keeper = Keeper(data, log, live, catalogue, cache)
-        closing.callback(keeper.stop)
-        keeper.start()
+        closing.callback(_started(Keeper(data, log, live, catalogue, cache)).stop)
         health = Health(ceil(SHARE_OF_CONNECTIONS * settings.connections), clock, _tell_of)
         router = Router(_terms(settings), catalogue, upstream, log, live, health, cache)
         return Parts(
-            settings, file, catalogue, log, live, upstream, cache, router, now_s, closing.pop_all()
+            settings=settings,
+            file=file,
+            catalogue=catalogue,
+            log=log,
+            live=live,
+            upstream=upstream,
+            cache=cache,
+            router=router,
+            ratings=Ratings(log, cache, settings.feedback_window_s),
+            keyring=Keyring(settings, subkeys(settings, data)),
+            started_at_s=now_s,
+            closing=closing.pop_all(),
         )
 
 
@@ -134,6 +143,24 @@ def _tell_of(arm: str, why: str) -> None:
         LOGGER.info("an arm is back", arm=arm)
 
 
+def _started(keeper: Keeper) -> Keeper:
+    keeper.start()
+    return keeper
+
+
+def _abandon(log: SqliteLog, now_s: float) -> None:
+    """Give every decision an end that died without one."""
+    lost = log.abandon(now_s, now_s)
+    if lost:
+        LOGGER.warning("decisions without an end were abandoned", count=lost)
+
+
+def _require_fixed(settings: Settings, catalogue: Catalogue) -> None:
+    kind, _, arm = settings.policy.partition(":")
+    if kind == "fixed":
+        _require_arm("TURNPIKE_POLICY", arm, catalogue)
+
+
 def _require_arm(dial: str, arm: str, catalogue: Catalogue) -> None:
     if arm not in catalogue.arms:
         raise ConfigError(
@@ -160,7 +187,6 @@ def _goal(settings: Settings, catalogue: Catalogue) -> Goal:
 def _terms(settings: Settings) -> Terms:
     return Terms(
         policy=settings.policy,
-        feedback_window_s=settings.feedback_window_s,
         sandbox=settings.sandbox_url is not None,
         stream_recovery=settings.stream_recovery,
     )

@@ -4,7 +4,7 @@ import sys
 
 from flask import Flask
 
-from app import caller, errors
+from app import access, caller, errors
 from app.journal import write_lines
 from app.mode import in_force
 from app.routes import blueprint
@@ -24,6 +24,7 @@ def create_app(parts: Parts) -> Flask:
     for each in BLUEPRINTS:
         app.register_blueprint(each)
     errors.install(app)
+    access.install(app)
     caller.install(app)
     return app
 

@@ -7,6 +7,7 @@ TurnpikeError
     UnsupportedMediaType
     UnknownModel               no arm has this name, and no arm's provider calls its model so
   Unauthenticated              the caller's key is missing or unknown
+  Forbidden                    the caller's key does not allow this
   NoEligibleArm                no arm may serve this request: `reasons` says why for each
   NotServed                    no provider of the catalogue takes such requests
   UnknownDecision              no such decision here, or it belongs to somebody else
@@ -74,6 +75,12 @@ class Unauthenticated(TurnpikeError):
     """The request carries no key, or one that is not ours; which of the two is not told."""
 
     code = "invalid_api_key"
+
+
+class Forbidden(TurnpikeError):
+    """The request carries a key of ours that does not allow this."""
+
+    code = "insufficient_scope"
 
 
 class NoEligibleArm(TurnpikeError):

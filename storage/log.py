@@ -72,12 +72,13 @@ class WritableLog(Protocol):
         *,
         comment: str | None = None,
         at_s: float,
-        tenant: str,
+        tenant: str | None,
         window_s: float,
     ) -> Rating:
         """Record a reward, durably, and return what that changed; None withdraws.
 
-        The same reward again changes nothing, unless it brings another comment.
+        The same reward again changes nothing, unless it brings another comment. `tenant` None
+        rates whosever decision it is.
 
         units  : reward 0..1
         raises : UnknownDecision, FeedbackClosed, InvalidInput, StoreUnavailable

@@ -61,7 +61,7 @@ class SqliteLog(SqliteReader):
         *,
         comment: str | None = None,
         at_s: float,
-        tenant: str,
+        tenant: str | None,
         window_s: float,
     ) -> Rating:
         """Record a reward, durably, and return what that changed; None withdraws."""
@@ -73,7 +73,7 @@ class SqliteLog(SqliteReader):
             reward=None if reward is None else float(reward),
             comment=None if comment is None else text(comment),
             at_s=at_s,
-            tenant=text(tenant),
+            tenant=tenant and text(tenant),
             window_s=window_s,
         )
         return self._writer.submit(rate).wait()

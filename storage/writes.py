@@ -57,7 +57,7 @@ SELECT d.decided_at_s, COALESCE(o.arm, d.arm) AS arm,
         OR EXISTS (SELECT 1 FROM outcomes b
                    WHERE b.decision_id = d.retry_of AND b.status = 'continued') AS excluded
 FROM decisions d LEFT JOIN outcomes o ON o.decision_id = d.id
-WHERE d.id = :decision_id AND d.tenant = :tenant
+WHERE d.id = :decision_id AND (:tenant IS NULL OR d.tenant = :tenant)
 """
 
 LATEST_REVISION = """
@@ -123,7 +123,7 @@ class Rate:
     reward: float | None
     comment: str | None
     at_s: float
-    tenant: str
+    tenant: str | None
     window_s: float
 
     def __call__(self, db: Database) -> Rating:

@@ -10,6 +10,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from app.ask import Ask
+from app.holder import ANYBODY
 from storage.records import Outcome
 from tests.app.faulty import STREAMED, Faulty, broken, endless, faulty, late
 from tests.upstream.misbehaving import Conversation, Scenario, chunk, usage_frame
@@ -146,7 +147,7 @@ def test_frames_tell_what_the_provider_said_besides_the_text(tmp_path: Path) -> 
     ask = Ask(messages=[{"role": "user", "content": "hi"}], explore=False)
     with (
         faulty(tmp_path, {"a": WHOLE}) as made,
-        closing(made.service.parts.router.stream(ask)) as it,
+        closing(made.service.parts.router.stream(ask, ANYBODY)) as it,
     ):
         frames = [chunk.data for chunk in it.chunks()]
         assert frames[-1]["usage"]["completion_tokens"] == 3

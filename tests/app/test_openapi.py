@@ -9,7 +9,7 @@ from flask import Blueprint, Flask, jsonify
 from pydantic import BaseModel
 
 from app.openapi import document, endpoint
-from app.routes import PUBLIC, blueprint
+from app.routes import blueprint
 from app.schemas import CompleteRequest, FeedbackRequest
 from policy.errors import UnknownDecision, UpstreamBusy
 
@@ -136,13 +136,14 @@ def test_each_status_names_its_codes(small: Flask) -> None:
         "200": "OK",
         "400": "Bad Request: invalid_value",
         "401": "Unauthorized: invalid_api_key",
+        "403": "Forbidden: insufficient_scope",
         "413": "Request Entity Too Large: request_too_large",
         "415": "Unsupported Media Type: unsupported_media_type",
         "429": "Too Many Requests: rate_limited",
         "500": "Internal Server Error: internal_error",
     }
     look = found["/look/{number}/{name}"]["get"]
-    assert look["responses"].keys() == {"200", "401", "404", "500"}
+    assert look["responses"].keys() == {"200", "401", "403", "404", "500"}
 
 
 def test_a_sentence_over_two_lines_is_one_line(small: Flask) -> None:
@@ -150,7 +151,7 @@ def test_a_sentence_over_two_lines_is_one_line(small: Flask) -> None:
 
 
 def test_the_key_is_asked_for_where_it_is_needed(service: Flask) -> None:
-    described = document(service, secured=True, public=PUBLIC)
+    described = document(service, secured=True)
     assert described["components"]["securitySchemes"]["key"] == {"type": "http", "scheme": "bearer"}
     asking = {path for (path, _), each in operations(described).items() if "security" in each}
     assert asking == described["paths"].keys() - {"/healthz", "/openapi.json"}

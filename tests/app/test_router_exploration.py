@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from app.ask import Ask
+from app.holder import ANYBODY
+from app.ratings import Vote
 from policy.exploration import BURST, charged_off, charges
 from tests.app.running import Running
 from upstream.tasks import is_right, tasks
@@ -19,9 +21,9 @@ REQUESTS = 400
 def test_an_hour_explores_no_more_than_its_share_a_burst_and_first_trials(service: Running) -> None:
     router = service.parts.router
     for task in itertools.islice(tasks(random.Random(3)), REQUESTS):
-        done = router.complete(Ask(messages=list(task.messages), task=task.task_tag))
+        done = router.complete(Ask(messages=list(task.messages), task=task.task_tag), ANYBODY)
         thumbs = float(is_right(task, done.text))
-        router.rate(done.turn.decision.id, "ann", thumbs, None)
+        service.parts.ratings.rate(Vote(done.turn.decision.id, "ann", thumbs), ANYBODY)
     hyper, served, charged, spread, off = service.learned.hyper, Counter[str](), 0.0, 0.0, 0
     for each in reversed(list(service.parts.log.decisions())):
         row = each.decision

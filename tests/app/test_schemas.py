@@ -198,7 +198,7 @@ def test_a_hundred_thousand_fields_are_refused_at_once() -> None:
 )
 def test_a_verdict_is_a_reward(verdict: dict[str, Any], value: float | None) -> None:
     given = checked(FeedbackRequest, {"id": "tp-1", **verdict})
-    assert given.value == value
+    assert given.vote.reward == value
     assert (given.rater, given.comment) == ("anonymous", None)
 
 

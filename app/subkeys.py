@@ -1,0 +1,94 @@
+"""One secret, and from it a key for each purpose: what was signed for one is nothing to another."""
+
+import hmac
+import os
+import secrets
+from base64 import urlsafe_b64encode
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+from app.settings import Settings
+from policy.errors import ConfigError
+
+Purpose = Literal["keys/v1", "session/v1", "feedback/v1"]
+
+FILE = "secret"
+SALT = b"turnpike"
+OTHERS = 0o077
+
+
+def hkdf(secret: bytes, salt: bytes, info: bytes, length: int = 32) -> bytes:
+    """Return a key derived from a secret for one purpose.
+
+    source : RFC 5869, with SHA-256
+
+    >>> hkdf(b"secret", b"", b"a") == hkdf(b"secret", b"", b"b")
+    False
+    """
+    extracted = hmac.digest(salt or bytes(sha256().digest_size), secret, sha256)
+    block, derived, n = b"", b"", 0
+    while len(derived) < length:
+        n += 1
+        block = hmac.digest(extracted, block + info + bytes([n]), sha256)
+        derived += block
+    return derived[:length]
+
+
+class Subkeys:
+    """The keys derived from one secret."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def of(self, purpose: Purpose) -> bytes:
+        """Return the key of a purpose; whoever has it learns nothing of the others."""
+        return hkdf(self._secret, SALT, purpose.encode())
+
+
+def tag(key: bytes, text: str) -> str:
+    """Return what proves that whoever has the key has signed a text; safe in a URL and a header."""
+    signed = hmac.digest(key, text.encode(errors="replace"), sha256)
+    return urlsafe_b64encode(signed[:24]).decode()
+
+
+def is_tag(key: bytes, text: str, given: str) -> bool:
+    """Return whether this is the tag of the text, in a time that does not tell how nearly."""
+    return hmac.compare_digest(tag(key, text).encode(), given.encode(errors="replace"))
+
+
+def subkeys(settings: Settings, folder: Path) -> Subkeys:
+    """Return the keys of this service: of TURNPIKE_SECRET, else of a file that is made once.
+
+    raises : ConfigError if others may read the file, or it cannot be made
+    """
+    if settings.secret is not None:
+        return Subkeys(settings.secret.get_secret_value().encode())
+    path = folder / FILE
+    try:
+        if not path.exists():
+            _make(path)
+        if path.stat().st_mode & OTHERS:
+            raise ConfigError(f"{path} can be read by others: chmod 600 {path}, then rotate keys")
+        return Subkeys(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(
+            f"the secret in {path} cannot be used: {error.strerror}; let this user own it, or set "
+            "TURNPIKE_SECRET"
+        ) from error
+
+
+def _make(path: Path) -> None:
+    """Write a new secret whole, unless another process of ours is quicker."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(descriptor, secrets.token_urlsafe(48).encode())
+        os.fsync(descriptor)
+        os.link(draft, path)
+    except FileExistsError:
+        pass  # it is made
+    finally:
+        os.close(descriptor)
+        draft.unlink()

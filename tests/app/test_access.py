@@ -1,0 +1,180 @@
+"""Every view says what it needs, and nobody gets in who may not: the endpoint decides."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask, jsonify
+
+from app import access
+from app.access import SESSION, needs, public, scope_of, who
+from app.holder import Holder
+from app.keyring import Keyring
+from app.settings import Settings
+from app.subkeys import Subkeys
+from app.wsgi import BLUEPRINTS
+from tests.app.running import SUM, Provider, Running, running
+
+KEY = "correct-horse-battery"
+PUBLIC = {"turnpike.healthz", "turnpike.openapi"}
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("locked")
+    with running(folder, sandbox_url=provider.url, api_key=KEY) as made:
+        yield made
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def test_b4_every_endpoint_declares_its_scope_but_a_short_public_list() -> None:
+    app = Flask(__name__, static_folder=None)
+    for each in BLUEPRINTS:
+        app.register_blueprint(each)
+    views = app.view_functions
+    undeclared = {name for name in views if not access.is_declared(views[name])}
+    assert undeclared == set()
+    assert {name for name in views if scope_of(views[name]) is None} == PUBLIC
+
+
+@needs("read", cookie=True)
+def page() -> Any:
+    return jsonify(who().name)
+
+
+@needs("read")
+def data() -> Any:
+    return jsonify(who().name)
+
+
+def forgotten() -> Any:
+    return jsonify("secret")
+
+
+@public
+def hello() -> Any:
+    return jsonify("hello")
+
+
+class Doors:
+    """An application with a view of each kind, and the keyring that opens it."""
+
+    def __init__(self, scopes: Any) -> None:
+        settings = Settings.load({}, {"api_key": KEY})
+        self.keyring = Keyring(settings, Subkeys(b"x" * 32))
+        [digest] = self.keyring._by_digest
+        self.holder = Holder("shop", "k1", "shop", frozenset(scopes))
+        self.keyring._by_digest[digest] = self.holder
+        app = Flask(__name__)
+        app.extensions["turnpike"] = self
+        for view in (page, data, forgotten, hello):
+            app.add_url_rule(f"/{view.__name__}", view_func=view, methods=["GET", "POST"])
+        app.register_error_handler(Exception, lambda error: (type(error).__name__, 400))
+        access.install(app)
+        self.client = app.test_client()
+
+    def told(self, path: str, method: str = "GET", **more: Any) -> str:
+        return self.client.open(path, method=method, **more).text.strip().strip('"')
+
+
+def test_a_forgotten_declaration_needs_an_operator() -> None:
+    assert Doors(["read", "complete"]).told("/forgotten", headers=bearer(KEY)) == "Forbidden"
+    assert Doors(["admin"]).told("/forgotten", headers=bearer(KEY)) == "secret"
+
+
+def test_a_key_opens_what_its_scopes_name_and_nothing_else() -> None:
+    doors = Doors(["read"])
+    assert doors.told("/data", headers=bearer(KEY)) == "shop"
+    assert doors.told("/data") == "Unauthenticated"
+    assert doors.told("/hello") == "hello"
+    assert Doors(["complete"]).told("/data", headers=bearer(KEY)) == "Forbidden"
+
+
+def test_a_session_opens_pages_and_never_the_api() -> None:
+    doors = Doors(["read"])
+    doors.client.set_cookie(SESSION, doors.keyring.session(doors.holder))
+    assert doors.told("/page") == "shop"
+    assert doors.told("/data") == "Unauthenticated"
+
+
+def test_m3_what_another_site_sends_with_our_cookie_is_refused() -> None:
+    doors = Doors(["read"])
+    doors.client.set_cookie(SESSION, doors.keyring.session(doors.holder))
+    assert doors.told("/page", "POST", headers={"origin": "https://evil.example"}) == "Forbidden"
+    assert doors.told("/page", "POST") == "Forbidden"
+    assert doors.told("/page", "POST", headers={"origin": "http://localhost"}) == "shop"
+
+
+@pytest.mark.parametrize("cookie", ["", "k1.9999999999.x", "k1.99999999999", "x", "..", "a.b.c"])
+def test_a_forged_session_opens_nothing(cookie: str) -> None:
+    doors = Doors(["read"])
+    doors.client.set_cookie(SESSION, cookie)
+    assert doors.told("/page") == "Unauthenticated"
+
+
+def test_a_session_ends_with_its_time_and_with_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    doors = Doors(["read"])
+    doors.client.set_cookie(SESSION, doors.keyring.session(doors.holder))
+    with monkeypatch.context() as later:
+        later.setattr("app.keyring.time.time", lambda: 4e9)
+        assert doors.told("/page") == "Unauthenticated"
+    assert doors.told("/page") == "shop"
+    doors.keyring._by_digest = {b"other": Holder("other", "k2")}
+    assert doors.told("/page") == "Unauthenticated"
+
+
+WRONG = [
+    {},
+    {"Authorization": ""},
+    {"Authorization": KEY},
+    {"Authorization": f"Basic {KEY}"},
+    bearer(""),
+    bearer(KEY[:-1]),
+    bearer(KEY + "x"),
+    bearer("x" * 10_000),
+    bearer("\u00e9\u00fc"),
+    bearer("' OR 1=1--"),
+    bearer("\x00"),
+]
+
+
+@pytest.mark.parametrize("headers", WRONG)
+def test_b1_without_the_key_nothing_is_told_but_that(
+    locked: Running, headers: dict[str, str]
+) -> None:
+    missing = locked.client.post("/complete", json={"prompt": SUM}).json
+    for method, path in (("GET", "/policy"), ("POST", "/complete"), ("GET", "/decisions/tp-1")):
+        response = locked.client.open(path, method=method, headers=headers)
+        assert response.status_code == 401
+        assert response.json == missing
+        assert KEY not in response.text
+    assert missing["error"]["type"] == "authentication_error"
+
+
+def test_every_route_but_two_needs_the_key(locked: Running) -> None:
+    app = locked.client.application
+    opened = set()
+    for rule in app.url_map.iter_rules():
+        path = rule.rule.replace("<decision_id>", "tp-1")
+        [method] = (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if locked.client.open(path, method=method).status_code != 401:
+            opened.add(rule.endpoint)
+    assert opened == PUBLIC
+
+
+@pytest.mark.parametrize("path", ["//policy", "/policy/", "/%70olicy/", "/complete/../policy"])
+def test_b5_tricks_with_the_path_lead_nowhere(locked: Running, path: str) -> None:
+    response = locked.client.get(path, headers={"host": "x/healthz?"})
+    assert response.status_code in {400, 401, 404}
+
+
+def test_with_the_key_everything_works(locked: Running) -> None:
+    headers = bearer(KEY)
+    answer = locked.client.post("/complete", json={"prompt": SUM}, headers=headers)
+    assert answer.status_code == 200
+    rated = {"id": answer.json["id"], "thumbs": "up"}
+    assert locked.client.post("/feedback", json=rated, headers=headers).status_code == 200
+    assert locked.client.get("/policy", headers=headers).status_code == 200
