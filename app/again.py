@@ -8,10 +8,10 @@ from app.answering import Answering
 from app.asking import Asking
 from app.ids import decision_id
 from app.live import Live
+from app.observed import Recording
 from app.stored import said
 from app.turn import Completion, Ended, NoCall, Turn, completed, free
 from storage.cache_file import StoredAnswer
-from storage.log import WritableLog
 from storage.records import CacheUse
 from upstream.catalogue import Catalogue
 from upstream.recall import answer_again, stream_again
@@ -22,7 +22,7 @@ class Again:
     """What it takes to give an answer again; its arm must still be in the catalogue."""
 
     catalogue: Callable[[], Catalogue]
-    log: WritableLog
+    log: Recording
     live: Live
     record: Callable[[Turn, Ended], None]
     sandbox: bool

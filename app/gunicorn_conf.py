@@ -1,5 +1,8 @@
 """How gunicorn serves us: one process that owns the log, many connections, an orderly end."""
 
+import os
+import shutil
+from tempfile import mkdtemp
 from typing import Any
 
 from app.orphan import end_with_parent
@@ -22,9 +25,27 @@ loglevel = "warning"
 proc_name = "turnpike"
 
 
+if workers > 1:  # before a worker imports the metrics: it is then that they choose where to count
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = mkdtemp(prefix="turnpike-metrics-")
+
+
 def on_starting(server: Any) -> None:
     """End with the process that started us."""
     end_with_parent()
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Drop what one of several workers that has ended had shown as going on."""
+    if workers > 1:
+        from app.metrics import forget  # not before a worker is forked
+
+        forget(worker.pid)
+
+
+def on_exit(server: Any) -> None:
+    """Delete the folder through which several workers have added up."""
+    if workers > 1:
+        shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
 
 
 def worker_exit(server: Any, worker: Any) -> None:

@@ -35,12 +35,18 @@ _ARGUMENT = re.compile(r"<(?:\w+(?:\([^)]*\))?:)?(\w+)>")  # <name> or <converte
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What a route takes, gives and raises."""
+    """What a route takes, gives and raises; `response` is what it gives as JSON, None if never."""
 
     request: type[BaseModel] | None
-    response: type[BaseModel]
+    response: type[BaseModel] | None
     errors: tuple[type[TurnpikeError], ...]
-    streams: bool
+    query: type[BaseModel] | None
+    also: tuple[str, ...]
+
+    @property
+    def models(self) -> set[type[BaseModel]]:
+        """Return the models of its bodies."""
+        return {model for model in (self.request, self.response) if model is not None}
 
 
 _DECLARED: dict[Callable[..., Any], Endpoint] = {}
@@ -48,15 +54,20 @@ _DECLARED: dict[Callable[..., Any], Endpoint] = {}
 
 def endpoint(
     request: type[BaseModel] | None,
-    response: type[BaseModel],
+    response: type[BaseModel] | None,
     errors: Sequence[type[TurnpikeError]],
-    streams: bool = False,
+    *,
+    query: type[BaseModel] | None = None,
+    also: Sequence[str] = (),
 ) -> Callable[[F], F]:
-    """Declare what a view takes, gives and raises; its docstring is the description."""
+    """Declare what a view takes, gives and raises; its docstring is the description.
+
+    `query` are its parameters, `also` the media types it may give beside or instead of JSON.
+    """
 
     def declare(view: F) -> F:
-        body = WITH_BODY if request is not None else ()
-        _DECLARED[view] = Endpoint(request, response, (*errors, *body), streams)
+        asked = WITH_BODY if request is not None else (InvalidInput,) if query is not None else ()
+        _DECLARED[view] = Endpoint(request, response, (*errors, *asked), query, tuple(also))
         return view
 
     return declare
@@ -70,7 +81,7 @@ def document(app: Flask, secured: bool) -> dict[str, Any]:
     models: set[type[BaseModel]] = {ErrorResponse}
     paths: dict[str, dict[str, Any]] = {}
     for rule, view, each in _declared(app):
-        models |= {each.response} if each.request is None else {each.request, each.response}
+        models |= each.models
         path = _ARGUMENT.sub(r"{\1}", rule.rule)
         operation = _operation(rule, view, each, secured and scope_of(view) is not None)
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
@@ -108,21 +119,30 @@ def _operation(
     }
     if each.request is not None:
         made["requestBody"] = {"required": True, "content": _json(each.request)}
-    if rule.arguments:
-        made["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-            for name in sorted(rule.arguments)
-        ]
+    parameters = [*_in_the_path(rule), *_in_the_query(each.query)]
+    if parameters:
+        made["parameters"] = parameters
     if secured:
         made["security"] = [{KEY: []}]
     return made
 
 
+def _in_the_path(rule: Rule) -> Iterator[dict[str, Any]]:
+    for name in sorted(rule.arguments):
+        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def _in_the_query(query: type[BaseModel] | None) -> Iterator[dict[str, Any]]:
+    schema = {} if query is None else query.model_json_schema()
+    for name, told in schema.get("properties", {}).items():
+        about = told.pop("description", "")
+        yield {"name": name, "in": "query", "description": about, "schema": told}
+
+
 def _responses(each: Endpoint, secured: bool) -> dict[str, Any]:
     """Return what may come back: the answer, and for each status the codes that go with it."""
-    content = _json(each.response)
-    if each.streams:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+    content = {} if each.response is None else _json(each.response)
+    content |= {media: {"schema": {"type": "string"}} for media in each.also}
     told: dict[str, Any] = {"200": {"description": "OK", "content": content}}
     codes: dict[int, set[str]] = {}
     for error in (*each.errors, TurnpikeError, *((Unauthenticated, Forbidden) if secured else ())):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from app.cache import Cache
 from app.holder import Holder
-from storage.log import Log
+from app.observed import Recording
 from storage.records import Rating
 
 DOWN = 0.5  # a lower reward says that the answer is not to be given again
@@ -24,7 +24,7 @@ class Vote:
 class Ratings:
     """Takes votes; safe for many threads."""
 
-    def __init__(self, log: Log, cache: Cache, window_s: float) -> None:
+    def __init__(self, log: Recording, cache: Cache, window_s: float) -> None:
         self._log = log
         self._cache = cache
         self._window_s = window_s

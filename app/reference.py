@@ -12,7 +12,9 @@ from pydantic import BaseModel
 
 from app import errors
 from app.cli import main
+from app.gauges import Gauges
 from app.given import PREFIX
+from app.metrics import Metrics
 from app.openapi import document
 from app.schemas import OpenAIParameters
 from app.settings import Settings
@@ -75,6 +77,17 @@ def commands() -> str:
         for name, command in sorted(main.commands.items())
     ]
     return table(("command", "what it does"), rows)
+
+
+def metrics() -> str:
+    """Return a table of every metric."""
+    shown = Metrics()
+    Gauges(shown)
+    rows = [
+        (f"`{each.name}`", each.kind, ", ".join(f"`{name}`" for name in each.labels), each.text)
+        for each in shown.told
+    ]
+    return table(("metric", "kind", "labels", "what it tells"), rows)
 
 
 def tree() -> str:

@@ -21,6 +21,7 @@ from app.failover import Among, amongst, may_go_on, nobody
 from app.holder import Holder
 from app.ids import decision_id
 from app.live import Live
+from app.observed import Recording
 from app.seats import Seats
 from app.turn import (
     Completion,
@@ -45,7 +46,6 @@ from policy.errors import (
 )
 from policy.types import Arm
 from storage.cache_file import StoredAnswer
-from storage.log import Log
 from storage.records import Decision
 from upstream.catalogue import Catalogue
 from upstream.client import Upstream
@@ -70,7 +70,7 @@ class Router:
         terms: Terms,
         catalogue: Callable[[], Catalogue],
         upstream: Upstream,
-        log: Log,
+        log: Recording,
         live: Live,
         health: Health,
         cache: Cache,

@@ -38,6 +38,7 @@ from policy.errors import (
 )
 
 blueprint = Blueprint("turnpike", __name__)
+STREAMS = ("text/event-stream",)
 DONE = "data: [DONE]\n\n"
 ENCODER = json.JSONEncoder(allow_nan=False)
 ASKING = (NoEligibleArm, UpstreamError, UpstreamBusy, UpstreamTimeout, StoreUnavailable)
@@ -45,7 +46,7 @@ ASKING = (NoEligibleArm, UpstreamError, UpstreamBusy, UpstreamTimeout, StoreUnav
 
 @blueprint.post("/complete")
 @needs("complete")
-@endpoint(CompleteRequest, CompleteResponse, ASKING, streams=True)
+@endpoint(CompleteRequest, CompleteResponse, ASKING, also=STREAMS)
 def complete() -> Response:
     """Answer a prompt with the arm that is worth its price; streamed as server-sent events."""
     ask = body(CompleteRequest).ask()

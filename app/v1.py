@@ -15,7 +15,7 @@ from app.errors import envelope
 from app.models import described, listed
 from app.openapi import endpoint
 from app.responses import Anything
-from app.routes import ASKING, event, event_stream, parts, to_the_end
+from app.routes import ASKING, STREAMS, event, event_stream, parts, to_the_end
 from app.schemas import checked
 from app.turn import Turn
 from policy.errors import NotServed, UnknownModel, UpstreamBusy, UpstreamError, UpstreamTimeout
@@ -27,7 +27,7 @@ v1 = Blueprint("v1", __name__, url_prefix="/v1")
 
 @v1.post("/chat/completions")
 @needs("complete")
-@endpoint(ChatRequest, Anything, (*ASKING, UnknownModel), streams=True)
+@endpoint(ChatRequest, Anything, (*ASKING, UnknownModel), also=STREAMS)
 def chat_completions() -> Response:
     """Answer as OpenAI's chat completions do: `auto` routes, the name of an arm or model pins."""
     given = json_body(request, parts().settings.max_body_bytes)
@@ -72,7 +72,7 @@ def embeddings() -> Response:
 
 @v1.post("/responses")
 @needs("complete")
-@endpoint(Anything, Anything, PASSING, streams=True)
+@endpoint(Anything, Anything, PASSING, also=STREAMS)
 def responses() -> Response:
     """Pass a request of OpenAI's responses API to the provider that takes them, unread."""
     return _passed("responses")

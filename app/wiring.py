@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -11,10 +11,12 @@ from pathlib import Path
 from structlog import get_logger
 
 from app.cache import Cache, Rules
+from app.instruments import Instruments
 from app.keeper import Keeper, hints
 from app.keyring import Keyring
 from app.live import Live
 from app.loop import beside
+from app.observed import Observed
 from app.ratings import Ratings
 from app.router import Router, Terms
 from app.settings import Settings
@@ -48,6 +50,7 @@ class Parts:
     router: Router
     ratings: Ratings
     keyring: Keyring
+    instruments: Instruments
     started_at_s: float
     closing: ExitStack
 
@@ -69,16 +72,16 @@ def assemble(
     catalogue = served(file, settings)
     _require_fixed(settings, catalogue())
     data = data_folder(settings)
-    with ExitStack() as closing:
-        upstream = closing.enter_context(Upstream(catalogue, environ))
-        log, now_s = closing.enter_context(SqliteLog(settings.database, beside)), time.time()
+    with ExitStack() as ending:
+        upstream = ending.enter_context(Upstream(catalogue, environ))
+        log, now_s = ending.enter_context(SqliteLog(settings.database, beside)), time.time()
         _abandon(log, now_s)
         live = Live(log, data, hints(catalogue()), _goal(settings, catalogue()), now_s)
-        cache = _cache(settings, upstream)
-        closing.callback(cache.close)
-        closing.callback(_started(Keeper(data, log, live, catalogue, cache)).stop)
+        cache = ending.enter_context(closing(_cache(settings, upstream)))
+        ending.callback(_started(Keeper(data, log, live, catalogue, cache)).stop)
         health = Health(ceil(SHARE_OF_CONNECTIONS * settings.connections), clock, _tell_of)
-        router = Router(_terms(settings), catalogue, upstream, log, live, health, cache)
+        instruments = Instruments.new()
+        observed = Observed(log, instruments.observers)
         return Parts(
             settings=settings,
             file=file,
@@ -87,11 +90,12 @@ def assemble(
             live=live,
             upstream=upstream,
             cache=cache,
-            router=router,
-            ratings=Ratings(log, cache, settings.feedback_window_s),
+            router=Router(_terms(settings), catalogue, upstream, observed, live, health, cache),
+            ratings=Ratings(observed, cache, settings.feedback_window_s),
             keyring=Keyring(settings, subkeys(settings, data)),
+            instruments=instruments,
             started_at_s=now_s,
-            closing=closing.pop_all(),
+            closing=ending.pop_all(),
         )
 
 

@@ -4,16 +4,17 @@ import sys
 
 from flask import Flask
 
-from app import access, caller, errors
+from app import access, caller, errors, metrics
 from app.journal import write_lines
 from app.mode import in_force
+from app.operating import operating
 from app.routes import blueprint
 from app.settings import Settings
 from app.v1 import v1
 from app.wiring import Parts, assemble
 from policy.errors import ConfigError
 
-BLUEPRINTS = (blueprint, v1)
+BLUEPRINTS = (blueprint, operating, v1)
 WILL_NOT_BOOT = 3  # tells gunicorn not to try again
 
 
@@ -24,6 +25,7 @@ def create_app(parts: Parts) -> Flask:
     for each in BLUEPRINTS:
         app.register_blueprint(each)
     errors.install(app)
+    metrics.install(app, parts.instruments.metrics)
     access.install(app)
     caller.install(app)
     return app

@@ -123,6 +123,11 @@ class WritableLog(Protocol):
         """
         ...
 
+    @property
+    def waiting(self) -> int:
+        """Return how many units of work are in line for the next commits."""
+        ...
+
     def close(self) -> None:
         """Record everything still waiting, then close."""
         ...

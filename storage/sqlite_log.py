@@ -114,6 +114,11 @@ class SqliteLog(SqliteReader):
         with self._reading() as db:
             self._feed.subscribe(db, subscriber, after_seq)
 
+    @property
+    def waiting(self) -> int:
+        """Return how many units of work are in line for the next commits."""
+        return self._writer.waiting
+
     def close(self) -> None:
         """Record everything still waiting, then close."""
         self._writer.close()

@@ -116,6 +116,9 @@ class Inbox:
             self._emptied.notify_all()
             return group
 
+    def __len__(self) -> int:
+        return len(self._units)
+
     def close(self) -> None:
         """Admit nothing more; what waits can still be taken."""
         with self._filled:
@@ -151,6 +154,11 @@ class GroupWriter:
         unit = Unit(work)
         self._inbox.put(unit, ADMIT_WITHIN_S)
         return unit
+
+    @property
+    def waiting(self) -> int:
+        """Return how many units are in line."""
+        return len(self._inbox)
 
     def close(self) -> None:
         """Commit all that waits, then end the thread."""

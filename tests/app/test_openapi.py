@@ -12,6 +12,7 @@ from app.openapi import document, endpoint
 from app.routes import blueprint
 from app.schemas import CompleteRequest, FeedbackRequest
 from policy.errors import UnknownDecision, UpstreamBusy
+from tests.app.running import Running
 
 METHODS = {"get", "post", "delete"}
 
@@ -20,7 +21,7 @@ class Answer(BaseModel):
     text: str
 
 
-@endpoint(CompleteRequest, Answer, (UpstreamBusy,), streams=True)
+@endpoint(CompleteRequest, Answer, (UpstreamBusy,), also=("text/event-stream",))
 def ask() -> Any:
     """Answer
     a prompt.
@@ -161,3 +162,8 @@ def test_without_a_key_none_is_asked_for(service: Flask) -> None:
     described = document(service, secured=False)
     assert "securitySchemes" not in described["components"]
     assert not any("security" in each for each in operations(described).values())
+
+
+def test_a_page_that_is_no_json_says_what_it_is(shared: Running) -> None:
+    told = shared.get("/openapi.json")["paths"]["/metrics"]["get"]["responses"]["200"]
+    assert set(told["content"]) == {"text/plain"}

@@ -24,6 +24,7 @@ def rows(table: str) -> list[list[str]]:
 def test_every_row_of_every_table_has_as_many_cells_as_its_header() -> None:
     made = [reference.settings(), reference.error_codes(), reference.endpoints()]
     made += [reference.commands(), reference.tree(), reference.fields(CompleteRequest)]
+    made += [reference.metrics()]
     for table in made:
         header = table.splitlines()[0].strip("|").split("|")
         assert {len(row) for row in rows(table)} == {len(header)}
@@ -38,7 +39,12 @@ def test_a_setting_is_told_with_the_default_that_is_in_force_without_it() -> Non
 
 
 def test_no_table_leaves_a_description_empty() -> None:
-    for table in (reference.settings(), reference.error_codes(), reference.tree()):
+    for table in (
+        reference.settings(),
+        reference.error_codes(),
+        reference.metrics(),
+        reference.tree(),
+    ):
         assert [row for row in rows(table) if not row[-1]] == []
 
 
