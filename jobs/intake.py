@@ -14,10 +14,13 @@ from jobs.learned import Learned
 from policy.errors import InvalidInput
 from storage import snapshots
 from storage.handover import Handover, hand_over
+from storage.keys import Key, Revocation
 from storage.log import HandedOver
 from storage.records import Eval, PolicyVersion, Retrain
 
 RETRAIN, ROLLBACK, EVALS = "retrain", "rollback", "evals"
+KEY, REVOCATION = "key", "revocation"
+KINDS = (RETRAIN, ROLLBACK, EVALS, KEY, REVOCATION)
 
 
 def hand_over_retrain(
@@ -45,6 +48,17 @@ def hand_over_evals(data: Path, evals: Sequence[Eval]) -> str:
     return hand_over(data / "handover", EVALS, {}, {"evals": json.dumps(rows).encode()})
 
 
+def hand_over_key(data: Path, key: Key) -> str:
+    """Return the id of the parcel with a new key, of which only the digest is told."""
+    fields = asdict(key)
+    return hand_over(data / "handover", KEY, fields, {"digest": fields.pop("digest")})
+
+
+def hand_over_revocation(data: Path, revocation: Revocation) -> str:
+    """Return the id of the parcel with the end of a key."""
+    return hand_over(data / "handover", REVOCATION, asdict(revocation), {})
+
+
 def records(parcel: Handover) -> Sequence[HandedOver]:
     """Return the rows that a parcel stands for.
 
@@ -65,9 +79,17 @@ def _records(parcel: Handover) -> Sequence[HandedOver]:
     if parcel.kind == EVALS:
         rows = json.loads(parcel.blobs["evals"])
         return [Eval(**{**row, "sketch": bytes.fromhex(row["sketch"])}) for row in rows]
-    if parcel.kind not in {RETRAIN, ROLLBACK}:
-        known = f"{RETRAIN}, {ROLLBACK} or {EVALS}"
+    if parcel.kind == KEY:
+        return [Key(**parcel.payload, digest=parcel.blobs["digest"])]
+    if parcel.kind == REVOCATION:
+        return [Revocation(**parcel.payload)]
+    if parcel.kind not in KINDS:
+        known = ", ".join(KINDS)
         raise InvalidInput(f"a parcel of kind {parcel.kind!r} cannot be read; it must be {known}")
+    return _policies(parcel)
+
+
+def _policies(parcel: Handover) -> Sequence[HandedOver]:
     found: list[HandedOver] = []
     if "policy" in parcel.payload:
         policy = PolicyVersion(**parcel.payload["policy"], space=parcel.blobs["space"])

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, Self, TypeVar
 
 from storage.events import Event
+from storage.keys import Key, KeyStanding, Revocation
 from storage.records import (
     ArmSummary,
     Attempt,
@@ -29,7 +30,7 @@ T_co = TypeVar("T_co", covariant=True)
 DURABLE_WITHIN_S = 20.0
 
 Subscriber = Callable[[Sequence[Event]], None]
-HandedOver = Eval | PolicyVersion | Retrain
+HandedOver = Eval | Key | PolicyVersion | Retrain | Revocation
 
 
 class Ticket(Protocol[T_co]):
@@ -195,8 +196,22 @@ class ReadableLog(LearnableLog, Protocol):
         """Return what stored answers have done since then."""
         ...
 
-    def spend_usd(self, since_s: float, tenant: str | None = None) -> float:
-        """Return the dollars booked by outcomes since then."""
+    def spend_usd(
+        self, since_s: float, tenant: str | None = None, key_id: str | None = None
+    ) -> float:
+        """Return the dollars booked by outcomes since then, of one tenant or key if named."""
+        ...
+
+    def asked_with(self, key_id: str, n: int) -> list[Decision]:
+        """Return the last n decisions that asked an arm with this key, oldest first."""
+        ...
+
+    def known_keys(self) -> list[KeyStanding]:
+        """Return every key that was ever made, the oldest first."""
+        ...
+
+    def keys_changed(self) -> int:
+        """Return how often keys were made or revoked: while it stays, so do they."""
         ...
 
     def policy_version(self, version: int) -> PolicyVersion:

@@ -7,6 +7,7 @@ INTEGER, REAL, BLOB) and everything else here but STRICT have one equal in Postg
 
 from sqlite_utils import Database, Migrations
 
+from storage import keys
 from storage.views import VIEWS
 
 MIGRATIONS = Migrations("turnpike")
@@ -177,6 +178,12 @@ def m003_answer_of(db: Database) -> None:
 def m004_cached_by_arm(db: Database) -> None:
     """Let a decision keep what of its prompt each arm's provider had in its cache."""
     db.execute("ALTER TABLE decisions ADD COLUMN cached_by_arm TEXT NOT NULL DEFAULT '{}'")
+
+
+@MIGRATIONS()
+def m006_keys(db: Database) -> None:
+    """Create the tables of keys, and let a decision name the one it was asked with."""
+    run(db, keys.TABLES)
 
 
 def run(db: Database, script: str) -> None:

@@ -75,6 +75,7 @@ class Decision:
     sandbox: bool = False
     answer_of: str | None = None
     cached_by_arm: Mapping[str, int] = field(default_factory=dict)
+    key_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policy.errors import InvalidInput
+from storage.keys import Key, Revocation
 from storage.records import (
     Attempt,
     Decision,
@@ -29,7 +30,18 @@ from storage.records import (
 
 SqlValue = str | int | float | bytes | None
 Row = Mapping[str, Any]
-Record = Attempt | Decision | Eval | Feedback | Outcome | PolicyVersion | Retrain | SnapshotRow
+Record = (
+    Attempt
+    | Decision
+    | Eval
+    | Feedback
+    | Key
+    | Outcome
+    | PolicyVersion
+    | Retrain
+    | Revocation
+    | SnapshotRow
+)
 R = TypeVar("R")
 
 TABLES: dict[type[Record], str] = {
@@ -41,6 +53,8 @@ TABLES: dict[type[Record], str] = {
     PolicyVersion: "policies",
     Retrain: "retrains",
     SnapshotRow: "snapshots",
+    Key: "keys",
+    Revocation: "revocations",
 }
 
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -137,6 +151,10 @@ def _tuple(written: str) -> tuple[Any, ...]:
     return tuple(json.loads(written))
 
 
+def _tuple_or_none(written: str | None) -> tuple[Any, ...] | None:
+    return None if written is None else _tuple(written)
+
+
 def _context(written: bytes) -> NDArray[np.float64]:
     return np.frombuffer(written, dtype="<f8")
 
@@ -148,6 +166,8 @@ DECODERS: dict[str, Callable[[Any], Any]] = {
     "quality": _tuple,
     "quality_sd": _tuple,
     "cost_usd_predicted": _tuple,
+    "scopes": _tuple,
+    "allowed_arms": _tuple_or_none,
     "ineligible": json.loads,
     "cached_by_arm": json.loads,
     "hyper": json.loads,

@@ -17,6 +17,7 @@ from policy.errors import InvalidInput, StoreUnavailable, UnknownDecision
 from storage.database import open_reader
 from storage.event_rows import page, position, spans
 from storage.events import Event
+from storage.keys import KEYS, KEYS_CHANGED, Key, KeyStanding
 from storage.records import (
     ArmSummary,
     Attempt,
@@ -56,6 +57,11 @@ RECENT = """
 SELECT * FROM decisions WHERE kind <> 'cached' ORDER BY decided_at_s DESC, id DESC LIMIT :n
 """
 
+ASKED_WITH = """
+SELECT * FROM decisions WHERE kind <> 'cached' AND key_id = :key_id
+ORDER BY decided_at_s DESC, id DESC LIMIT :n
+"""
+
 ATTEMPTS = "SELECT * FROM attempts WHERE decision_id = :id ORDER BY n"
 
 COUNTS = """
@@ -72,6 +78,7 @@ SPEND = """
 SELECT COALESCE(sum(o.cost_usd), 0) AS spend_usd
 FROM outcomes o JOIN decisions d ON d.id = o.decision_id
 WHERE o.at_s >= :since_s AND (:tenant IS NULL OR d.tenant = :tenant)
+    AND (:key_id IS NULL OR d.key_id = :key_id)
 """
 
 ARMS = """
@@ -179,6 +186,10 @@ class SqliteReader:
         """Return the last n decisions that asked an arm, oldest first: the pacer's ring."""
         return self._all(Decision, RECENT, n=n)[::-1]
 
+    def asked_with(self, key_id: str, n: int) -> list[Decision]:
+        """Return the last n decisions that asked an arm with this key, oldest first."""
+        return self._all(Decision, ASKED_WITH, n=n, key_id=text(key_id))[::-1]
+
     def counts(self) -> Counts:
         """Return how much the log holds."""
         return self._all(Counts, COUNTS)[0]
@@ -191,10 +202,23 @@ class SqliteReader:
         """Return what stored answers have done since then."""
         return self._all(CacheSummary, CACHE_USE, since_s=since_s)[0]
 
-    def spend_usd(self, since_s: float, tenant: str | None = None) -> float:
-        """Return the dollars booked by outcomes since then."""
-        rows = self._rows(SPEND, {"since_s": since_s, "tenant": tenant and text(tenant)})
-        return float(rows[0]["spend_usd"])
+    def spend_usd(
+        self, since_s: float, tenant: str | None = None, key_id: str | None = None
+    ) -> float:
+        """Return the dollars booked by outcomes since then, of one tenant or key if named."""
+        whose = {"tenant": tenant and text(tenant), "key_id": key_id and text(key_id)}
+        return float(self._rows(SPEND, {"since_s": since_s, **whose})[0]["spend_usd"])
+
+    def known_keys(self) -> list[KeyStanding]:
+        """Return every key that was ever made, the oldest first."""
+        return [
+            KeyStanding(key=restore(Key, row), revoked_at_s=row["revoked_at_s"])
+            for row in self._rows(KEYS, {})
+        ]
+
+    def keys_changed(self) -> int:
+        """Return how often keys were made or revoked: while it stays, so do they."""
+        return int(self._rows(KEYS_CHANGED, {})[0]["changes"])
 
     def latest_policy(self) -> PolicyVersion | None:
         """Return the policy version that serves, None before the first."""

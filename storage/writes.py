@@ -8,6 +8,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from policy.errors import FeedbackClosed, InvalidInput, UnknownDecision
+from storage.keys import NAME_IN_USE, Key, Revocation
 from storage.records import (
     Decision,
     Eval,
@@ -214,10 +215,22 @@ def receive(db: Database, handover: Values, rows: Sequence[tuple[type[Any], Valu
     return True
 
 
+def _add_key(db: Database, values: Values) -> None:
+    """Record a key, unless its name belongs to another that is still one."""
+    if list(db.query(NAME_IN_USE, {"name": values["name"]})):
+        raise InvalidInput(
+            f"there is a key named {values['name']!r}: revoke it first, or take another name",
+            param="name",
+        )
+    insert(db, Key, values)
+
+
 RECEIVERS: dict[type[Any], Callable[[Database, Values], object]] = {
     Eval: _add_eval,
     PolicyVersion: adopt,
     Retrain: lambda db, values: insert(db, Retrain, values),
+    Key: _add_key,
+    Revocation: lambda db, values: insert(db, Revocation, values),
 }
 
 

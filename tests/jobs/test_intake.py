@@ -9,8 +9,10 @@ import pytest
 from features.space import Space
 from jobs.intake import (
     hand_over_evals,
+    hand_over_key,
     hand_over_policy,
     hand_over_retrain,
+    hand_over_revocation,
     records,
     save,
 )
@@ -18,11 +20,13 @@ from jobs.learned import Learned
 from policy.errors import InvalidInput
 from policy.hyper import Hyper
 from storage.handover import Handover, pending, read, take
+from storage.keys import KeyStanding, Revocation
 from storage.records import PolicyVersion
 from storage.snapshots import digest, newest
 from storage.sqlite_log import SqliteLog
 from tests.jobs.test_learned import TEXTS, learned, rated
 from tests.storage.rounds import EVAL, NOON_S, RETRAIN, but
+from tests.storage.test_keys import KEY
 
 POLICY = PolicyVersion(
     version=1,
@@ -122,3 +126,16 @@ def test_nothing_learned_is_nothing_saved(tmp_path: Path) -> None:
     empty = save(tmp_path, Learned.under(1, Space.from_bytes(b""), Hyper()))
     assert empty is not None
     assert all(np.isfinite(array).all() for array in empty.arrays.values())
+
+
+def test_a_key_and_its_end_arrive_as_they_were_made(tmp_path: Path) -> None:
+    revocation = Revocation(key_id=KEY.id, at_s=NOON_S)
+    hand_over_key(tmp_path, KEY)
+    with SqliteLog(tmp_path / "turnpike.db") as log:
+        assert taken(tmp_path, log) == ["imported"]
+        assert log.known_keys() == [KeyStanding(key=KEY, revoked_at_s=None)]
+        hand_over_revocation(tmp_path, revocation)
+        assert taken(tmp_path, log) == ["imported"]
+        assert log.known_keys() == [KeyStanding(key=KEY, revoked_at_s=NOON_S)]
+        hand_over_revocation(tmp_path, revocation)
+        assert taken(tmp_path, log) == ["rejected"]

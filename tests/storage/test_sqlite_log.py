@@ -50,6 +50,7 @@ def write(thread):
 
 for thread in range(4):
     threading.Thread(target=write, args=(thread,), daemon=True).start()
+threading.Event().wait()
 """
 
 
