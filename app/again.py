@@ -2,17 +2,20 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.answering import Answering
 from app.asking import Asking
+from app.cache import Visit
 from app.ids import decision_id
 from app.live import Live
 from app.observed import Recording
 from app.stored import said
 from app.turn import Completion, Ended, NoCall, Turn, completed, free
+from policy.errors import UpstreamError
 from storage.cache_file import StoredAnswer
 from storage.records import CacheUse
+from storage.spool import Durable
 from upstream.catalogue import Catalogue
 from upstream.recall import answer_again, stream_again
 
@@ -24,7 +27,7 @@ class Again:
     catalogue: Callable[[], Catalogue]
     log: Recording
     live: Live
-    record: Callable[[Turn, Ended], None]
+    record: Callable[[Turn, Ended], Durable]
     sandbox: bool
 
     def complete(self, asking: Asking, stored: StoredAnswer, use: CacheUse) -> Completion:
@@ -35,8 +38,7 @@ class Again:
         turn = self._turn(asking, stored, use)
         answer = answer_again(said(stored), time.time() - turn.started_at_s)
         completion = completed(turn, answer, len(asking.asked))
-        self.record(turn, completion.ended)
-        return completion
+        return replace(completion, durable=self.record(turn, completion.ended))
 
     def stream(self, asking: Asking, stored: StoredAnswer, use: CacheUse) -> Answering:
         """Return the answer as a stream.
@@ -56,3 +58,14 @@ class Again:
         )
         decision = asking.again(decision_id(), question, learned, stored, self.sandbox)
         return Turn(decision, arm, self.log.decide(decision), NoCall(), started_at_s, cache=use)
+
+
+def stand_in(asking: Asking, visit: Visit, error: UpstreamError) -> StoredAnswer:
+    """Return an older answer instead of the error; a request that is wrong stays wrong.
+
+    raises : the error itself where there is none
+    """
+    stored = None if asking.is_final else visit.stale()
+    if stored is None:
+        raise error
+    return stored

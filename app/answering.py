@@ -5,13 +5,15 @@ one answer under the id of the first decision; the log has both decisions with w
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import NoReturn
 
 from app.asking import Asking
 from app.cache import Visit
-from app.turn import Completion, Ended, Turn, broken_off, joined, streamed
+from app.turn import Completion, Ended, Turn, broken_off, joined, least, streamed
 from policy.errors import NoEligibleArm, UpstreamError
 from storage.records import OutcomeStatus
+from storage.spool import Durable
 from upstream.stream import Chunk, Stream
 
 GoOn = Callable[[Turn, UpstreamError, str], tuple[Turn, Stream]]
@@ -19,6 +21,8 @@ GoOn = Callable[[Turn, UpstreamError, str], tuple[Turn, Stream]]
 
 class Answering:
     """Iterate for the text or `chunks()`, then ask for the completion; close it in any case.
+
+    `durable` tells where all is recorded that is by now: the decision first, at the end all of it.
 
     `go_on` asks another arm for the rest; None where an answer that breaks off ends with its error.
     """
@@ -28,11 +32,12 @@ class Answering:
         asking: Asking,
         turn: Turn,
         stream: Stream,
-        record: Callable[[Turn, Ended], None],
+        record: Callable[[Turn, Ended], Durable],
         go_on: GoOn | None = None,
         visit: Visit | None = None,
     ) -> None:
         self.turn = turn
+        self.durable = turn.recorded.durable
         self._asking = asking
         self._asked = turn
         self._stream = stream
@@ -75,7 +80,7 @@ class Answering:
     def completion(self) -> Completion:
         """Return the whole answer, after the last piece."""
         parts = [*self._broken, (self._asked, streamed(self._stream))]
-        return joined(parts, self._text(), self.attempts)
+        return replace(joined(parts, self._text(), self.attempts), durable=self.durable)
 
     def close(self) -> None:
         """Stop the provider; an answer that nobody waits for any more is recorded as such."""
@@ -116,7 +121,7 @@ class Answering:
     ) -> Ended:
         self._recorded = True
         ended = streamed(self._stream, status, error)
-        self._record(self._asked, ended)
+        self.durable = least(self.durable, self._record(self._asked, ended))
         return ended
 
     def _text(self) -> str:

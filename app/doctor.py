@@ -14,6 +14,8 @@ from app.mode import in_force, missing_keys
 from app.settings import Settings
 from policy.errors import ConfigError, StoreUnavailable
 from storage.database import has_wal_reset_race, sqlite_version
+from storage.spool import spool_path
+from storage.spool_file import waiting_in
 from storage.sqlite_reader import SqliteReader
 from upstream.catalogue import Catalogue, Provider, load
 from upstream.reach import reach
@@ -108,6 +110,9 @@ def _learning(settings: Settings) -> Iterator[Finding]:
     except (ConfigError, StoreUnavailable) as error:
         yield Finding("problem", "log", error.message)
         return
+    if waiting := waiting_in(spool_path(settings.database)):
+        says = f"{waiting} rows wait for the log; it could not be written: is the disk full?"
+        yield Finding("problem", "spool", f"{says} A running service brings them by itself")
     version = 0 if policy is None else policy.version
     yield Finding("ok", "log", f"{counts.decisions} decisions, policy version {version}")
     rated = f"{counts.rated} rated decisions, {counts.evals} eval scores"

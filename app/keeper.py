@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from structlog import get_logger
@@ -54,6 +55,9 @@ class Keeper(threading.Thread):
     def round(self) -> None:
         """Do every chore once."""
         now_s = time.time()
+        with suppress(StoreUnavailable):  # it has told so itself
+            if self._log.standing.is_behind:
+                self._log.bring_back()
         for taken in take(self._data / "handover", self._log, records, now_s):
             tell = LOGGER.error if taken.status == "rejected" else LOGGER.info
             tell("handover", status=taken.status, parcel=taken.path.name, reason=taken.reason)
@@ -66,4 +70,7 @@ class Keeper(threading.Thread):
         self._stopping.set()
         if self.is_alive():
             self.join()
-        self._live.snapshot(time.time())
+        try:
+            self._live.snapshot(time.time())
+        except StoreUnavailable as error:  # the next start folds a little more
+            LOGGER.warning("what was learned is not saved", reason=error.message)

@@ -41,6 +41,7 @@ def overview(parts: Parts) -> dict[str, Any]:
             **parts.cache.figures(),
             "last_7_days": asdict(parts.log.cache_use(now_s - SINCE_S)),
         },
+        "store": asdict(parts.log.standing),
         "counts": asdict(parts.log.counts()),
         "retrains": [_retrain(each) for each in parts.log.retrains(10)],
         "catalogue_error": parts.file.error,

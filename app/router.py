@@ -8,10 +8,10 @@ costs one more decision, over the arms that are left: the healthiest first, the 
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
-from app.again import Again
+from app.again import Again, stand_in
 from app.answering import Answering
 from app.ask import Ask, Recovery
 from app.asking import Asking
@@ -32,6 +32,7 @@ from app.turn import (
     completed,
     cost_usd,
     failed,
+    least,
     left,
     outcome_row,
     streamed,
@@ -45,8 +46,8 @@ from policy.errors import (
     UpstreamError,
 )
 from policy.types import Arm
-from storage.cache_file import StoredAnswer
 from storage.records import Decision
+from storage.spool import Durable
 from upstream.catalogue import Catalogue
 from upstream.client import Upstream
 from upstream.health import Health
@@ -99,7 +100,7 @@ class Router:
             try:
                 completion = self._completed(asking)
             except UpstreamError as error:
-                return self._again.complete(asking, _stale(asking, visit, error), "stale")
+                return self._again.complete(asking, stand_in(asking, visit, error), "stale")
             visit.keep(completion)
             return completion
 
@@ -120,7 +121,7 @@ class Router:
             try:
                 turn, stream = self._begun(asking, whole=recovery == "hold")
             except UpstreamError as error:
-                return self._again.stream(asking, _stale(asking, visit, error), "stale")
+                return self._again.stream(asking, stand_in(asking, visit, error), "stale")
             leaving.pop_all()  # the answer leaves when it is closed
             return Answering(asking, turn, stream, self._record, go_on, visit)
 
@@ -139,8 +140,7 @@ class Router:
                 turn.call.answer(answer.ttft_s)
                 completion = completed(turn, answer, asking.attempts)
                 turn.recorded.wait()
-                self._record(turn, completion.ended)
-                return completion
+                return replace(completion, durable=self._record(turn, completion.ended))
         raise self._last(asking)
 
     def _begun(self, asking: Asking, *, whole: bool = False) -> tuple[Turn, Stream]:
@@ -259,19 +259,14 @@ class Router:
     def _visit(self, asking: Asking) -> Visit:
         return self._cache.visit(asking.ask, asking.holder.tenant, self._catalogue().arms.keys())
 
-    def _record(self, turn: Turn, ended: Ended) -> None:
+    def _record(self, turn: Turn, ended: Ended) -> Durable:
+        """Return where decision and outcome are recorded, once they are."""
         turn.call.end(ended.error)
         self._live.settle(turn.decision.id, cost_usd(turn, ended))
         if turn.cache == "miss":
             self._log.attempt(attempt_row(turn, ended))
             self._seats.follow(turn, ended)
             self.drifts.follow(turn, ended)
-        self._log.settle(outcome_row(turn, ended, time.time())).wait()
-
-
-def _stale(asking: Asking, visit: Visit, error: UpstreamError) -> StoredAnswer:
-    """Return an older answer instead of the error; a request that is wrong stays wrong."""
-    stored = None if asking.is_final else visit.stale()
-    if stored is None:
-        raise error
-    return stored
+        settled = self._log.settle(outcome_row(turn, ended, time.time()))
+        settled.wait()
+        return least(turn.recorded.durable, settled.durable)

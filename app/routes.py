@@ -53,12 +53,10 @@ def complete() -> Response:
     if not ask.stream:
         completion = parts().router.complete(ask, who())
         plain = jsonify(completion_json(completion))
-        plain.headers["x-turnpike-cache"] = completion.turn.cache
-        return plain
+        return signed(plain, {"cache": completion.turn.cache, "durable": completion.durable})
     answering = parts().router.stream(ask, who())
     response = event_stream(to_the_end(answering, _events(answering)), answering.close)
-    response.headers["x-turnpike-cache"] = answering.turn.cache
-    return response
+    return signed(response, {"cache": answering.turn.cache, "durable": answering.durable})
 
 
 @blueprint.post("/feedback")
@@ -161,6 +159,13 @@ def event_stream(events: Iterator[str] | Iterator[bytes], hang_up: Callable[[], 
     return response
 
 
+def signed(response: Response, told: Mapping[str, object]) -> Response:
+    """Return the response with headers of ours."""
+    for name, value in told.items():
+        response.headers[f"x-turnpike-{name}"] = str(value)
+    return response
+
+
 def event(data: Mapping[str, Any]) -> str:
     r"""Return one server-sent event.
 
@@ -208,6 +213,8 @@ def to_the_end(answering: Answering, events: Iterator[Mapping[str, Any]]) -> Ite
         return
     finally:
         answering.close()
+    if answering.durable != "log":  # too late for a header, and a comment disturbs no client
+        yield f": durable={answering.durable}\n\n"
     yield DONE
 
 

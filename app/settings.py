@@ -122,6 +122,17 @@ class Settings(BaseSettings):
     cache_max_bytes: int = Field(
         64 * 1024 * 1024, ge=65_536, le=1 << 40, description="Bytes of stored answers."
     )
+    spool_bytes: int = Field(
+        64 * 1024 * 1024,
+        ge=65_536,
+        le=1 << 40,
+        description="Bytes reserved beside the log for what it cannot take: a full disk, a lock.",
+    )
+    without_log: Literal["refuse", "serve"] = Field(
+        "refuse",
+        description="What follows when the spool is full too: requests are refused with 503, or "
+        "served and not recorded.",
+    )
     connections: int = Field(
         2_000, ge=2, le=20_000, description="Connections served at the same time, idle ones too."
     )

@@ -15,12 +15,14 @@ from policy.errors import (
 from policy.types import Arm, Usage
 from storage.log import Ticket
 from storage.records import Attempt, AttemptStatus, CacheUse, Decision, Outcome, OutcomeStatus
+from storage.spool import Durable
 from upstream.answers import Answer, called_by
 from upstream.health import Call
 from upstream.naming import answering
 from upstream.stream import Stream
 
 NOTHING = Usage(0, 0)
+PLACES: tuple[Durable, ...] = ("log", "spool", "none")
 
 # The most specific class first: UpstreamError is the parent of all.
 ATTEMPT_STATUS: Mapping[type[UpstreamError], AttemptStatus] = {
@@ -64,6 +66,15 @@ class Turn:
     cache: CacheUse = "miss"
 
 
+def least(*places: Durable) -> Durable:
+    """Return the place that promises least.
+
+    >>> least("log", "spool")
+    'spool'
+    """
+    return max(places, key=PLACES.index)
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """How the upstream call of a turn ended; `called` are the ids of the tool calls it made."""
@@ -83,6 +94,7 @@ class Completion:
     """What the client is told of an answer; `data` is the JSON of one that came in one piece.
 
     `turn` is whose id the client has; `continued_by` are the decisions whose arms went on.
+    `durable` tells where all of that is recorded.
     """
 
     turn: Turn
@@ -92,6 +104,7 @@ class Completion:
     cost_usd: float
     data: Mapping[str, Any] = field(default_factory=dict)
     continued_by: tuple[str, ...] = ()
+    durable: Durable = "log"
 
     @property
     def tool_calls(self) -> list[dict[str, Any]] | None:

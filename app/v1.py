@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from http import HTTPStatus
-from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
@@ -15,10 +14,11 @@ from app.errors import envelope
 from app.models import described, listed
 from app.openapi import endpoint
 from app.responses import Anything
-from app.routes import ASKING, STREAMS, event, event_stream, parts, to_the_end
+from app.routes import ASKING, STREAMS, event, event_stream, parts, signed, to_the_end
 from app.schemas import checked
 from app.turn import Turn
 from policy.errors import NotServed, UnknownModel, UpstreamBusy, UpstreamError, UpstreamTimeout
+from storage.spool import Durable
 from upstream.passing import Passed
 
 PASSING = (NotServed, UnknownModel, UpstreamError, UpstreamBusy, UpstreamTimeout)
@@ -38,12 +38,12 @@ def chat_completions() -> Response:
         response = event_stream(
             to_the_end(answering, frames(answering, asked.wants_usage)), answering.close
         )
-        return _signed(response, answering.turn, answering.attempts)
+        return _signed(response, answering.turn, answering.attempts, answering.durable)
     completion = parts().router.complete(ask, who())
     answer = json.dumps(whole(completion), allow_nan=False)
     response = Response(answer, mimetype="application/json")
     response.headers[PREFIX + "cost-usd"] = f"{completion.cost_usd:.12g}"
-    return _signed(response, completion.turn, completion.attempts)
+    return _signed(response, completion.turn, completion.attempts, completion.durable)
 
 
 @v1.get("/models")
@@ -106,15 +106,14 @@ def _events(passed: Passed) -> Iterator[bytes]:
         passed.close()
 
 
-def _signed(response: Response, turn: Turn, attempts: int) -> Response:
+def _signed(response: Response, turn: Turn, attempts: int, durable: Durable) -> Response:
     """Return the response with what OpenAI's format has no place for."""
-    told: dict[str, Any] = {
+    told = {
         "decision-id": turn.decision.id,
         "arm": turn.arm.name,
         "attempts": attempts,
         "cache": turn.cache,
         "propensity": f"{turn.decision.propensity:.12g}",
+        "durable": durable,
     }
-    for name, value in told.items():
-        response.headers[PREFIX + name] = str(value)
-    return response
+    return signed(response, told)

@@ -25,6 +25,7 @@ from app.subkeys import subkeys
 from policy.errors import ConfigError
 from policy.pacer import Budget, Goal, QualityFloor, WillingnessToPay
 from storage.cache_file import Bounds, CacheFile, remove
+from storage.spool import Spooling
 from storage.sqlite_log import SqliteLog
 from upstream.catalogue import Catalogue
 from upstream.client import Upstream
@@ -74,7 +75,7 @@ def assemble(
     data = data_folder(settings)
     with ExitStack() as ending:
         upstream = ending.enter_context(Upstream(catalogue, environ))
-        log, now_s = ending.enter_context(SqliteLog(settings.database, beside)), time.time()
+        log, now_s = ending.enter_context(_log(settings)), time.time()
         _abandon(log, now_s)
         live = Live(log, data, hints(catalogue()), _goal(settings, catalogue()), now_s)
         cache = ending.enter_context(closing(_cache(settings, upstream)))
@@ -114,6 +115,11 @@ def served(file: CatalogueFile, settings: Settings) -> Callable[[], Catalogue]:
 def data_folder(settings: Settings) -> Path:
     """Return the folder of the database, where snapshots and handovers lie too."""
     return settings.database.parent
+
+
+def _log(settings: Settings) -> SqliteLog:
+    spooling = Spooling(settings.spool_bytes, goes_on=settings.without_log == "serve")
+    return SqliteLog(settings.database, beside, spooling)
 
 
 def _cache(settings: Settings, upstream: Upstream) -> Cache:

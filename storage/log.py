@@ -24,6 +24,7 @@ from storage.records import (
     Round,
     SnapshotRow,
 )
+from storage.spool import Durable, Standing
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -35,6 +36,11 @@ HandedOver = Eval | Key | PolicyVersion | Retrain | Revocation
 
 class Ticket(Protocol[T_co]):
     """A promise that one unit of work will be durable; a refusal is told to whoever waits."""
+
+    @property
+    def durable(self) -> Durable:
+        """Return where the unit is safe, once `wait` has returned."""
+        ...
 
     def wait(self, timeout_s: float = DURABLE_WITHIN_S) -> T_co:
         """Return what the unit found, once it is durable.
@@ -49,6 +55,9 @@ class WritableLog(Protocol):
 
     def decide(self, decision: Decision) -> Ticket[None]:
         """Record a decision; wait for it before the first byte of the answer.
+
+        While the log cannot be written, decisions, attempts and outcomes wait in the spool: they
+        are durable there, have no position yet, and are found by nobody.
 
         raises : InvalidInput if a value cannot be stored, or the id is taken
         """
@@ -113,6 +122,18 @@ class WritableLog(Protocol):
 
     def abandon(self, decided_before_s: float, at_s: float) -> int:
         """Record an `abandoned` outcome for decisions that died without one; return how many."""
+        ...
+
+    @property
+    def standing(self) -> Standing:
+        """Return how the log stands: whether it is written, and what waits to be."""
+        ...
+
+    def bring_back(self) -> None:
+        """Bring what waits in the spool into the log, if that is possible by now.
+
+        raises : StoreUnavailable if it is not
+        """
         ...
 
     def subscribe(self, subscriber: Subscriber, after_seq: int | None = None) -> None:

@@ -13,6 +13,7 @@ from storage.database import open_writer
 from storage.feed import Feed
 from storage.log import HandedOver, Subscriber, Ticket
 from storage.records import (
+    UNASSIGNED,
     Attempt,
     Decision,
     Eval,
@@ -23,6 +24,7 @@ from storage.records import (
     SnapshotRow,
 )
 from storage.rows import Record, plain, text
+from storage.spool import Spare, Spool, Spooling, Standing
 from storage.sqlite_reader import SqliteReader
 from storage.writer import Committing, GroupWriter, here
 
@@ -33,25 +35,28 @@ class SqliteLog(SqliteReader):
     raises : ConfigError if the file is no log of ours, or another process writes it
     """
 
-    def __init__(self, path: Path, commit: Committing = here) -> None:
+    def __init__(
+        self, path: Path, commit: Committing = here, spooling: Spooling | None = None
+    ) -> None:
         super().__init__(path)
         self._file = open_writer(path)
+        self._spool = Spool.beside(path, spooling)
         self._feed = Feed()
         hand_on = partial(self._feed.hand_on, self._file.db)
-        self._writer = GroupWriter(self._file.db, hand_on, commit)
+        self._writer = GroupWriter(self._file.db, hand_on, commit, self._spool)
 
     def decide(self, decision: Decision) -> Ticket[None]:
         """Record a decision; wait for it before the first byte of the answer."""
-        return self._insert(decision)
+        return self._insert(decision, spare=Spare.of(decision, None))
 
     def attempt(self, attempt: Attempt) -> Ticket[None]:
         """Record one upstream call."""
-        return self._insert(attempt)
+        return self._insert(attempt, spare=Spare.of(attempt, None))
 
     def settle(self, outcome: Outcome) -> Ticket[int]:
         """Record how a decision ended, and give the event's seq; once per decision."""
-        values = plain(outcome)
-        return self._writer.submit(lambda db: writes.append(db, Outcome, values))
+        spare = Spare.of(outcome, UNASSIGNED)
+        return self._writer.submit(partial(writes.put_back, spare), spare)
 
     def rate(
         self,
@@ -109,6 +114,18 @@ class SqliteLog(SqliteReader):
         unit = self._writer.submit(lambda db: writes.abandon(db, decided_before_s, at_s))
         return unit.wait()
 
+    @property
+    def standing(self) -> Standing:
+        """Return how the log stands: whether it is written, and what waits to be."""
+        return self._spool.standing
+
+    def bring_back(self) -> None:
+        """Bring what waits in the spool into the log, if that is possible by now.
+
+        raises : StoreUnavailable if it is not
+        """
+        self._writer.submit(lambda _db: None).wait()
+
     def subscribe(self, subscriber: Subscriber, after_seq: int | None = None) -> None:
         """Hand every learning event after `after_seq` (None: from now on) to the subscriber."""
         with self._reading() as db:
@@ -123,12 +140,15 @@ class SqliteLog(SqliteReader):
         """Record everything still waiting, then close."""
         self._writer.close()
         super().close()
+        self._spool.close()
         self._file.close()
 
-    def _insert(self, record: Record, sql: str | None = None) -> Ticket[None]:
-        kind, values = type(record), plain(record)
+    def _insert(
+        self, record: Record, sql: str | None = None, spare: Spare[None] | None = None
+    ) -> Ticket[None]:
+        kind, values = type(record), plain(record) if spare is None else spare.values
 
         def work(db: Database) -> None:
             writes.insert(db, kind, values, sql)
 
-        return self._writer.submit(work)
+        return self._writer.submit(work, spare)

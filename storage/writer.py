@@ -2,7 +2,8 @@
 
 One durable commit costs a disk flush of some milliseconds, whatever it holds; so everything that
 arrives during one flush goes into the next. A unit of work has its own savepoint: a refused one
-gets its error, its neighbours in the group do not notice.
+gets its error, its neighbours in the group do not notice. What the log cannot take waits in the
+spool, and is brought before anything else once it can.
 """
 
 import sqlite3
@@ -17,6 +18,8 @@ from sqlite_utils import Database
 
 from policy.errors import StoreUnavailable, TurnpikeError
 from storage.log import DURABLE_WITHIN_S
+from storage.spool import Durable, Spare, Spool
+from storage.writes import ALREADY_RECORDED, put_back
 
 T = TypeVar("T")
 
@@ -25,7 +28,9 @@ Committing = Callable[[Callable[[], bool]], bool]
 GROUP_LIMIT = 256
 WAITING_LIMIT = 10_000
 ADMIT_WITHIN_S = 2.0
-LOCK_WITHIN_S = 10.0
+LOCK_WITHIN_S = 5.0
+# A disk that has failed to flush may have dropped what it was given: to ask again proves nothing.
+UNFLUSHED = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
 
 
 def here(commit: Callable[[], bool]) -> bool:
@@ -34,9 +39,11 @@ def here(commit: Callable[[], bool]) -> bool:
 
 
 class Unit(Generic[T]):
-    """One unit of work and the ticket for it."""
+    """One unit of work and the ticket for it; `durable` tells where it is, once it is."""
 
-    def __init__(self, work: Callable[[Database], T]) -> None:
+    def __init__(self, work: Callable[[Database], T], spare: Spare[T] | None = None) -> None:
+        self.spare = spare
+        self.durable: Durable = "log"
         self._work = work
         self._waiting = threading.Lock()
         self._waiting.acquire()
@@ -56,10 +63,19 @@ class Unit(Generic[T]):
         self._error = error
         self._refused = True
 
+    @property
+    def error(self) -> TurnpikeError | None:
+        """Return what has refused the work, None if nothing has."""
+        return self._error if self._refused else None
+
     def confirm(self) -> None:
         """Keep that the work is durable, unless it was refused."""
         if not self._refused:
             self._error = None
+
+    def set_aside(self, spare: Spare[T], durable: Durable) -> None:
+        """Keep that the work is left to its row, which is not in the log yet."""
+        self._found, self.durable, self._error = spare.found, durable, None
 
     def release(self) -> None:
         """Let the holder of the ticket go on, with what is known by now."""
@@ -140,18 +156,26 @@ class GroupWriter:
     """
 
     def __init__(
-        self, db: Database, after_commit: Callable[[], None], commit: Committing = here
+        self,
+        db: Database,
+        after_commit: Callable[[], None],
+        commit: Committing = here,
+        spool: Spool | None = None,
     ) -> None:
         self._db = db
+        self._spool = Spool() if spool is None else spool
         self._committing = commit
         self._after_commit = after_commit
         self._inbox = Inbox(WAITING_LIMIT)
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Callable[[Database], T]) -> Unit[T]:
-        """Return the ticket of a unit of work that is now in line."""
-        unit = Unit(work)
+    def submit(self, work: Callable[[Database], T], spare: Spare[T] | None = None) -> Unit[T]:
+        """Return the ticket of a unit of work that is now in line; `spare` may wait in its place.
+
+        raises : StoreUnavailable if there is no room, or the log is closed
+        """
+        unit = Unit(work, spare)
         self._inbox.put(unit, ADMIT_WITHIN_S)
         return unit
 
@@ -182,16 +206,22 @@ class GroupWriter:
             _release(group)
 
     def _commit(self, group: list[Unit[Any]]) -> bool:
+        if not self._spool.may_try():
+            self._set_aside(group, self._spool.why)
+            return False
         try:
             self._begin()
-            for unit in group:
+            waiting = [Unit(partial(put_back, spare), spare) for spare in self._spool.waiting()]
+            for unit in (*waiting, *group):
                 self._run_alone(unit)
             self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            for unit in group:
-                unit.refuse(StoreUnavailable(f"the log cannot be written: {error}"))
+        except (sqlite3.Error, OSError) as error:
+            if getattr(error, "sqlite_errorcode", None) in UNFLUSHED:
+                raise
+            self._set_aside(group, str(error))
             return False
         else:
+            self._take_leave(waiting)
             for unit in group:
                 unit.confirm()
             return True
@@ -199,8 +229,31 @@ class GroupWriter:
             if self._db.conn.in_transaction:
                 self._db.execute("ROLLBACK")
 
+    def _set_aside(self, group: list[Unit[Any]], why: str) -> None:
+        """Leave to the spool what can wait, and refuse the rest."""
+        rows = [(unit, unit.spare) for unit in group if unit.spare and unit.error is None]
+        kept = self._spool.keep(why, [spare for _, spare in rows])
+        for (unit, spare), durable in zip(rows, kept, strict=True):
+            if durable is not None:
+                unit.set_aside(spare, durable)
+        for unit in group:
+            if unit.error is None and unit.durable == "log":
+                unit.refuse(StoreUnavailable(f"the log cannot be written: {why}"))
+
+    def _take_leave(self, waiting: list[Unit[int]]) -> None:
+        """Empty the spool, whose rows the log has; one that was there already is no fault."""
+        faults = [(unit.spare, unit.error) for unit in waiting]
+        self._spool.returned(
+            len(waiting),
+            [
+                (spare, error)
+                for spare, error in faults
+                if spare and error and error.code != ALREADY_RECORDED
+            ],
+        )
+
     def _begin(self) -> None:
-        deadline = time.monotonic() + LOCK_WITHIN_S
+        deadline = time.monotonic() + (LOCK_WITHIN_S if self._spool.is_patient else 0.0)
         while True:
             try:
                 self._db.execute("BEGIN IMMEDIATE")

@@ -10,6 +10,7 @@ from sqlite_utils import Database
 from policy.errors import FeedbackClosed, InvalidInput, UnknownDecision
 from storage.keys import NAME_IN_USE, Key, Revocation
 from storage.records import (
+    UNASSIGNED,
     Decision,
     Eval,
     Feedback,
@@ -21,8 +22,11 @@ from storage.records import (
     SnapshotRow,
 )
 from storage.rows import TABLES, Row, SqlValue, columns, plain, restore
+from storage.spool import Spare
 
 Values = Mapping[str, SqlValue]
+
+ALREADY_RECORDED = "already_recorded"
 
 
 def _insert_sql(kind: type[Any]) -> str:
@@ -97,6 +101,14 @@ def append(db: Database, kind: type[Any], values: Values) -> int:
     return int(seq)
 
 
+def put_back(spare: Spare[Any], db: Database) -> int:
+    """Record a row that has waited beside the log; return its position if it is an event."""
+    if spare.kind is Outcome:
+        return append(db, Outcome, spare.values)
+    insert(db, spare.kind, spare.values)
+    return UNASSIGNED
+
+
 def _refusal(
     kind: type[Any], values: Values, error: sqlite3.Error
 ) -> UnknownDecision | InvalidInput:
@@ -110,7 +122,7 @@ def _refusal(
     }:
         return InvalidInput(
             f"this {what} is recorded already ({error}); each can be recorded once",
-            code="already_recorded",
+            code=ALREADY_RECORDED,
         )
     return InvalidInput(f"this {what} cannot be recorded: {error}")
 

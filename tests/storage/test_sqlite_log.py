@@ -69,6 +69,7 @@ def acknowledged_before_a_kill(path: Path, run: int) -> set[str]:
     with child:
         assert child.stdout is not None
         first = child.stdout.readline()
+        assert first, "the child ended before it wrote anything"
         time.sleep(0.01 * run)
         child.send_signal(signal.SIGKILL)
         # A line the kill cut short was not received whole, so it acknowledges nothing.

@@ -1,0 +1,215 @@
+"""What becomes of rows while the log cannot be written: they wait in the spool, and follow later.
+
+While anything waits, whatever comes goes behind it, so that rows reach the log in the order in
+which they were made. Every row has its own key in the log, so one that is brought twice is there
+once.
+"""
+
+import base64
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Literal, Self, TypeVar
+
+from structlog import get_logger
+
+from policy.errors import TurnpikeError
+from storage.records import UNASSIGNED, Attempt, Decision, Outcome
+from storage.rows import SqlValue, plain
+from storage.spool_file import SpoolFile
+
+T = TypeVar("T")
+
+Durable = Literal["log", "spool", "none"]
+"""Where a row is safe: in the log, beside it, or nowhere."""
+
+SPOOL: Durable = "spool"
+
+LOGGER = get_logger()
+AGAIN_AFTER_S = 1.0
+REST = 5.0
+"""How many times longer than it has taken an attempt in vain is not made again."""
+
+KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Decision, Attempt, Outcome)}
+
+
+@dataclass(frozen=True, slots=True)
+class Spare(Generic[T]):
+    """One row in a form that can wait beside the log; `found` is what its unit then has found."""
+
+    kind: type[Any]
+    values: dict[str, SqlValue]
+    found: T
+
+    @classmethod
+    def of(cls, record: Decision | Attempt | Outcome, found: T) -> "Spare[T]":
+        """Return the row of a record.
+
+        raises : InvalidInput if a value cannot be stored
+        """
+        return cls(type(record), plain(record), found)
+
+    def to_bytes(self) -> bytes:
+        """Return the row as an entry of the spool."""
+        return json.dumps([self.kind.__name__, self.values], default=_packed).encode()
+
+    @staticmethod
+    def from_bytes(entry: bytes) -> "Spare[int]":
+        """Return the row that an entry holds."""
+        kind, values = json.loads(entry, object_hook=_unpacked)
+        return Spare(KINDS[kind], values, UNASSIGNED)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the log stands: since when it cannot be written, what waits, and what is lost by choice.
+
+    units  : away_since_s in seconds since 1970, None while all is well
+    """
+
+    away_since_s: float | None
+    why: str
+    waiting: int
+    waiting_bytes: int
+    spool_bytes: int
+    unrecorded: int
+
+    @property
+    def is_behind(self) -> bool:
+        """Return whether the log cannot be written, or does not have all yet."""
+        return self.away_since_s is not None or self.waiting > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Spooling:
+    """How large the spool is; `goes_on` is that a row may be lost where it does not fit either."""
+
+    size_bytes: int
+    goes_on: bool = False
+
+
+class Spool:
+    """Decides when the log is tried, and keeps what it did not take; for the writer's thread.
+
+    Without a file nothing can wait. Where rows may be lost, whoever brings one that the spool does
+    not take either is told `none`, and gets no error.
+    """
+
+    def __init__(self, file: SpoolFile | None = None, *, goes_on: bool = False) -> None:
+        self._file = file
+        self._goes_on = goes_on
+        self._away_since_s: float | None = None
+        self._not_before = 0.0
+        self._began = 0.0
+        self._unrecorded = 0
+        self.why = ""
+
+    @classmethod
+    def beside(cls, path: Path, spooling: Spooling | None) -> Self:
+        """Return the spool of the log at a path; none if rows are to be refused at once.
+
+        raises : ConfigError if its space cannot be reserved
+        """
+        if spooling is None:
+            return cls()
+        return cls(SpoolFile(spool_path(path), spooling.size_bytes), goes_on=spooling.goes_on)
+
+    @property
+    def standing(self) -> Standing:
+        """Return how the log stands now."""
+        file = self._file
+        return Standing(
+            self._away_since_s,
+            self.why,
+            waiting=0 if file is None else file.waiting,
+            waiting_bytes=0 if file is None else file.used_bytes,
+            spool_bytes=0 if file is None else file.size_bytes,
+            unrecorded=self._unrecorded,
+        )
+
+    @property
+    def is_patient(self) -> bool:
+        """Return whether a lock is waited for: once in vain, rows wait in the spool instead."""
+        return self._file is None or self._away_since_s is None
+
+    def may_try(self) -> bool:
+        """Return whether the log is to be tried now; after a failure rows wait for a while."""
+        self._began = time.monotonic()
+        return self._file is None or self._began >= self._not_before
+
+    def waiting(self) -> list[Spare[int]]:
+        """Return the rows that must come before any other.
+
+        raises : OSError if they cannot be read now
+        """
+        if self._file is None or not self._file.waiting:
+            return []
+        return [Spare.from_bytes(entry) for entry in self._file.read()]
+
+    def returned(self, count: int, rejected: Sequence[tuple[Spare[int], TurnpikeError]]) -> None:
+        """Record that the log has taken all that waited, but for the rejected, which are kept."""
+        if self._away_since_s is not None or count:
+            LOGGER.info("the log is written again", from_spool=count, rejected=len(rejected))
+        self._away_since_s, self.why, self._not_before = None, "", 0.0
+        if self._file is not None and count:
+            try:
+                _set_aside(self._file.path, rejected)
+                self._file.clear()
+            except OSError as error:  # they are brought once more, which changes nothing
+                LOGGER.error("the spool cannot be emptied", reason=error.strerror)  # noqa: TRY400
+
+    def keep(self, why: str, spares: Sequence[Spare[Any]]) -> list[Durable | None]:
+        """Return where each row is safe now that the log has not taken it; None: it is refused."""
+        self._leave(why)
+        kept = 0
+        if self._file is not None and spares:
+            try:
+                kept = self._file.append([spare.to_bytes() for spare in spares])
+            except OSError as error:
+                LOGGER.error("the spool cannot be written", reason=error.strerror)  # noqa: TRY400
+        lost = len(spares) - kept
+        if lost and self._goes_on:
+            self._unrecorded += lost
+            LOGGER.error("not recorded at all", rows=lost, since_start=self._unrecorded)
+        rest: Durable | None = "none" if self._goes_on else None
+        return [*(SPOOL for _ in range(kept)), *(rest for _ in range(lost))]
+
+    def close(self) -> None:
+        """Close the file; what waits in it is brought into the log after the next start."""
+        if self._file is not None:
+            self._file.close()
+
+    def _leave(self, why: str) -> None:
+        now = time.monotonic()
+        if now >= self._not_before:
+            self._not_before = now + max(AGAIN_AFTER_S, REST * (now - self._began))
+        if self._away_since_s is None:
+            self._away_since_s = time.time()
+            LOGGER.error("the log cannot be written", reason=why)
+        self.why = why
+
+
+def spool_path(path: Path) -> Path:
+    """Return where the spool of the log at a path lies."""
+    return path.with_name(path.name + "-spool")
+
+
+def _set_aside(path: Path, rejected: Sequence[tuple[Spare[int], TurnpikeError]]) -> None:
+    """Write what no log takes beside the spool, where somebody can look at it."""
+    if not rejected:
+        return
+    with path.with_name(path.name + "-rejected").open("ab") as file:
+        for spare, error in rejected:
+            LOGGER.error("a row from the spool was rejected", reason=error.message)
+            file.write(spare.to_bytes() + b"\n")
+
+
+def _packed(value: bytes) -> dict[str, str]:
+    return {"base64": base64.b64encode(value).decode()}
+
+
+def _unpacked(packed: dict[str, Any]) -> Any:
+    # The values of a row are never mappings, so a lone `base64` can only be bytes of ours.
+    return base64.b64decode(packed["base64"]) if packed.keys() == {"base64"} else packed

@@ -1,0 +1,137 @@
+"""The reserved file: what is in it is read back whole, whatever was there before or is cut off."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from policy.errors import ConfigError
+from storage.spool_file import HEAD_BYTES, TERM_BYTES, SpoolFile, waiting_in
+
+ROOM = 4096
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "log-spool"
+
+
+def opened(path: Path, size_bytes: int = ROOM) -> SpoolFile:
+    return SpoolFile(path, size_bytes)
+
+
+def read(path: Path) -> list[bytes]:
+    file = opened(path)
+    try:
+        assert file.waiting == len(file.read()) == waiting_in(path)
+        return file.read()
+    finally:
+        file.close()
+
+
+def test_its_space_is_taken_from_the_start(path: Path) -> None:
+    opened(path).close()
+    assert path.stat().st_size == ROOM
+    assert path.stat().st_blocks * 512 >= ROOM
+    assert read(path) == []
+
+
+def test_what_was_appended_is_there_after_another_start(path: Path) -> None:
+    file = opened(path)
+    assert file.append([b"first", b"second"]) == 2
+    assert file.append([b"third"]) == 1
+    file.close()
+    again = opened(path)
+    assert again.append([b"fourth"]) == 1
+    again.close()
+    assert read(path) == [b"first", b"second", b"third", b"fourth"]
+
+
+def test_what_does_not_fit_is_left_out_and_the_rest_of_its_group_with_it(path: Path) -> None:
+    file = opened(path)
+    large = bytes(ROOM // 2)
+    assert file.append([large, large, b"small"]) == 1
+    assert file.read() == [large]
+    file.close()
+
+
+def test_nothing_of_an_earlier_term_is_read_again(path: Path) -> None:
+    file = opened(path)
+    file.append([b"one", b"two", b"six"])
+    file.clear()
+    assert (file.read(), file.waiting, file.used_bytes) == ([], 0, 0)
+    file.append([b"ten"])
+    file.close()
+    assert read(path) == [b"ten"]
+
+
+@given(kept=st.integers(0, 3 * (HEAD_BYTES + 5)))
+@settings(max_examples=40, deadline=None)
+def test_a_file_cut_anywhere_gives_the_entries_before_the_cut(
+    tmp_path_factory: pytest.TempPathFactory, kept: int
+) -> None:
+    path = tmp_path_factory.mktemp("cut") / "log-spool"
+    file = opened(path)
+    file.append([b"first", b"secon", b"third"])
+    file.close()
+    raw = path.read_bytes()
+    path.write_bytes(raw[: TERM_BYTES + kept].ljust(len(raw), b"\0"))
+    assert read(path) == [b"first", b"secon", b"third"][: kept // (HEAD_BYTES + 5)]
+
+
+@pytest.mark.parametrize("at", [TERM_BYTES, TERM_BYTES + 6, TERM_BYTES + HEAD_BYTES + 2])
+def test_an_altered_byte_ends_what_is_read(path: Path, at: int) -> None:
+    file = opened(path)
+    file.append([b"first", b"second"])
+    file.close()
+    raw = bytearray(path.read_bytes())
+    raw[at] ^= 1
+    path.write_bytes(raw)
+    assert read(path) == []
+
+
+def test_a_file_grows_and_shrinks_only_while_nothing_waits_in_it(path: Path) -> None:
+    opened(path, 2 * ROOM).close()
+    file = opened(path)
+    assert path.stat().st_size == file.size_bytes == ROOM
+    file.append([b"waits"])
+    file.close()
+    smaller = opened(path, ROOM // 2)
+    assert smaller.size_bytes == ROOM
+    assert smaller.read() == [b"waits"]
+    smaller.close()
+    larger = opened(path, 2 * ROOM)
+    assert larger.read() == [b"waits"]
+    assert path.stat().st_size == 2 * ROOM
+    larger.close()
+
+
+def test_a_spool_that_cannot_be_reserved_is_refused_with_the_dial(path: Path) -> None:
+    code = f"""
+import resource
+from pathlib import Path
+from storage.spool_file import SpoolFile
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+SpoolFile(Path({str(path)!r}), {ROOM})
+"""
+    child = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "ConfigError: cannot reserve 4096 bytes for the spool" in child.stderr
+    assert "TURNPIKE_SPOOL_BYTES" in child.stderr
+
+
+def test_a_spool_that_is_not_there_holds_nothing(path: Path) -> None:
+    assert waiting_in(path) == 0
+
+
+def test_a_folder_in_its_place_is_refused(path: Path) -> None:
+    path.mkdir()
+    with pytest.raises(ConfigError, match="Is a directory"):
+        opened(path)
+    assert os.listdir(path) == []
