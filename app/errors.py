@@ -15,6 +15,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.wrappers import Response as WsgiResponse
 
+from app.journal import told
 from policy import errors
 from policy.errors import TurnpikeError
 
@@ -123,7 +124,7 @@ def _ours(error: TurnpikeError) -> Response:
     status = kind_of(type(error)).status
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         defect = error if status == HTTPStatus.INTERNAL_SERVER_ERROR else None
-        LOGGER.warning("request failed", code=error.code, message=error.message, exc_info=defect)
+        LOGGER.warning("request failed", **told(error), exc_info=defect)
     response = jsonify(envelope(error))
     response.status_code = status
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:

@@ -1,22 +1,116 @@
-"""The lines of our processes: JSON on standard error, at the level that is set."""
+"""The lines of our processes: JSON on standard error, at the level that is set.
+
+No line holds a key or a word of a prompt. Keys are taken out by value and by shape. Of an error
+that could quote what it was given, a provider's or one that we did not expect, only its kind and
+the place are told.
+"""
 
 import logging
+import os
+import re
 import sys
+from collections.abc import Mapping, MutableMapping
+from traceback import format_tb
+from types import TracebackType
+from typing import Any
 
 import structlog
 
+from policy.errors import InvalidInput, TurnpikeError, UpstreamError
+from upstream.redact import without
 
-def write_lines(level: str) -> None:
+NAMED_LIKE_SECRETS = re.compile(r"(?i)(?:key|token|secret|password|dsn|database|headers)$")
+SHORTEST_SECRET = 8
+# Their messages are about our code, the disk or the machine, never about what was asked.
+TELL_NO_TALES = (
+    OSError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    NameError,
+    TypeError,
+    TurnpikeError,
+)
+MAY_QUOTE = (UpstreamError, InvalidInput, KeyError)
+
+Line = MutableMapping[str, Any]
+
+
+def write_lines(level: str, environ: Mapping[str, str] = os.environ) -> None:
     """Write JSON lines to standard error; control characters cannot break them."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
+            _with_place,
+            _Redacting(secrets(environ)),
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def told(error: TurnpikeError) -> dict[str, Any]:
+    """Return what a line may say of one of our errors: a provider's words may be the prompt's.
+
+    >>> told(UpstreamError("a: the provider answered 500: you said 'hello'", arm="a"))
+    {'code': 'upstream_bad_response', 'arm': 'a', 'http_status': None}
+    """
+    if isinstance(error, UpstreamError):
+        return {"code": error.code, "arm": error.arm, "http_status": error.http_status}
+    return {"code": error.code, "message": error.message}
+
+
+def secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the values of the environment that are secrets by the names of their variables.
+
+    >>> secrets({"GLOBAL_API_KEY": "sk-0123456789", "HOME": "/home/ann", "MY_KEY": "a"})
+    ('sk-0123456789',)
+    """
+    named = (value for name, value in environ.items() if NAMED_LIKE_SECRETS.search(name))
+    return tuple(value for value in named if len(value) >= SHORTEST_SECRET)
+
+
+class _Redacting:
+    """Takes secrets out of every value of a line."""
+
+    def __init__(self, known: tuple[str, ...]) -> None:
+        self._known = known
+
+    def __call__(self, _logger: object, _method: str, line: Line) -> Line:
+        for name, value in line.items():
+            line[name] = value if isinstance(value, int | float) else self._clean(value)
+        return line
+
+    def _clean(self, value: object) -> object:
+        return value if value is None else without(str(value), self._known)
+
+
+def _with_place(_logger: object, _method: str, line: Line) -> Line:
+    """Replace an exception by its kind and the lines of code it passed, its cause first."""
+    given = line.pop("exc_info", None)
+    error = sys.exception() if given is True else given
+    if isinstance(error, tuple):
+        error = error[1]
+    if isinstance(error, BaseException):
+        line["exception"] = "\n".join(_chain(error))
+    return line
+
+
+def _chain(error: BaseException) -> list[str]:
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return [*(_chain(before) if before is not None else []), _one(error, error.__traceback__)]
+
+
+def _one(error: BaseException, trace: TracebackType | None) -> str:
+    kind = type(error)
+    tells = isinstance(error, TELL_NO_TALES) and not isinstance(error, MAY_QUOTE)
+    tells = tells or kind.__module__ == "sqlite3"
+    said = f": {error}" if tells else ""
+    return f"{''.join(format_tb(trace))}{kind.__module__}.{kind.__qualname__}{said}"

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from structlog import get_logger
 
+from app.journal import told
 from features.likeness import Likeness
 from features.nearest import Nearest
 from policy.errors import NotServed, UpstreamError
@@ -67,7 +68,7 @@ class Similar:
             return self._embeddings.vector(text)
         except (UpstreamError, NotServed) as error:
             self._not_before_s = time.monotonic() + LEFT_ALONE_S
-            LOGGER.warning("the cache goes on without embeddings", reason=error.message)
+            LOGGER.warning("the cache goes on without embeddings", **told(error))
             return None
 
     def _require_trusted(self, embeddings: Embeddings) -> None:

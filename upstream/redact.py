@@ -21,8 +21,17 @@ def redacted(text: str, secrets: Iterable[str] = ()) -> str:
     >>> redacted("no such key: hunter2\nsk-abc123def", ["hunter2"])
     'no such key: [redacted] [redacted]'
     """
+    text = _UNPRINTABLE.sub(" ", without(text, secrets)).strip()
+    return text if len(text) <= MAX_CHARS else text[: MAX_CHARS - 1] + "…"
+
+
+def without(text: str, secrets: Iterable[str]) -> str:
+    """Return `text` without `secrets` or anything that looks like a key.
+
+    >>> without("Authorization: Bearer abc", [])
+    'Authorization: [redacted]'
+    """
     for secret in secrets:
         if secret:
             text = text.replace(secret, HIDDEN)
-    text = _UNPRINTABLE.sub(" ", _SECRET_SHAPES.sub(HIDDEN, text)).strip()
-    return text if len(text) <= MAX_CHARS else text[: MAX_CHARS - 1] + "…"
+    return _SECRET_SHAPES.sub(HIDDEN, text)
