@@ -70,7 +70,7 @@ def told(error: TurnpikeError) -> dict[str, Any]:
 def secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return the values of the environment that are secrets by the names of their variables.
 
-    >>> secrets({"GLOBAL_API_KEY": "sk-0123456789", "HOME": "/home/ann", "MY_KEY": "a"})
+    >>> secrets({"GLOBAL_API_KEY": "sk-0123456789", "USER": "ann-marie", "MY_KEY": "a"})
     ('sk-0123456789',)
     """
     named = (value for name, value in environ.items() if NAMED_LIKE_SECRETS.search(name))
