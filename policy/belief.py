@@ -245,7 +245,7 @@ class Belief:
 
     def _of(self, arm: str) -> ArmBelief:
         # Not `get` with a default: what is believed of an unknown arm costs a matrix to invert.
-        return self.known[arm] if arm in self.known else self._unknown
+        return self.known.get(arm) or self._unknown
 
     def _arms(self) -> Iterator[ArmBelief]:
         return iter(self.known.values())

@@ -18,9 +18,8 @@ NODE = 20
 WITHIN_S = 300
 
 
-def python_with_clients() -> Path:
-    """Return the Python that has the clients of requirements.txt."""
-    lock = HERE / "requirements.txt"
+def python_with(lock: Path) -> Path:
+    """Return a Python that has what a hashed lock lists, and nothing else."""
 
     def install(folder: Path) -> None:
         _run(sys.executable, "-m", "venv", str(folder))
