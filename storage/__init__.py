@@ -1,1 +1,1 @@
-"""The log, its snapshots and migrations: SQLite through sqlite-utils."""
+"""The log, its snapshots and migrations: SQLite by sqlite-utils, PostgreSQL by psycopg."""

@@ -10,13 +10,13 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from sqlite_utils import Database
 
 from policy.errors import ConfigError
 from storage.migrations import MIGRATIONS, migrate, unknown
+from storage.sqlite_sql import SqliteWriter
 
 BUSY_TIMEOUT_S = 1.0
 WAL_LIMIT_BYTES = 64 * 1024 * 1024
@@ -31,19 +31,7 @@ PRAGMAS = (
 WAL_RESET_FIXED = (3, 51, 3)
 
 
-@dataclass(frozen=True, slots=True)
-class Writer:
-    """The one connection that may write, with the lock that makes it the only one."""
-
-    db: Database
-    held: ExitStack
-
-    def close(self) -> None:
-        """Close the connection, then let another process write."""
-        self.held.close()
-
-
-def open_writer(path: Path) -> Writer:
+def open_writer(path: Path) -> SqliteWriter:
     """Return the one writing connection, with the schema brought up to date.
 
     raises : ConfigError if another process writes this file, or it is not a log we can write
@@ -58,7 +46,7 @@ def open_writer(path: Path) -> Writer:
             for pragma in PRAGMAS:
                 db.execute(pragma)
             migrate(db)
-        return Writer(db, held.pop_all())
+        return SqliteWriter(db, held.pop_all().close)
 
 
 def open_reader(path: Path) -> Database:

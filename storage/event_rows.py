@@ -7,10 +7,9 @@ of `seq` and needs no open transaction.
 from collections.abc import Iterator
 from typing import Any
 
-from sqlite_utils import Database
-
 from storage.events import EvalEvent, Event, FeedbackEvent, OutcomeEvent, PolicyEvent
 from storage.rows import restore
+from storage.sql import Ask
 
 PAGE = 1000
 
@@ -50,15 +49,15 @@ QUERIES: tuple[tuple[type[Any], str], ...] = (
 )
 
 
-def position(db: Database) -> int:
+def position(ask: Ask) -> int:
     """Return the seq of the newest event, 0 for none."""
-    return int(db.execute(POSITION).fetchone()[0])
+    return int(ask(POSITION, {})[0]["seq"])
 
 
-def page(db: Database, after: int, upto: int) -> list[Event]:
+def page(ask: Ask, after: int, upto: int) -> list[Event]:
     """Return the events with after < seq <= upto in seq order."""
     seqs = {"after": after, "upto": upto}
-    events = [restore(kind, row) for kind, sql in QUERIES for row in db.query(sql, seqs)]
+    events = [restore(kind, row) for kind, sql in QUERIES for row in ask(sql, seqs)]
     return sorted(events, key=_seq)
 
 

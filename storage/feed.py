@@ -2,10 +2,9 @@
 
 import threading
 
-from sqlite_utils import Database
-
 from storage.event_rows import page, position, spans
 from storage.log import Subscriber
+from storage.sql import Ask
 
 
 class Feed:
@@ -15,24 +14,25 @@ class Feed:
     folds live is by construction what a restart would fold.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
         self._lock = threading.Lock()
         self._told: dict[Subscriber, int] = {}
 
-    def subscribe(self, db: Database, subscriber: Subscriber, after_seq: int | None) -> None:
+    def subscribe(self, subscriber: Subscriber, after_seq: int | None) -> None:
         """Record a subscriber and hand it what is already committed after `after_seq`."""
         with self._lock:
-            self._told[subscriber] = position(db) if after_seq is None else after_seq
-            self._hand_on(db)
+            self._told[subscriber] = position(self._ask) if after_seq is None else after_seq
+            self._hand_on()
 
-    def hand_on(self, db: Database) -> None:
+    def hand_on(self) -> None:
         """Hand every subscriber the events committed since it was last told."""
         with self._lock:
-            self._hand_on(db)
+            self._hand_on()
 
-    def _hand_on(self, db: Database) -> None:
-        newest = position(db)
+    def _hand_on(self) -> None:
+        newest = position(self._ask)
         for subscriber, told in list(self._told.items()):
             for low, high in spans(told, newest):
-                subscriber(page(db, low, high))
+                subscriber(page(self._ask, low, high))
                 self._told[subscriber] = high

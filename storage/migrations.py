@@ -2,8 +2,12 @@
 
 Tables mirror `records.py` column by column. Times are seconds since 1970, money is US dollars,
 vectors are little-endian float64, lists and mappings are JSON. The four column types (TEXT,
-INTEGER, REAL, BLOB) and everything else here but STRICT have one equal in PostgreSQL.
+INTEGER, REAL, BLOB) and everything else here but STRICT have one equal in PostgreSQL, where
+`postgres_schema.py` puts it.
 """
+
+from collections.abc import Callable
+from typing import Protocol, cast
 
 from sqlite_utils import Database, Migrations
 
@@ -11,6 +15,17 @@ from storage import keys
 from storage.views import VIEWS
 
 MIGRATIONS = Migrations("turnpike")
+
+
+class Runs(Protocol):
+    """What a change is given: a connection inside a transaction, of either store."""
+
+    def execute(self, sql: str, /) -> object:
+        """Do what a statement says."""
+        ...
+
+
+Change = Callable[[Runs], None]
 
 TABLES = """
 CREATE TABLE log_position (
@@ -157,36 +172,36 @@ CREATE TABLE handovers (
 
 
 @MIGRATIONS()
-def m001_tables(db: Database) -> None:
+def m001_tables(db: Runs) -> None:
     """Create every table of the log."""
     run(db, TABLES)
 
 
 @MIGRATIONS()
-def m002_views(db: Database) -> None:
+def m002_views(db: Runs) -> None:
     """Create the views for people."""
     run(db, VIEWS)
 
 
 @MIGRATIONS()
-def m003_answer_of(db: Database) -> None:
+def m003_answer_of(db: Runs) -> None:
     """Let a decision name the one whose stored answer it gave again."""
     db.execute("ALTER TABLE decisions ADD COLUMN answer_of TEXT")
 
 
 @MIGRATIONS()
-def m004_cached_by_arm(db: Database) -> None:
+def m004_cached_by_arm(db: Runs) -> None:
     """Let a decision keep what of its prompt each arm's provider had in its cache."""
     db.execute("ALTER TABLE decisions ADD COLUMN cached_by_arm TEXT NOT NULL DEFAULT '{}'")
 
 
 @MIGRATIONS()
-def m006_keys(db: Database) -> None:
+def m006_keys(db: Runs) -> None:
     """Create the tables of keys, and let a decision name the one it was asked with."""
     run(db, keys.TABLES)
 
 
-def run(db: Database, script: str) -> None:
+def run(db: Runs, script: str) -> None:
     """Execute a script statement by statement, inside the transaction that is open.
 
     `executescript` would commit that transaction first. No statement here holds a semicolon inside.
@@ -206,8 +221,13 @@ def migrate(db: Database) -> None:
             db.execute("ROLLBACK")
 
 
+def changes() -> list[tuple[str, Change]]:
+    """Return every change of the schema by name, in order."""
+    with Database(memory=True) as empty:
+        return [(change.name, cast(Change, change.fn)) for change in MIGRATIONS.pending(empty)]
+
+
 def unknown(db: Database) -> list[str]:
     """Return the changes this file has and this program does not know: a newer one wrote it."""
-    with Database(memory=True) as empty:
-        known = {change.name for change in MIGRATIONS.pending(empty)}
+    known = {name for name, _ in changes()}
     return sorted({change.name for change in MIGRATIONS.applied(db)} - known)

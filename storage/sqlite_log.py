@@ -1,35 +1,16 @@
 """The log on SQLite: one writer thread with group commit, any number of readers."""
 
-from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-from sqlite_utils import Database
-
-from policy.errors import InvalidInput
-from storage import writes
 from storage.database import open_writer
 from storage.feed import Feed
-from storage.log import HandedOver, Subscriber, Ticket
-from storage.records import (
-    UNASSIGNED,
-    Attempt,
-    Decision,
-    Eval,
-    Outcome,
-    PolicyVersion,
-    Rating,
-    Retrain,
-    SnapshotRow,
-)
-from storage.rows import Record, plain, text
-from storage.spool import Spare, Spool, Spooling, Standing
+from storage.recorder import LogRecorder
+from storage.spool import Spool, Spooling
 from storage.sqlite_reader import SqliteReader
 from storage.writer import Committing, GroupWriter, here
 
 
-class SqliteLog(SqliteReader):
+class SqliteLog(LogRecorder, SqliteReader):
     """The log of the one process that writes it.
 
     raises : ConfigError if the file is no log of ours, or another process writes it
@@ -41,100 +22,8 @@ class SqliteLog(SqliteReader):
         super().__init__(path)
         self._file = open_writer(path)
         self._spool = Spool.beside(path, spooling)
-        self._feed = Feed()
-        hand_on = partial(self._feed.hand_on, self._file.db)
-        self._writer = GroupWriter(self._file.db, hand_on, commit, self._spool)
-
-    def decide(self, decision: Decision) -> Ticket[None]:
-        """Record a decision; wait for it before the first byte of the answer."""
-        return self._insert(decision, spare=Spare.of(decision, None))
-
-    def attempt(self, attempt: Attempt) -> Ticket[None]:
-        """Record one upstream call."""
-        return self._insert(attempt, spare=Spare.of(attempt, None))
-
-    def settle(self, outcome: Outcome) -> Ticket[int]:
-        """Record how a decision ended, and give the event's seq; once per decision."""
-        spare = Spare.of(outcome, UNASSIGNED)
-        return self._writer.submit(partial(writes.put_back, spare), spare)
-
-    def rate(
-        self,
-        decision_id: str,
-        rater: str,
-        reward: float | None,
-        *,
-        comment: str | None = None,
-        at_s: float,
-        tenant: str | None,
-        window_s: float,
-    ) -> Rating:
-        """Record a reward, durably, and return what that changed; None withdraws."""
-        if reward is not None and not 0 <= reward <= 1:
-            raise InvalidInput(f"reward must be between 0 and 1, not {reward}", param="reward")
-        rate = writes.Rate(
-            decision_id=text(decision_id),
-            rater=text(rater),
-            reward=None if reward is None else float(reward),
-            comment=None if comment is None else text(comment),
-            at_s=at_s,
-            tenant=tenant and text(tenant),
-            window_s=window_s,
-        )
-        return self._writer.submit(rate).wait()
-
-    def add_evals(self, evals: Sequence[Eval]) -> Ticket[int]:
-        """Record an imported evaluation, and give how many rows were new (a batch counts once)."""
-        rows = [plain(one) for one in evals]
-        return self._writer.submit(lambda db: writes.add_evals(db, rows))
-
-    def adopt(self, policy: PolicyVersion) -> Ticket[int]:
-        """Record that a policy version serves from now on, and give the event's seq."""
-        values = plain(policy)
-        return self._writer.submit(lambda db: writes.adopt(db, values))
-
-    def record_retrain(self, retrain: Retrain) -> Ticket[None]:
-        """Record a retrain with its verdict."""
-        return self._insert(retrain)
-
-    def record_snapshot(self, snapshot: SnapshotRow) -> Ticket[None]:
-        """Record where a posterior was saved; the same path again replaces the row."""
-        return self._insert(snapshot, writes.REPLACE_SNAPSHOT)
-
-    def receive(
-        self, handover_id: str, kind: str, at_s: float, records: Sequence[HandedOver]
-    ) -> Ticket[bool]:
-        """Record what another process handed over, all or nothing; False if it was in already."""
-        handover: writes.Values = {"id": text(handover_id), "kind": text(kind), "at_s": at_s}
-        rows: list[tuple[type[Any], writes.Values]] = [(type(one), plain(one)) for one in records]
-        return self._writer.submit(lambda db: writes.receive(db, handover, rows))
-
-    def abandon(self, decided_before_s: float, at_s: float) -> int:
-        """Record an `abandoned` outcome for decisions that died without one; return how many."""
-        unit = self._writer.submit(lambda db: writes.abandon(db, decided_before_s, at_s))
-        return unit.wait()
-
-    @property
-    def standing(self) -> Standing:
-        """Return how the log stands: whether it is written, and what waits to be."""
-        return self._spool.standing
-
-    def bring_back(self) -> None:
-        """Bring what waits in the spool into the log, if that is possible by now.
-
-        raises : StoreUnavailable if it is not
-        """
-        self._writer.submit(lambda _db: None).wait()
-
-    def subscribe(self, subscriber: Subscriber, after_seq: int | None = None) -> None:
-        """Hand every learning event after `after_seq` (None: from now on) to the subscriber."""
-        with self._reading() as db:
-            self._feed.subscribe(db, subscriber, after_seq)
-
-    @property
-    def waiting(self) -> int:
-        """Return how many units of work are in line for the next commits."""
-        return self._writer.waiting
+        self._feed = Feed(self.ask)
+        self._writer = GroupWriter(self._file, self._feed.hand_on, commit, self._spool)
 
     def close(self) -> None:
         """Record everything still waiting, then close."""
@@ -142,13 +31,3 @@ class SqliteLog(SqliteReader):
         super().close()
         self._spool.close()
         self._file.close()
-
-    def _insert(
-        self, record: Record, sql: str | None = None, spare: Spare[None] | None = None
-    ) -> Ticket[None]:
-        kind, values = type(record), plain(record) if spare is None else spare.values
-
-        def work(db: Database) -> None:
-            writes.insert(db, kind, values, sql)
-
-        return self._writer.submit(work, spare)

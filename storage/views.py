@@ -12,11 +12,11 @@ CREATE VIEW decisions_readable AS
 SELECT
     datetime(d.decided_at_s, 'unixepoch', 'localtime') AS decided_at,
     d.id, d.tenant, d.task, d.kind, d.policy, d.policy_version, d.arm, d.propensity,
-    (SELECT group_concat(chance, ', ') FROM (
-        SELECT a.value || ' ' || printf('%.2f', p.value) AS chance
+    (SELECT group_concat(c.chance, ', ') FROM (
+        SELECT a.value || ' ' || printf('%.2f', CAST(p.value AS REAL)) AS chance
         FROM json_each(d.eligible) a JOIN json_each(d.propensities) p ON p.key = a.key
-        ORDER BY p.value DESC, a.key)) AS propensities,
-    (SELECT c.value
+        ORDER BY CAST(p.value AS REAL) DESC, a.key) c) AS propensities,
+    (SELECT CAST(c.value AS REAL)
         FROM json_each(d.eligible) a JOIN json_each(d.cost_usd_predicted) c ON c.key = a.key
         WHERE a.value = d.arm) AS cost_usd_predicted,
     o.cost_usd, o.arm AS answered_by, o.status, o.latency_s, o.ttft_s, o.cache,
@@ -31,13 +31,13 @@ SELECT day, arm, sandbox, count(*) AS requests,
     sum(dearest_usd) AS cost_usd_if_dearest,
     sum(dearest_usd) - sum(cost_usd) AS saved_usd,
     avg(reward) AS mean_reward,
-    avg(reward IS NOT NULL) AS rated_share
+    avg(CASE WHEN reward IS NULL THEN 0.0 ELSE 1.0 END) AS rated_share
 FROM (
     SELECT date(o.at_s, 'unixepoch', 'localtime') AS day, o.arm, d.sandbox, o.cost_usd,
-        (SELECT max(c.value) FROM json_each(d.cost_usd_predicted) c) AS dearest_usd,
+        (SELECT max(CAST(c.value AS REAL)) FROM json_each(d.cost_usd_predicted) c) AS dearest_usd,
         (SELECT avg(e.reward) FROM feedback_effective e WHERE e.decision_id = d.id) AS reward
     FROM outcomes o JOIN decisions d ON d.id = o.decision_id
-    WHERE o.status IN ('ok', 'filtered'))  -- a call that failed has saved nothing
+    WHERE o.status IN ('ok', 'filtered')) o  -- a call that failed has saved nothing
 GROUP BY day, arm, sandbox
 ORDER BY day DESC, cost_usd DESC
 """

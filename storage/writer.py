@@ -6,19 +6,16 @@ gets its error, its neighbours in the group do not notice. What the log cannot t
 spool, and is brought before anything else once it can.
 """
 
-import sqlite3
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from sqlite_utils import Database
-
 from policy.errors import StoreUnavailable, TurnpikeError
 from storage.log import DURABLE_WITHIN_S
 from storage.spool import Durable, Spare, Spool
+from storage.sql import Failed, Sql, WritingSql
 from storage.writes import ALREADY_RECORDED, put_back
 
 T = TypeVar("T")
@@ -29,8 +26,6 @@ GROUP_LIMIT = 256
 WAITING_LIMIT = 10_000
 ADMIT_WITHIN_S = 2.0
 LOCK_WITHIN_S = 5.0
-# A disk that has failed to flush may have dropped what it was given: to ask again proves nothing.
-UNFLUSHED = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
 
 
 def here(commit: Callable[[], bool]) -> bool:
@@ -41,7 +36,7 @@ def here(commit: Callable[[], bool]) -> bool:
 class Unit(Generic[T]):
     """One unit of work and the ticket for it; `durable` tells where it is, once it is."""
 
-    def __init__(self, work: Callable[[Database], T], spare: Spare[T] | None = None) -> None:
+    def __init__(self, work: Callable[[Sql], T], spare: Spare[T] | None = None) -> None:
         self.spare = spare
         self.durable: Durable = "log"
         self._work = work
@@ -54,8 +49,9 @@ class Unit(Generic[T]):
         )
         self._refused = False
 
-    def run(self, db: Database) -> None:
-        """Do the work and keep what it found for the holder of the ticket."""
+    def run(self, db: Sql) -> None:
+        """Do the work, perhaps not for the first time, and keep what it found for the ticket."""
+        self._refused = False
         self._found = self._work(db)
 
     def refuse(self, error: TurnpikeError) -> None:
@@ -157,7 +153,7 @@ class GroupWriter:
 
     def __init__(
         self,
-        db: Database,
+        db: WritingSql,
         after_commit: Callable[[], None],
         commit: Committing = here,
         spool: Spool | None = None,
@@ -170,7 +166,7 @@ class GroupWriter:
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Callable[[Database], T], spare: Spare[T] | None = None) -> Unit[T]:
+    def submit(self, work: Callable[[Sql], T], spare: Spare[T] | None = None) -> Unit[T]:
         """Return the ticket of a unit of work that is now in line; `spare` may wait in its place.
 
         raises : StoreUnavailable if there is no room, or the log is closed
@@ -184,9 +180,13 @@ class GroupWriter:
         """Return how many units are in line."""
         return len(self._inbox)
 
+    def stop(self) -> None:
+        """Admit nothing more; what waits is still committed."""
+        self._inbox.close()
+
     def close(self) -> None:
         """Commit all that waits, then end the thread."""
-        self._inbox.close()
+        self.stop()
         self._thread.join()
 
     def _run(self) -> None:
@@ -210,24 +210,22 @@ class GroupWriter:
             self._set_aside(group, self._spool.why)
             return False
         try:
-            self._begin()
             waiting = [Unit(partial(put_back, spare), spare) for spare in self._spool.waiting()]
-            for unit in (*waiting, *group):
-                self._run_alone(unit)
-            self._db.execute("COMMIT")
-        except (sqlite3.Error, OSError) as error:
-            if getattr(error, "sqlite_errorcode", None) in UNFLUSHED:
-                raise
+            self._db.transact(
+                partial(self._run_all, [*waiting, *group]),
+                LOCK_WITHIN_S if self._spool.is_patient else 0.0,
+            )
+        except (Failed, OSError) as error:
             self._set_aside(group, str(error))
             return False
-        else:
-            self._take_leave(waiting)
-            for unit in group:
-                unit.confirm()
-            return True
-        finally:
-            if self._db.conn.in_transaction:
-                self._db.execute("ROLLBACK")
+        self._take_leave(waiting)
+        for unit in group:
+            unit.confirm()
+        return True
+
+    def _run_all(self, group: list[Unit[Any]]) -> None:
+        for unit in group:
+            self._run_alone(unit)
 
     def _set_aside(self, group: list[Unit[Any]], why: str) -> None:
         """Leave to the spool what can wait, and refuse the rest."""
@@ -252,17 +250,6 @@ class GroupWriter:
             ],
         )
 
-    def _begin(self) -> None:
-        deadline = time.monotonic() + (LOCK_WITHIN_S if self._spool.is_patient else 0.0)
-        while True:
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                if not _is_busy(error) or time.monotonic() > deadline:
-                    raise
-            else:
-                return
-
     def _run_alone(self, unit: Unit[Any]) -> None:
         # A fixed name lets SQLite keep the parsed statement: a third of the time of `atomic()`.
         self._db.execute("SAVEPOINT unit")
@@ -272,11 +259,6 @@ class GroupWriter:
             self._db.execute("ROLLBACK TO unit")
             unit.refuse(error)
         self._db.execute("RELEASE unit")
-
-
-def _is_busy(error: sqlite3.OperationalError) -> bool:
-    # The low byte is the primary code; the rest says which kind of busy.
-    return error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 def _release(group: list[Unit[Any]]) -> None:

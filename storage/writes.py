@@ -1,11 +1,8 @@
 """The units of work: what each write does to the tables, inside the writer's transaction."""
 
-import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from sqlite_utils import Database
 
 from policy.errors import FeedbackClosed, InvalidInput, UnknownDecision
 from storage.keys import NAME_IN_USE, Key, Revocation
@@ -21,10 +18,9 @@ from storage.records import (
     Retrain,
     SnapshotRow,
 )
-from storage.rows import TABLES, Row, SqlValue, columns, plain, restore
+from storage.rows import TABLES, Row, columns, plain, restore
 from storage.spool import Spare
-
-Values = Mapping[str, SqlValue]
+from storage.sql import Refused, Sql, Values
 
 ALREADY_RECORDED = "already_recorded"
 
@@ -45,8 +41,10 @@ ON CONFLICT (path) DO UPDATE SET policy_version = excluded.policy_version,
     upto_seq = excluded.upto_seq, sha256 = excluded.sha256, created_at_s = excluded.created_at_s
 """
 
+NEWEST_VERSION = "SELECT COALESCE(max(version), 0) AS version FROM policies"
+
 HAS_EVAL = """
-SELECT 1 FROM evals WHERE batch = :batch AND prompt_sha256 = :prompt_sha256 AND arm = :arm
+SELECT arm FROM evals WHERE batch = :batch AND prompt_sha256 = :prompt_sha256 AND arm = :arm
 """
 
 RECEIVE = """
@@ -62,7 +60,7 @@ SELECT d.decided_at_s, COALESCE(o.arm, d.arm) AS arm,
         OR EXISTS (SELECT 1 FROM outcomes b
                    WHERE b.decision_id = d.retry_of AND b.status = 'continued') AS excluded
 FROM decisions d LEFT JOIN outcomes o ON o.decision_id = d.id
-WHERE d.id = :decision_id AND (:tenant IS NULL OR d.tenant = :tenant)
+WHERE d.id = :decision_id AND (CAST(:tenant AS TEXT) IS NULL OR d.tenant = :tenant)
 """
 
 LATEST_REVISION = """
@@ -83,25 +81,25 @@ ORDER BY d.decided_at_s, d.id
 """
 
 
-def insert(db: Database, kind: type[Any], values: Values, sql: str | None = None) -> None:
+def insert(db: Sql, kind: type[Any], values: Values, sql: str | None = None) -> None:
     """Record one row.
 
     raises : UnknownDecision if it belongs to none; InvalidInput if it is there already, or wrong
     """
     try:
-        db.execute(sql or INSERTS[kind], dict(values))
-    except (sqlite3.IntegrityError, sqlite3.DataError) as error:
+        db.execute(sql or INSERTS[kind], values)
+    except Refused as error:
         raise _refusal(kind, values, error) from error
 
 
-def append(db: Database, kind: type[Any], values: Values) -> int:
+def append(db: Sql, kind: type[Any], values: Values) -> int:
     """Record one learning event at the next position of the log, and return that position."""
-    [(seq,)] = db.execute(NEXT_SEQ).fetchall()
+    seq = int(db.query(NEXT_SEQ)[0]["seq"])
     insert(db, kind, {**values, "seq": seq})
-    return int(seq)
+    return seq
 
 
-def put_back(spare: Spare[Any], db: Database) -> int:
+def put_back(spare: Spare[Any], db: Sql) -> int:
     """Record a row that has waited beside the log; return its position if it is an event."""
     if spare.kind is Outcome:
         return append(db, Outcome, spare.values)
@@ -109,22 +107,17 @@ def put_back(spare: Spare[Any], db: Database) -> int:
     return UNASSIGNED
 
 
-def _refusal(
-    kind: type[Any], values: Values, error: sqlite3.Error
-) -> UnknownDecision | InvalidInput:
+def _refusal(kind: type[Any], values: Values, refused: Refused) -> UnknownDecision | InvalidInput:
     what = kind.__name__.lower()
-    decision_id = values.get("decision_id", values.get("id"))
-    if error.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+    if refused.why == "missing":
+        decision_id = values.get("decision_id", values.get("id"))
         return UnknownDecision(f"there is no decision for this {what} of {decision_id!r}")
-    if error.sqlite_errorcode in {
-        sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
-        sqlite3.SQLITE_CONSTRAINT_UNIQUE,
-    }:
+    if refused.why == "taken":
         return InvalidInput(
-            f"this {what} is recorded already ({error}); each can be recorded once",
+            f"this {what} is recorded already ({refused}); each can be recorded once",
             code=ALREADY_RECORDED,
         )
-    return InvalidInput(f"this {what} cannot be recorded: {error}")
+    return InvalidInput(f"this {what} cannot be recorded: {refused}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +132,7 @@ class Rate:
     tenant: str | None
     window_s: float
 
-    def __call__(self, db: Database) -> Rating:
+    def __call__(self, db: Sql) -> Rating:
         """Record a revision unless nothing changed; return what changed."""
         decision = self._open_decision(db)
         latest = self._latest(db)
@@ -164,7 +157,7 @@ class Rate:
             decision_id=self.decision_id, status=status, revision=revision, reward=self.reward
         )
 
-    def _open_decision(self, db: Database) -> Row:
+    def _open_decision(self, db: Sql) -> Row:
         key = {"decision_id": self.decision_id, "tenant": self.tenant}
         decision = next(iter(db.query(RATEABLE, key)), None)
         if decision is None:
@@ -179,7 +172,7 @@ class Rate:
             )
         return decision
 
-    def _latest(self, db: Database) -> Row | None:
+    def _latest(self, db: Sql) -> Row | None:
         key = {"decision_id": self.decision_id, "rater": self.rater}
         return next(iter(db.query(LATEST_REVISION, key)), None)
 
@@ -192,22 +185,23 @@ class Rate:
         return "revoked" if self.reward is None else "updated"
 
 
-def add_evals(db: Database, rows: Sequence[Values]) -> int:
+def add_evals(db: Sql, rows: Sequence[Values]) -> int:
     """Record the evaluations that are not there yet, and return how many were new."""
     new = [values for values in rows if _add_eval(db, values)]
     return len(new)
 
 
-def _add_eval(db: Database, values: Values) -> bool:
-    if db.execute(HAS_EVAL, dict(values)).fetchone() is not None:
+def _add_eval(db: Sql, values: Values) -> bool:
+    key = {name: values[name] for name in ("batch", "prompt_sha256", "arm")}
+    if db.query(HAS_EVAL, key):
         return False
     append(db, Eval, values)
     return True
 
 
-def adopt(db: Database, values: Values) -> int:
+def adopt(db: Sql, values: Values) -> int:
     """Record a policy version above every earlier one, and return the event's seq."""
-    (newest,) = db.execute("SELECT COALESCE(max(version), 0) FROM policies").fetchone()
+    newest = db.query(NEWEST_VERSION)[0]["version"]
     version = values["version"]
     if not isinstance(version, int) or version <= newest:
         raise InvalidInput(
@@ -218,18 +212,18 @@ def adopt(db: Database, values: Values) -> int:
     return append(db, PolicyVersion, values)
 
 
-def receive(db: Database, handover: Values, rows: Sequence[tuple[type[Any], Values]]) -> bool:
+def receive(db: Sql, handover: Values, rows: Sequence[tuple[type[Any], Values]]) -> bool:
     """Record what was handed over, once; return False if it was recorded before."""
-    if db.execute(RECEIVE, dict(handover)).rowcount == 0:
+    if db.execute(RECEIVE, handover) == 0:
         return False
     for kind, values in rows:
         RECEIVERS[kind](db, values)
     return True
 
 
-def _add_key(db: Database, values: Values) -> None:
+def _add_key(db: Sql, values: Values) -> None:
     """Record a key, unless its name belongs to another that is still one."""
-    if list(db.query(NAME_IN_USE, {"name": values["name"]})):
+    if db.query(NAME_IN_USE, {"name": values["name"]}):
         raise InvalidInput(
             f"there is a key named {values['name']!r}: revoke it first, or take another name",
             param="name",
@@ -237,7 +231,7 @@ def _add_key(db: Database, values: Values) -> None:
     insert(db, Key, values)
 
 
-RECEIVERS: dict[type[Any], Callable[[Database, Values], object]] = {
+RECEIVERS: dict[type[Any], Callable[[Sql, Values], object]] = {
     Eval: _add_eval,
     PolicyVersion: adopt,
     Retrain: lambda db, values: insert(db, Retrain, values),
@@ -246,9 +240,9 @@ RECEIVERS: dict[type[Any], Callable[[Database, Values], object]] = {
 }
 
 
-def abandon(db: Database, decided_before_s: float, at_s: float) -> int:
+def abandon(db: Sql, decided_before_s: float, at_s: float) -> int:
     """Record an outcome for each decision that has none, and return how many there were."""
-    lost = list(db.query(UNSETTLED, {"before_s": decided_before_s}))
+    lost = db.query(UNSETTLED, {"before_s": decided_before_s})
     for row in lost:
         append(db, Outcome, plain(_abandoned(row, at_s)))
     return len(lost)

@@ -1,20 +1,21 @@
 """The views say what the tables hold, in words and sums a person can check."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from sqlite_utils import Database
 
-from storage.database import open_reader
-from storage.sqlite_log import SqliteLog
+from storage.reader import LogReader
+from tests.storage.conftest import OpenLog
 from tests.storage.rounds import DECISION, HOUR_S, NOON_S, OUTCOME, but
+
+View = Callable[[str], list[dict[str, Any]]]
 
 
 @pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    with SqliteLog(tmp_path / "turnpike.db") as log:
+def view(open_log: OpenLog) -> Iterator[View]:
+    with open_log() as log:
+        assert isinstance(log, LogReader)
         for i, (arm, cost_usd) in enumerate([("small", 0.002), ("small", 0.001), ("large", 0.012)]):
             log.decide(but(DECISION, id=f"d{i}", arm=arm, decided_at_s=NOON_S + i))
             log.settle(but(OUTCOME, decision_id=f"d{i}", arm=arm, cost_usd=cost_usd)).wait()
@@ -27,16 +28,11 @@ def db(tmp_path: Path) -> Iterator[Database]:
             ("eve", None),
         ):
             log.rate("d0", rater, reward, at_s=NOON_S, tenant="acme", window_s=HOUR_S)
-    with open_reader(tmp_path / "turnpike.db") as db:
-        yield db
+        yield lambda name: [dict(row) for row in log.ask(f"SELECT * FROM {name}", {})]
 
 
-def view(db: Database, name: str) -> list[dict[str, Any]]:
-    return list(db.query(f"SELECT * FROM {name}"))
-
-
-def test_decisions_read_like_sentences(db: Database) -> None:
-    newest, _, rated, unfinished = view(db, "decisions_readable")
+def test_decisions_read_like_sentences(view: View) -> None:
+    newest, _, rated, unfinished = view("decisions_readable")
     assert newest["decided_at"].startswith("2027-01-1")
     assert newest["propensities"] == "small 0.75, large 0.25"
     assert (newest["cost_usd_predicted"], newest["cost_usd"]) == (0.010, 0.012)
@@ -44,13 +40,13 @@ def test_decisions_read_like_sentences(db: Database) -> None:
     assert (unfinished["id"], unfinished["status"]) == ("open", None)
 
 
-def test_effective_feedback_is_the_last_word_of_each_rater(db: Database) -> None:
-    found = {row["rater"]: row["reward"] for row in view(db, "feedback_effective")}
+def test_effective_feedback_is_the_last_word_of_each_rater(view: View) -> None:
+    found = {row["rater"]: row["reward"] for row in view("feedback_effective")}
     assert found == {"ann": 0.0, "bob": 1.0}
 
 
-def test_savings_add_up_by_hand(db: Database) -> None:
-    savings = {row["arm"]: row for row in view(db, "savings")}
+def test_savings_add_up_by_hand(view: View) -> None:
+    savings = {row["arm"]: row for row in view("savings")}
     small, large = savings["small"], savings["large"]
     assert (small["requests"], large["requests"]) == (2, 1)
     assert small["cost_usd"] == pytest.approx(0.003)

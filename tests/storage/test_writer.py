@@ -5,29 +5,40 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
-from sqlite_utils import Database
 
 from policy.errors import InvalidInput, StoreUnavailable
 from storage.database import open_writer
+from storage.postgres_writer import PostgresWriter
+from storage.sql import Sql, WritingSql
+from storage.sqlite_sql import SqliteWriter
 from storage.writer import GroupWriter, Inbox, Unit
 
-COUNT = "SELECT count(*) FROM handovers"
+COUNT = "SELECT count(*) AS n FROM handovers"
 ADD = "INSERT INTO handovers (id, kind, received_at_s) VALUES (:id, 'test', 0)"
 
 
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    file = open_writer(tmp_path / "turnpike.db")
-    yield file.db
-    file.close()
+@pytest.fixture(params=["sqlite", "postgres"])
+def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WritingSql]:
+    writer: WritingSql
+    if request.param == "sqlite":
+        writer = open_writer(tmp_path / "turnpike.db")
+    else:
+        writer = PostgresWriter(request.getfixturevalue("postgres_url"))
+    yield writer
+    writer.close()
+
+
+def count(db: Sql) -> int:
+    return int(db.query(COUNT)[0]["n"])
 
 
 def adding(name: str) -> "Unit[int]":
-    return Unit(lambda db: db.execute(ADD, {"id": name}).rowcount)
+    return Unit(lambda db: db.execute(ADD, {"id": name}))
 
 
-def refusing(db: Database) -> None:
+def refusing(db: Sql) -> None:
     db.execute(ADD, {"id": "half done"})
     raise InvalidInput("this unit is refused, not the others")
 
@@ -36,7 +47,7 @@ def held(writer: GroupWriter) -> threading.Event:
     """Keep the writer busy with a group of one until the event is set."""
     started, gate = threading.Event(), threading.Event()
 
-    def hold(_db: Database) -> None:
+    def hold(_db: Sql) -> None:
         started.set()
         gate.wait()
 
@@ -49,9 +60,9 @@ def nothing() -> None:
     return None
 
 
-def test_what_waits_during_one_commit_goes_into_the_next(db: Database) -> None:
+def test_what_waits_during_one_commit_goes_into_the_next(db: WritingSql) -> None:
     commits: list[int] = []
-    writer = GroupWriter(db, lambda: commits.append(db.execute(COUNT).fetchone()[0]))
+    writer = GroupWriter(db, lambda: commits.append(count(db)))
     gate = held(writer)
     units = [writer.submit(adding(str(i)).run) for i in range(100)]
     gate.set()
@@ -61,7 +72,7 @@ def test_what_waits_during_one_commit_goes_into_the_next(db: Database) -> None:
     assert commits == [0, 100]
 
 
-def test_one_refused_unit_fails_alone_and_leaves_nothing(db: Database) -> None:
+def test_one_refused_unit_fails_alone_and_leaves_nothing(db: WritingSql) -> None:
     writer = GroupWriter(db, nothing)
     gate = held(writer)
     before, bad, after = (
@@ -76,17 +87,17 @@ def test_one_refused_unit_fails_alone_and_leaves_nothing(db: Database) -> None:
     assert [row["id"] for row in db.query("SELECT id FROM handovers")] == ["a", "b"]
 
 
-def test_closing_first_writes_what_waits(db: Database) -> None:
+def test_closing_first_writes_what_waits(db: WritingSql) -> None:
     writer = GroupWriter(db, nothing)
     for i in range(1000):
         writer.submit(adding(str(i)).run)
     writer.close()
-    assert db.execute(COUNT).fetchone()[0] == 1000
+    assert count(db) == 1000
     with pytest.raises(StoreUnavailable, match="closed"):
         writer.submit(adding("late").run)
 
 
-def test_a_ticket_that_takes_too_long_says_so(db: Database) -> None:
+def test_a_ticket_that_takes_too_long_says_so(db: WritingSql) -> None:
     gate = threading.Event()
     writer = GroupWriter(db, nothing)
     unit = writer.submit(lambda _: gate.wait())
@@ -110,9 +121,12 @@ def test_a_full_inbox_makes_its_callers_wait_then_refuses() -> None:
     assert len(inbox.take(10)) == 2
 
 
-def test_a_failed_group_is_refused_whole_and_the_next_one_works(db: Database) -> None:
-    def break_disk(db: Database) -> None:
-        raise sqlite3.OperationalError("disk I/O error")
+def test_a_failed_group_is_refused_whole_and_the_next_one_works(db: WritingSql) -> None:
+    is_sqlite = isinstance(db, SqliteWriter)
+
+    def break_disk(db: Sql) -> None:
+        failed = sqlite3.OperationalError if is_sqlite else psycopg.InternalError
+        raise failed("disk I/O error")
 
     writer = GroupWriter(db, nothing)
     gate = held(writer)
@@ -121,14 +135,14 @@ def test_a_failed_group_is_refused_whole_and_the_next_one_works(db: Database) ->
     for unit in units:
         with pytest.raises(StoreUnavailable, match="disk I/O error"):
             unit.wait()
-    assert db.execute(COUNT).fetchone()[0] == 0
+    assert count(db) == 0
     writer.submit(adding("a").run).wait()
     writer.close()
-    assert db.execute(COUNT).fetchone()[0] == 1
+    assert count(db) == 1
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_when_a_subscriber_fails_the_row_is_kept_and_the_writer_stops(db: Database) -> None:
+def test_when_a_subscriber_fails_the_row_is_kept_and_the_writer_stops(db: WritingSql) -> None:
     def fail() -> None:
         raise ZeroDivisionError
 
@@ -137,12 +151,12 @@ def test_when_a_subscriber_fails_the_row_is_kept_and_the_writer_stops(db: Databa
     writer.close()
     with pytest.raises(StoreUnavailable):
         writer.submit(adding("late").run)
-    assert db.execute(COUNT).fetchone()[0] == 1
+    assert count(db) == 1
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_when_a_unit_has_a_fault_nobody_in_its_group_is_told_it_is_durable(db: Database) -> None:
-    def fault(_db: Database) -> None:
+def test_when_a_unit_has_a_fault_nobody_in_its_group_is_told_it_is_durable(db: WritingSql) -> None:
+    def fault(_db: Sql) -> None:
         raise ZeroDivisionError
 
     writer = GroupWriter(db, nothing)
@@ -153,4 +167,4 @@ def test_when_a_unit_has_a_fault_nobody_in_its_group_is_told_it_is_durable(db: D
         with pytest.raises(StoreUnavailable, match="writer has stopped"):
             unit.wait()
     writer.close()
-    assert db.execute(COUNT).fetchone()[0] == 0
+    assert count(db) == 0

@@ -1,0 +1,182 @@
+"""The schema of the log in PostgreSQL: the same changes as for SQLite, in PostgreSQL's words.
+
+What SQLite brings along and our statements use is defined first, as functions of the same name.
+Processes that start together wait for each other, so that each change is made once.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from policy.errors import ConfigError
+from storage.migrations import Change, changes
+from storage.postgres_sql import Connection, PostgresSql, without_password
+
+# "turnpike" as a number: whoever changes the schema holds this lock.
+LOCK = "SELECT pg_advisory_xact_lock(8391739299332713317)"
+
+CHANGES = """
+CREATE TABLE IF NOT EXISTS schema_changes (
+    n BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    applied_at TIMESTAMPTZ NOT NULL DEFAULT now()
+)
+"""
+
+APPLIED = "SELECT name FROM schema_changes ORDER BY n"
+
+HAS_CHANGES = "SELECT to_regclass('schema_changes') IS NOT NULL AS found"
+
+RECORD = "INSERT INTO schema_changes (name) VALUES (:name)"
+
+WORDS = {
+    "STRICT": "",
+    "INTEGER": "BIGINT",
+    "REAL": "DOUBLE PRECISION",
+    "BLOB": "BYTEA",
+    # SQLite compares text by its bytes; so both stores sort alike.
+    "TEXT": 'TEXT COLLATE "C"',
+}
+
+WORD = re.compile(rf"\b({'|'.join(WORDS)})\b")
+
+FUNCTIONS = (
+    """
+    CREATE FUNCTION json_extract(text, text) RETURNS double precision
+    LANGUAGE sql IMMUTABLE STRICT AS
+    $$ SELECT (jsonb_path_query_first($1::jsonb, $2::jsonpath) #>> '{}')::double precision $$
+    """,
+    """
+    CREATE FUNCTION json_each(text) RETURNS TABLE (key bigint, value text)
+    LANGUAGE sql IMMUTABLE STRICT AS
+    $$ SELECT n - 1, value
+       FROM json_array_elements_text($1::json) WITH ORDINALITY AS each (value, n) $$
+    """,
+    """
+    CREATE FUNCTION datetime(double precision, text, text) RETURNS text
+    LANGUAGE sql STABLE STRICT AS
+    $$ SELECT to_char(to_timestamp($1), 'YYYY-MM-DD HH24:MI:SS') $$
+    """,
+    """
+    CREATE FUNCTION date(double precision, text, text) RETURNS text
+    LANGUAGE sql STABLE STRICT AS $$ SELECT to_char(to_timestamp($1), 'YYYY-MM-DD') $$
+    """,
+    """
+    CREATE FUNCTION printf(text, double precision) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT AS
+    $$ SELECT CASE $1 WHEN '%.2f' THEN to_char($2, 'FM999999999990.00') END $$
+    """,
+    """
+    CREATE FUNCTION joined(text, text, text) RETURNS text
+    LANGUAGE sql IMMUTABLE AS $$ SELECT COALESCE($1 || $3, '') || $2 $$
+    """,
+    "CREATE AGGREGATE group_concat(text, text) (SFUNC = joined, STYPE = text)",
+)
+
+# Which group each writer committed last: what became of a commit whose answer was lost.
+COMMITS = """
+CREATE TABLE commits (writer text PRIMARY KEY, n bigint NOT NULL, at timestamptz NOT NULL)
+"""
+
+# Whoever waits for events is woken when a transaction with some is committed.
+ANNOUNCE = (
+    """
+    CREATE FUNCTION announce() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM pg_notify('turnpike', current_schema()); RETURN NULL; END $$
+    """,
+    """
+    CREATE TRIGGER announced AFTER UPDATE ON log_position
+    FOR EACH STATEMENT EXECUTE FUNCTION announce()
+    """,
+)
+
+
+class InOtherWords:
+    """A connection that is told the schema as SQLite says it."""
+
+    def __init__(self, db: PostgresSql) -> None:
+        self._db = db
+
+    def execute(self, sql: str, /) -> object:
+        """Do what a statement says."""
+        return self._db.execute(translated(sql))
+
+
+def translated(ddl: str) -> str:
+    """Return a statement of the schema in PostgreSQL's words.
+
+    >>> translated("CREATE TABLE t (a TEXT NOT NULL, b REAL, c BLOB, d INTEGER) STRICT")
+    'CREATE TABLE t (a TEXT COLLATE "C" NOT NULL, b DOUBLE PRECISION, c BYTEA, d BIGINT) '
+    """
+    return WORD.sub(lambda found: WORDS[found.group()], ddl)
+
+
+def migrate(url: str, connection: Connection) -> None:
+    """Record every change the database does not have yet, all of them or none.
+
+    raises : ConfigError if a newer Turnpike, or another program, has made this database
+    """
+    with _explained(url), connection.transaction():
+        connection.execute(LOCK)
+        db = PostgresSql(connection)
+        db.execute(CHANGES)
+        have = _applied(url, db)
+        for name, change in _changes():
+            if name not in have:
+                change(db)
+                db.execute(RECORD, {"name": name})
+
+
+def pending(url: str, connection: Connection) -> list[str]:
+    """Return the changes this database does not have yet.
+
+    raises : ConfigError if a newer Turnpike has made this database
+    """
+    db = PostgresSql(connection)
+    [row] = db.query(HAS_CHANGES)
+    have = _applied(url, db) if row["found"] else []
+    return [name for name, _ in _changes() if name not in have]
+
+
+def _changes() -> list[tuple[str, Callable[[PostgresSql], None]]]:
+    same = [(name, _same(change)) for name, change in changes()]
+    return [("functions", _functions), *same, ("announce", _announce)]
+
+
+def _same(change: Change) -> Callable[[PostgresSql], None]:
+    return lambda db: change(InOtherWords(db))
+
+
+def _functions(db: PostgresSql) -> None:
+    for statement in (*FUNCTIONS, COMMITS):
+        db.execute(statement)
+
+
+def _announce(db: PostgresSql) -> None:
+    for statement in ANNOUNCE:
+        db.execute(statement)
+
+
+def _applied(url: str, db: PostgresSql) -> list[str]:
+    have = [row["name"] for row in db.query(APPLIED)]
+    known = {name for name, _ in _changes()}
+    newer = [name for name in have if name not in known]
+    if newer:
+        raise ConfigError(
+            f"the log {without_password(url)} was written by a newer Turnpike (it has "
+            f"{newer[-1]}): use that version, or another database"
+        )
+    return have
+
+
+@contextmanager
+def _explained(url: str) -> Iterator[None]:
+    try:
+        yield
+    except (psycopg.ProgrammingError, psycopg.DataError) as error:
+        raise ConfigError(
+            f"cannot bring the log {without_password(url)} up to date: {error}; "
+            "give an empty database, or a schema of its own, that this user may change"
+        ) from error

@@ -1,0 +1,147 @@
+"""Our SQL on PostgreSQL: a thin driver over psycopg.
+
+Named parameters are written in psycopg's way, numbers come back as Python's own, and a statement
+that the store refuses is told apart from a store that fails.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import DictRow, dict_row
+from psycopg.types.numeric import FloatLoader
+
+from policy.errors import ConfigError
+from storage.rows import Row
+from storage.sql import NOTHING, Refused, Values
+
+Connection = psycopg.Connection[DictRow]
+
+SCHEMES = ("postgresql", "postgres")
+
+# A server that has gone without a word is given up after seconds, not after hours.
+WAYS = {
+    "application_name": "turnpike",
+    "connect_timeout": "3",
+    "tcp_user_timeout": "5000",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+}
+
+# A writer that hangs inside a transaction must not hold up the others.
+SESSION = """
+SET statement_timeout = '30s';
+SET lock_timeout = '8s';
+SET idle_in_transaction_session_timeout = '8s';
+SET synchronous_commit = on;
+SET client_encoding = 'UTF8'
+"""
+
+PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
+
+
+class PostgresSql:
+    """A connection to a PostgreSQL database."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def query(self, sql: str, values: Values = NOTHING) -> list[Row]:
+        """Return the rows that a statement gives."""
+        return list(self._run(sql, values).fetchall())
+
+    def execute(self, sql: str, values: Values = NOTHING) -> int:
+        """Do what a statement says, and return how many rows it changed."""
+        return self._run(sql, values).rowcount
+
+    def _run(self, sql: str, values: Values) -> psycopg.Cursor[DictRow]:
+        try:
+            return self.connection.execute(psycopgs(sql), values)
+        except errors.ForeignKeyViolation as error:
+            raise Refused("missing", _told(error)) from error
+        except errors.UniqueViolation as error:
+            raise Refused("taken", _told(error)) from error
+        except (psycopg.IntegrityError, psycopg.DataError) as error:
+            raise Refused("wrong", _told(error)) from error
+
+
+@lru_cache(maxsize=500)
+def psycopgs(sql: str) -> str:
+    """Return our SQL with its parameters named as psycopg names them.
+
+    >>> psycopgs("SELECT '100%' WHERE a::text = :a_1")
+    "SELECT '100%%' WHERE a::text = %(a_1)s"
+    """
+    # The statements are our own words; what comes from outside is only ever a parameter.
+    return PARAMETER.sub(r"%(\1)s", sql.replace("%", "%%"))
+
+
+def connect(url: str) -> Connection:
+    """Return a new connection that commits each statement by itself.
+
+    raises : psycopg.OperationalError if the server is away or does not let us in
+    """
+    connection = psycopg.connect(conninfo(url), autocommit=True, row_factory=dict_row)
+    try:
+        prepare(connection)
+    except psycopg.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def prepare(connection: "psycopg.Connection[Any]") -> None:
+    """Set what every session of ours has."""
+    connection.execute(SESSION)
+    # Sums of whole numbers come as numeric; nothing of ours has more digits than a float.
+    connection.adapters.register_loader("numeric", FloatLoader)
+
+
+def conninfo(url: str) -> str:
+    """Return what libpq connects by: the URL, with our time limits where it gives none.
+
+    raises : ConfigError if it is no URL of a PostgreSQL database
+    """
+    try:
+        given: Mapping[str, Any] = conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        raise ConfigError(
+            f"{without_password(url)} is no database that can be used: {error}; "
+            "it must look like postgresql://user:password@host:5432/database"
+        ) from error
+    return make_conninfo("", **{**WAYS, **given})
+
+
+def is_away(error: psycopg.Error) -> bool:
+    """Return whether the same may succeed later: the server is away, busy, full or in conflict."""
+    return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+
+
+def is_postgres(database: object) -> bool:
+    """Return whether this names a PostgreSQL database.
+
+    >>> is_postgres("postgresql://localhost/turnpike"), is_postgres("data/turnpike.db")
+    (True, False)
+    """
+    return str(database).partition("://")[0] in SCHEMES and "://" in str(database)
+
+
+def without_password(url: str) -> str:
+    """Return the URL as it may be shown and logged.
+
+    >>> without_password("postgresql://ann:secret@db:5432/turnpike?sslmode=require")
+    'postgresql://ann@db:5432/turnpike'
+    """
+    parts = urlsplit(url)
+    user = f"{parts.username}@" if parts.username else ""
+    return f"{parts.scheme}://{user}{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _told(error: psycopg.Error) -> str:
+    return error.diag.message_primary or str(error)

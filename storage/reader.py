@@ -1,0 +1,251 @@
+"""The reading half of the log, whatever it is stored in: its queries, and what they find.
+
+Every answer holds all that was durable before the question; a store adds how it asks one query.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self
+
+from policy.errors import InvalidInput, UnknownDecision
+from storage.event_rows import page, position, spans
+from storage.events import Event
+from storage.keys import KEYS, KEYS_CHANGED, Key, KeyStanding
+from storage.records import (
+    ArmSummary,
+    Attempt,
+    CacheSummary,
+    Counts,
+    Decision,
+    Outcome,
+    PolicyVersion,
+    Retrain,
+    Round,
+    SnapshotRow,
+)
+from storage.rows import R, Row, columns, restore, text
+
+PAGE = 500
+
+_OUTCOME_COLUMNS = ", ".join(f"o.{name} AS outcome_{name}" for name in columns(Outcome))
+
+# Only the names of our own fields are put into the text; values are always bound.
+ROUND = f"""
+SELECT d.*, {_OUTCOME_COLUMNS},
+    (SELECT avg(e.reward) FROM feedback_effective e WHERE e.decision_id = d.id) AS reward
+FROM decisions d LEFT JOIN outcomes o ON o.decision_id = d.id
+"""  # noqa: S608
+
+ONE_ROUND = ROUND + "WHERE d.id = :id AND (CAST(:tenant AS TEXT) IS NULL OR d.tenant = :tenant)"
+
+PAGE_OF_ROUNDS = f"""{ROUND}
+WHERE d.decided_at_s >= :since_s AND (d.decided_at_s, d.id) < (:until_s, :until_id)
+    AND (CAST(:tenant AS TEXT) IS NULL OR d.tenant = :tenant)
+    AND (:rated_only = 0
+         OR EXISTS (SELECT 1 FROM feedback_effective e WHERE e.decision_id = d.id))
+ORDER BY d.decided_at_s DESC, d.id DESC LIMIT :limit
+"""  # noqa: S608
+
+RECENT = """
+SELECT * FROM decisions WHERE kind <> 'cached' ORDER BY decided_at_s DESC, id DESC LIMIT :n
+"""
+
+ASKED_WITH = """
+SELECT * FROM decisions WHERE kind <> 'cached' AND key_id = :key_id
+ORDER BY decided_at_s DESC, id DESC LIMIT :n
+"""
+
+ATTEMPTS = "SELECT * FROM attempts WHERE decision_id = :id ORDER BY n"
+
+COUNTS = """
+SELECT (SELECT count(*) FROM decisions) AS decisions,
+    (SELECT count(*) FROM outcomes) AS outcomes,
+    (SELECT count(DISTINCT decision_id) FROM feedback_effective WHERE excluded = 0) AS rated,
+    (SELECT count(*) FROM evals) AS evals,
+    (SELECT count(*) FROM feedback
+        WHERE excluded = 0 AND at_s >= (SELECT COALESCE(max(started_at_s), 0) FROM retrains))
+        AS feedback_since_retrain
+"""
+
+SPEND = """
+SELECT COALESCE(sum(o.cost_usd), 0) AS spend_usd
+FROM outcomes o JOIN decisions d ON d.id = o.decision_id
+WHERE o.at_s >= :since_s AND (CAST(:tenant AS TEXT) IS NULL OR d.tenant = :tenant)
+    AND (CAST(:key_id AS TEXT) IS NULL OR d.key_id = :key_id)
+"""
+
+ARMS = """
+SELECT o.arm, count(*) AS requests,
+    count(*) FILTER (WHERE o.status IN ('ok', 'filtered')) AS answered,
+    sum(o.cost_usd) AS cost_usd, avg(CASE WHEN o.status = 'ok' THEN o.latency_s END) AS latency_s,
+    COALESCE(max(f.rated), 0) AS rated, max(f.reward) AS reward,
+    max(f.last_feedback_at_s) AS last_feedback_at_s
+FROM outcomes o LEFT JOIN (
+    SELECT arm, count(*) AS rated, avg(reward) AS reward, max(at_s) AS last_feedback_at_s
+    FROM feedback_effective WHERE at_s >= :since_s AND excluded = 0 GROUP BY arm
+) f ON f.arm = o.arm
+WHERE o.at_s >= :since_s AND o.cache = 'miss' GROUP BY o.arm ORDER BY requests DESC, o.arm
+"""
+
+CACHE_USE = """
+SELECT count(*) FILTER (WHERE o.cache = 'hit') AS hits,
+    count(*) FILTER (WHERE o.cache = 'stale') AS stale,
+    COALESCE(sum(CASE WHEN o.cache = 'hit' THEN json_extract(d.cost_usd_predicted, '$[0]') END), 0)
+        AS saved_usd
+FROM outcomes o JOIN decisions d ON d.id = o.decision_id
+WHERE o.at_s >= :since_s AND o.cache <> 'miss'
+"""
+
+LATEST_POLICY = "SELECT * FROM policies ORDER BY version DESC LIMIT 1"
+
+POLICY = "SELECT * FROM policies WHERE version = :version"
+
+RETRAINS = "SELECT * FROM retrains ORDER BY started_at_s DESC, id DESC LIMIT :limit"
+
+SNAPSHOTS = "SELECT * FROM snapshots ORDER BY upto_seq DESC, created_at_s DESC LIMIT :limit"
+
+
+class LogReader(ABC):
+    """A log that can be asked, by any number of threads."""
+
+    @abstractmethod
+    def ask(self, sql: str, values: Mapping[str, Any]) -> Sequence[Row]:
+        """Return the rows of one query.
+
+        raises : StoreUnavailable
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close every connection; one that is in use closes when its question is answered."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def position(self) -> int:
+        """Return the seq of the newest learning event, 0 for none."""
+        return position(self.ask)
+
+    def events(self, after_seq: int = 0, upto_seq: int | None = None) -> Iterator[Event]:
+        """Yield the events with after_seq < seq <= upto_seq in seq order, in bounded memory."""
+        newest = self.position()
+        upto = newest if upto_seq is None else min(upto_seq, newest)
+        for low, high in spans(after_seq, upto):
+            yield from page(self.ask, low, high)
+
+    def decision(self, decision_id: str, tenant: str | None = None) -> Round:
+        """Return one decision with what came of it; `tenant` None sees every tenant's."""
+        row = self._one(ONE_ROUND, id=text(decision_id), tenant=tenant and text(tenant))
+        if row is None:
+            raise UnknownDecision(f"there is no decision {decision_id}: give the id of an answer")
+        return _round(row)
+
+    def attempts(self, decision_id: str) -> list[Attempt]:
+        """Return the upstream calls of a decision in order."""
+        return self._all(Attempt, ATTEMPTS, id=text(decision_id))
+
+    def decisions(
+        self,
+        *,
+        since_s: float | None = None,
+        until_s: float | None = None,
+        tenant: str | None = None,
+        rated_only: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[Round]:
+        """Yield decisions, newest first, with since_s <= decided_at_s < until_s."""
+        where: dict[str, Any] = {
+            "since_s": float("-inf") if since_s is None else since_s,
+            "until_s": float("inf") if until_s is None else until_s,
+            "until_id": "",
+            "tenant": tenant and text(tenant),
+            "rated_only": int(rated_only),
+        }
+        left = limit
+        while left is None or left > 0:
+            where["limit"] = PAGE if left is None else min(PAGE, left)
+            rows = self.ask(PAGE_OF_ROUNDS, where)
+            yield from map(_round, rows)
+            if len(rows) < where["limit"]:
+                return
+            left = None if left is None else left - len(rows)
+            where |= {"until_s": rows[-1]["decided_at_s"], "until_id": rows[-1]["id"]}
+
+    def recent(self, n: int) -> list[Decision]:
+        """Return the last n decisions that asked an arm, oldest first: the pacer's ring."""
+        return self._all(Decision, RECENT, n=n)[::-1]
+
+    def asked_with(self, key_id: str, n: int) -> list[Decision]:
+        """Return the last n decisions that asked an arm with this key, oldest first."""
+        return self._all(Decision, ASKED_WITH, n=n, key_id=text(key_id))[::-1]
+
+    def counts(self) -> Counts:
+        """Return how much the log holds."""
+        return self._all(Counts, COUNTS)[0]
+
+    def arms(self, since_s: float) -> list[ArmSummary]:
+        """Return what each arm has done since then, the most used first."""
+        return self._all(ArmSummary, ARMS, since_s=since_s)
+
+    def cache_use(self, since_s: float) -> CacheSummary:
+        """Return what stored answers have done since then."""
+        return self._all(CacheSummary, CACHE_USE, since_s=since_s)[0]
+
+    def spend_usd(
+        self, since_s: float, tenant: str | None = None, key_id: str | None = None
+    ) -> float:
+        """Return the dollars booked by outcomes since then, of one tenant or key if named."""
+        whose = {"tenant": tenant and text(tenant), "key_id": key_id and text(key_id)}
+        return float(self.ask(SPEND, {"since_s": since_s, **whose})[0]["spend_usd"])
+
+    def known_keys(self) -> list[KeyStanding]:
+        """Return every key that was ever made, the oldest first."""
+        return [
+            KeyStanding(key=restore(Key, row), revoked_at_s=row["revoked_at_s"])
+            for row in self.ask(KEYS, {})
+        ]
+
+    def keys_changed(self) -> int:
+        """Return how often keys were made or revoked: while it stays, so do they."""
+        return int(self.ask(KEYS_CHANGED, {})[0]["changes"])
+
+    def latest_policy(self) -> PolicyVersion | None:
+        """Return the policy version that serves, None before the first."""
+        row = self._one(LATEST_POLICY)
+        return None if row is None else restore(PolicyVersion, row)
+
+    def policy_version(self, version: int) -> PolicyVersion:
+        """Return one policy version."""
+        row = self._one(POLICY, version=version)
+        if row is None:
+            raise InvalidInput(
+                f"there is no policy version {version}: the log lists those that were adopted",
+                param="version",
+            )
+        return restore(PolicyVersion, row)
+
+    def retrains(self, limit: int = 20) -> list[Retrain]:
+        """Return the latest retrains, newest first."""
+        return self._all(Retrain, RETRAINS, limit=limit)
+
+    def newest_snapshots(self, limit: int = 5) -> list[SnapshotRow]:
+        """Return the snapshots that have learned furthest, newest first."""
+        return self._all(SnapshotRow, SNAPSHOTS, limit=limit)
+
+    def _one(self, sql: str, **values: Any) -> Row | None:
+        return next(iter(self.ask(sql, values)), None)
+
+    def _all(self, kind: type[R], sql: str, **values: Any) -> list[R]:
+        return [restore(kind, row) for row in self.ask(sql, values)]
+
+
+def _round(row: Row) -> Round:
+    settled = row["outcome_seq"] is not None
+    return Round(
+        decision=restore(Decision, row),
+        outcome=restore(Outcome, row, "outcome_") if settled else None,
+        reward=row["reward"],
+    )

@@ -1,0 +1,89 @@
+"""Our SQL on SQLite: a thin driver over sqlite-utils."""
+
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from sqlite_utils import Database
+
+from storage.rows import Row
+from storage.sql import NOTHING, Failed, Refused, Values
+
+# A disk that has failed to flush may have dropped what it was given: to ask again proves nothing.
+UNFLUSHED = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
+
+REFUSALS: dict[int, Literal["missing", "taken"]] = {
+    sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY: "missing",
+    sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY: "taken",
+    sqlite3.SQLITE_CONSTRAINT_UNIQUE: "taken",
+}
+
+
+class SqliteSql:
+    """A connection to a SQLite file."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+
+    def query(self, sql: str, values: Values = NOTHING) -> list[Row]:
+        """Return the rows that a statement gives."""
+        cursor = self._run(sql, values)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    def execute(self, sql: str, values: Values = NOTHING) -> int:
+        """Do what a statement says, and return how many rows it changed."""
+        return self._run(sql, values).rowcount
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.db.close()
+
+    def _run(self, sql: str, values: Values) -> sqlite3.Cursor:
+        try:
+            return self.db.execute(sql, dict(values))
+        except (sqlite3.IntegrityError, sqlite3.DataError) as error:
+            raise Refused(REFUSALS.get(error.sqlite_errorcode, "wrong"), str(error)) from error
+
+
+class SqliteWriter(SqliteSql):
+    """The one connection that may write; `release` lets another process have the file."""
+
+    def __init__(self, db: Database, release: Callable[[], None]) -> None:
+        super().__init__(db)
+        self._release = release
+
+    def transact(self, work: Callable[[], None], patience_s: float) -> None:
+        """Do the work, all of it or none; it is durable when this returns."""
+        try:
+            self._begin(patience_s)
+            work()
+            self.db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) in UNFLUSHED:
+                raise
+            raise Failed(str(error)) from error
+        finally:
+            if self.db.conn.in_transaction:
+                self.db.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close the connection, then let another process write."""
+        self._release()
+
+    def _begin(self, patience_s: float) -> None:
+        deadline = time.monotonic() + patience_s
+        while True:
+            try:
+                self.db.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error) or time.monotonic() > deadline:
+                    raise
+            else:
+                return
+
+
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    # The low byte is the primary code; the rest says which kind of busy.
+    return error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}

@@ -1,0 +1,174 @@
+"""What PostgreSQL adds to the contract: several writers, restarts of the server, lost answers."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from policy.errors import ConfigError, StoreUnavailable
+from storage.events import Event, FeedbackEvent
+from storage.postgres_log import PostgresLog
+from storage.postgres_reader import PostgresReader
+from storage.postgres_server import PostgresServer
+from tests.storage.rounds import DECISION, EVAL, HOUR_S, NOON_S, OUTCOME, but
+from tests.storage.test_log_threads import in_parallel, values
+
+LISTENERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
+
+
+@pytest.fixture
+def logs(postgres_url: str) -> Iterator[list[PostgresLog]]:
+    """The same log in three replicas."""
+    with (
+        PostgresLog(postgres_url) as a,
+        PostgresLog(postgres_url) as b,
+        PostgresLog(postgres_url) as c,
+    ):
+        yield [a, b, c]
+
+
+def within(seconds: float, condition: object) -> bool:
+    give_up_at = time.monotonic() + seconds
+    while time.monotonic() < give_up_at:
+        if condition():  # type: ignore[operator]
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_replicas_are_told_the_same_events_in_the_same_order(logs: list[PostgresLog]) -> None:
+    told: list[list[Event]] = [[] for _ in logs]
+    for log, mine in zip(logs, told, strict=True):
+        log.subscribe(mine.extend)
+
+    def use(i: int) -> None:
+        log = logs[i % 3]
+        log.decide(but(DECISION, id=f"d{i}")).wait()
+        log.settle(but(OUTCOME, decision_id=f"d{i}"))
+        for at, reward in enumerate((1.0, 0.0, None)[: i % 4]):
+            other = logs[(i + at) % 3]
+            other.rate(f"d{i}", "ann", reward, at_s=NOON_S, tenant="acme", window_s=HOUR_S)
+
+    in_parallel(use, 150)
+    newest = logs[0].position()
+    assert within(30, lambda: all(mine and mine[-1].seq == newest for mine in told))
+    first = [values(event) for event in told[0]]
+    assert [event.seq for event in told[0]] == list(range(1, newest + 1))
+    assert all([values(event) for event in mine] == first for mine in told[1:])
+
+
+def test_raters_at_three_replicas_leave_one_vote_each(logs: list[PostgresLog]) -> None:
+    logs[0].decide(DECISION).wait()
+    said: list[str] = []
+
+    def thumb(i: int) -> None:
+        given = logs[i % 3].rate("d", "ann", 1.0, at_s=NOON_S, tenant="acme", window_s=HOUR_S)
+        said.append(given.status)
+
+    in_parallel(thumb, 60)
+    assert sorted(said) == ["duplicate"] * 59 + ["recorded"]
+
+    def change(i: int) -> None:
+        logs[i % 3].rate("d", "bob", (i % 7) / 7, at_s=NOON_S, tenant="acme", window_s=HOUR_S)
+
+    in_parallel(change, 60)
+    events = [event for event in logs[0].events() if isinstance(event, FeedbackEvent)]
+    changes = [event for event in events if event.rater == "bob"]
+    for before, after in pairwise(changes):
+        assert after.previous_reward == before.reward != after.reward
+
+
+def test_a_replica_that_hears_nothing_looks_for_itself(
+    logs: list[PostgresLog], postgres_server: str
+) -> None:
+    told: list[Event] = []
+    logs[1].subscribe(told.extend)
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(LISTENERS)
+    logs[0].add_evals([EVAL]).wait()
+    assert within(30, lambda: len(told) == 1)
+
+
+def test_a_schema_of_a_newer_version_is_refused(postgres_url: str) -> None:
+    PostgresLog(postgres_url).close()
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("INSERT INTO schema_changes (name) VALUES ('m999_future')")
+    for opened in (PostgresLog, PostgresReader):
+        with pytest.raises(ConfigError, match="newer Turnpike.*m999_future"):
+            opened(postgres_url)
+
+
+def test_another_programs_database_is_refused(postgres_url: str) -> None:
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE decisions (other TEXT)")
+    with pytest.raises(ConfigError, match="already exists"):
+        PostgresLog(postgres_url)
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        found = connection.execute("SELECT to_regclass('outcomes')").fetchone()
+    assert found == (None,)
+
+
+def test_a_reader_needs_a_log(postgres_url: str) -> None:
+    with pytest.raises(ConfigError, match="start the service once"):
+        PostgresReader(postgres_url)
+
+
+def test_processes_that_start_together_make_one_schema(postgres_url: str) -> None:
+    opened: list[PostgresLog] = []
+    in_parallel(lambda _: opened.append(PostgresLog(postgres_url)), 6)
+    for log in opened:
+        log.close()
+    assert len(opened) == 6
+
+
+def test_a_server_that_is_nowhere_is_unavailable() -> None:
+    for opened in (PostgresLog, PostgresReader):
+        with pytest.raises(StoreUnavailable, match="ann@127.0.0.1:1/x"):
+            opened("postgresql://ann:secret@127.0.0.1:1/x")
+    with pytest.raises(ConfigError, match="must look like postgresql://"):
+        PostgresLog("postgresql://ann:secret@db/x?sslmod=off")
+
+
+@pytest.fixture
+def own_server(open_folder: Path) -> Iterator[PostgresServer]:
+    """A server that this test may end."""
+    with PostgresServer(open_folder / "postgres") as server:
+        yield server
+
+
+@pytest.mark.slow
+def test_nothing_acknowledged_is_lost_when_the_server_is_killed(own_server: PostgresServer) -> None:
+    acknowledged: list[str] = []
+    stopping = threading.Event()
+
+    def write(thread: int) -> None:
+        i = 0
+        while not stopping.is_set():
+            i += 1
+            name = f"{thread}-{i}"
+            log.decide(but(DECISION, id=name))
+            log.settle(but(OUTCOME, decision_id=name)).wait()
+            acknowledged.append(name)
+
+    with PostgresLog(own_server.url) as log:
+        threads = [threading.Thread(target=write, args=(k,), daemon=True) for k in range(4)]
+        for thread in threads:
+            thread.start()
+        for _ in range(3):
+            enough = len(acknowledged) + 20
+            assert within(60, lambda: len(acknowledged) > enough)  # noqa: B023  asked at once
+            own_server.restart(signal.SIGQUIT)
+        enough = len(acknowledged) + 20
+        assert within(60, lambda: len(acknowledged) > enough)
+        stopping.set()
+        for thread in threads:
+            thread.join()
+    with PostgresReader(own_server.url) as log:
+        settled = [one.decision.id for one in log.decisions() if one.outcome is not None]
+        assert sorted(acknowledged) == sorted(settled)
+        assert [event.seq for event in log.events()] == list(range(1, log.position() + 1))
