@@ -18,7 +18,7 @@ from jobs.intake import save
 from jobs.learned import Learned
 from policy.decide import Question, Verdict, decide, seeded
 from policy.errors import BudgetExceeded
-from policy.exploration import Allowance
+from policy.exploration import Allowance, Control
 from policy.hyper import Hyper
 from policy.pacer import Goal, Pacer
 from policy.types import Arm
@@ -44,12 +44,19 @@ class Live:
     """What has been learned so far, and what may still be explored."""
 
     def __init__(
-        self, log: Log, data: Path, hints: dict[str, float], goal: Goal, now_s: float
+        self,
+        log: Log,
+        data: Path,
+        hints: dict[str, float],
+        goal: Goal,
+        now_s: float,
+        control: Control | None = None,
     ) -> None:
         self._log = log
         self._data = data
         self._lock = threading.Lock()
         self._allowance = Allowance()
+        self._control = control
         self._saved_seq = 0
         policy = log.latest_policy() or self._first(hints, now_s)
         self.learned = self._restored(Learned.start(policy))
@@ -86,6 +93,7 @@ class Live:
                     seeded(decision_id),
                     policy=policy,
                     allowance=allowance,
+                    control=self._control,
                 )
             except BudgetExceeded as error:
                 self._pacing.exceeded(error, now_s)

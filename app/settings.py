@@ -80,7 +80,15 @@ class Settings(BaseSettings):
         description="Least share of the baseline arm's quality, kept at the least spend.",
     )
     baseline: str | None = Field(
-        None, description="The arm that quality is compared with; default: the dearest."
+        None,
+        description="The arm that savings and quality are set against; default: the dearest.",
+    )
+    control_share: float = Field(
+        0.01,
+        ge=0,
+        le=0.5,
+        description="Share of requests that go to the baseline whatever looks best: "
+        "they tell what it would have cost, and how good it would have been.",
     )
     feedback_window_s: Seconds = Field(
         30 * DAY_S, description="Seconds after a decision in which it may be rated."

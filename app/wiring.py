@@ -22,9 +22,12 @@ from app.router import Router, Terms
 from app.settings import Settings
 from app.similar import Similar
 from app.subkeys import subkeys
+from policy.baselines import baseline
 from policy.errors import ConfigError
+from policy.exploration import Control
 from policy.pacer import Budget, Goal, QualityFloor, WillingnessToPay
 from storage.cache_file import Bounds, CacheFile, remove
+from storage.log import Log
 from storage.spool import Spooling
 from storage.sqlite_log import SqliteLog
 from upstream.catalogue import Catalogue
@@ -77,7 +80,7 @@ def assemble(
         upstream = ending.enter_context(Upstream(catalogue, environ))
         log, now_s = ending.enter_context(_log(settings)), time.time()
         _abandon(log, now_s)
-        live = Live(log, data, hints(catalogue()), _goal(settings, catalogue()), now_s)
+        live = _live(settings, log, catalogue(), now_s)
         cache = ending.enter_context(closing(_cache(settings, upstream)))
         ending.callback(_started(Keeper(data, log, live, catalogue, cache)).stop)
         health = Health(ceil(SHARE_OF_CONNECTIONS * settings.connections), clock, _tell_of)
@@ -180,18 +183,29 @@ def _require_arm(dial: str, arm: str, catalogue: Catalogue) -> None:
 
 
 def _goal(settings: Settings, catalogue: Catalogue) -> Goal:
-    """Return what sets the willingness to pay.
-
-    raises : ConfigError if the baseline is no arm
-    """
+    """Return what sets the willingness to pay."""
     if settings.budget_usd is not None:
         return Budget(settings.budget_usd, settings.budget_per)
     if settings.quality_floor is None:
         return WillingnessToPay(settings.willingness_to_pay_usd)
+    return QualityFloor(
+        settings.quality_floor, baseline(list(catalogue.arms.values()), settings.baseline)
+    )
+
+
+def _live(settings: Settings, log: Log, catalogue: Catalogue, now_s: float) -> Live:
+    goal, control = _goal(settings, catalogue), _control(settings, catalogue)
+    return Live(log, data_folder(settings), hints(catalogue), goal, now_s, control)
+
+
+def _control(settings: Settings, catalogue: Catalogue) -> Control | None:
+    """Return what goes to the baseline whatever looks best.
+
+    raises : ConfigError if the baseline is no arm
+    """
     if settings.baseline is not None:
         _require_arm("TURNPIKE_BASELINE", settings.baseline, catalogue)
-    dearest = max(catalogue.arms.values(), key=lambda arm: arm.output_usd_per_mtok)
-    return QualityFloor(settings.quality_floor, settings.baseline or dearest.name)
+    return Control(settings.control_share, settings.baseline) if settings.control_share else None
 
 
 def _terms(settings: Settings) -> Terms:

@@ -1,5 +1,6 @@
 """Policies to beat: uniform, one fixed arm, greedy, and the word-count rule. Same two methods."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from policy.belief import Belief
 from policy.offer import Offer, certain
-from policy.types import Floats
+from policy.types import Arm, Floats
 
 WORD_LIMITS = (100, 1_000, 8_000)
 
@@ -87,6 +88,11 @@ class Greedy:
     def update(self, arm: str, context: Floats, reward: float, weight: float = 1.0) -> Self:
         """Return the policy after one rated outcome."""
         return replace(self, belief=self.belief.update(arm, context, reward, weight))
+
+
+def baseline(arms: Sequence[Arm], named: str | None = None) -> str:
+    """Return the arm that savings are measured against: the one named, else the dearest."""
+    return named or max(arms, key=lambda arm: (arm.output_usd_per_mtok, arm.name)).name
 
 
 def best(quality: Floats, price: Floats) -> int:

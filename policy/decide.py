@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from policy.baselines import Fixed, Greedy, Uniform, WordCount, best
+from policy.baselines import Fixed, Greedy, Uniform, WordCount, baseline, best
 from policy.belief import Belief, Prediction
 from policy.eligibility import Demand, affordable, divided, require_some, within_budget
 from policy.errors import BudgetExceeded, ConfigError
-from policy.exploration import Allowance, charged_off, charges, limited
+from policy.exploration import Allowance, Control, charged_off, charges, limited, with_control
 from policy.hyper import Hyper
 from policy.offer import Offer, Policy, choose
 from policy.pacer import Hold
@@ -133,8 +133,11 @@ def decide(
     *,
     policy: str = "thompson",
     allowance: Allowance = Allowance(),  # noqa: B008 (frozen)
+    control: Control | None = None,
 ) -> Verdict:
     """Return which arm serves this prompt, and the distribution it was drawn from.
+
+    A `control` takes its share where arms may be tried out; that is explored like any other.
 
     raises : NoEligibleArm with the reason of every arm
     """
@@ -144,7 +147,9 @@ def decide(
     offer = Offer(question.context, names, price, question.words)
     said = beliefs.quality.predict(question.context, names)
     acting = rule(policy if question.explore else _sober(policy), beliefs)
-    odds = _odds(acting, offer, said, rng, beliefs, allowance)
+    if control is not None:
+        control = Control(control.share, baseline(arms, control.arm))
+    odds = _odds(acting, offer, said, rng, beliefs, allowance, control)
     return Verdict(
         policy=acting.name,
         chosen=choose(odds.propensities, rng),
@@ -177,6 +182,7 @@ def _odds(
     rng: np.random.Generator,
     beliefs: Beliefs,
     allowance: Allowance,
+    control: Control | None,
 ) -> _Odds:
     if not isinstance(acting, Thompson):
         return _Odds(said.mean[None], acting.propensities(offer, rng), 0.0, allowance)
@@ -184,6 +190,7 @@ def _odds(
     drawn, earned = acting.draws(said, rng), allowance.earn(hyper.explored_share)
     charge = charges(beliefs.tokens.weights(offer.arms), hyper.free_trials)
     pmf = limited(acting.won(offer, drawn), looks_best, earned, charge)
+    pmf = with_control(pmf, offer.arms, control)
     return _Odds(drawn, pmf, charged_off(pmf, looks_best, charge), earned)
 
 

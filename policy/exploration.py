@@ -7,6 +7,7 @@ are what a comparison costs. Beyond those the explored share of any stretch of t
 `share` of it plus a burst of a few decisions. The propensities logged are those sampled from.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -30,6 +31,30 @@ class Allowance:
     def spend(self, mass: float) -> Self:
         """Return the allowance after a decision that explored with this probability mass."""
         return type(self)(max(self.mass - mass, 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What goes to one arm whatever looks best, so that the log can tell what that arm would cost.
+
+    `share` of the requests in which arms may be tried; `arm` None stands for the dearest.
+    """
+
+    share: float
+    arm: str | None = None
+
+
+def with_control(pmf: Floats, arms: Sequence[str], control: Control | None) -> Floats:
+    """Return the distribution with the control's share on its arm, where that one may be asked.
+
+    >>> with_control(np.array([0.75, 0.25]), ("cheap", "dear"), Control(0.2, "dear"))
+    array([0.6, 0.4])
+    """
+    if control is None or control.arm not in arms:
+        return pmf
+    mixed: Floats = (1.0 - control.share) * pmf
+    mixed[arms.index(control.arm)] += control.share
+    return mixed
 
 
 def charges(served: Floats, free_trials: float) -> Floats:

@@ -12,7 +12,7 @@ from app.training import retrain, rollback
 from jobs.learned import Learned
 from policy.decide import Question, decide, seeded
 from policy.eligibility import Demand
-from policy.exploration import Allowance
+from policy.exploration import Allowance, Control
 from storage.snapshots import digest, load, save
 from storage.sqlite_reader import SqliteReader
 from tests.app.faulty import STREAMED, endless, faulty
@@ -196,6 +196,7 @@ def test_every_decision_can_be_made_again_from_its_row(service: Running) -> None
                 learned.beliefs,
                 seeded(row.id),
                 allowance=Allowance(row.allowance),
+                control=Control(service.parts.settings.control_share),
             )
             assert tuple(again.propensities.tolist()) == row.propensities
             assert (again.arm, again.propensity) == (row.arm, row.propensity)

@@ -5,12 +5,12 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from policy.baselines import best
+from policy.baselines import baseline, best
 from policy.belief import Belief
 from policy.decide import RULES, Beliefs, Question, Verdict, decide, rule, seeded
 from policy.eligibility import Demand
 from policy.errors import ConfigError, NoEligibleArm
-from policy.exploration import BURST, Allowance
+from policy.exploration import BURST, Allowance, Control
 from policy.hyper import Hyper
 from policy.tokens import expected_output_tokens
 from policy.types import Arm
@@ -155,3 +155,27 @@ def test_a_new_price_moves_the_very_next_decision() -> None:
 def test_a_rule_nobody_knows_is_refused_with_those_that_are_known(name: str) -> None:
     with pytest.raises(ConfigError, match="thompson, greedy, uniform, word_count, fixed:<arm>"):
         rule(name, BELIEFS)
+
+
+def test_a_control_goes_to_its_arm_whatever_looks_best_and_the_odds_say_so() -> None:
+    control = Control(0.1, "c")
+    verdicts = [
+        decide(ARMS, asked(i % 40), BELIEFS, seeded(f"c{i}"), control=control) for i in range(400)
+    ]
+    for verdict in verdicts:
+        assert verdict.propensities[verdict.eligible.index("c")] >= 0.1
+        assert verdict.propensities.sum() == pytest.approx(1.0)
+    chosen = sum(verdict.arm == "c" for verdict in verdicts)
+    expected = sum(v.propensities[v.eligible.index("c")] for v in verdicts)
+    assert abs(chosen - expected) < 4 * np.sqrt(expected)
+
+
+def test_no_control_where_nothing_may_be_tried_or_its_arm_may_not_answer() -> None:
+    control, sober = Control(0.5), replace(asked(), explore=False)
+    assert decide(ARMS, sober, BELIEFS, seeded("x"), control=control).propensity == 1.0
+    cheap = [arm for arm in ARMS if arm.name != baseline(ARMS)]
+    named = Control(0.5, baseline(ARMS))
+    with_it, without = (
+        decide(cheap, asked(), BELIEFS, seeded("x"), control=each) for each in (named, None)
+    )
+    assert with_it.propensities.tolist() == without.propensities.tolist()
