@@ -10,8 +10,8 @@ from typing import NoReturn
 
 from app.asking import Asking
 from app.cache import Visit
-from app.turn import Completion, Ended, Turn, broken_off, joined, least, streamed
-from policy.errors import NoEligibleArm, UpstreamError
+from app.turn import Completion, Ended, Turn, broken_off, given_up, joined, least, streamed
+from policy.errors import Draining, NoEligibleArm, UpstreamError
 from storage.records import OutcomeStatus
 from storage.spool import Durable
 from upstream.stream import Chunk, Stream
@@ -67,6 +67,10 @@ class Answering:
                 is_whole = True
             except UpstreamError as error:
                 self._continue(error)
+            except Draining as error:
+                self._stream.close()
+                self._end(given_up(error))
+                raise
         self._end()
         if self._visit is not None:
             self._visit.keep(self.completion)

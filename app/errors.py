@@ -52,6 +52,8 @@ KINDS: Mapping[type[TurnpikeError], Kind] = {
     errors.UnknownDecision: Kind(HTTPStatus.NOT_FOUND, "not_found_error"),
     errors.FeedbackClosed: Kind(HTTPStatus.GONE, "not_found_error"),
     errors.StoreUnavailable: Kind(HTTPStatus.SERVICE_UNAVAILABLE, "server_error"),
+    errors.NotReady: Kind(HTTPStatus.SERVICE_UNAVAILABLE, "server_error"),
+    errors.Draining: Kind(HTTPStatus.SERVICE_UNAVAILABLE, "server_error"),
     errors.CallerGone: Kind(HTTPStatus.BAD_REQUEST, INVALID),
     errors.UpstreamError: Kind(HTTPStatus.BAD_GATEWAY, UPSTREAM),
     errors.UpstreamRejected: Kind(HTTPStatus.BAD_REQUEST, INVALID),

@@ -8,14 +8,17 @@ from typing import Any
 from app.orphan import end_with_parent
 from app.settings import Settings
 
+ENDED_WITHIN_S = 10.0
+"""How long after the drain a worker may take to save what it has learned, until it is killed."""
+
 _settings = Settings.load()
 
 bind = _settings.bind
 workers = 1  # SQLite has one writer; more workers are for PostgreSQL
-worker_class = "gevent"
+worker_class = "app.worker.Worker"
 worker_connections = _settings.connections
 timeout = 120
-graceful_timeout = 30
+graceful_timeout = round(_settings.drain_s + ENDED_WITHIN_S)
 keepalive = 75
 limit_request_field_size = 16_384
 control_socket_disable = True

@@ -18,11 +18,22 @@ from upstream.catalogue import Catalogue
 
 LOGGER = get_logger()
 EVERY_S = 0.5
+ABANDON_EVERY_S = 60.0
+MARGIN_S = 300.0
+"""How much longer than its arm's calls may take a request may be busy with a decision."""
+LOOK_BACK_S = 86_400.0  # what is older was found by an earlier look, or at the start
 
 
 def hints(catalogue: Catalogue) -> dict[str, float]:
     """Return the quality hints of the catalogue's arms."""
     return {arm.name: arm.quality for arm in catalogue.arms.values() if arm.quality is not None}
+
+
+def abandon(log: WritableLog, now_s: float, before_s: float, after_s: float) -> None:
+    """Record an end for decisions made between two moments that will get none."""
+    lost = log.abandon(before_s, now_s, after_s)
+    if lost:
+        LOGGER.warning("decisions without an end were abandoned", count=lost)
 
 
 class Keeper(threading.Thread):
@@ -43,6 +54,7 @@ class Keeper(threading.Thread):
         self._catalogue = catalogue
         self._cache = cache
         self._stopping = threading.Event()
+        self._abandoned_s = 0.0
 
     def run(self) -> None:
         """Do the chores until stopped; a store that is away is asked again the next time."""
@@ -61,9 +73,19 @@ class Keeper(threading.Thread):
         for taken in take(self._data / "handover", self._log, records, now_s):
             tell = LOGGER.error if taken.status == "rejected" else LOGGER.info
             tell("handover", status=taken.status, parcel=taken.path.name, reason=taken.reason)
+        self._abandon(now_s)
         self._live.follow_hints(hints(self._catalogue()), now_s)
         self._live.snapshot_when_due(now_s)
         self._cache.prune()
+
+    def _abandon(self, now_s: float) -> None:
+        """Give an end to decisions that no request can still be busy with; once a minute."""
+        if abs(now_s - self._abandoned_s) < ABANDON_EVERY_S:
+            return
+        self._abandoned_s = now_s
+        longest_s = max(arm.timeouts.total_s for arm in self._catalogue().arms.values())
+        before_s = now_s - longest_s - MARGIN_S
+        abandon(self._log, now_s, before_s, before_s - LOOK_BACK_S)
 
     def stop(self) -> None:
         """End the thread, then save what has been learned."""

@@ -69,6 +69,13 @@ class HealthResponse(BaseModel):
     uptime_s: float
 
 
+class ReadyResponse(BaseModel):
+    """The service should get traffic; `log` is where answers are recorded now."""
+
+    status: Literal["ready"]
+    log: Literal["log", "spool"]
+
+
 class Anything(BaseModel):
     """A JSON object described in the documentation."""
 

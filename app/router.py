@@ -32,6 +32,7 @@ from app.turn import (
     completed,
     cost_usd,
     failed,
+    given_up,
     least,
     left,
     outcome_row,
@@ -39,6 +40,7 @@ from app.turn import (
 )
 from policy.errors import (
     CallerGone,
+    Draining,
     EveryArmWaits,
     NoEligibleArm,
     StoreUnavailable,
@@ -164,8 +166,8 @@ class Router:
             self._record(turn, streamed(stream, broken_off(error), error))
             asking.blame(turn.decision, turn.arm, error)
             return False
-        except CallerGone:
-            self._record(turn, streamed(stream, "client_gone"))
+        except (CallerGone, Draining) as error:
+            self._record(turn, streamed(stream, given_up(error)))
             raise
         except StoreUnavailable:
             stream.close()
@@ -239,10 +241,10 @@ class Router:
                 turn.recorded.wait()
                 self._record(turn, failed(error, time.time() - turn.started_at_s))
                 asking.blame(turn.decision, turn.arm, error)
-            except CallerGone:
+            except (CallerGone, Draining) as error:
                 turn.call.drop()
                 turn.recorded.wait()
-                self._record(turn, left(turn, time.time() - turn.started_at_s))
+                self._record(turn, left(turn, time.time() - turn.started_at_s, error))
                 raise
             failing.pop_all()
 

@@ -25,7 +25,7 @@ from app.settings import Settings
 from policy.errors import ConfigError
 from upstream.catalogue import load
 
-DRAIN_S = 35.0
+ENDED_WITHIN_S = 15.0
 LEFT_BEHIND_S = 5.0
 READY_WITHIN_S = 60.0
 POLL_S = 0.2
@@ -66,7 +66,7 @@ def serve(settings: Settings, environ: Mapping[str, str] = os.environ) -> int:
     except Stop:
         return 0
     finally:
-        _end(children)
+        _end(children, settings.drain_s + ENDED_WITHIN_S)
 
 
 def _sandbox(
@@ -121,16 +121,16 @@ def _watch(children: Sequence[Child]) -> int:
         time.sleep(POLL_S)
 
 
-def _end(children: Sequence[Child]) -> None:
+def _end(children: Sequence[Child], within_s: float) -> None:
     """End the children, the scheduler first and what the service asks last."""
     for another in (signal.SIGINT, signal.SIGTERM):
         signal.signal(another, signal.SIG_IGN)  # we are ending already, and take care to finish
     for child in reversed(children):
         _end_session(child, signal.SIGTERM)
         try:
-            child.process.wait(DRAIN_S)
+            child.process.wait(within_s)
         except subprocess.TimeoutExpired:
-            click.echo(f"the {child.name} did not end in {DRAIN_S:.0f} s: killed", err=True)
+            click.echo(f"the {child.name} did not end in {within_s:.0f} s: killed", err=True)
             _end_session(child, signal.SIGKILL)
             child.process.wait()
         _outlast(child)

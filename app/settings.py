@@ -7,7 +7,6 @@ that is no dial stops the start: a typo that is ignored is a setting that silent
 import os
 import re
 from collections.abc import Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -15,6 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from app.address import checked, is_loopback
 from app.ask import Recovery
 from app.given import PREFIX, from_environment, from_file
 from app.mistakes import right, seen
@@ -23,7 +23,6 @@ from policy.errors import ConfigError
 
 # A database's URL carries its password.
 MAY_BE_SECRET = frozenset({"api_key", "secret", "database"})
-HIGHEST_PORT = 65_535
 LEAST_SECRET = 32
 DAY_S = 86_400.0
 YEAR_S = 365 * DAY_S
@@ -141,6 +140,10 @@ class Settings(BaseSettings):
         description="What follows when the spool is full too: requests are refused with 503, or "
         "served and not recorded.",
     )
+    drain_s: Seconds = Field(
+        25.0,
+        description="Seconds that answers under way may take after SIGTERM; then they are cut.",
+    )
     connections: int = Field(
         2_000, ge=2, le=20_000, description="Connections served at the same time, idle ones too."
     )
@@ -191,13 +194,7 @@ class Settings(BaseSettings):
     @field_validator("bind")
     @classmethod
     def _is_an_address(cls, bind: str) -> str:
-        host, _, port = bind.rpartition(":")
-        unbracketed = ":" in host and not (host.startswith("[") and host.endswith("]"))
-        if not host or unbracketed or re.fullmatch("[0-9]{1,5}", port) is None:
-            raise ValueError("it must be host:port, such as 127.0.0.1:8000 or [::1]:8000")
-        if not 0 < int(port) <= HIGHEST_PORT:
-            raise ValueError(f"its port must be from 1 to {HIGHEST_PORT}")
-        return bind
+        return checked(bind)
 
     @field_validator("api_key")
     @classmethod
@@ -215,7 +212,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _is_safe(self) -> Self:
-        if self.api_key is None and not _is_loopback(self.bind):
+        if self.api_key is None and not is_loopback(self.bind):
             raise ValueError(
                 f"bind {self.bind} can be reached from outside: set {PREFIX}API_KEY too, or bind "
                 "to 127.0.0.1"
@@ -284,13 +281,3 @@ def _told(found: ErrorDetails) -> str:
     dial = str(found["loc"][0])
     value = "not right" if dial in MAY_BE_SECRET else seen(found["input"])
     return f"{PREFIX}{dial.upper()} is {value}: {right(found)}"
-
-
-def _is_loopback(bind: str) -> bool:
-    host = bind.rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:  # a name, which may stand for any address
-        return False

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from policy.errors import (
+    CallerGone,
+    Draining,
     UpstreamBusy,
     UpstreamError,
     UpstreamInvalid,
@@ -198,10 +200,15 @@ def failed(error: UpstreamError, latency_s: float) -> Ended:
     return Ended(status, latency_s=latency_s, error=error)
 
 
-def left(turn: Turn, latency_s: float) -> Ended:
+def left(turn: Turn, latency_s: float, why: CallerGone | Draining) -> Ended:
     """Return the end of a call given up before its first content; its input may be billed."""
     usage = Usage(turn.decision.input_tokens_estimated, 0, estimated=True)
-    return Ended("client_gone", usage, latency_s)
+    return Ended(given_up(why), usage, latency_s)
+
+
+def given_up(why: CallerGone | Draining) -> OutcomeStatus:
+    """Return the status of an answer that the provider would have gone on with."""
+    return "abandoned" if isinstance(why, Draining) else "client_gone"
 
 
 def attempt_row(turn: Turn, ended: Ended) -> Attempt:
@@ -215,7 +222,7 @@ def attempt_row(turn: Turn, ended: Ended) -> Attempt:
         ttft_s=ended.ttft_s,
         status=_attempt_status(ended),
         http_status=None if ended.error is None else ended.error.http_status,
-        message=None if ended.error is None else ended.error.message,
+        message=_message(ended),
         input_tokens=ended.usage.input_tokens,
         cached_tokens=ended.usage.cached_tokens,
         output_tokens=ended.usage.output_tokens,
@@ -244,9 +251,17 @@ def outcome_row(turn: Turn, ended: Ended, at_s: float) -> Outcome:
     )
 
 
+def _message(ended: Ended) -> str | None:
+    if ended.status == "abandoned":
+        return "given up, because the service was being stopped"
+    return None if ended.error is None else ended.error.message
+
+
 def _attempt_status(ended: Ended) -> AttemptStatus:
     if ended.status == "client_gone":
         return "client_gone"
+    if ended.status == "abandoned":
+        return "error"
     if ended.error is None:
         return "ok"
     return next(status for kind, status in ATTEMPT_STATUS.items() if isinstance(ended.error, kind))

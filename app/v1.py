@@ -17,7 +17,14 @@ from app.responses import Anything
 from app.routes import ASKING, STREAMS, event, event_stream, parts, signed, to_the_end
 from app.schemas import checked
 from app.turn import Turn
-from policy.errors import NotServed, UnknownModel, UpstreamBusy, UpstreamError, UpstreamTimeout
+from policy.errors import (
+    Draining,
+    NotServed,
+    UnknownModel,
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamTimeout,
+)
 from storage.spool import Durable
 from upstream.passing import Passed
 
@@ -99,7 +106,7 @@ def _passed(endpoint: str) -> Response:
 def _events(passed: Passed) -> Iterator[bytes]:
     try:
         yield from passed.received
-    except UpstreamError as error:
+    except (UpstreamError, Draining) as error:
         # The blank line ends whatever event was cut in the middle.
         yield f"\n\nevent: error\n{event({'type': 'error', **envelope(error)['error']})}".encode()
     finally:

@@ -4,15 +4,16 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 
 from structlog import get_logger
 
 from app.cache import Cache, Rules
+from app.drain import Drain
 from app.instruments import Instruments
-from app.keeper import Keeper, hints
+from app.keeper import Keeper, abandon, hints
 from app.keyring import Keyring
 from app.live import Live
 from app.loop import beside
@@ -57,6 +58,7 @@ class Parts:
     instruments: Instruments
     started_at_s: float
     closing: ExitStack
+    drain: Drain = field(default_factory=Drain)
 
     def close(self) -> None:
         """Save what has been learned, write what waits, close every connection."""
@@ -79,7 +81,7 @@ def assemble(
     with ExitStack() as ending:
         upstream = ending.enter_context(Upstream(catalogue, environ))
         log, now_s = ending.enter_context(_log(settings)), time.time()
-        _abandon(log, now_s)
+        abandon(log, now_s, before_s=now_s, after_s=float("-inf"))
         live = _live(settings, log, catalogue(), now_s)
         cache = ending.enter_context(closing(_cache(settings, upstream)))
         ending.callback(_started(Keeper(data, log, live, catalogue, cache)).stop)
@@ -159,13 +161,6 @@ def _tell_of(arm: str, why: str) -> None:
 def _started(keeper: Keeper) -> Keeper:
     keeper.start()
     return keeper
-
-
-def _abandon(log: SqliteLog, now_s: float) -> None:
-    """Give every decision an end that died without one."""
-    lost = log.abandon(now_s, now_s)
-    if lost:
-        LOGGER.warning("decisions without an end were abandoned", count=lost)
 
 
 def _require_fixed(settings: Settings, catalogue: Catalogue) -> None:

@@ -4,7 +4,7 @@ import sys
 
 from flask import Flask
 
-from app import access, caller, errors, metrics
+from app import access, caller, drain, errors, metrics
 from app.journal import write_lines
 from app.mode import in_force
 from app.operating import operating
@@ -26,6 +26,7 @@ def create_app(parts: Parts) -> Flask:
         app.register_blueprint(each)
     errors.install(app)
     metrics.install(app, parts.instruments.metrics)
+    drain.install(app, parts.drain)
     access.install(app)
     caller.install(app)
     return app

@@ -13,6 +13,8 @@ TurnpikeError
   UnknownDecision              no such decision here, or it belongs to somebody else
   FeedbackClosed               the decision is older than the feedback window
   StoreUnavailable             the log cannot be written now
+  NotReady                     no traffic should be sent here now
+  Draining                     the service is being stopped
   CallerGone                   whoever asked has gone, so nobody waits for the answer
   DamagedFile                  a file of ours is cut short, altered or from a newer version
   UpstreamError                a provider failed: `arm` names whom we asked
@@ -129,6 +131,18 @@ class StoreUnavailable(TurnpikeError):
     """The log cannot be written now, so nothing is acknowledged."""
 
     code = "store_unavailable"
+
+
+class NotReady(TurnpikeError):
+    """The service answers, but should get no traffic now; the message says why."""
+
+    code = "not_ready"
+
+
+class Draining(TurnpikeError):
+    """The service is being stopped: nothing new is taken, and what is not whole in time is cut."""
+
+    code = "draining"
 
 
 class CallerGone(TurnpikeError):

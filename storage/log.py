@@ -120,7 +120,9 @@ class WritableLog(Protocol):
         """Record what another process handed over, all or nothing; False if it was in already."""
         ...
 
-    def abandon(self, decided_before_s: float, at_s: float) -> int:
+    def abandon(
+        self, decided_before_s: float, at_s: float, decided_after_s: float = float("-inf")
+    ) -> int:
         """Record an `abandoned` outcome for decisions that died without one; return how many."""
         ...
 

@@ -2,6 +2,7 @@
 
 from abc import ABC
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -97,15 +98,17 @@ class LogRecorder(ABC):
         rows: list[tuple[type[Any], Values]] = [(type(one), plain(one)) for one in records]
         return self._writer.submit(lambda db: writes.receive(db, handover, rows))
 
-    def abandon(self, decided_before_s: float, at_s: float) -> int:
+    def abandon(
+        self, decided_before_s: float, at_s: float, decided_after_s: float = float("-inf")
+    ) -> int:
         """Record an `abandoned` outcome for decisions that died without one; return how many."""
-        unit = self._writer.submit(lambda db: writes.abandon(db, decided_before_s, at_s))
-        return unit.wait()
+        between: Values = {"before_s": decided_before_s, "after_s": decided_after_s}
+        return self._writer.submit(lambda db: writes.abandon(db, between, at_s)).wait()
 
     @property
     def standing(self) -> Standing:
         """Return how the log stands: whether it is written, and what waits to be."""
-        return self._spool.standing
+        return replace(self._spool.standing, is_stopped=not self._writer.is_running)
 
     def bring_back(self) -> None:
         """Bring what waits in the spool into the log, if that is possible by now.

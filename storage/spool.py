@@ -29,6 +29,7 @@ SPOOL: Durable = "spool"
 
 LOGGER = get_logger()
 AGAIN_AFTER_S = 1.0
+ROOM = 0.9
 REST = 5.0
 """How many times longer than it has taken an attempt in vain is not made again."""
 
@@ -66,6 +67,8 @@ class Spare(Generic[T]):
 class Standing:
     """How the log stands: since when it cannot be written, what waits, and what is lost by choice.
 
+    Once it is stopped, nothing is written any more: only a restart can tell what is there.
+
     units  : away_since_s in seconds since 1970, None while all is well
     """
 
@@ -75,6 +78,13 @@ class Standing:
     waiting_bytes: int
     spool_bytes: int
     unrecorded: int
+    is_stopped: bool = False
+
+    @property
+    def takes_rows(self) -> bool:
+        """Return whether answers can be recorded: in the log, or in a spool that has room."""
+        room = self.away_since_s is None or self.waiting_bytes < ROOM * self.spool_bytes
+        return room and not self.is_stopped
 
     @property
     def is_behind(self) -> bool:

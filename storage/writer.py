@@ -180,6 +180,11 @@ class GroupWriter:
         """Return how many units are in line."""
         return len(self._inbox)
 
+    @property
+    def is_running(self) -> bool:
+        """Return whether anything can still be written."""
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """Admit nothing more; what waits is still committed."""
         self._inbox.close()

@@ -75,7 +75,7 @@ SELECT d.*,
     (SELECT COALESCE(sum(t.cost_usd), 0) FROM attempts t WHERE t.decision_id = d.id) AS booked_usd,
     EXISTS (SELECT 1 FROM attempts t WHERE t.decision_id = d.id AND t.status = 'ok') AS answered
 FROM decisions d
-WHERE d.decided_at_s < :before_s
+WHERE d.decided_at_s > :after_s AND d.decided_at_s < :before_s
     AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.decision_id = d.id)
 ORDER BY d.decided_at_s, d.id
 """
@@ -240,9 +240,9 @@ RECEIVERS: dict[type[Any], Callable[[Sql, Values], object]] = {
 }
 
 
-def abandon(db: Sql, decided_before_s: float, at_s: float) -> int:
+def abandon(db: Sql, between: Values, at_s: float) -> int:
     """Record an outcome for each decision that has none, and return how many there were."""
-    lost = db.query(UNSETTLED, {"before_s": decided_before_s})
+    lost = db.query(UNSETTLED, between)
     for row in lost:
         append(db, Outcome, plain(_abandoned(row, at_s)))
     return len(lost)

@@ -21,6 +21,7 @@ class Deadline:
     def __init__(self, timeouts: Timeouts, clock: Callable[[], float] = time.monotonic) -> None:
         self._timeouts = timeouts
         self._is_awaited = AWAITED.get()
+        self._require_time = REQUIRE_TIME.get()
         self._clock = clock
         self._started = clock()
         self._total_at = self._started + timeouts.total_s
@@ -40,7 +41,11 @@ class Deadline:
         return min(self._timeouts.connect_s, self.left_s())
 
     def wait_for_more(self) -> None:
-        """Record that content has come and the next wait begins, which may be `idle_s` long."""
+        """Record that content has come and the next wait begins, which may be `idle_s` long.
+
+        raises : what REQUIRE_TIME raises once nothing may go on
+        """
+        self._require_time()
         self._next_at = self._clock() + self._timeouts.idle_s
         self._has_content = True
 
@@ -51,8 +56,9 @@ class Deadline:
     def require_caller(self) -> None:
         """Refuse to go on for nobody.
 
-        raises : CallerGone
+        raises : CallerGone; what REQUIRE_TIME raises once nothing may go on
         """
+        self._require_time()
         if not self._is_awaited():
             raise CallerGone("the client has closed its connection, so nobody waits for an answer")
 
@@ -77,3 +83,5 @@ class Deadline:
 ACTIVE: ContextVar[Deadline] = ContextVar("ACTIVE")
 AWAITED: ContextVar[Callable[[], bool]] = ContextVar("AWAITED", default=lambda: True)
 """Whether somebody still waits for what this thread does; asked during long waits."""
+REQUIRE_TIME: ContextVar[Callable[[], None]] = ContextVar("REQUIRE_TIME", default=lambda: None)
+"""Raises once this thread may not go on at all; called during long waits and between chunks."""

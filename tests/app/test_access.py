@@ -16,7 +16,7 @@ from app.wsgi import BLUEPRINTS
 from tests.app.running import SUM, Provider, Running, running
 
 KEY = "correct-horse-battery"
-PUBLIC = {"turnpike.healthz", "turnpike.openapi"}
+PUBLIC = {"operating.readyz", "turnpike.healthz", "turnpike.openapi"}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,73 @@
+"""gunicorn's worker as we need it at its end: it drains before it stops to listen.
+
+On SIGTERM new requests are refused in words, what is under way may finish, and what does not finish
+in time is cut off by the requests themselves, each with its rows. Only then is gunicorn's own end
+begun, which knows nothing of rows. Connections that only wait for a next request are closed.
+"""
+
+import socket
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+import gevent
+from gunicorn.workers.ggevent import GeventWorker
+
+LOOK_EVERY_S = 0.1
+TAKEN_WITHIN_S = 60.0
+"""A client that takes nothing of its answer for so long is left."""
+WRITTEN_WITHIN_S, KILLED_WITHIN_S = 4.0, 2.0
+"""How long requests that were cut off may take to write their rows and their last words."""
+
+
+class Worker(GeventWorker):  # type: ignore[misc]
+    """One process that serves; `idle` are the connections without a request."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.idle: set[socket.socket] = set()
+        self.under_way: set[gevent.Greenlet] = set()
+
+    def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:
+        """Serve one connection until it ends."""
+        self.idle.add(client)
+        try:
+            super().handle(listener, client, addr)
+        finally:
+            self.idle.discard(client)
+
+    def handle_request(self, listener_name: Any, req: Any, sock: socket.socket, addr: Any) -> Any:
+        """Serve one request; the connection is closed after it when the service ends."""
+        self.idle.discard(sock)
+        greenlet = gevent.getcurrent()
+        self.under_way.add(greenlet)
+        sock.settimeout(TAKEN_WITHIN_S)
+        try:
+            return super().handle_request(listener_name, req, sock, addr)
+        except TimeoutError:
+            self.log.warning("a client took nothing of its answer for %s s", TAKEN_WITHIN_S)
+            raise StopIteration from None
+        finally:
+            self.under_way.discard(greenlet)
+            with suppress(OSError):
+                sock.settimeout(None)
+            self.idle.add(sock)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end, beside what is under way."""
+        gevent.spawn(self._end)
+
+    def _end(self) -> None:
+        """Refuse what is new, wait for what is under way, then let gunicorn end."""
+        running = self.wsgi.extensions["turnpike"]
+        within_s = running.settings.drain_s
+        running.drain.begin(within_s)
+        with gevent.Timeout(within_s + WRITTEN_WITHIN_S, False):
+            while self.under_way:
+                gevent.sleep(LOOK_EVERY_S)
+        # Who is left waits for a client that takes nothing; being killed, it writes its rows.
+        gevent.killall(list(self.under_way), timeout=KILLED_WITHIN_S)
+        self.alive = False
+        for each in list(self.idle):
+            with suppress(OSError):  # it has closed by itself
+                each.shutdown(socket.SHUT_RD)
