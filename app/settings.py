@@ -100,6 +100,9 @@ class Settings(BaseSettings):
         ge=1,
         description="Ratings before the first retrain; the next when half as many again have come.",
     )
+    dask: str | None = Field(
+        None, pattern=r"^(tcp|tls)://\S+$", description="A Dask scheduler that adds up large logs."
+    )
     stream_recovery: Recovery = Field(
         "continue",
         description="What follows when a stream breaks off: `continue` with another arm, `hold` "

@@ -1,15 +1,20 @@
 """Retrain and roll back from the command line: read the log, hand the result to its writer."""
 
 import time
+from contextlib import AbstractContextManager
+from functools import partial
 
 import click
 
 from app.delivery import delivered
 from app.settings import Settings
+from app.wiring import data_folder
 from jobs.intake import hand_over_policy, hand_over_retrain
 from jobs.learned import Learned
+from jobs.refold import Fold, LogSource, Watches, folding, followed
 from jobs.retrain import retrain as fit_and_judge
 from policy.errors import InvalidInput
+from storage.log import ReadableLog
 from storage.records import PolicyVersion, RetrainTrigger
 from storage.sqlite_reader import SqliteReader
 
@@ -20,8 +25,8 @@ def retrain(settings: Settings, trigger: RetrainTrigger) -> None:
     raises : InvalidInput before the first start; StoreUnavailable
     """
     click.echo("fitting and judging a candidate ...", err=True)
-    with SqliteReader(settings.database) as log:
-        result = fit_and_judge(log, trigger, time.time, settings.retrain_first_outcomes)
+    with SqliteReader(settings.database) as log, _folding(settings, log) as fold:
+        result = fit_and_judge(log, trigger, time.time, settings.retrain_first_outcomes, fold)
     made = result.retrain
     delivered(settings, lambda data: hand_over_retrain(data, made, result.policy, result.learned))
     verdict = "promoted" if made.promoted else "kept the incumbent"
@@ -42,9 +47,22 @@ def rollback(settings: Settings, version: int | None) -> None:
         policy = _renewed(wanted, latest.version + 1)
         position = log.position()
         click.echo(f"folding {position} events under policy {wanted.version} ...", err=True)
-        learned = Learned.start(policy).fold(log.events(0, position))
+        with _folding(settings, log) as fold:
+            learned = fold(Learned.start(policy), position)
     delivered(settings, lambda data: hand_over_policy(data, policy, learned))
     click.echo(f"policy {policy.version} serves: it is version {wanted.version} again")
+
+
+def _folding(settings: Settings, log: ReadableLog) -> AbstractContextManager[Fold]:
+    """Return how the log is folded; the changes of arms are those the service has found."""
+    source = LogSource(partial(SqliteReader, settings.database.absolute()))
+    snapshots = data_folder(settings) / "snapshots"
+
+    def watches() -> Watches:
+        policy = log.latest_policy()
+        return {} if policy is None else followed(snapshots, Learned.start(policy))
+
+    return folding(log, source, settings.dask, watches)
 
 
 def _renewed(policy: PolicyVersion, version: int) -> PolicyVersion:

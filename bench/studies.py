@@ -89,6 +89,27 @@ def drift(seeds: int, out: Path) -> None:
     _publish(out / "drift.md", drift_page(found))
 
 
+@click.command()
+@click.option("--decisions", type=click.IntRange(1), default=10_000_000)
+@click.option("--dimensions", type=click.IntRange(2), default=64, help="Features of a decision.")
+@click.option("--rated", type=click.FloatRange(0, 1), default=0.1, help="Share that is rated.")
+@click.option("--workers", default="1,2", help="How many processes, one run for each number.")
+@click.option("--logged", type=click.IntRange(1), default=20_000, help="Read so many from a log.")
+@OUT
+def refold(
+    decisions: int, dimensions: int, rated: float, workers: str, logged: int, out: Path
+) -> None:
+    """Fold a long log by sums on a Dask cluster of its own: time, memory, exactness."""
+    from bench import refold as long  # Dask's cluster takes a second to import
+    from bench.logged import in_a_log
+
+    made_up = long.MadeUp(decisions, dimensions, rated)
+    machines = [int(each) for each in workers.split(",")]
+    runs = [long.run(made_up, decisions, made_up, n) for n in machines]
+    read, beside = in_a_log(long.MadeUp(logged, dimensions, rated), machines)
+    _publish(out / "refold.md", long.page(made_up, runs, read, beside))
+
+
 def _publish(path: Path, lines: Iterable[str]) -> None:
     text = "\n".join(lines)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -127,9 +127,9 @@ class Learned:
 
     def _after(self, event: Event) -> Self:
         match event:
-            case FeedbackEvent() if not event.excluded:
+            case FeedbackEvent() if event.teaches:
                 return self._aged(event.at_s)._rated(event)
-            case OutcomeEvent(status="ok", cache="miss", usage_estimated=False):
+            case OutcomeEvent() if event.teaches:
                 return self._aged(event.at_s)._completed(event)
             case EvalEvent():
                 context, quality = self.context(event), self.beliefs.quality

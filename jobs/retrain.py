@@ -16,6 +16,7 @@ from features.sketch import Sketch
 from features.space import GROUPS, Space
 from jobs.judge import Judgement, judge, usable
 from jobs.learned import Learned
+from jobs.refold import Fold, in_order
 from policy.errors import InvalidInput
 from policy.hyper import Hyper
 from policy.tuning import score, tuned
@@ -24,6 +25,7 @@ from storage.log import LearnableLog
 from storage.records import PolicyVersion, Retrain, RetrainTrigger, Round
 
 HELD_OUT = 0.3
+MOST_HELD_OUT = 20_000
 FEWEST_ESS = 200.0
 FEWEST_FOR_VETO = 30.0  # an interval from two rounds is as narrow as chance makes it
 MARGIN = 0.01
@@ -53,12 +55,19 @@ class Decided:
 
 
 def retrain(
-    log: LearnableLog, trigger: RetrainTrigger, clock: Clock, fewest_outcomes: int = 25
+    log: LearnableLog,
+    trigger: RetrainTrigger,
+    clock: Clock,
+    fewest_outcomes: int = 25,
+    fold: Fold | None = None,
 ) -> Result:
     """Return the verdict on a candidate fitted to everything in the log, with the candidate.
 
+    `fold` is how the log is folded; None in order.
+
     raises : InvalidInput if no policy was ever adopted
     """
+    fold = fold or in_order(log)
     started_at_s, position = clock(), log.position()
     incumbent = log.latest_policy() or _never_adopted()
     sketches, outcomes = _sketches(log), _outcomes(log)
@@ -66,10 +75,10 @@ def retrain(
         decided = _too_early(outcomes, fewest_outcomes, len(sketches))
         return Result(_recorded(decided, trigger, started_at_s, clock(), incumbent, None))
     space = fit(sketches, incumbent.version + 1)
-    decided, hyper = _decide(log, position, incumbent, space)
+    decided, hyper = _decide(log, position, incumbent, space, fold)
     if not decided.promoted:
         return Result(_recorded(decided, trigger, started_at_s, clock(), incumbent, space.version))
-    learned = Learned.under(space.version, space, hyper).fold(log.events(0, position))
+    learned = fold(Learned.under(space.version, space, hyper), position)
     policy = PolicyVersion(
         version=space.version,
         created_at_s=clock(),
@@ -83,35 +92,36 @@ def retrain(
 
 
 def _decide(
-    log: LearnableLog, position: int, incumbent: PolicyVersion, space: Space
+    log: LearnableLog, position: int, incumbent: PolicyVersion, space: Space, fold: Fold
 ) -> tuple[Decided, Hyper]:
     """Return the verdict, and the hyper-parameters the candidate would serve with.
 
     The value is judged with scales tuned on the older part only. Where it does not tell the two
     apart, the scales are tuned on all outcomes and the evidence of both policies is compared.
     """
-    held_out, after, before, cut = contest(log, incumbent, space)
+    held_out, after, before, _ = contest(log, incumbent, space, fold)
     judgement = judge(held_out, after, before)
     if judgement is not None and judgement.ess >= FEWEST_ESS:
         valued = by_value(judgement)
         if valued.promoted:
             return valued, after.hyper
-    whole = before.fold(log.events(cut, position))
-    fitted = Learned.under(space.version, space, before.hyper).fold(log.events(0, position))
+    whole = fold(before, position)
+    fitted = fold(Learned.under(space.version, space, before.hyper), position)
     candidate = _tuned(fitted)
     return by_evidence(_log_bayes_factor(candidate, whole), judgement), candidate.hyper
 
 
 def contest(
-    log: LearnableLog, incumbent: PolicyVersion, space: Space
+    log: LearnableLog, incumbent: PolicyVersion, space: Space, fold: Fold | None = None
 ) -> tuple[list[Round], Learned, Learned, int]:
     """Return the newest rounds, and a candidate in this space and the incumbent to judge on them.
 
     Both are folded up to the position returned last, before the first of these rounds was decided.
     """
+    fold = fold or in_order(log)
     held_out, cut = _held_out(log)
-    before = Learned.start(incumbent).fold(log.events(0, cut))
-    after = _tuned(Learned.under(space.version, space, before.hyper).fold(log.events(0, cut)))
+    before = fold(Learned.start(incumbent), cut)
+    after = _tuned(fold(Learned.under(space.version, space, before.hyper), cut))
     return held_out, after, before, cut
 
 
@@ -181,18 +191,19 @@ def _tuned(learned: Learned) -> Learned:
 
 def _held_out(log: LearnableLog) -> tuple[list[Round], int]:
     """Return the newest rated rounds, and the position before the first of them was decided."""
-    rounds = list(log.decisions(rated_only=True))
-    newest = usable(rounds[: int(len(rounds) * HELD_OUT)])
+    most = min(int(log.counts().rated * HELD_OUT), MOST_HELD_OUT)
+    newest = usable(log.decisions(rated_only=True, limit=most))
     return newest, min((each.decision.learned_seq for each in newest), default=0)
 
 
 def _sketches(log: LearnableLog) -> list[Sketch]:
     """Return the newest prompts, each once; those of evals while decisions are few."""
     decisions = {each.prompt_sha256: each.sketch for each in log.recent(FIT_PROMPTS)}
+    few = len(decisions) < FIT_PROMPTS
     evals = {
         event.prompt_sha256: event.sketch
-        for event in log.events()
-        if len(decisions) < FIT_PROMPTS and isinstance(event, EvalEvent)
+        for event in (log.events() if few else ())
+        if isinstance(event, EvalEvent)
     }
     return [Sketch.from_bytes(stored) for stored in (evals | decisions).values()]
 

@@ -65,6 +65,14 @@ class Watch:
         """Return the watch of an arm without outcomes."""
         return cls(np.empty(0))
 
+    @classmethod
+    def resumed(cls, seen: float, changes: tuple[Change, ...]) -> Self:
+        """Return the watch of an arm whose outcomes were added up without betting on each.
+
+        The changes are those that others found; the reference is due before the next outcome.
+        """
+        return cls(np.empty(0), seen=seen, due=0.0, changes=changes)
+
     @property
     def is_due(self) -> bool:
         """Return whether the reference is to be taken anew before the next outcome."""
@@ -121,10 +129,13 @@ class Watch:
         """Return the watch after an alarm: it starts anew and remembers when that was."""
         return replace(self.new(), changes=(*self.changes, Change(at_s, kept)))
 
+    def kept(self, at_s: float) -> float:
+        """Return what part of an outcome of that moment the alarms since then have left."""
+        return float(np.prod([each.kept for each in self.changes if at_s <= each.at_s]))
+
     def kept_since(self, at_s: float, hour: int) -> float:
         """Return what part of an outcome of that moment is left at an hour since the epoch."""
-        at_once = [each.kept for each in self.changes if at_s <= each.at_s]
-        return float(np.prod(at_once)) * self.faded(int(at_s // HOUR_S), hour)
+        return self.kept(at_s) * self.faded(int(at_s // HOUR_S), hour)
 
     def faded(self, from_hour: int, to_hour: int) -> float:
         """Return what part of its evidence an arm keeps from one hour to a later one.

@@ -30,6 +30,23 @@ class Evidence:
         """Return the evidence of an arm that was never rated."""
         return cls(np.zeros((d, d)), np.zeros(d), 0.0, 0.0)
 
+    @classmethod
+    def of(cls, contexts: Floats, rewards: Floats, weights: Floats) -> Self:
+        """Return the evidence of many outcomes at once, each counted by its weight.
+
+        shapes : contexts (n, d), rewards and weights (n,)
+
+        >>> Evidence.of(np.ones((2, 1)), np.array([0.5, 1.0]), np.array([1.0, 2.0])).moment
+        array([2.5])
+        """
+        scaled = weights[:, None] * contexts
+        return cls(
+            scaled.T @ contexts,
+            scaled.T @ rewards,
+            float(weights @ (rewards * rewards)),
+            float(weights.sum()),
+        )
+
     def add(self, context: Floats, reward: float, weight: float = 1.0) -> Self:
         """Return the evidence with one more outcome; a negative weight takes one back.
 

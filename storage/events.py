@@ -31,6 +31,11 @@ class OutcomeEvent:
     cache: CacheUse
     usage_estimated: bool
 
+    @property
+    def teaches(self) -> bool:
+        """Return whether it says how long answers are: whole, new, and counted by the provider."""
+        return self.status == "ok" and self.cache == "miss" and not self.usage_estimated
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class FeedbackEvent:
@@ -54,6 +59,11 @@ class FeedbackEvent:
     previous_reward: float | None
     previous_at_s: float | None
     excluded: bool
+
+    @property
+    def teaches(self) -> bool:
+        """Return whether an arm earns this reward."""
+        return not self.excluded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

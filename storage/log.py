@@ -207,6 +207,13 @@ class ReadableLog(LearnableLog, Protocol):
         """
         ...
 
+    def newest_lesson_s(self, after_seq: int, upto_seq: int) -> float:
+        """Return the latest moment of an outcome or thumb that teaches, in after < seq <= upto.
+
+        0 without any.
+        """
+        ...
+
     def attempts(self, decision_id: str) -> list[Attempt]:
         """Return the upstream calls of a decision in order."""
         ...

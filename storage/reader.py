@@ -24,6 +24,7 @@ from storage.records import (
     SnapshotRow,
 )
 from storage.rows import R, Row, columns, restore, text
+from storage.stretches import NEWEST_LESSON
 
 PAGE = 500
 
@@ -135,6 +136,11 @@ class LogReader(ABC):
         upto = newest if upto_seq is None else min(upto_seq, newest)
         for low, high in spans(after_seq, upto):
             yield from page(self.ask, low, high)
+
+    def newest_lesson_s(self, after_seq: int, upto_seq: int) -> float:
+        """Return the latest moment of an outcome or thumb that teaches, in after < seq <= upto."""
+        [row] = self.ask(NEWEST_LESSON, {"after": after_seq, "upto": upto_seq})
+        return float(row["at_s"])
 
     def decision(self, decision_id: str, tenant: str | None = None) -> Round:
         """Return one decision with what came of it; `tenant` None sees every tenant's."""

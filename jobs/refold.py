@@ -1,0 +1,216 @@
+"""The fold of a long log as sums over its stretches, here or on the machines of a Dask cluster.
+
+Evidence equals that of the fold in order, to rounding. What cannot be added up are the bets by
+which a changed arm is found, because each depends on all before it: the changes found so far are
+taken as given, and the newest events are folded in order, so that the bets go on from there.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial, reduce
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, Protocol
+
+from jobs.learned import Learned
+from jobs.lessons import KINDS, Lessons, Reached, Sums, Terms, added, read, summed
+from policy.belief import Belief
+from policy.drift import Watch
+from policy.evidence import Evidence
+from storage import snapshots
+from storage.events import Event
+from storage.log import LearnableLog, ReadableLog
+
+LARGE = 200_000
+"""Beyond so many learning events the log is added up; below it a fold takes seconds."""
+STRETCH = 100_000
+TAIL = 20_000
+TOGETHER = 8
+
+Compute = Callable[[Sequence[Any]], Sequence[Any]]
+Watches = Mapping[str, Watch]
+Fold = Callable[[Learned, int], Learned]
+
+
+class Source(Protocol):
+    """Where a stretch of the log is read: it travels to the machine that adds it up."""
+
+    def newest_at_s(self, after_seq: int, upto_seq: int) -> float:
+        """Return the latest moment of what lets time pass in after_seq < seq <= upto_seq."""
+        ...
+
+    def lessons(self, start: Learned, after_seq: int, upto_seq: int) -> Iterator[Lessons]:
+        """Yield what the events with after_seq < seq <= upto_seq teach, in bounded memory."""
+        ...
+
+    def events(self, after_seq: int, upto_seq: int) -> Iterator[Event]:
+        """Yield these events themselves."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LogSource:
+    """A log, opened wherever a stretch of it is read."""
+
+    opened: Callable[[], AbstractContextManager[ReadableLog]]
+
+    def newest_at_s(self, after_seq: int, upto_seq: int) -> float:
+        """Return the latest moment of what lets time pass in after_seq < seq <= upto_seq."""
+        with self.opened() as log:
+            return log.newest_lesson_s(after_seq, upto_seq)
+
+    def lessons(self, start: Learned, after_seq: int, upto_seq: int) -> Iterator[Lessons]:
+        """Yield what the events with after_seq < seq <= upto_seq teach, in bounded memory."""
+        return read(self.events(after_seq, upto_seq), start)
+
+    def events(self, after_seq: int, upto_seq: int) -> Iterator[Event]:
+        """Yield these events themselves."""
+        with self.opened() as log:
+            yield from log.events(after_seq, upto_seq)
+
+
+def in_order(log: LearnableLog) -> Fold:
+    """Return the fold of a log event by event, from where what was learned stands."""
+    return lambda start, upto_seq: start.fold(log.events(start.upto_seq, upto_seq))
+
+
+@contextmanager
+def folding(
+    log: ReadableLog,
+    source: Source,
+    address: str | None,
+    watches: Callable[[], Watches],
+    large: int = LARGE,
+) -> Iterator[Fold]:
+    """Yield the fold that suits the log: in order, or by sums if it is large.
+
+    The sums are made here, or by the cluster at the address; `watches` gives those of the service.
+    """
+    if log.position() < large:
+        yield in_order(log)
+        return
+    with computing(address) as compute:
+        known = watches()
+        yield lambda start, upto_seq: refolded(start, source, upto_seq, known, compute)
+
+
+def refolded(
+    start: Learned,
+    source: Source,
+    upto_seq: int,
+    watches: Watches,
+    compute: Compute,
+    size: int = STRETCH,
+    tail: int = TAIL,
+) -> Learned:
+    """Return what a policy version has learned up to a position, from sums over stretches.
+
+    `watches` are those of whoever has followed the log so far; their changes are taken as given.
+    """
+    cut = max(upto_seq - tail, 0)
+    stretches = [(low, min(low + size, cut)) for low in range(0, cut, size)]
+    learned = _unlearned(start)
+    if stretches:
+        learned = _added_up(learned, source, stretches, watches, compute)
+    return learned.fold(source.events(cut, upto_seq))
+
+
+def _added_up(
+    start: Learned,
+    source: Source,
+    stretches: Sequence[tuple[int, int]],
+    watches: Watches,
+    compute: Compute,
+) -> Learned:
+    from dask.delayed import delayed  # half a second, and only a long log needs it
+
+    # Each is one node of the graph, sent once; Dask would look through them for work otherwise.
+    read_from = delayed(source, traverse=False)
+    newest = compute([delayed(partial(_newest, span=each))(read_from) for each in stretches])
+    half_life_s = start.hyper.half_life_s
+    reached = list(
+        accumulate(newest, lambda r, at_s: r.after(at_s, half_life_s), initial=Reached())
+    )
+    known = _until(watches, max(newest))
+    terms = delayed(Terms(start, reached[-1], known), traverse=False)
+    parts = [
+        delayed(partial(_stretch, span=each, begun=begun))(read_from, terms)
+        for each, begun in zip(stretches, reached, strict=False)
+    ]
+    while len(parts) > 1:
+        groups = [parts[i : i + TOGETHER] for i in range(0, len(parts), TOGETHER)]
+        parts = [delayed(_together)(group) for group in groups]
+    [total] = compute(parts)
+    return _learned(start, total, reached[-1], known, stretches[-1][1])
+
+
+def _newest(source: Source, span: tuple[int, int]) -> float:
+    return source.newest_at_s(*span)
+
+
+def _stretch(source: Source, terms: Terms, span: tuple[int, int], begun: Reached) -> Sums:
+    return summed(source.lessons(terms.start, *span), terms, begun)
+
+
+def _together(parts: Sequence[Sums]) -> Sums:
+    return reduce(added, parts)
+
+
+def _unlearned(start: Learned) -> Learned:
+    """Return the policy version before its first event."""
+    quality, tokens = (Belief(each.prior) for each in (start.beliefs.quality, start.beliefs.tokens))
+    beliefs = replace(start.beliefs, quality=quality, tokens=tokens)
+    return Learned(0, start.policy_version, start.space, beliefs)
+
+
+def _until(watches: Watches, at_s: float) -> Watches:
+    """Return the watches of the arms that had changed by then, with those changes alone."""
+    changes = {
+        arm: tuple(change for change in watch.changes if change.at_s <= at_s)
+        for arm, watch in watches.items()
+    }
+    return {arm: Watch.resumed(0.0, found) for arm, found in changes.items() if found}
+
+
+def _learned(
+    start: Learned, total: Sums, reached: Reached, watches: Watches, upto_seq: int
+) -> Learned:
+    by_kind: dict[str, dict[str, Evidence]] = {kind: {} for kind in KINDS}
+    for (kind, arm), evidence in sorted(total.items()):
+        by_kind[kind][arm] = evidence
+    quality = replace(start.beliefs.quality, rated=by_kind["rated"], evals=by_kind["evals"])
+    tokens = replace(start.beliefs.tokens, rated=by_kind["tokens"])
+    resumed = {
+        arm: Watch.resumed(seen.weight, watches[arm].changes if arm in watches else ())
+        for arm, seen in by_kind["rated"].items()
+    }
+    return replace(
+        start,
+        upto_seq=upto_seq,
+        beliefs=replace(start.beliefs, quality=quality, tokens=tokens),
+        cell=reached.cell,
+        hour=reached.hour,
+        watches=resumed,
+    )
+
+
+@contextmanager
+def computing(address: str | None) -> Iterator[Compute]:
+    """Yield what works a graph of Dask off: this process, or the cluster at an address."""
+    if address is None:
+        from dask.base import compute
+
+        yield lambda graph: compute(*graph, scheduler="synchronous")
+        return
+    from distributed import Client
+
+    with Client(address) as client:
+        yield lambda graph: client.gather(client.compute(list(graph)))
+
+
+def followed(folder: Path, incumbent: Learned) -> Watches:
+    """Return the watches of the service that follows the log, as its newest snapshot has them."""
+    found = snapshots.newest(folder, incumbent.policy_version).snapshot
+    restored = None if found is None else incumbent.restored(found.arrays, found.upto_seq)
+    return {} if restored is None else restored.watches

@@ -1,0 +1,95 @@
+"""A log in a file, folded by the workers of a real Dask cluster over TCP."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+
+import pytest
+from distributed import LocalCluster
+
+from features.space import Space
+from jobs.learned import Learned
+from jobs.refold import LogSource, Watches, computing, folding, followed, refolded
+from policy.hyper import DAY_S, Hyper
+from storage import snapshots
+from storage.sqlite_log import SqliteLog
+from storage.sqlite_reader import SqliteReader
+from tests.jobs.test_learned import TEXTS, context, sketch
+from tests.jobs.test_refold import EXACT, apart
+from tests.storage.rounds import DECISION, EVAL, NOON_S, OUTCOME, but
+
+ROUNDS = 120
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log of ninety days: every answer settled, half of them rated, some twice, and an eval."""
+    path = tmp_path_factory.mktemp("log") / "turnpike.db"
+    with SqliteLog(path) as log:
+        log.add_evals([but(EVAL, sketch=sketch(TEXTS[0]))]).wait()
+        for n in range(ROUNDS):
+            at_s, arm = NOON_S + n * DAY_S * 90 / ROUNDS, ("small", "large")[n % 2]
+            decision = but(DECISION, id=f"d{n}", decided_at_s=at_s, arm=arm, feature_version=n % 3,
+                           context=context(TEXTS[n % 4]), sketch=sketch(TEXTS[n % 4]))  # fmt: skip
+            log.decide(decision).wait()
+            cache = "hit" if n == ROUNDS - 1 else "miss"
+            later = at_s + 400 * DAY_S * (n == ROUNDS - 1)  # what teaches nothing lets no time pass
+            log.settle(but(OUTCOME, decision_id=f"d{n}", arm=arm, at_s=later, cache=cache)).wait()
+            for reward in (n % 3 / 2, 1.0)[: n % 3]:
+                log.rate(f"d{n}", "ann", reward, at_s=at_s + 9, tenant="acme", window_s=1e9)
+    return path
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    with LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        protocol="tcp",
+        dashboard_address="127.0.0.1:0",
+    ) as started:
+        yield started
+
+
+def source(path: Path) -> LogSource:
+    return LogSource(partial(SqliteReader, path))
+
+
+def start() -> Learned:
+    return Learned.under(1, Space.built_in(), Hyper())
+
+
+@pytest.mark.slow
+def test_workers_of_a_cluster_give_the_fold_and_the_same_bytes_as_one_process(
+    path: Path, cluster: LocalCluster
+) -> None:
+    assert cluster.scheduler_address.startswith("tcp://")
+    with SqliteReader(path) as log, computing(cluster.scheduler_address) as far:
+        position = log.position()
+        in_order = start().fold(log.events())
+        there = refolded(start(), source(path), position, {}, far, size=40, tail=0)
+    with computing(None) as near:
+        here = refolded(start(), source(path), position, {}, near, size=40, tail=0)
+    assert apart(in_order, there) < EXACT
+    assert apart(here, there) == 0.0
+
+
+def opened(path: Path, log: SqliteReader, large: int) -> AbstractContextManager[object]:
+    return folding(log, source(path), None, dict, large)
+
+
+@pytest.mark.parametrize("large", [1, 10_000])
+def test_a_log_is_added_up_once_it_is_large(path: Path, large: int) -> None:
+    with SqliteReader(path) as log, folding(log, source(path), None, dict, large) as fold:
+        before, position = fold(start(), 100), log.position()
+        assert before.upto_seq == 100
+        assert apart(fold(before, position), start().fold(log.events())) < EXACT
+
+
+def test_the_changes_are_those_of_the_newest_snapshot(tmp_path: Path) -> None:
+    assert followed(tmp_path, start()) == {}
+    known: Watches = start().watches
+    snapshots.save(tmp_path, 1, 9, start().to_arrays())
+    assert followed(tmp_path, start()) == known
