@@ -55,6 +55,11 @@ def examine(settings: Settings) -> Iterator[Finding]:
     except ConfigError as error:
         yield Finding("problem", "catalogue", error.message)
         return
+    yield from findings(settings, catalogue)
+
+
+def findings(settings: Settings, catalogue: Catalogue) -> Iterator[Finding]:
+    """Yield what was found of a catalogue under the settings in force."""
     yield Finding("ok", "catalogue", f"{settings.arms}: {len(catalogue.arms)} arms")
     yield from _keys(settings, catalogue)
     yield from (_reachable(provider) for provider in catalogue.providers.values())

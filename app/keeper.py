@@ -10,6 +10,7 @@ from structlog import get_logger
 
 from app.cache import Cache
 from app.live import Live
+from app.traffic import Following
 from jobs.intake import records
 from policy.errors import StoreUnavailable
 from storage.handover import take
@@ -22,6 +23,7 @@ ABANDON_EVERY_S = 60.0
 MARGIN_S = 300.0
 """How much longer than its arm's calls may take a request may be busy with a decision."""
 LOOK_BACK_S = 86_400.0  # what is older was found by an earlier look, or at the start
+COUNT_EVERY_S = 10.0
 
 
 def hints(catalogue: Catalogue) -> dict[str, float]:
@@ -46,6 +48,7 @@ class Keeper(threading.Thread):
         live: Live,
         catalogue: Callable[[], Catalogue],
         cache: Cache,
+        traffic: Following,
     ) -> None:
         super().__init__(name="keeper", daemon=True)
         self._data = data
@@ -53,6 +56,8 @@ class Keeper(threading.Thread):
         self._live = live
         self._catalogue = catalogue
         self._cache = cache
+        self._traffic = traffic
+        self._counted_at_s = -COUNT_EVERY_S
         self._stopping = threading.Event()
         self._abandoned_s = 0.0
 
@@ -77,6 +82,9 @@ class Keeper(threading.Thread):
         self._live.follow_hints(hints(self._catalogue()), now_s)
         self._live.snapshot_when_due(now_s)
         self._cache.prune()
+        if now_s - self._counted_at_s >= COUNT_EVERY_S:
+            self._traffic.now()  # so that who opens a page finds nearly all of it added up
+            self._counted_at_s = now_s
 
     def _abandon(self, now_s: float) -> None:
         """Give an end to decisions that no request can still be busy with; once a minute."""

@@ -19,6 +19,7 @@ class Keyring:
     def __init__(self, settings: Settings, subkeys: Subkeys) -> None:
         self._pepper = subkeys.of("keys/v1")
         self._signing = subkeys.of("session/v1")
+        self._forms = subkeys.of("form/v1")
         self._by_digest: dict[bytes, Holder] = {}
         if settings.api_key is not None:
             digest = self.digest(settings.api_key.get_secret_value())
@@ -51,6 +52,10 @@ class Keyring:
         """Return what a browser may show in place of its holder's key for eight hours."""
         told = f"{holder.key_id}.{int(time.time() + SESSION_S)}"
         return f"{told}.{tag(self._signing, told)}"
+
+    def form_token(self, session: str) -> str:
+        """Return what a form of a session's page sends along, which no other page can know."""
+        return tag(self._forms, session)
 
     def holder_of(self, session: str) -> Holder:
         """Return whose session this is.

@@ -7,23 +7,22 @@ from typing import Any
 
 import numpy as np
 
+from app.lately import RECENT, Lately
 from app.wiring import Parts
 from jobs.learned import Learned
-from policy.frontier import frontier
 from policy.pacer import Budget, Pacer, QualityFloor
-from policy.types import Arm, Floats
-from storage.records import ArmSummary, Decision, Retrain
+from policy.types import Arm
+from storage.records import ArmSummary, Retrain
 
 SINCE_S = 7 * 86_400.0
-RECENT = 200
 STEPS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0)
 
 
 def overview(parts: Parts) -> dict[str, Any]:
     """Return the policy in force; figures of use are of the last seven days."""
-    learned, now_s = parts.live.learned, time.time()
-    arms, recent = parts.catalogue().arms, parts.log.recent(RECENT)
-    beliefs, terms = _beliefs(learned, list(arms), recent), parts.router.terms
+    learned, now_s, arms = parts.live.learned, time.time(), parts.catalogue().arms
+    lately = Lately.of(learned, list(arms), parts.log.recent(RECENT))
+    beliefs, terms = {arm: _belief(learned, lately, arm) for arm in arms}, parts.router.terms
     pacer = parts.live.pacer
     return {
         "policy": terms.policy,
@@ -31,8 +30,8 @@ def overview(parts: Parts) -> dict[str, Any]:
         "learned_events": learned.upto_seq,
         "sandbox": terms.sandbox,
         "willingness_to_pay_usd": pacer.willingness_to_pay_usd,
-        "goal": _goal(pacer, now_s),
-        "frontier": _frontier(learned, recent, pacer.willingness_to_pay_usd),
+        "goal": goal(pacer, now_s),
+        "frontier": _frontier(lately, pacer.willingness_to_pay_usd),
         "arms": _arms(parts, list(arms.values()), beliefs, now_s),
         "features": _features(learned),
         "hyper": learned.hyper.to_json(),
@@ -48,30 +47,30 @@ def overview(parts: Parts) -> dict[str, Any]:
     }
 
 
-def _goal(pacer: Pacer, now_s: float) -> dict[str, Any]:
+def goal(pacer: Pacer, now_s: float) -> dict[str, Any]:
     """Return what sets the willingness to pay, and how near to it the service is."""
-    goal, ring = pacer.goal, pacer.ring
-    if isinstance(goal, Budget):
+    wanted, ring = pacer.goal, pacer.ring
+    if isinstance(wanted, Budget):
         books = pacer.at(now_s).books
         return {
             "kind": "budget",
-            "usd": goal.usd,
-            "per": goal.per,
+            "usd": wanted.usd,
+            "per": wanted.per,
             "spent_usd": books.spent_usd,
             "requests": books.requests,
             "left_usd": pacer.left_usd(now_s),
             "next_usd_per_request": pacer.target_usd(now_s),
         }
-    if isinstance(goal, QualityFloor):
+    if isinstance(wanted, QualityFloor):
         known = bool(ring.forecasts)
         return {
             "kind": "quality_floor",
-            "share": goal.share,
-            "baseline": goal.baseline,
-            "baseline_quality": ring.quality_of(goal.baseline) if known else None,
+            "share": wanted.share,
+            "baseline": wanted.baseline,
+            "baseline_quality": ring.quality_of(wanted.baseline) if known else None,
             "quality": ring.quality(pacer.willingness_to_pay_usd) if known else None,
         }
-    return {"kind": "willingness_to_pay", "usd": goal.usd}
+    return {"kind": "willingness_to_pay", "usd": wanted.usd}
 
 
 def _features(learned: Learned) -> dict[str, Any]:
@@ -128,55 +127,27 @@ def _use(used: ArmSummary | None, requests: int) -> dict[str, Any]:
     }
 
 
-def _beliefs(
-    learned: Learned, names: Sequence[str], recent: Sequence[Decision]
-) -> dict[str, dict[str, Any]]:
-    """Return what is believed of each arm's quality over the recent prompts, or the average one."""
-    contexts = [learned.context(each) for each in recent] or [_average(learned)]
-    quality = learned.beliefs.quality
-    said = [quality.predict(context, names) for context in contexts]
-    mean = np.mean([each.mean for each in said], axis=0)
-    sd = np.sqrt(np.mean([each.sd**2 for each in said], axis=0))
+def _belief(learned: Learned, lately: Lately, arm: str) -> dict[str, Any]:
+    """Return what is believed of an arm's quality over the recent prompts, or the average one."""
+    belief = lately.belief(arm)
     return {
-        name: {
-            "quality": float(mean[i]),
-            "quality_sd": float(sd[i]),
-            "effective_n": float(said[0].weight[i]),
-            "changed_at_s": learned.changed_at_s(name),
-        }
-        for i, name in enumerate(names)
+        "quality": belief.quality,
+        "quality_sd": belief.quality_sd,
+        "effective_n": belief.outcomes,
+        "changed_at_s": learned.changed_at_s(arm),
     }
 
 
-def _frontier(
-    learned: Learned, recent: Sequence[Decision], willingness_to_pay_usd: float
-) -> list[dict[str, float]]:
+def _frontier(lately: Lately, willingness_to_pay_usd: float) -> list[dict[str, float]]:
     """Return what other prices of a dollar would have cost and brought on the recent prompts."""
-    if not recent:
-        return []
-    names = sorted({arm for each in recent for arm in each.eligible})
-    quality = np.full((len(recent), len(names)), np.nan)
-    cost = quality.copy()
-    for row, each in enumerate(recent):
-        columns = [names.index(arm) for arm in each.eligible]
-        context = learned.context(each)
-        quality[row, columns] = learned.beliefs.quality.predict(context, each.eligible).mean
-        cost[row, columns] = each.cost_usd_predicted
-    points = frontier(quality, cost, [willingness_to_pay_usd * step for step in STEPS])
     return [
         {
             "willingness_to_pay_usd": point.willingness_to_pay_usd,
             "cost_usd_per_request": point.cost_usd,
             "quality": point.quality,
         }
-        for point in points
+        for point in lately.frontier([willingness_to_pay_usd * step for step in STEPS])
     ]
-
-
-def _average(learned: Learned) -> Floats:
-    average = np.zeros(len(learned.beliefs.quality.prior.groups))
-    average[-1] = 1.0
-    return average
 
 
 def _retrain(retrain: Retrain) -> dict[str, Any]:

@@ -161,6 +161,7 @@ def _greet(settings: Settings, environ: Mapping[str, str]) -> None:
         click.secho("SANDBOX: synthetic models answer, nothing is billed.", fg="yellow", bold=True)
         click.echo(f"  For your provider, set its key ({missing}) and start again.")
     click.echo(f"Turnpike answers at {url} and learns from every thumb. Ctrl-C ends it.")
+    click.echo(f"  {url}/ in a browser shows what it spends, believes and decides.")
     click.echo(f"""  curl {url}/complete -H 'content-type: application/json' \\
        -d '{{"prompt": "What is 17 * 23?", "task": "maths"}}'
   curl {url}/policy

@@ -11,7 +11,7 @@ from typing import Literal
 from app.settings import Settings
 from policy.errors import ConfigError
 
-Purpose = Literal["keys/v1", "session/v1", "feedback/v1"]
+Purpose = Literal["keys/v1", "session/v1", "feedback/v1", "form/v1"]
 
 FILE = "secret"
 SALT = b"turnpike"

@@ -23,6 +23,7 @@ from app.router import Router, Terms
 from app.settings import Settings
 from app.similar import Similar
 from app.subkeys import subkeys
+from app.traffic import Following
 from policy.baselines import baseline
 from policy.errors import ConfigError
 from policy.exploration import Control
@@ -56,6 +57,7 @@ class Parts:
     ratings: Ratings
     keyring: Keyring
     instruments: Instruments
+    traffic: Following
     started_at_s: float
     closing: ExitStack
     drain: Drain = field(default_factory=Drain)
@@ -74,20 +76,19 @@ def assemble(
 
     raises : ConfigError
     """
-    file = CatalogueFile(settings.arms)
+    file, data = CatalogueFile(settings.arms), data_folder(settings)
     catalogue = served(file, settings)
     _require_fixed(settings, catalogue())
-    data = data_folder(settings)
     with ExitStack() as ending:
         upstream = ending.enter_context(Upstream(catalogue, environ))
         log, now_s = ending.enter_context(_log(settings)), time.time()
         abandon(log, now_s, before_s=now_s, after_s=float("-inf"))
         live = _live(settings, log, catalogue(), now_s)
         cache = ending.enter_context(closing(_cache(settings, upstream)))
-        ending.callback(_started(Keeper(data, log, live, catalogue, cache)).stop)
+        traffic = Following(log, time.time)
+        ending.callback(_started(Keeper(data, log, live, catalogue, cache, traffic)).stop)
         health = Health(ceil(SHARE_OF_CONNECTIONS * settings.connections), clock, _tell_of)
-        instruments = Instruments.new()
-        observed = Observed(log, instruments.observers)
+        observed = Observed(log, (instruments := Instruments.new()).observers)
         return Parts(
             settings=settings,
             file=file,
@@ -100,6 +101,7 @@ def assemble(
             ratings=Ratings(observed, cache, settings.feedback_window_s),
             keyring=Keyring(settings, subkeys(settings, data)),
             instruments=instruments,
+            traffic=traffic,
             started_at_s=now_s,
             closing=ending.pop_all(),
         )

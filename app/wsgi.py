@@ -8,13 +8,14 @@ from app import access, caller, drain, errors, metrics
 from app.journal import write_lines
 from app.mode import in_force
 from app.operating import operating
+from app.pages import pages
 from app.routes import blueprint
 from app.settings import Settings
 from app.v1 import v1
 from app.wiring import Parts, assemble
 from policy.errors import ConfigError
 
-BLUEPRINTS = (blueprint, operating, v1)
+BLUEPRINTS = (blueprint, operating, v1, pages)
 WILL_NOT_BOOT = 3  # tells gunicorn not to try again
 
 

@@ -14,11 +14,15 @@ from policy.types import Floats
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One price of a dollar with what it would bring per request, by posterior means."""
+    """One price of a dollar with what it would bring per request, by posterior means.
+
+    `shares` is the share of the prompts that each arm would get.
+    """
 
     willingness_to_pay_usd: float
     cost_usd: float
     quality: float
+    shares: tuple[float, ...]
 
 
 def frontier(quality: Floats, cost_usd: Floats, payments: Sequence[float]) -> list[Point]:
@@ -36,4 +40,6 @@ def frontier(quality: Floats, cost_usd: Floats, payments: Sequence[float]) -> li
 def _point(quality: Floats, cost_usd: Floats, payment: float) -> Point:
     best = np.nanargmax(quality - cost_usd / payment, axis=1)
     rows = np.arange(len(best))
-    return Point(payment, float(cost_usd[rows, best].mean()), float(quality[rows, best].mean()))
+    shares = np.bincount(best, minlength=quality.shape[1]) / len(best)
+    cost, brought = float(cost_usd[rows, best].mean()), float(quality[rows, best].mean())
+    return Point(payment, cost, brought, tuple(shares.tolist()))

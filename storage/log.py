@@ -10,6 +10,7 @@ from typing import Protocol, Self, TypeVar
 
 from storage.events import Event
 from storage.keys import Key, KeyStanding, Revocation
+from storage.lookups import Lookups
 from storage.records import (
     ArmSummary,
     Attempt,
@@ -199,6 +200,11 @@ class LearnableLog(Protocol):
 
 class ReadableLog(LearnableLog, Protocol):
     """What the log can be asked; every answer includes all that was durable before the question."""
+
+    @property
+    def lookups(self) -> Lookups:
+        """Return what people ask of a log."""
+        ...
 
     def decision(self, decision_id: str, tenant: str | None = None) -> Round:
         """Return one decision with what came of it; `tenant` None sees every tenant's.

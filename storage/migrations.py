@@ -11,7 +11,7 @@ from typing import Protocol, cast
 
 from sqlite_utils import Database, Migrations
 
-from storage import keys
+from storage import keys, search
 from storage.views import VIEWS
 
 MIGRATIONS = Migrations("turnpike")
@@ -199,6 +199,12 @@ def m004_cached_by_arm(db: Runs) -> None:
 def m006_keys(db: Runs) -> None:
     """Create the tables of keys, and let a decision name the one it was asked with."""
     run(db, keys.TABLES)
+
+
+@MIGRATIONS()
+def m007_decisions_looked_up(db: Runs) -> None:
+    """Let decisions be looked up by arm, by task, and by the one they are a retry of."""
+    run(db, search.INDEXES)
 
 
 def run(db: Runs, script: str) -> None:

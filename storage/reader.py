@@ -5,12 +5,14 @@ Every answer holds all that was durable before the question; a store adds how it
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Self
 
 from policy.errors import InvalidInput, UnknownDecision
 from storage.event_rows import page, position, spans
 from storage.events import Event
 from storage.keys import KEYS, KEYS_CHANGED, Key, KeyStanding
+from storage.lookups import Lookups
 from storage.records import (
     ArmSummary,
     Attempt,
@@ -115,6 +117,11 @@ class LogReader(ABC):
 
         raises : StoreUnavailable
         """
+
+    @cached_property
+    def lookups(self) -> Lookups:
+        """Return what people ask of a log."""
+        return Lookups(self.ask)
 
     @abstractmethod
     def close(self) -> None:

@@ -132,7 +132,7 @@ def test_health_says_what_serves(shared: Running) -> None:
     assert (told["status"], told["sandbox"], told["policy_version"]) == ("ok", True, 1)
 
 
-@pytest.mark.parametrize("path", ["/", "/nowhere", "/complete/", "//policy", "/decisions/", "/%2e"])
+@pytest.mark.parametrize("path", ["/nowhere", "/complete/", "/policy//", "/decisions/", "/%2e"])
 def test_a_stray_path_is_told_in_the_envelope(shared: Running, path: str) -> None:
     response = shared.client.get(path, follow_redirects=False)
     error = response.json["error"]

@@ -67,4 +67,11 @@ def test_no_price_asked_for_is_none_answered() -> None:
 
 def test_with_one_arm_nothing_can_be_bought() -> None:
     points = frontier(np.array([[0.5]]), np.array([[0.01]]), (0.001, 10.0))
-    assert points == [Point(0.001, 0.01, 0.5), Point(10.0, 0.01, 0.5)]
+    assert points == [Point(0.001, 0.01, 0.5, (1.0,)), Point(10.0, 0.01, 0.5, (1.0,))]
+
+
+def test_the_shares_say_which_arm_each_prompt_would_get() -> None:
+    quality, cost = np.array([[0.5, 0.9], [0.5, 0.55]]), np.array([[0.001, 0.01]] * 2)
+    [point] = frontier(quality, cost, (0.1,))
+    assert point.shares == (0.5, 0.5)
+    assert frontier(quality, cost, (0.001,))[0].shares == (1.0, 0.0)

@@ -48,6 +48,9 @@ def test_every_table_of_ours_is_strict(db: Database) -> None:
         ("SELECT * FROM feedback WHERE decision_id = 'd'", "sqlite_autoindex_feedback"),
         ("SELECT * FROM decisions WHERE decided_at_s > 1", "decisions_by_time"),
         ("SELECT * FROM feedback WHERE at_s > 1", "feedback_by_time"),
+        ("SELECT * FROM decisions WHERE arm = 'a' ORDER BY decided_at_s", "decisions_by_arm"),
+        ("SELECT * FROM decisions WHERE task = 't' ORDER BY decided_at_s", "decisions_by_task"),
+        ("SELECT id FROM decisions WHERE retry_of = 'd'", "decisions_by_retry"),
     ],
 )
 def test_what_is_asked_often_has_an_index(db: Database, sql: str, index: str) -> None:

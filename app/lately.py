@@ -1,0 +1,101 @@
+"""The recent prompts as the policy sees them now: what each arm would bring there, and cost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.learned import Learned
+from policy.frontier import Point, frontier
+from policy.types import Floats
+from storage.records import Decision
+
+RECENT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """What is believed of an arm's quality, over all of the prompts; `outcomes` is its weight."""
+
+    quality: float
+    quality_sd: float
+    outcomes: float
+
+
+@dataclass(frozen=True, eq=False)
+class Lately:
+    """The recent prompts, oldest first; an arm that was not eligible has NaN as its cost.
+
+    shapes : quality, variance, cost_usd (n, k); weight (k,)
+    """
+
+    arms: tuple[str, ...]
+    tasks: tuple[str | None, ...]
+    quality: Floats
+    variance: Floats
+    cost_usd: Floats
+    weight: Floats
+
+    @classmethod
+    def of(cls, learned: Learned, arms: Sequence[str], recent: Sequence[Decision]) -> Self:
+        """Return what is believed now of these arms, and of those that could be asked lately."""
+        names = tuple(dict.fromkeys([*arms, *(arm for each in recent for arm in each.eligible)]))
+        contexts = [learned.context(each) for each in recent] or [_average(learned)]
+        said = [learned.beliefs.quality.predict(context, names) for context in contexts]
+        place = {arm: i for i, arm in enumerate(names)}
+        cost = np.full((len(recent), len(names)), np.nan)
+        for row, each in enumerate(recent):
+            cost[row, [place[arm] for arm in each.eligible]] = each.cost_usd_predicted
+        return cls(
+            names,
+            tuple(each.task for each in recent),
+            np.array([each.mean for each in said]),
+            np.array([each.sd for each in said]) ** 2,
+            cost,
+            said[0].weight,
+        )
+
+    def belief(self, arm: str) -> Belief:
+        """Return what is believed of an arm over the prompts; without any, on the average one."""
+        return self._belief(arm, np.ones(len(self.quality), bool))
+
+    def belief_on(self, arm: str, task: str | None) -> Belief | None:
+        """Return what is believed of an arm on the prompts of a task; None without any."""
+        rows = np.array([each == task for each in self.tasks], bool)
+        return self._belief(arm, rows) if rows.any() else None
+
+    def at(self, willingness_to_pay_usd: float) -> Point | None:
+        """Return what this price of a dollar would cost and bring; None before any prompt."""
+        found = self.frontier([willingness_to_pay_usd])
+        return found[0] if found else None
+
+    def frontier(self, payments: Sequence[float]) -> list[Point]:
+        """Return what each price of a dollar would cost and bring; nothing before any prompt."""
+        return frontier(self._askable, self.cost_usd, payments) if self.tasks else []
+
+    def always(self, arm: str) -> tuple[float, float] | None:
+        """Return dollars per request and quality of always asking one arm; None if it never was."""
+        cost = self.cost_usd[:, self.arms.index(arm)]
+        asked = np.isfinite(cost)
+        if not asked.any():
+            return None
+        quality = self.quality[asked, self.arms.index(arm)]
+        return float(cost[asked].mean()), float(quality.mean())
+
+    def _belief(self, arm: str, rows: NDArray[np.bool_]) -> Belief:
+        i = self.arms.index(arm)
+        sd = float(np.sqrt(self.variance[rows, i].mean()))
+        return Belief(float(self.quality[rows, i].mean()), sd, float(self.weight[i]))
+
+    @cached_property
+    def _askable(self) -> Floats:
+        return np.where(np.isnan(self.cost_usd), np.nan, self.quality)
+
+
+def _average(learned: Learned) -> Floats:
+    average = np.zeros(len(learned.beliefs.quality.prior.groups))
+    average[-1] = 1.0
+    return average

@@ -1,0 +1,254 @@
+// The charts, drawn with uPlot from the data that each place for one carries. Every chart is told as
+// a table on the page too, so what is drawn here is never the only way to read it.
+(() => {
+  "use strict";
+  const drawn = new Map();
+  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  const faded = (colour, share) => `color-mix(in srgb, ${colour} ${share}%, transparent)`;
+
+  const dollars = (usd) => {
+    if (usd === 0) return "$0";
+    if (Math.abs(usd) >= 0.01) return "$" + usd.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+    return "$" + Number(usd.toPrecision(2)).toFixed(Math.min(12, 1 - Math.floor(Math.log10(Math.abs(usd)))));
+  };
+  const written = {
+    usd: dollars,
+    count: (n) => n.toLocaleString("en", { maximumFractionDigits: 1 }),
+    share: (s) => `${Math.round(100 * s)} %`,
+  };
+  const brief = (unit) => (_, splits) => splits.map((v) => (v === null ? "" : unit === "usd" ? shortDollars(v) : written[unit](v)));
+  const shortDollars = (usd) => (usd === 0 ? "$0" : usd >= 1 ? `$${Number(usd.toPrecision(3)).toLocaleString("en")}` : `$${Number(usd.toPrecision(2))}`);
+  const moment = (s) => new Date(1000 * s).toLocaleString("en-GB", { timeZone: "UTC", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+
+  const clock = { hour: "2-digit", minute: "2-digit" };
+  const day = { day: "numeric", month: "short" };
+  const times = (_, splits, __, ___, step) => splits.map((s) => {
+    const at = new Date(1000 * s);
+    const midnight = s % 86400 === 0;
+    return at.toLocaleString("en-GB", { timeZone: "UTC", ...(step >= 86400 || midnight ? day : clock) });
+  });
+
+  function axes(unit, more = {}) {
+    const line = { stroke: css("line"), width: 1 };
+    const font = `12px ${getComputedStyle(document.body).fontFamily}`;
+    const plain = { stroke: css("soft"), font, grid: line, ticks: { show: false } };
+    return [
+      { ...plain, grid: { show: false }, size: 30, space: 60, values: times, ...more.x },
+      { ...plain, size: 58, space: 38, values: brief(unit), ...more.y },
+    ];
+  }
+
+  function stack(chart) {
+    const upto = chart.series.map((_, i) =>
+      chart.x.map((_, j) => chart.series.slice(0, i + 1).reduce((sum, each) => sum + each.values[j], 0) || null));
+    // The whole stack is drawn first and each lower part over it.
+    const order = chart.series.map((_, i) => i).reverse();
+    const bars = uPlot.paths.bars({ size: [0.82, 64], align: 1 });
+    const top = chart.unit === "share" ? [0, 1] : (_, __, max) => [0, max > 0 ? 1.06 * max : 1];
+    return {
+      data: [chart.x, ...order.map((i) => upto[i])],
+      options: {
+        scales: { x: { time: true, range: [chart.x[0], chart.x[chart.x.length - 1] + chart.step_s] }, y: { range: top } },
+        axes: axes(chart.unit),
+        series: [{}, ...order.map((i) => {
+          const colour = css(chart.series[i].colour);
+          return { label: chart.series[i].name, fill: colour, stroke: css("card"), width: 1, paths: bars, points: { show: false } };
+        })],
+      },
+      tip: (j) => [`from ${moment(chart.x[j])}`, chart.series.map((each) => [each.name, written[chart.unit](each.values[j])])],
+    };
+  }
+
+  function band(chart) {
+    const colour = css(chart.series[0].colour);
+    const [mean, low, high] = chart.series.map((each) => each.values);
+    const middle = chart.x.map((x) => x + chart.step_s / 2);
+    const lowest = Math.min(...low.filter((v) => v !== null), 1);
+    const floor = Math.max(0, Math.floor(10 * (lowest - 0.05)) / 10);
+    return {
+      data: [middle, mean, high, low],
+      options: {
+        scales: { x: { time: true, range: [chart.x[0], chart.x[chart.x.length - 1] + chart.step_s] }, y: { range: [floor, 1] } },
+        axes: axes(chart.unit),
+        bands: [{ series: [2, 3], fill: faded(colour, 14) }],
+        hooks: { drawClear: [(plot) => whiskers(plot, middle, low, high, faded(colour, 55))] },
+        series: [
+          {},
+          { label: "satisfied", stroke: colour, width: 2, points: { show: true, size: 7, fill: colour } },
+          { stroke: "transparent", points: { show: false } },
+          { stroke: "transparent", points: { show: false } },
+        ],
+      },
+      tip: (j) => mean[j] === null
+        ? [`from ${moment(chart.x[j])}`, [["nothing rated", ""]]]
+        : [`from ${moment(chart.x[j])}`, [["satisfied", written.share(mean[j])], ["95 % interval", `${written.share(low[j])} to ${written.share(high[j])}`]]],
+    };
+  }
+
+  function whiskers(plot, middle, low, high, colour) {
+    const { ctx } = plot;
+    ctx.save();
+    ctx.strokeStyle = colour;
+    ctx.lineWidth = 2 * (devicePixelRatio || 1);
+    middle.forEach((x, j) => {
+      if (low[j] === null) return;
+      const at = plot.valToPos(x, "x", true);
+      ctx.beginPath();
+      ctx.moveTo(at, plot.valToPos(low[j], "y", true));
+      ctx.lineTo(at, plot.valToPos(high[j], "y", true));
+      ctx.stroke();
+    });
+    ctx.restore();
+  }
+
+  function frontier(chart) {
+    const alone = [...chart.arms].sort((a, b) => a.at[0] - b.at[0]);
+    const curve = chart.curve.filter((each, i) => i === 0 || each[0] !== chart.curve[i - 1][0]);
+    const xs = [...new Set([...curve.map((p) => p[0]), ...alone.map((a) => a.at[0])])].sort((a, b) => a - b);
+    const at = new Map(curve);
+    const ys = [...curve.map((p) => p[1]), ...alone.map((a) => a.at[1])];
+    const [low, high] = [Math.min(...ys), Math.max(...ys)];
+    const room = Math.max(0.15 * (high - low), 0.01);
+    const ends = [xs[0] / 1.5, xs[xs.length - 1] * 1.9];
+    return {
+      data: [xs, xs.map((x) => at.get(x) ?? null)],
+      options: {
+        scales: { x: { time: false, distr: 3, range: ends }, y: { range: [low - room, high + room] } },
+        axes: axes("count", {
+          x: { size: 44, space: 60, values: (_, splits) => splits.map((v) => (v === null ? "" : shortDollars(v))), label: "dollars a request", labelSize: 18, labelFont: `12px ${getComputedStyle(document.body).fontFamily}`, grid: { show: true, stroke: css("line"), width: 1 }, filter: (_, splits) => splits.map((v) => (/^[125]/.test(v.toExponential()) ? v : null)) },
+          y: { values: (_, splits) => splits.map((v) => v.toFixed(2)), size: 48 },
+        }),
+        series: [{}, { stroke: css("accent"), width: 2, spanGaps: true, points: { show: false } }],
+        hooks: { draw: [(plot) => places(plot, chart, alone)] },
+      },
+    };
+  }
+
+  function places(plot, chart, alone) {
+    const { ctx } = plot;
+    const at = (point) => [plot.valToPos(point[0], "x", true), plot.valToPos(point[1], "y", true)];
+    const scale = devicePixelRatio || 1;
+    const disc = (point, size, colour, ring) => {
+      const [x, y] = at(point);
+      ctx.beginPath();
+      ctx.arc(x, y, size * scale, 0, 2 * Math.PI);
+      ctx.fillStyle = colour;
+      ctx.fill();
+      if (ring) { ctx.lineWidth = 2 * scale; ctx.strokeStyle = ring; ctx.stroke(); }
+    };
+    ctx.save();
+    ctx.font = `${12 * scale}px ${getComputedStyle(document.body).fontFamily}`;
+    ctx.textBaseline = "middle";
+    ctx.textAlign = "left";
+    const taken = [];
+    for (const each of alone) {
+      disc(each.at, 5, css(each.colour));
+      const [x, y] = at(each.at);
+      const width = ctx.measureText(each.name).width;
+      const right = plot.bbox.left + plot.bbox.width;
+      const left = x + 9 * scale + width > right ? x - 9 * scale - width : x + 9 * scale;
+      for (const shift of [0, 14, -14, 28, -28]) {
+        const box = { left, right: left + width, top: y + (shift - 7) * scale, bottom: y + (shift + 7) * scale };
+        if (taken.some((b) => b.left < box.right && box.left < b.right && b.top < box.bottom && box.top < b.bottom)) continue;
+        taken.push(box);
+        ctx.fillStyle = css("ink");
+        ctx.fillText(each.name, left, y + shift * scale);
+        break;
+      }
+    }
+    if (chart.now) disc(chart.now, 7, css("accent"), css("card"));
+    if (plot.moved) disc(plot.moved, 7, css("card"), css("accent"));
+    ctx.restore();
+  }
+
+  const kinds = { stack, band, frontier };
+
+  function tooltip(place, plot, tell) {
+    const tip = document.createElement("div");
+    tip.className = "tip";
+    tip.hidden = true;
+    plot.over.append(tip);
+    return () => {
+      const { idx, left, top } = plot.cursor;
+      tip.hidden = idx === null || idx === undefined || left < 0;
+      if (tip.hidden) return;
+      const [head, rows] = tell(idx);
+      const title = document.createElement("b");
+      title.textContent = head;
+      tip.replaceChildren(title, ...rows.map(([name, value]) => {
+        const row = document.createElement("div");
+        const [one, two] = [document.createElement("span"), document.createElement("span")];
+        one.textContent = name;
+        two.textContent = value;
+        row.append(one, two);
+        return row;
+      }));
+      const over = plot.over.getBoundingClientRect();
+      const x = left + 14 + tip.offsetWidth > over.width ? left - 14 - tip.offsetWidth : left + 14;
+      tip.style.transform = `translate(${Math.max(0, x)}px, ${Math.min(top, Math.max(0, over.height - tip.offsetHeight))}px)`;
+    };
+  }
+
+  function draw(place) {
+    const chart = JSON.parse(place.dataset.chart);
+    const old = drawn.get(place);
+    const moved = old?.plot?.moved;
+    old?.plot?.destroy();
+    const empty = chart.kind === "frontier" ? !chart.curve.length : !chart.series.some((each) => each.values.some(Boolean));
+    place.replaceChildren();
+    if (empty) {
+      const none = document.createElement("p");
+      none.className = "none-drawn";
+      none.textContent = "Nothing in this span of time.";
+      place.append(none);
+      drawn.set(place, { source: place.dataset.chart });
+      return;
+    }
+    const { data, options, tip } = kinds[chart.kind](chart);
+    const plot = new uPlot({
+      width: place.clientWidth, height: place.clientHeight, legend: { show: false },
+      tzDate: (s) => uPlot.tzDate(new Date(1000 * s), "Etc/UTC"),
+      cursor: { y: false, points: { show: false }, drag: { x: false, y: false }, show: Boolean(tip) },
+      ...options,
+    }, data, place);
+    plot.moved = moved;
+    if (tip) {
+      const move = tooltip(place, plot, tip);
+      (plot.hooks.setCursor ||= []).push(move);
+    }
+    if (moved) plot.redraw(false);
+    drawn.set(place, { plot, source: place.dataset.chart, width: place.clientWidth });
+  }
+
+  function all() {
+    for (const place of drawn.keys()) {
+      if (!place.isConnected) { drawn.get(place).plot?.destroy(); drawn.delete(place); }
+    }
+    document.querySelectorAll("[data-chart]").forEach((place) => {
+      const known = drawn.get(place);
+      if (!known || known.source !== place.dataset.chart) draw(place);
+      sizes.observe(place);
+    });
+  }
+
+  const sizes = new ResizeObserver((changes) => {
+    for (const { target } of changes) {
+      const known = drawn.get(target);
+      if (known?.plot && target.clientWidth && known.width !== target.clientWidth) {
+        known.width = target.clientWidth;
+        known.plot.setSize({ width: target.clientWidth, height: target.clientHeight });
+      }
+    }
+  });
+
+  window.turnpike = {
+    charts: all,
+    mark(id, point) {
+      const plot = drawn.get(document.getElementById(id))?.plot;
+      if (plot) { plot.moved = point; plot.redraw(false); }
+    },
+    dollars,
+  };
+  document.addEventListener("turnpike:theme", () => document.querySelectorAll("[data-chart]").forEach(draw));
+  document.addEventListener("DOMContentLoaded", all);
+})();

@@ -1,0 +1,37 @@
+// The theme: as the system has it, or as it was chosen here last. Runs before the first paint.
+(() => {
+  "use strict";
+  const root = document.documentElement;
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const chosen = () => {
+    try { return localStorage.getItem("turnpike-theme"); } catch { return null; }
+  };
+  const theme = () => chosen() || (system.matches ? "dark" : "light");
+
+  function show() {
+    root.dataset.theme = theme();
+    const button = document.getElementById("theme");
+    if (button) {
+      button.hidden = false;
+      button.setAttribute("aria-pressed", String(theme() === "dark"));
+    }
+    document.dispatchEvent(new Event("turnpike:theme"));
+  }
+
+  function choose() {
+    const other = theme() === "dark" ? "light" : "dark";
+    const asSystem = other === (system.matches ? "dark" : "light");
+    try {
+      if (asSystem) localStorage.removeItem("turnpike-theme");
+      else localStorage.setItem("turnpike-theme", other);
+    } catch { root.dataset.theme = other; return; }
+    show();
+  }
+
+  root.dataset.theme = theme();
+  system.addEventListener("change", show);
+  document.addEventListener("DOMContentLoaded", () => {
+    show();
+    document.getElementById("theme")?.addEventListener("click", choose);
+  });
+})();

@@ -1,0 +1,63 @@
+"""What people ask of a log: sums of what went through, decisions looked up, who said what."""
+
+from typing import Any
+
+from storage.rows import R, Row, restore, text
+from storage.search import (
+    RATINGS,
+    RETRIES,
+    VERSIONS,
+    Found,
+    GivenRating,
+    Listed,
+    Mark,
+    Sought,
+    Version,
+    questions,
+)
+from storage.sql import Ask
+from storage.traffic import FIRST_SINCE, RATED, SETTLED, TrafficRow
+
+
+class Lookups:
+    """A log as it is looked at; `ask` puts a question to the store."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+
+    def traffic(self, after_seq: int, upto_seq: int, step_s: float) -> list[TrafficRow]:
+        """Return what the events with after_seq < seq <= upto_seq add up to, step by step."""
+        values = {"after_seq": after_seq, "upto_seq": upto_seq, "step_s": step_s}
+        return [row for sql in (SETTLED, RATED) for row in self._all(TrafficRow, sql, values)]
+
+    def first_since(self, since_s: float) -> int | None:
+        """Return the seq of the first outcome since then, None where there is none."""
+        row = self._one(FIRST_SINCE, {"since_s": since_s})
+        return None if row is None else int(row["seq"])
+
+    def find(self, sought: Sought, before: Mark, n: int) -> Found:
+        """Return up to n decisions before a place in the log, newest first."""
+        found, last, values = questions(sought, before, n)
+        rows = self._all(Listed, found, values)
+        if len(rows) == n:
+            return Found(rows, Mark(rows[-1].decided_at_s, rows[-1].id))
+        end = self._one(last, values)
+        return Found(rows, None if end is None else Mark(end["decided_at_s"], end["id"]))
+
+    def retries(self, decision_id: str) -> list[str]:
+        """Return the decisions that were made because this one failed, oldest first."""
+        return [row["id"] for row in self._ask(RETRIES, {"id": text(decision_id)})]
+
+    def ratings(self, decision_id: str) -> list[GivenRating]:
+        """Return what each rater says of a decision."""
+        return self._all(GivenRating, RATINGS, {"id": text(decision_id)})
+
+    def versions(self, n: int) -> list[Version]:
+        """Return the newest adopted policies, newest first."""
+        return self._all(Version, VERSIONS, {"n": n})
+
+    def _one(self, sql: str, values: dict[str, Any]) -> Row | None:
+        return next(iter(self._ask(sql, values)), None)
+
+    def _all(self, kind: type[R], sql: str, values: dict[str, Any]) -> list[R]:
+        return [restore(kind, row) for row in self._ask(sql, values)]

@@ -1,0 +1,172 @@
+"""Looking decisions up by what is known of them, newest first, a bounded piece of the log a time.
+
+However rare what is looked for, one question looks at so many decisions and no more, and says how
+far it has looked: whoever wants to look further back asks again from there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from storage.records import DecisionKind
+
+Rated = Literal["up", "down", "rated", "unrated"]
+Ending = Literal["answered", "filtered", "failed", "left", "open"]
+
+LOOKED_AT = 4_000
+UP = 0.5
+"""Rewards of at least this count as a thumbs-up."""
+
+_DECISIONS = """
+SELECT id, decided_at_s, task, kind, arm, propensity, propensities FROM decisions d
+WHERE (d.decided_at_s, d.id) < (:until_s, :until_id) {where}
+ORDER BY d.decided_at_s DESC, d.id DESC LIMIT :looked_at
+"""
+
+_FOUND = """
+SELECT * FROM (
+    SELECT c.*, o.status, o.cost_usd, o.latency_s,
+        (SELECT avg(e.reward) FROM feedback_effective e WHERE e.decision_id = c.id) AS reward
+    FROM ({decisions}) c LEFT JOIN outcomes o ON o.decision_id = c.id
+) found {where}
+ORDER BY decided_at_s DESC, id DESC LIMIT :n
+"""
+
+_LAST = """
+SELECT decided_at_s, id FROM decisions d
+WHERE (d.decided_at_s, d.id) < (:until_s, :until_id) {where}
+ORDER BY d.decided_at_s DESC, d.id DESC LIMIT 1 OFFSET :skipped
+"""
+
+_ENDINGS: dict[Ending, str] = {
+    "answered": "status IN ('ok', 'continued')",
+    "filtered": "status = 'filtered'",
+    "failed": "status IN ('error', 'timeout', 'truncated_upstream', 'abandoned')",
+    "left": "status = 'client_gone'",
+    "open": "status IS NULL",
+}
+_RATED: dict[Rated, str] = {
+    "up": "reward >= :up",
+    "down": "reward < :up",
+    "rated": "reward IS NOT NULL",
+    "unrated": "reward IS NULL",
+}
+
+INDEXES = """
+CREATE INDEX decisions_by_arm ON decisions (arm, decided_at_s, id);
+
+CREATE INDEX decisions_by_task ON decisions (task, decided_at_s, id);
+
+CREATE INDEX decisions_by_retry ON decisions (retry_of) WHERE retry_of IS NOT NULL
+"""
+
+RETRIES = "SELECT id FROM decisions WHERE retry_of = :id ORDER BY decided_at_s, id"
+
+RATINGS = """
+SELECT rater, at_s, reward, comment FROM feedback_effective
+WHERE decision_id = :id ORDER BY at_s, rater
+"""
+
+VERSIONS = """
+SELECT version, created_at_s, source FROM policies ORDER BY version DESC LIMIT :n
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sought:
+    """What decisions are looked for; None asks for nothing in particular.
+
+    units  : least_usd in dollars
+    """
+
+    tenant: str | None = None
+    arm: str | None = None
+    task: str | None = None
+    kind: DecisionKind | None = None
+    rated: Rated | None = None
+    ending: Ending | None = None
+    least_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A decision as a list shows it; without an outcome it is under way."""
+
+    id: str
+    decided_at_s: float
+    task: str | None
+    kind: DecisionKind
+    arm: str
+    propensity: float
+    propensities: tuple[float, ...]
+    status: str | None
+    cost_usd: float | None
+    latency_s: float | None
+    reward: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in the order of decisions."""
+
+    at_s: float = float("inf")
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found, newest first, and where to go on; None where the log ends."""
+
+    decisions: Sequence[Listed]
+    go_on: Mark | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenRating:
+    """What one rater says of a decision."""
+
+    rater: str
+    at_s: float
+    reward: float
+    comment: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """One adopted policy, without what it holds."""
+
+    version: int
+    created_at_s: float
+    source: str
+
+
+def questions(sought: Sought, before: Mark, n: int) -> tuple[str, str, dict[str, Any]]:
+    """Return the SQL that finds n decisions, the one for the last looked at, and their values.
+
+    Only our own words are put into the text; values are always bound.
+    """
+    of_decisions = [
+        f"AND d.{name} = :{name}"
+        for name in ("tenant", "arm", "task", "kind")
+        if getattr(sought, name) is not None
+    ]
+    of_found = [_ENDINGS[sought.ending]] if sought.ending else []
+    of_found += [_RATED[sought.rated]] if sought.rated else []
+    of_found += ["cost_usd >= :least_usd"] if sought.least_usd is not None else []
+    first = " ".join(of_decisions)
+    then = "WHERE " + " AND ".join(of_found) if of_found else ""
+    values = {
+        "tenant": sought.tenant,
+        "arm": sought.arm,
+        "task": sought.task,
+        "kind": sought.kind,
+        "least_usd": sought.least_usd,
+        "up": UP,
+        "until_s": before.at_s,
+        "until_id": before.id,
+        "looked_at": LOOKED_AT if of_found else n,
+        "skipped": (LOOKED_AT if of_found else n) - 1,
+        "n": n,
+    }
+    found = _FOUND.format(decisions=_DECISIONS.format(where=first), where=then)
+    return found, _LAST.format(where=first), values

@@ -1,0 +1,110 @@
+"""A real Chromium before the pages: what it finds wrong by itself fails whatever test it is in."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+]
+PHONE, WIDE = 390, 1440
+WITHIN_MS = 30_000
+WHERE = Path(__file__).parents[3] / "build" / "screenshots"
+
+
+def chromium() -> str | None:
+    """Return the browser: TURNPIKE_CHROMIUM, one in the PATH, playwright's own, or None."""
+    named = os.environ.get("TURNPIKE_CHROMIUM")
+    found = named or next(filter(None, map(shutil.which, NAMES)), None)
+    if found is not None:
+        return found
+    with sync_playwright() as playwright:
+        own = playwright.chromium.executable_path
+    return own if Path(own).exists() else None
+
+
+@contextmanager
+def browsing() -> Iterator[Browser]:
+    """Yield a browser that has nothing from before."""
+    with sync_playwright() as playwright:
+        yield _launched(playwright)
+
+
+def _launched(playwright: Playwright) -> Browser:
+    return playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+
+
+@contextmanager
+def looking(browser: Browser, url: str, width: int = WIDE, **more: Any) -> Iterator[Page]:
+    """Yield a page of the service at this address.
+
+    Whatever is loaded from elsewhere, runs though it should not, or fails, is told at the end.
+    """
+    context = browser.new_context(
+        base_url=url, viewport={"width": width, "height": 900}, reduced_motion="reduce", **more
+    )
+    context.set_default_timeout(WITHIN_MS)
+    page = context.new_page()
+    wrong: list[str] = []
+    here = urlsplit(url).netloc
+
+    def asked(request: Any) -> None:
+        if urlsplit(request.url).netloc != here:
+            wrong.append(f"asked elsewhere: {request.url}")
+
+    def popped_up(dialog: Any) -> None:
+        wrong.append(f"a dialog: {dialog.message}")
+        dialog.dismiss()
+
+    page.on("request", asked)
+    page.on("dialog", popped_up)
+    page.on("pageerror", lambda error: wrong.append(f"a script failed: {error}"))
+    page.on("console", lambda said: said.type == "error" and wrong.append(said.text))
+    try:
+        yield page
+    finally:
+        context.close()
+    assert wrong == []
+
+
+def drawn(page: Page) -> None:
+    """Return when every chart of the page is drawn, or says that there is nothing to draw."""
+    page.wait_for_function(
+        "[...document.querySelectorAll('[data-chart]')].every(one => one.firstElementChild)"
+    )
+
+
+def keep(page: Page, name: str) -> None:
+    """Keep a picture of the whole page among the build's artefacts."""
+    WHERE.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=WHERE / f"{name}.png", full_page=True)
+
+
+def flaws(page: Page) -> list[str]:
+    """Return what axe-core finds that somebody could not use."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{one['id']}: {one['help']}: {node['html'][:160]}"
+        for one in found
+        for node in one["nodes"]
+    ]
+
+
+def sticks_out(page: Page) -> int:
+    """Return by how many pixels the page is wider than the window."""
+    return int(page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
