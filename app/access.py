@@ -4,13 +4,16 @@ The endpoint decides, never the path or the host: what the router matched is wha
 """
 
 from collections.abc import Callable
+from functools import partial
+from math import ceil
 from typing import Any, TypeVar
 
-from flask import Flask, current_app, g, request
+from flask import Flask, Response, current_app, g, request
 
 from app.holder import Holder, Scope
 from app.keyring import Keyring
-from policy.errors import Forbidden
+from app.rates import Rates, Standing
+from policy.errors import Forbidden, Unauthenticated
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -62,14 +65,15 @@ def who() -> Holder:
 
 
 def install(app: Flask) -> None:
-    """Let nobody in who may not do what is asked."""
-    app.before_request(_admit)
+    """Let nobody in who may not do what is asked, or asks too often."""
+    app.before_request(partial(_admit, Rates()))
+    app.after_request(_tell_rate)
 
 
-def _admit() -> None:
+def _admit(rates: Rates) -> None:
     """Find who asks.
 
-    raises : Unauthenticated, Forbidden
+    raises : Unauthenticated, Forbidden, RateLimited
     """
     if request.endpoint is None:
         return  # there is nothing here, and that is said without asking for a key
@@ -77,7 +81,13 @@ def _admit() -> None:
     scope = scope_of(view)
     if scope is None:
         return
-    g.holder = _holder(view)
+    try:
+        g.holder = _holder(view)
+    except Unauthenticated:
+        if "authorization" in request.headers:
+            rates.wrong_key(request.remote_addr or "")
+        raise
+    g.rate = rates.hit(g.holder)
     if scope not in g.holder.scopes:
         listed = ", ".join(sorted(g.holder.scopes))
         raise Forbidden(f"this needs a key with scope {scope}; the one given has {listed}")
@@ -91,6 +101,16 @@ def _holder(view: Callable[..., Any]) -> Holder:
         return keyring.holder_of(session)
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     return keyring.holder(key if scheme.lower() == "bearer" else None)
+
+
+def _tell_rate(response: Response) -> Response:
+    """Say how the key stands, in the headers that OpenAI's clients know."""
+    rate: Standing | None = g.get("rate")
+    if rate is not None:
+        response.headers["x-ratelimit-limit-requests"] = str(rate.limit)
+        response.headers["x-ratelimit-remaining-requests"] = str(rate.left)
+        response.headers["x-ratelimit-reset-requests"] = f"{ceil(rate.reset_s)}s"
+    return response
 
 
 def _require_own_page() -> None:

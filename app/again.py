@@ -54,7 +54,10 @@ class Again:
         started_at_s, learned = time.time(), self.live.learned
         arm = free(self.catalogue().arms[stored.arm])
         question = asking.question(
-            learned.space.context(asking.sketch), None, {}, self.live.pacer.willingness_to_pay_usd
+            learned.space.context(asking.sketch),
+            None,
+            {},
+            self.live.pacer_of(asking.holder).willingness_to_pay_usd,
         )
         decision = asking.again(decision_id(), question, learned, stored, self.sandbox)
         return Turn(decision, arm, self.log.decide(decision), NoCall(), started_at_s, cache=use)

@@ -1,7 +1,7 @@
 """One request under way: what it needs, whom it has been sent to, and its next decision."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -171,6 +171,7 @@ class Asking:
             "id": identity,
             "decided_at_s": time.time(),
             "tenant": self.holder.tenant,
+            "key_id": self.holder.key_id,
             "task": self.ask.task,
             "session": self.ask.session,
             "policy_version": learned.policy_version,
@@ -190,6 +191,11 @@ class Asking:
         window = self.overflowed
         why = f"the prompt did not fit a window of {window}"
         return {name: why for name, arm in arms.items() if arm.context_window <= window}
+
+    def forbidden(self, arms: Collection[str]) -> dict[str, str]:
+        """Return the arms that the key of the request does not allow."""
+        allowed = self.holder.among(arms)
+        return {name: "the key does not allow it" for name in arms if name not in allowed}
 
     @property
     def _is_bound(self) -> bool:

@@ -1,37 +1,15 @@
 """The commands: `python -m app --help`."""
 
 import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
 import click
 
+from app.key_commands import keys
 from app.mode import in_force
 from app.settings import Settings
-from policy.errors import ConfigError, TurnpikeError
+from app.told import told_plainly
 from storage.records import RetrainTrigger
-
-EX_CONFIG = 78
-EX_FAILED = 1
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def told_plainly(command: Callable[P, T]) -> Callable[P, T]:
-    """Return the command with our own errors told in one line, 78 for a wrong configuration."""
-
-    @wraps(command)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return command(*args, **kwargs)
-        except TurnpikeError as error:
-            click.echo(f"turnpike: {error.message}", err=True)
-            sys.exit(EX_CONFIG if isinstance(error, ConfigError) else EX_FAILED)
-
-    return wrapper
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -122,3 +100,6 @@ def doctor(as_json: bool) -> None:
     from app.doctor import doctor as run
 
     sys.exit(run(Settings.load(), as_json))
+
+
+main.add_command(keys)

@@ -46,6 +46,7 @@ KINDS: Mapping[type[TurnpikeError], Kind] = {
     errors.UnknownModel: Kind(HTTPStatus.NOT_FOUND, INVALID),
     errors.Unauthenticated: Kind(HTTPStatus.UNAUTHORIZED, "authentication_error"),
     errors.Forbidden: Kind(HTTPStatus.FORBIDDEN, "permission_error"),
+    errors.RateLimited: Kind(HTTPStatus.TOO_MANY_REQUESTS, "rate_limit_error"),
     errors.NoEligibleArm: Kind(HTTPStatus.BAD_REQUEST, INVALID),
     errors.NotServed: Kind(HTTPStatus.NOT_FOUND, "not_found_error"),
     errors.BudgetExceeded: Kind(HTTPStatus.TOO_MANY_REQUESTS, "insufficient_quota"),

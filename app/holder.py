@@ -1,7 +1,10 @@
 """Who a request comes from: the tenant that owns the key it carries, and what that key may do."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, get_args
+
+from policy.pacer import Budget, Goal
 
 TENANT = "default"
 
@@ -16,12 +19,18 @@ class Holder:
 
     `complete` may ask, `feedback` may rate, `read` may see, all of it for its own tenant; `admin`
     is the operator: what it sees and rates may be anybody's, and it may change the service.
+    `allowed_arms` None allows every arm; `goal` None decides at the service's price; `cap` is a
+    budget that is a ceiling beside it.
     """
 
     name: str
     key_id: str | None = None
     tenant: str = TENANT
     scopes: frozenset[Scope] = EVERYTHING
+    rate_limit: str | None = None
+    allowed_arms: frozenset[str] | None = None
+    goal: Goal | None = None
+    cap: Budget | None = None
 
     @property
     def sees(self) -> str | None:
@@ -31,6 +40,20 @@ class Holder:
         'shop'
         """
         return None if "admin" in self.scopes else self.tenant
+
+    @property
+    def counts_dollars(self) -> bool:
+        """Return whether its key has a budget, so that nothing without a price may be asked."""
+        return self.cap is not None or isinstance(self.goal, Budget)
+
+    def among(self, arms: Collection[str]) -> Collection[str]:
+        """Return the arms that its key allows.
+
+        >>> Holder("shop", allowed_arms=frozenset({"small"})).among(["small", "large"])
+        ['small']
+        """
+        allowed = self.allowed_arms
+        return arms if allowed is None else [arm for arm in arms if arm in allowed]
 
 
 ANYBODY = Holder("anybody")

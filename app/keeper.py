@@ -1,4 +1,4 @@
-"""The service's chores, twice a second: take what jobs hand over, follow the catalogue, save."""
+"""The service's chores, twice a second: take what jobs hand over, follow keys and arms, save."""
 
 import threading
 import time
@@ -9,6 +9,7 @@ from pathlib import Path
 from structlog import get_logger
 
 from app.cache import Cache
+from app.keyring import Keyring
 from app.live import Live
 from app.traffic import Following
 from jobs.intake import records
@@ -39,7 +40,7 @@ def abandon(log: WritableLog, now_s: float, before_s: float, after_s: float) -> 
 
 
 class Keeper(threading.Thread):
-    """Looks after the log's intake, the catalogue's hints, snapshots and stored answers."""
+    """Looks after the log's intake, keys, the catalogue's hints, snapshots and stored answers."""
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class Keeper(threading.Thread):
         catalogue: Callable[[], Catalogue],
         cache: Cache,
         traffic: Following,
+        keyring: Keyring,
     ) -> None:
         super().__init__(name="keeper", daemon=True)
         self._data = data
@@ -58,6 +60,7 @@ class Keeper(threading.Thread):
         self._cache = cache
         self._traffic = traffic
         self._counted_at_s = -COUNT_EVERY_S
+        self._keyring = keyring
         self._stopping = threading.Event()
         self._abandoned_s = 0.0
 
@@ -79,6 +82,7 @@ class Keeper(threading.Thread):
             tell = LOGGER.error if taken.status == "rejected" else LOGGER.info
             tell("handover", status=taken.status, parcel=taken.path.name, reason=taken.reason)
         self._abandon(now_s)
+        self._keyring.follow()
         self._live.follow_hints(hints(self._catalogue()), now_s)
         self._live.snapshot_when_due(now_s)
         self._cache.prune()

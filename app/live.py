@@ -6,26 +6,28 @@ one assignment. A start takes the newest snapshot of the serving policy and fold
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from structlog import get_logger
 
-from app.pacing import Pacing
+from app.goals import Goals
+from app.holder import Holder
+from app.treasury import Treasury
 from features.space import Space
 from jobs.intake import save
 from jobs.learned import Learned
 from policy.decide import Question, Verdict, decide, seeded
 from policy.errors import BudgetExceeded
-from policy.exploration import Allowance, Control
+from policy.exploration import Allowance
 from policy.hyper import Hyper
-from policy.pacer import Goal, Pacer
+from policy.pacer import Pacer
 from policy.types import Arm
 from storage import snapshots
 from storage.events import Event, PolicyEvent
 from storage.log import Log
-from storage.records import PolicySource, PolicyVersion, SnapshotRow
+from storage.records import Decision, PolicySource, PolicyVersion, SnapshotRow
 
 LOGGER = get_logger()
 SNAPSHOT_EVERY = 1_000
@@ -48,25 +50,33 @@ class Live:
         log: Log,
         data: Path,
         hints: dict[str, float],
-        goal: Goal,
+        goals: Goals,
+        priced_apart: Callable[[str], bool],
         now_s: float,
-        control: Control | None = None,
     ) -> None:
         self._log = log
         self._data = data
         self._lock = threading.Lock()
         self._allowance = Allowance()
-        self._control = control
+        self._control = goals.control
         self._saved_seq = 0
         policy = log.latest_policy() or self._first(hints, now_s)
         self.learned = self._restored(Learned.start(policy))
         log.subscribe(self._follow, after_seq=self.learned.upto_seq)
-        self._pacing = Pacing.start(goal, log, self.learned, now_s)
+        self._treasury = Treasury(log, lambda: self.learned, goals.service, priced_apart, now_s)
 
     @property
     def pacer(self) -> Pacer:
-        """Return what sets the willingness to pay, as it stands."""
-        return self._pacing.pacer
+        """Return what sets the willingness to pay of the service, as it stands."""
+        return self._treasury.service.pacer
+
+    def pacer_of(self, holder: Holder) -> Pacer:
+        """Return what sets the price for whoever asks: the goal of its key, or the service's.
+
+        raises : StoreUnavailable if the books of the key cannot be opened now
+        """
+        with self._lock:
+            return self._treasury.of(holder, time.time()).pacer
 
     def decide(
         self,
@@ -75,6 +85,8 @@ class Live:
         arms: Sequence[Arm],
         question: Question,
         policy: str,
+        holder: Holder,
+        *,
         spend: bool = True,
     ) -> Choice:
         """Return the choice for one prompt; one at a time, because all share what may be explored.
@@ -88,7 +100,7 @@ class Live:
             try:
                 verdict = decide(
                     arms,
-                    self._pacing.limited(question, now_s),
+                    self._treasury.limited(question, holder, now_s),
                     learned.beliefs,
                     seeded(decision_id),
                     policy=policy,
@@ -96,17 +108,17 @@ class Live:
                     control=self._control,
                 )
             except BudgetExceeded as error:
-                self._pacing.exceeded(error, now_s)
+                self._treasury.exceeded(error, holder, now_s)
                 raise
             if spend:
                 self._allowance = verdict.allowance.spend(verdict.explored)
-                self._pacing.decided(decision_id, verdict, now_s)
+                self._treasury.decided(decision_id, verdict, holder, now_s)
         return Choice(verdict, learned, allowance)
 
-    def settle(self, decision_id: str, usd: float) -> None:
-        """Book what the call of a decision has cost against the budget."""
+    def settle(self, decision: Decision, usd: float) -> None:
+        """Book what the call of a decision has cost against the budgets it counts in."""
         with self._lock:
-            self._pacing.settled(decision_id, usd, time.time())
+            self._treasury.settled(decision, usd, time.time())
 
     def follow_hints(self, hints: dict[str, float], now_s: float) -> None:
         """Adopt the catalogue's quality hints as a policy version when they have changed."""

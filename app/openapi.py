@@ -18,6 +18,7 @@ from policy.errors import (
     Forbidden,
     InvalidInput,
     PayloadTooLarge,
+    RateLimited,
     TurnpikeError,
     Unauthenticated,
     UnsupportedMediaType,
@@ -25,6 +26,7 @@ from policy.errors import (
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+GUARDED = (Unauthenticated, Forbidden, RateLimited)
 WITH_BODY = (InvalidInput, PayloadTooLarge, UnsupportedMediaType)
 REFERENCE = "#/components/schemas/{model}"
 VERSION = "0.1.0"
@@ -145,7 +147,7 @@ def _responses(each: Endpoint, secured: bool) -> dict[str, Any]:
     content |= {media: {"schema": {"type": "string"}} for media in each.also}
     told: dict[str, Any] = {"200": {"description": "OK", "content": content}}
     codes: dict[int, set[str]] = {}
-    for error in (*each.errors, TurnpikeError, *((Unauthenticated, Forbidden) if secured else ())):
+    for error in (*each.errors, TurnpikeError, *(GUARDED if secured else ())):
         codes.setdefault(kind_of(error).status, set()).add(error.code)
     for status in sorted(codes):
         description = f"{HTTPStatus(status).phrase}: {', '.join(sorted(codes[status]))}"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from app.holder import Holder
 from app.lately import RECENT, Lately
 from app.wiring import Parts
 from jobs.learned import Learned
@@ -18,12 +19,12 @@ SINCE_S = 7 * 86_400.0
 STEPS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0)
 
 
-def overview(parts: Parts) -> dict[str, Any]:
-    """Return the policy in force; figures of use are of the last seven days."""
+def overview(parts: Parts, holder: Holder) -> dict[str, Any]:
+    """Return the policy in force, and the goal of whoever asks; use is of the last seven days."""
     learned, now_s, arms = parts.live.learned, time.time(), parts.catalogue().arms
     lately = Lately.of(learned, list(arms), parts.log.recent(RECENT))
     beliefs, terms = {arm: _belief(learned, lately, arm) for arm in arms}, parts.router.terms
-    pacer = parts.live.pacer
+    pacer = parts.live.pacer_of(holder)
     return {
         "policy": terms.policy,
         "policy_version": learned.policy_version,
@@ -50,27 +51,29 @@ def overview(parts: Parts) -> dict[str, Any]:
 def goal(pacer: Pacer, now_s: float) -> dict[str, Any]:
     """Return what sets the willingness to pay, and how near to it the service is."""
     wanted, ring = pacer.goal, pacer.ring
+    left = {"left_usd": pacer.left_usd(now_s)}
     if isinstance(wanted, Budget):
         books = pacer.at(now_s).books
         return {
+            **left,
             "kind": "budget",
             "usd": wanted.usd,
             "per": wanted.per,
             "spent_usd": books.spent_usd,
             "requests": books.requests,
-            "left_usd": pacer.left_usd(now_s),
             "next_usd_per_request": pacer.target_usd(now_s),
         }
     if isinstance(wanted, QualityFloor):
         known = bool(ring.forecasts)
         return {
+            **left,
             "kind": "quality_floor",
             "share": wanted.share,
             "baseline": wanted.baseline,
             "baseline_quality": ring.quality_of(wanted.baseline) if known else None,
             "quality": ring.quality(pacer.willingness_to_pay_usd) if known else None,
         }
-    return {"kind": "willingness_to_pay", "usd": wanted.usd}
+    return {**left, "kind": "willingness_to_pay", "usd": wanted.usd}
 
 
 def _features(learned: Learned) -> dict[str, Any]:

@@ -1,6 +1,8 @@
-"""What the running service may spend: the pacer, and what is held for every call under way."""
+"""What one goal may spend: its pacer, and what is held for every call under way."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Self
 
 import numpy as np
@@ -8,17 +10,23 @@ from structlog import get_logger
 
 from jobs.learned import Learned
 from policy.decide import DRAWS_KEPT, Question, Verdict, seeded
-from policy.errors import BudgetExceeded
-from policy.pacer import Goal, Hold, Pacer, WillingnessToPay, window_of
-from policy.ring import RING, Forecast, Ring
+from policy.pacer import Budget, Goal, Hold, Pacer, WillingnessToPay, window_of
+from policy.ring import Forecast, Ring
 from policy.thompson import Thompson
 from policy.types import Floats
-from storage.log import Log
 from storage.records import Decision
 
 LOGGER = get_logger()
 FORGOTTEN_AFTER_S = 3_600.0
 """A call under way for longer has ended without anybody hearing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is known of the time before: the last prompts, and the spend of this hour or day."""
+
+    decisions: Iterable[Decision] = ()
+    spent_usd: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,38 +36,45 @@ class _Held:
 
 
 class Pacing:
-    """The pacer of a service; its calls are made one at a time, under the lock of `Live`."""
+    """The pacer of the service or of a key; its calls are made one at a time."""
 
     def __init__(self, pacer: Pacer) -> None:
         self.pacer = pacer
         self._held: dict[str, _Held] = {}
 
     @classmethod
-    def start(cls, goal: Goal, log: Log, learned: Learned, now_s: float) -> Self:
-        """Return the pacing of a service that starts: with the log's prompts and its spend."""
-        ring, window_s = Ring(learned.hyper.explored_share), window_of(goal)
-        if isinstance(goal, WillingnessToPay):
-            return cls(Pacer.of(goal, ring, now_s))
-        for decision in log.recent(RING):
-            if decision.kind != "cached":  # nobody was asked, so nothing was predicted
+    def start(
+        cls, goal: Goal, cap: Budget | None, past: Past, learned: Learned, now_s: float
+    ) -> Self:
+        """Return the pacing of a goal that is taken up again where it was left."""
+        ring = Ring(learned.hyper.explored_share)
+        if not isinstance(goal, WillingnessToPay):
+            for decision in past.decisions:
                 ring = ring.add(_forecast(decision, learned))
-        spent_usd = 0.0 if window_s is None else log.spend_usd(now_s - now_s % window_s)
-        return cls(Pacer.of(goal, ring, now_s, spent_usd))
+        return cls(Pacer.of(goal, ring, now_s, past.spent_usd, cap))
+
+    def left_usd(self, now_s: float) -> float:
+        """Return what may still be reserved, without end where nothing is a ceiling."""
+        left_usd = self.pacer.left_usd(now_s)
+        return inf if left_usd is None else left_usd
 
     def limited(self, question: Question, now_s: float) -> Question:
-        """Return the question with what is left of the budget, where that is a ceiling."""
-        left_usd = self.pacer.left_usd(now_s)
-        if left_usd is None:
+        """Return the question with what is left of the budget, if nothing else leaves less."""
+        left_usd, known_usd = self.left_usd(now_s), question.demand.left_usd
+        if left_usd >= (inf if known_usd is None else known_usd):
             return question
         return replace(
             question, demand=replace(question.demand, left_usd=left_usd, is_alone=not self._held)
         )
 
-    def decided(self, decision_id: str, verdict: Verdict, now_s: float) -> None:
-        """Hold what the call may cost."""
+    def decided(
+        self, decision_id: str, verdict: Verdict, now_s: float, *, is_priced_here: bool
+    ) -> None:
+        """Hold what the call may cost, whoever has set the price of a dollar for it."""
         self._forget(now_s)
         self._held[decision_id] = _Held(verdict.hold, now_s)
-        self.pacer = self.pacer.decided(verdict.forecast(now_s), verdict.hold, now_s)
+        forecast = verdict.forecast(now_s) if is_priced_here else None
+        self.pacer = self.pacer.decided(forecast, verdict.hold, now_s)
 
     def settled(self, decision_id: str, usd: float, now_s: float) -> None:
         """Book what the call has cost; a stored answer held nothing."""
@@ -67,11 +82,10 @@ class Pacing:
         if held is not None:
             self.pacer = self.pacer.settled(held.hold, usd, now_s)
 
-    def exceeded(self, error: BudgetExceeded, now_s: float) -> None:
-        """Say in the error when the budget starts anew."""
-        window_s = window_of(self.pacer.goal)
-        if window_s is not None:
-            error.retry_after_s = window_s - now_s % window_s
+    def anew_in_s(self, now_s: float) -> float | None:
+        """Return the seconds until the budget starts anew, None where nothing is a ceiling."""
+        window_s = window_of(self.pacer.ceiling)
+        return None if window_s is None else window_s - now_s % window_s
 
     def _forget(self, now_s: float) -> None:
         while self._held:

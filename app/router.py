@@ -220,11 +220,17 @@ class Router:
         question = asking.question(
             learned.space.context(asking.sketch),
             among.allowed,
-            {**among.unavailable, **asking.too_small(arms)},
-            self._live.pacer.willingness_to_pay_usd,
+            {**among.unavailable, **asking.too_small(arms), **asking.forbidden(arms)},
+            self._live.pacer_of(asking.holder).willingness_to_pay_usd,
         )
         choice = self._live.decide(
-            identity, learned, list(arms.values()), question, self.terms.policy, spend
+            identity,
+            learned,
+            list(arms.values()),
+            question,
+            self.terms.policy,
+            asking.holder,
+            spend=spend,
         )
         decision = asking.decision(identity, question, choice, self.terms.sandbox)
         return decision, arms[decision.arm]
@@ -259,12 +265,13 @@ class Router:
         return error
 
     def _visit(self, asking: Asking) -> Visit:
-        return self._cache.visit(asking.ask, asking.holder.tenant, self._catalogue().arms.keys())
+        holder = asking.holder
+        return self._cache.visit(asking.ask, holder.tenant, holder.among(self._catalogue().arms))
 
     def _record(self, turn: Turn, ended: Ended) -> Durable:
         """Return where decision and outcome are recorded, once they are."""
         turn.call.end(ended.error)
-        self._live.settle(turn.decision.id, cost_usd(turn, ended))
+        self._live.settle(turn.decision, cost_usd(turn, ended))
         if turn.cache == "miss":
             self._log.attempt(attempt_row(turn, ended))
             self._seats.follow(turn, ended)

@@ -101,7 +101,7 @@ def decision(decision_id: str) -> Response:
 @endpoint(None, Anything, (StoreUnavailable,))
 def policy() -> Response:
     """Show the whole policy: beliefs, shares, costs, the price of a dollar, the last retrains."""
-    return jsonify(overview(parts()))
+    return jsonify(overview(parts(), who()))
 
 
 @blueprint.delete("/cache")

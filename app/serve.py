@@ -19,10 +19,12 @@ from urllib.request import urlopen
 
 import click
 
+from app.keyring import require_a_key
 from app.mode import missing_keys
 from app.orphan import PARENT
 from app.settings import Settings
 from policy.errors import ConfigError
+from storage.sqlite_reader import SqliteReader
 from upstream.catalogue import load
 
 ENDED_WITHIN_S = 15.0
@@ -49,6 +51,7 @@ def serve(settings: Settings, environ: Mapping[str, str] = os.environ) -> int:
     raises : ConfigError before anything is started
     """
     load(settings.arms)
+    require_a_key(settings, asks=settings.is_loopback or _has_keys(settings))
     _refuse_a_taken_port(settings)
     settings.database.parent.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, _stop)
@@ -67,6 +70,14 @@ def serve(settings: Settings, environ: Mapping[str, str] = os.environ) -> int:
         return 0
     finally:
         _end(children, settings.drain_s + ENDED_WITHIN_S)
+
+
+def _has_keys(settings: Settings) -> bool:
+    """Return whether a key is asked for: that of the settings, or one of the log."""
+    if settings.api_key is not None or not settings.database.exists():
+        return settings.api_key is not None
+    with SqliteReader(settings.database) as log:
+        return log.keys_changed() > 0
 
 
 def _sandbox(

@@ -19,12 +19,14 @@ from app.schemas import checked
 from app.turn import Turn
 from policy.errors import (
     Draining,
+    Forbidden,
     NotServed,
     UnknownModel,
     UpstreamBusy,
     UpstreamError,
     UpstreamTimeout,
 )
+from policy.types import Arm
 from storage.spool import Durable
 from upstream.passing import Passed
 
@@ -58,7 +60,7 @@ def chat_completions() -> Response:
 @endpoint(None, Anything, ())
 def models() -> Response:
     """List every name that `model` may have, as OpenAI lists models."""
-    return jsonify(listed(parts().catalogue().arms))
+    return jsonify(listed(_allowed()))
 
 
 @v1.get("/models/<path:model>")
@@ -66,7 +68,7 @@ def models() -> Response:
 @endpoint(None, Anything, (UnknownModel,))
 def one_model(model: str) -> Response:
     """Describe one name that `model` may have."""
-    return jsonify(described(model, parts().catalogue().arms))
+    return jsonify(described(model, _allowed()))
 
 
 @v1.post("/embeddings")
@@ -85,8 +87,20 @@ def responses() -> Response:
     return _passed("responses")
 
 
+def _allowed() -> dict[str, Arm]:
+    """Return the arms that the key of the request allows."""
+    arms = parts().catalogue().arms
+    return {name: arms[name] for name in who().among(arms)}
+
+
 def _passed(endpoint: str) -> Response:
     """Return what the provider says, as it comes; what breaks off ends with an error event."""
+    holder = who()
+    if holder.counts_dollars or holder.allowed_arms is not None:
+        raise Forbidden(
+            f"what {endpoint} costs is not known here, nor which arm answers: it needs a key "
+            "without a budget and for all arms"
+        )
     given = json_body(request, parts().settings.max_body_bytes)
     try:
         passed = parts().upstream.pass_on(endpoint, given)

@@ -12,6 +12,7 @@ from structlog import get_logger
 
 from app.cache import Cache, Rules
 from app.drain import Drain
+from app.goals import goals
 from app.instruments import Instruments
 from app.keeper import Keeper, abandon, hints
 from app.keyring import Keyring
@@ -24,12 +25,8 @@ from app.settings import Settings
 from app.similar import Similar
 from app.subkeys import subkeys
 from app.traffic import Following
-from policy.baselines import baseline
 from policy.errors import ConfigError
-from policy.exploration import Control
-from policy.pacer import Budget, Goal, QualityFloor, WillingnessToPay
 from storage.cache_file import Bounds, CacheFile, remove
-from storage.log import Log
 from storage.spool import Spooling
 from storage.sqlite_log import SqliteLog
 from upstream.catalogue import Catalogue
@@ -78,15 +75,15 @@ def assemble(
     """
     file, data = CatalogueFile(settings.arms), data_folder(settings)
     catalogue = served(file, settings)
-    _require_fixed(settings, catalogue())
     with ExitStack() as ending:
         upstream = ending.enter_context(Upstream(catalogue, environ))
         log, now_s = ending.enter_context(_log(settings)), time.time()
         abandon(log, now_s, before_s=now_s, after_s=float("-inf"))
-        live = _live(settings, log, catalogue(), now_s)
+        keyring = Keyring(settings, subkeys(settings, data), log, goals(settings, catalogue()))
+        live = Live(log, data, hints(catalogue()), keyring.goals, keyring.has_goal, now_s)
         cache = ending.enter_context(closing(_cache(settings, upstream)))
         traffic = Following(log, time.time)
-        ending.callback(_started(Keeper(data, log, live, catalogue, cache, traffic)).stop)
+        ending.callback(_started(Keeper(data, log, live, catalogue, cache, traffic, keyring)).stop)
         health = Health(ceil(SHARE_OF_CONNECTIONS * settings.connections), clock, _tell_of)
         observed = Observed(log, (instruments := Instruments.new()).observers)
         return Parts(
@@ -99,7 +96,7 @@ def assemble(
             cache=cache,
             router=Router(_terms(settings), catalogue, upstream, observed, live, health, cache),
             ratings=Ratings(observed, cache, settings.feedback_window_s),
-            keyring=Keyring(settings, subkeys(settings, data)),
+            keyring=keyring,
             instruments=instruments,
             traffic=traffic,
             started_at_s=now_s,
@@ -163,46 +160,6 @@ def _tell_of(arm: str, why: str) -> None:
 def _started(keeper: Keeper) -> Keeper:
     keeper.start()
     return keeper
-
-
-def _require_fixed(settings: Settings, catalogue: Catalogue) -> None:
-    kind, _, arm = settings.policy.partition(":")
-    if kind == "fixed":
-        _require_arm("TURNPIKE_POLICY", arm, catalogue)
-
-
-def _require_arm(dial: str, arm: str, catalogue: Catalogue) -> None:
-    if arm not in catalogue.arms:
-        raise ConfigError(
-            f"{dial} names {arm!r}, and there is no such arm; "
-            f"the arms are {', '.join(catalogue.arms)}"
-        )
-
-
-def _goal(settings: Settings, catalogue: Catalogue) -> Goal:
-    """Return what sets the willingness to pay."""
-    if settings.budget_usd is not None:
-        return Budget(settings.budget_usd, settings.budget_per)
-    if settings.quality_floor is None:
-        return WillingnessToPay(settings.willingness_to_pay_usd)
-    return QualityFloor(
-        settings.quality_floor, baseline(list(catalogue.arms.values()), settings.baseline)
-    )
-
-
-def _live(settings: Settings, log: Log, catalogue: Catalogue, now_s: float) -> Live:
-    goal, control = _goal(settings, catalogue), _control(settings, catalogue)
-    return Live(log, data_folder(settings), hints(catalogue), goal, now_s, control)
-
-
-def _control(settings: Settings, catalogue: Catalogue) -> Control | None:
-    """Return what goes to the baseline whatever looks best.
-
-    raises : ConfigError if the baseline is no arm
-    """
-    if settings.baseline is not None:
-        _require_arm("TURNPIKE_BASELINE", settings.baseline, catalogue)
-    return Control(settings.control_share, settings.baseline) if settings.control_share else None
 
 
 def _terms(settings: Settings) -> Terms:

@@ -8,6 +8,7 @@ TurnpikeError
     UnknownModel               no arm has this name, and no arm's provider calls its model so
   Unauthenticated              the caller's key is missing or unknown
   Forbidden                    the caller's key does not allow this
+  RateLimited                  the caller asks too often: `retry_after_s`
   NoEligibleArm                no arm may serve this request: `reasons` says why for each
   NotServed                    no provider of the catalogue takes such requests
   UnknownDecision              no such decision here, or it belongs to somebody else
@@ -83,6 +84,16 @@ class Forbidden(TurnpikeError):
     """The request carries a key of ours that does not allow this."""
 
     code = "insufficient_scope"
+
+
+class RateLimited(TurnpikeError):
+    """The key has been used too often, or too many wrong ones came from one address."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class NoEligibleArm(TurnpikeError):

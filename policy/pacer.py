@@ -48,7 +48,17 @@ class QualityFloor:
 Goal = WillingnessToPay | Budget | QualityFloor
 
 
-def window_of(goal: Goal) -> float | None:
+def ceiling_of(goal: Goal, cap: Budget | None = None) -> Budget | None:
+    """Return the budget that is a ceiling: one per hour or day, whether or not it sets the price.
+
+    >>> ceiling_of(Budget(5.0, "request")), ceiling_of(WillingnessToPay(1.0), Budget(5.0, "day"))
+    (None, Budget(usd=5.0, per='day'))
+    """
+    budget = cap or goal
+    return budget if isinstance(budget, Budget) and budget.per in SECONDS else None
+
+
+def window_of(goal: Goal | None) -> float | None:
     """Return the seconds of a budget's hour or day, None where there is neither.
 
     >>> window_of(Budget(5.0, "hour"))
@@ -90,25 +100,44 @@ class Pacer:
     books: Books = Books()
     willingness_to_pay_usd: float = HIGHEST_USD
     solved_at: int = 0
+    cap: Budget | None = None
 
     @classmethod
-    def of(cls, goal: Goal, ring: Ring, now_s: float, settled_usd: float = 0.0) -> Self:
-        """Return a pacer that starts with these prompts and this spend of the window."""
-        pacer = cls(goal, ring)
+    def of(
+        cls,
+        goal: Goal,
+        ring: Ring,
+        now_s: float,
+        settled_usd: float = 0.0,
+        cap: Budget | None = None,
+    ) -> Self:
+        """Return a pacer that starts with these prompts and this spend of the window.
+
+        `cap` is a budget that is a ceiling and does not set the price: another goal does.
+        """
+        pacer = cls(goal, ring, cap=cap)
         books = replace(pacer.at(now_s).books, settled_usd=settled_usd)
         return replace(pacer, books=books)._solved(now_s)
 
+    @property
+    def ceiling(self) -> Budget | None:
+        """Return the budget that is never exceeded, None where nothing is a ceiling."""
+        return ceiling_of(self.goal, self.cap)
+
     def at(self, now_s: float) -> Self:
         """Return the pacer at this moment: a new hour or day starts with nothing spent."""
-        window_s = window_of(self.goal)
+        window_s = window_of(self.ceiling)
         window = 0 if window_s is None else int(now_s // window_s)
         if window == self.books.window:
             return self
         return replace(self, books=replace(self.books, settled_usd=0.0, window=window))
 
-    def decided(self, forecast: Forecast, hold: Hold, now_s: float) -> Self:
-        """Return the pacer after a decision whose call is now under way."""
-        if isinstance(self.goal, WillingnessToPay):
+    def decided(self, forecast: Forecast | None, hold: Hold, now_s: float) -> Self:
+        """Return the pacer after a decision whose call is now under way.
+
+        `forecast` None is a decision at a price that another goal has set.
+        """
+        if isinstance(self.goal, WillingnessToPay) and self.ceiling is None:
             return self
         pacer = self.at(now_s)
         books = replace(
@@ -117,7 +146,8 @@ class Pacer:
             reserved_usd=pacer.books.reserved_usd + hold.reserved_usd,
             requests=pacer.books.requests + 1,
         )
-        pacer = replace(pacer, books=books, ring=self.ring.add(forecast))
+        ring = self.ring if forecast is None else self.ring.add(forecast)
+        pacer = replace(pacer, books=books, ring=ring)
         serves = 1 + len(pacer.ring.forecasts) // SOLVED_EVERY
         is_due = books.requests >= self.solved_at + min(serves, SOLVED_EVERY)
         return pacer._solved(now_s) if is_due else pacer
@@ -135,10 +165,10 @@ class Pacer:
 
     def left_usd(self, now_s: float) -> float | None:
         """Return what may still be reserved in this window, None where nothing is a ceiling."""
-        if not isinstance(self.goal, Budget) or window_of(self.goal) is None:
+        if self.ceiling is None:
             return None
         books = self.at(now_s).books
-        return max(self.goal.usd - books.settled_usd - books.reserved_usd, 0.0)
+        return max(self.ceiling.usd - books.settled_usd - books.reserved_usd, 0.0)
 
     def target_usd(self, now_s: float) -> float | None:
         """Return what the next requests should cost each, None without a budget."""

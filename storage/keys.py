@@ -5,6 +5,8 @@ Of the key itself only a digest is kept, which is worth nothing without the serv
 
 from dataclasses import dataclass
 
+from policy.pacer import Per
+
 KEYS = """
 SELECT k.*, r.at_s AS revoked_at_s
 FROM keys k LEFT JOIN revocations r ON r.key_id = k.id ORDER BY k.created_at_s, k.id
@@ -30,7 +32,7 @@ CREATE TABLE keys (
     allowed_arms TEXT,
     rate_limit TEXT,
     budget_usd REAL,
-    budget_per TEXT,
+    budget_per TEXT NOT NULL,
     willingness_to_pay_usd REAL,
     quality_floor REAL
 ) STRICT;
@@ -64,7 +66,7 @@ class Key:
     allowed_arms: tuple[str, ...] | None = None
     rate_limit: str | None = None
     budget_usd: float | None = None
-    budget_per: str | None = None
+    budget_per: Per = "day"
     willingness_to_pay_usd: float | None = None
     quality_floor: float | None = None
 

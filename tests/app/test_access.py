@@ -1,6 +1,8 @@
 """Every view says what it needs, and nobody gets in who may not: the endpoint decides."""
 
+import secrets
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,12 +10,19 @@ from flask import Flask, jsonify
 
 from app import access
 from app.access import SESSION, needs, public, scope_of, who
-from app.holder import Holder
-from app.keyring import Keyring
+from app.goals import goals
+from app.holder import Scope
+from app.keyring import Keyring, digest
 from app.settings import Settings
 from app.subkeys import Subkeys
 from app.wsgi import BLUEPRINTS
+from policy.errors import TurnpikeError
+from storage.keys import Revocation
+from storage.sqlite_log import SqliteLog
 from tests.app.running import SUM, Provider, Running, running
+from tests.storage.rounds import NOON_S, but
+from tests.storage.test_keys import PLAIN
+from upstream.catalogue import load
 
 KEY = "correct-horse-battery"
 PUBLIC = {"operating.readyz", "turnpike.healthz", "turnpike.openapi"} | {
@@ -63,69 +72,85 @@ def hello() -> Any:
 
 
 class Doors:
-    """An application with a view of each kind, and the keyring that opens it."""
+    """An application with a view of each kind, and a key with these scopes that opens it."""
 
-    def __init__(self, scopes: Any) -> None:
-        settings = Settings.load({}, {"api_key": KEY})
-        self.keyring = Keyring(settings, Subkeys(b"x" * 32))
-        [digest] = self.keyring._by_digest
-        self.holder = Holder("shop", "k1", "shop", frozenset(scopes))
-        self.keyring._by_digest[digest] = self.holder
+    def __init__(self, log: SqliteLog, *scopes: Scope) -> None:
+        self.log, self.key = log, f"tpk_{secrets.token_urlsafe(32)}"
+        settings, subkeys = Settings.load({}), Subkeys(b"x" * 32)
+        made = but(PLAIN, id=self.key[-8:], name=self.key, scopes=scopes)
+        self.made = but(made, digest=digest(subkeys, self.key))
+        assert log.receive(self.key, "key", NOON_S, [self.made]).wait()
+        self.keyring = Keyring(settings, subkeys, log, goals(settings, load(settings.arms)))
         app = Flask(__name__)
         app.extensions["turnpike"] = self
         for view in (page, data, forgotten, hello):
             app.add_url_rule(f"/{view.__name__}", view_func=view, methods=["GET", "POST"])
-        app.register_error_handler(Exception, lambda error: (type(error).__name__, 400))
+        app.register_error_handler(TurnpikeError, lambda error: (type(error).__name__, 400))
         access.install(app)
         self.client = app.test_client()
 
     def told(self, path: str, method: str = "GET", **more: Any) -> str:
         return self.client.open(path, method=method, **more).text.strip().strip('"')
 
+    def with_key(self, path: str) -> str:
+        return self.told(path, headers=bearer(self.key))
 
-def test_a_forgotten_declaration_needs_an_operator() -> None:
-    assert Doors(["read", "complete"]).told("/forgotten", headers=bearer(KEY)) == "Forbidden"
-    assert Doors(["admin"]).told("/forgotten", headers=bearer(KEY)) == "secret"
+    def sign_in(self) -> "Doors":
+        session = self.keyring.session(self.keyring.holder(self.key))
+        self.client.set_cookie(SESSION, session)
+        return self
 
 
-def test_a_key_opens_what_its_scopes_name_and_nothing_else() -> None:
-    doors = Doors(["read"])
-    assert doors.told("/data", headers=bearer(KEY)) == "shop"
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[SqliteLog]:
+    with SqliteLog(tmp_path / "turnpike.db") as log:
+        yield log
+
+
+def test_a_forgotten_declaration_needs_an_operator(log: SqliteLog) -> None:
+    assert Doors(log, "read", "complete").with_key("/forgotten") == "Forbidden"
+    assert Doors(log, "admin").with_key("/forgotten") == "secret"
+
+
+def test_b4_a_key_opens_what_its_scopes_name_and_nothing_else(log: SqliteLog) -> None:
+    doors = Doors(log, "read")
+    assert doors.with_key("/data") == doors.made.name
     assert doors.told("/data") == "Unauthenticated"
     assert doors.told("/hello") == "hello"
-    assert Doors(["complete"]).told("/data", headers=bearer(KEY)) == "Forbidden"
+    assert Doors(log, "complete").with_key("/data") == "Forbidden"
 
 
-def test_a_session_opens_pages_and_never_the_api() -> None:
-    doors = Doors(["read"])
-    doors.client.set_cookie(SESSION, doors.keyring.session(doors.holder))
-    assert doors.told("/page") == "shop"
+def test_a_session_opens_pages_and_never_the_api(log: SqliteLog) -> None:
+    doors = Doors(log, "read").sign_in()
+    assert doors.told("/page") == doors.made.name
     assert doors.told("/data") == "Unauthenticated"
 
 
-def test_m3_what_another_site_sends_with_our_cookie_is_refused() -> None:
-    doors = Doors(["read"])
-    doors.client.set_cookie(SESSION, doors.keyring.session(doors.holder))
+def test_m3_what_another_site_sends_with_our_cookie_is_refused(log: SqliteLog) -> None:
+    doors = Doors(log, "read").sign_in()
     assert doors.told("/page", "POST", headers={"origin": "https://evil.example"}) == "Forbidden"
     assert doors.told("/page", "POST") == "Forbidden"
-    assert doors.told("/page", "POST", headers={"origin": "http://localhost"}) == "shop"
+    own = {"origin": "http://localhost"}
+    assert doors.told("/page", "POST", headers=own) == doors.made.name
 
 
 @pytest.mark.parametrize("cookie", ["", "k1.9999999999.x", "k1.99999999999", "x", "..", "a.b.c"])
-def test_a_forged_session_opens_nothing(cookie: str) -> None:
-    doors = Doors(["read"])
+def test_a_forged_session_opens_nothing(log: SqliteLog, cookie: str) -> None:
+    doors = Doors(log, "read")
     doors.client.set_cookie(SESSION, cookie)
     assert doors.told("/page") == "Unauthenticated"
 
 
-def test_a_session_ends_with_its_time_and_with_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    doors = Doors(["read"])
-    doors.client.set_cookie(SESSION, doors.keyring.session(doors.holder))
+def test_a_session_ends_with_its_time_and_with_its_key(
+    log: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doors = Doors(log, "read").sign_in()
     with monkeypatch.context() as later:
         later.setattr("app.keyring.time.time", lambda: 4e9)
         assert doors.told("/page") == "Unauthenticated"
-    assert doors.told("/page") == "shop"
-    doors.keyring._by_digest = {b"other": Holder("other", "k2")}
+    assert doors.told("/page") == doors.made.name
+    log.receive("r", "revocation", NOON_S, [Revocation(key_id=doors.made.id, at_s=NOON_S)]).wait()
+    doors.keyring.follow()
     assert doors.told("/page") == "Unauthenticated"
 
 
@@ -150,7 +175,11 @@ def test_b1_without_the_key_nothing_is_told_but_that(
 ) -> None:
     missing = locked.client.post("/complete", json={"prompt": SUM}).json
     for method, path in (("GET", "/policy"), ("POST", "/complete"), ("GET", "/decisions/tp-1")):
-        response = locked.client.open(path, method=method, headers=headers)
+        # From an address of its own, because many wrong keys from one are answered 429.
+        address = {"REMOTE_ADDR": f"10.0.0.{WRONG.index(headers)}"}
+        response = locked.client.open(
+            path, method=method, headers=headers, environ_overrides=address
+        )
         assert response.status_code == 401
         assert response.json == missing
         assert KEY not in response.text

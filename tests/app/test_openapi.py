@@ -144,7 +144,7 @@ def test_each_status_names_its_codes(small: Flask) -> None:
         "500": "Internal Server Error: internal_error",
     }
     look = found["/look/{number}/{name}"]["get"]
-    assert look["responses"].keys() == {"200", "401", "403", "404", "500"}
+    assert look["responses"].keys() == {"200", "401", "403", "404", "429", "500"}
 
 
 def test_a_sentence_over_two_lines_is_one_line(small: Flask) -> None:

@@ -1,0 +1,63 @@
+"""What sets the willingness to pay: of the service by its settings, of a key by how it was made."""
+
+from dataclasses import dataclass
+
+from app.settings import Settings
+from policy.baselines import baseline
+from policy.errors import ConfigError
+from policy.exploration import Control
+from policy.pacer import Budget, Goal, QualityFloor, WillingnessToPay
+from storage.keys import Key
+from upstream.catalogue import Catalogue
+
+
+@dataclass(frozen=True, slots=True)
+class Goals:
+    """The goal of the service, the arm that a floor of quality is measured against, its control."""
+
+    service: Goal
+    baseline: str
+    control: Control | None = None
+
+    def of(self, key: Key) -> tuple[Goal | None, Budget | None]:
+        """Return what sets a key's price, None for what sets the service's; and its ceiling."""
+        budget = None
+        if key.budget_usd is not None:
+            budget = Budget(key.budget_usd, key.budget_per)
+        if key.willingness_to_pay_usd is not None:
+            return WillingnessToPay(key.willingness_to_pay_usd), budget
+        if key.quality_floor is not None:
+            return QualityFloor(key.quality_floor, self.baseline), budget
+        return budget, None
+
+
+def goals(settings: Settings, catalogue: Catalogue) -> Goals:
+    """Return what the settings say.
+
+    raises : ConfigError if the fixed policy or the baseline names no arm
+    """
+    kind, _, fixed = settings.policy.partition(":")
+    if kind == "fixed":
+        _require_arm("TURNPIKE_POLICY", fixed, catalogue)
+    if settings.baseline is not None:
+        _require_arm("TURNPIKE_BASELINE", settings.baseline, catalogue)
+    against = baseline(list(catalogue.arms.values()), settings.baseline)
+    share = settings.control_share
+    control = Control(share, settings.baseline) if share else None
+    return Goals(_goal(settings, against), against, control)
+
+
+def _goal(settings: Settings, against: str) -> Goal:
+    if settings.budget_usd is not None:
+        return Budget(settings.budget_usd, settings.budget_per)
+    if settings.quality_floor is not None:
+        return QualityFloor(settings.quality_floor, against)
+    return WillingnessToPay(settings.willingness_to_pay_usd)
+
+
+def _require_arm(dial: str, arm: str, catalogue: Catalogue) -> None:
+    if arm not in catalogue.arms:
+        raise ConfigError(
+            f"{dial} names {arm!r}, and there is no such arm; "
+            f"the arms are {', '.join(catalogue.arms)}"
+        )

@@ -1,0 +1,166 @@
+"""Each key's budget is a ceiling of its own, and each key's goal sets its own price."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from tests.app.keyed import Keyed
+from tests.app.running import Provider, Running, catalogue, running
+from upstream.provider import Reply, serve
+
+CALLERS = 50
+TOKENS = 100
+# Nothing for the prompt, and as many tokens as were asked for: each call costs what is reserved.
+ARM = {"input_usd_per_mtok": 0.0, "output_usd_per_mtok": 10.0}
+CALL_USD = TOKENS * ARM["output_usd_per_mtok"] / 1e6
+BODY = {"prompt": "What is 17 * 23?", "max_tokens": TOKENS}
+
+
+def exact(_model: str, body: dict[str, Any]) -> Reply:
+    return Reply("331", input_tokens=10, output_tokens=TOKENS, latency_s=0.05)
+
+
+@pytest.fixture
+def priced(tmp_path: Path) -> Any:
+    with serve(exact, ["one"]) as provider:
+        arms = catalogue(tmp_path, provider.url, {"one": ARM})
+        with running(tmp_path, arms) as service:
+            yield service
+
+
+def at_once(keyed: Keyed, body: dict[str, Any] = BODY) -> list[tuple[int, str]]:
+    """Return the status and code of fifty requests that come at the same moment."""
+    barrier = Barrier(CALLERS)
+
+    def ask(_: int) -> tuple[int, str]:
+        barrier.wait()
+        response = keyed.post("/complete", body)
+        if response.status_code == 200:
+            return 200, ""
+        assert response.json is not None
+        assert 1 <= int(response.headers["retry-after"]) <= 86_400
+        return response.status_code, response.json["error"]["code"]
+
+    with ThreadPoolExecutor(CALLERS) as pool:
+        return list(pool.map(ask, range(CALLERS)))
+
+
+@pytest.mark.slow
+def test_b9_fifty_callers_with_a_budget_for_five_are_five_and_forty_five(priced: Running) -> None:
+    shop = Keyed(priced, budget_usd=5.5 * CALL_USD, budget_per="day")
+    told = at_once(shop)
+    assert told.count((200, "")) == 5
+    assert told.count((429, "budget_exceeded")) == 45
+    spent_usd = priced.parts.log.spend_usd(0.0, key_id=shop.row.id)
+    assert spent_usd == pytest.approx(5 * CALL_USD)
+    assert Keyed(priced, "site").post("/complete", BODY).status_code == 200
+
+
+@pytest.mark.slow
+def test_b9_the_ceiling_of_the_service_holds_for_all_its_keys_together(
+    tmp_path: Path,
+) -> None:
+    with serve(exact, ["one"]) as provider:
+        arms = catalogue(tmp_path, provider.url, {"one": ARM})
+        with running(tmp_path, arms, budget_usd=5.5 * CALL_USD) as service:
+            shop = Keyed(service, budget_usd=100 * CALL_USD)
+            site = Keyed(service, "site", willingness_to_pay_usd=1.0)
+            told = [*at_once(shop), *at_once(site)]
+            assert told.count((200, "")) == 5
+            assert told.count((429, "budget_exceeded")) == 95
+            assert service.parts.log.spend_usd(0.0) == pytest.approx(5 * CALL_USD)
+
+
+def test_what_a_key_has_spent_is_known_after_a_restart(tmp_path: Path) -> None:
+    with serve(exact, ["one"]) as provider:
+        arms = catalogue(tmp_path, provider.url, {"one": ARM})
+        with running(tmp_path, arms) as service:
+            shop = Keyed(service, budget_usd=2.5 * CALL_USD)
+            assert [shop.post("/complete", BODY).status_code for _ in range(2)] == [200, 200]
+        with running(tmp_path, arms) as shop.service:
+            assert shop.refused("/complete", BODY) == (429, "budget_exceeded")
+            site = Keyed(shop.service, "site", budget_usd=2.5 * CALL_USD)
+            assert site.post("/complete", BODY).status_code == 200
+
+
+def test_b10_what_was_held_for_a_stream_that_is_left_is_given_back(priced: Running) -> None:
+    shop = Keyed(priced, budget_usd=1.5 * CALL_USD)
+    body = {**BODY, "stream": True}
+    with closing(priced.client.post("/complete", json=body, headers=shop.headers)) as left:
+        next(iter(left.response))
+        assert shop.refused("/complete", BODY) == (429, "budget_exceeded")
+    pacer = priced.parts.live.pacer_of(priced.parts.keyring.holder(shop.key))
+    assert (pacer.books.reserved_usd, pacer.books.expected_usd) == (0.0, 0.0)
+    assert pacer.books.settled_usd == pytest.approx(priced.parts.log.spend_usd(0.0))
+
+
+def test_b10_a_call_that_fails_costs_the_key_nothing(tmp_path: Path) -> None:
+    arms = catalogue(tmp_path, "http://127.0.0.1:9/v1", {"one": {}, "two": {}})
+    with running(tmp_path, arms) as service:
+        shop = Keyed(service, budget_usd=1.0)
+        assert shop.post("/complete", BODY).status_code == 502
+        books = service.parts.live.pacer_of(service.parts.keyring.holder(shop.key)).books
+        assert (books.settled_usd, books.reserved_usd, books.requests) == (0.0, 0.0, 2)
+
+
+def test_each_key_pays_its_own_price_and_the_rest_the_services(service: Running) -> None:
+    dear = Keyed(service, "dear", willingness_to_pay_usd=5.0)
+    cheap = Keyed(service, "cheap", willingness_to_pay_usd=1e-6)
+    plain = Keyed(service, "plain")
+    for keyed, price in ((dear, 5.0), (cheap, 1e-6), (plain, 0.01)):
+        answer = keyed.ask("What is 4 * 3?")
+        told = keyed.get(f"/decisions/{answer['id']}").json
+        assert told["willingness_to_pay_usd"] == price
+        own = keyed.ask("What is 4 * 3?", willingness_to_pay=0.5)
+        assert keyed.get(f"/decisions/{own['id']}").json["willingness_to_pay_usd"] == 0.5
+
+
+def test_a_budget_beside_a_price_is_a_ceiling_and_leaves_the_price(service: Running) -> None:
+    shop = Keyed(service, willingness_to_pay_usd=0.5, budget_usd=1e-9, budget_per="hour")
+    assert shop.refused("/complete", BODY) == (429, "budget_exceeded")
+    rich = Keyed(service, "rich", willingness_to_pay_usd=0.5, budget_usd=10.0, budget_per="hour")
+    answer = rich.ask()
+    assert rich.get(f"/decisions/{answer['id']}").json["willingness_to_pay_usd"] == 0.5
+
+
+@pytest.mark.slow
+def test_a_budget_per_request_and_a_floor_are_kept_by_each_key_for_itself(
+    service: Running,
+) -> None:
+    tight = Keyed(service, "tight", budget_usd=5e-5, budget_per="request")
+    fine = Keyed(service, "fine", quality_floor=0.98)
+    prices: dict[str, set[float]] = {}
+    for n in range(80):
+        for keyed in (tight, fine):
+            answer = keyed.ask(f"What is {n} * 3?")
+            keyed.post("/feedback", {"id": answer["id"], "thumbs": "up"})
+            told = keyed.get(f"/decisions/{answer['id']}").json
+            prices.setdefault(keyed.row.name, set()).add(told["willingness_to_pay_usd"])
+    live, keyring = service.parts.live, service.parts.keyring
+    tight_pacer = live.pacer_of(keyring.holder(tight.key))
+    fine_pacer = live.pacer_of(keyring.holder(fine.key))
+    assert len(prices["tight"]) > 3
+    assert prices["tight"].isdisjoint({0.01})
+    spent_usd = service.parts.log.spend_usd(0.0, key_id=tight.row.id)
+    assert spent_usd / 80 < 1e-4
+    assert len(tight_pacer.ring.forecasts) == len(fine_pacer.ring.forecasts) == 80
+    baseline = fine_pacer.ring.quality_of("gpt-4o")
+    assert baseline is not None
+    assert fine_pacer.ring.quality(fine_pacer.willingness_to_pay_usd) >= 0.97 * 0.98 * baseline
+    assert live.pacer.willingness_to_pay_usd == 0.01
+    goal = tight.get("/policy").json["goal"]
+    assert (goal["kind"], goal["usd"], goal["requests"]) == ("budget", 5e-5, 80)
+
+
+def test_what_has_no_price_is_not_passed_on_for_a_key_with_a_budget(
+    tmp_path: Path, provider: Provider
+) -> None:
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        for n, more in enumerate(({"budget_usd": 1.0}, {"allowed_arms": ("gpt-4o",)})):
+            keyed = Keyed(service, f"shop{n}", **more)
+            for path in ("/v1/embeddings", "/v1/responses"):
+                assert keyed.refused(path, {"model": "m"}) == (403, "insufficient_scope")
