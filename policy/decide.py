@@ -149,24 +149,24 @@ def decide(
     acting = rule(policy if question.explore else _sober(policy), beliefs)
     if control is not None:
         control = Control(control.share, baseline(arms, control.arm))
-    odds = _odds(acting, offer, said, rng, beliefs, allowance, control)
+    drawn_from = odds(acting, offer, said, rng, beliefs, allowance, control)
     return Verdict(
         policy=acting.name,
-        chosen=choose(odds.propensities, rng),
+        chosen=choose(drawn_from.propensities, rng),
         eligible=names,
-        propensities=odds.propensities,
+        propensities=drawn_from.propensities,
         quality=said.mean,
         quality_sd=said.sd,
         cost_usd=fit.cost_usd,
         reserve_usd=fit.reserve_usd,
-        drawn=odds.drawn[:DRAWS_KEPT],
+        drawn=drawn_from.drawn[:DRAWS_KEPT],
         ineligible=fit.reasons,
-        explored=odds.explored,
-        allowance=odds.allowance,
+        explored=drawn_from.explored,
+        allowance=drawn_from.allowance,
     )
 
 
-class _Odds(NamedTuple):
+class Odds(NamedTuple):
     """What the arm is drawn from: the draws of quality, what won them, and what that is charged."""
 
     drawn: Floats
@@ -175,7 +175,7 @@ class _Odds(NamedTuple):
     allowance: Allowance
 
 
-def _odds(
+def odds(
     acting: Policy,
     offer: Offer,
     said: Prediction,
@@ -183,15 +183,16 @@ def _odds(
     beliefs: Beliefs,
     allowance: Allowance,
     control: Control | None,
-) -> _Odds:
+) -> Odds:
+    """Return what an arm is drawn from; the generator is one that nothing was drawn from yet."""
     if not isinstance(acting, Thompson):
-        return _Odds(said.mean[None], acting.propensities(offer, rng), 0.0, allowance)
+        return Odds(said.mean[None], acting.propensities(offer, rng), 0.0, allowance)
     hyper, looks_best = beliefs.hyper, best(said.mean, offer.price)
     drawn, earned = acting.draws(said, rng), allowance.earn(hyper.explored_share)
     charge = charges(beliefs.tokens.weights(offer.arms), hyper.free_trials)
     pmf = limited(acting.won(offer, drawn), looks_best, earned, charge)
     pmf = with_control(pmf, offer.arms, control)
-    return _Odds(drawn, pmf, charged_off(pmf, looks_best, charge), earned)
+    return Odds(drawn, pmf, charged_off(pmf, looks_best, charge), earned)
 
 
 def _sober(policy: str) -> str:

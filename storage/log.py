@@ -261,6 +261,10 @@ class ReadableLog(LearnableLog, Protocol):
         """Return the latest retrains, newest first."""
         ...
 
+    def faults(self) -> list[str]:
+        """Return what the store itself finds wrong with its content, nothing if it is whole."""
+        ...
+
     def newest_snapshots(self, limit: int = 5) -> list[SnapshotRow]:
         """Return the snapshots that have learned furthest, newest first."""
         ...

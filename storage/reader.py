@@ -244,6 +244,10 @@ class LogReader(ABC):
         """Return the latest retrains, newest first."""
         return self._all(Retrain, RETRAINS, limit=limit)
 
+    def faults(self) -> list[str]:
+        """Return what the store finds wrong with its content; where it cannot look, nothing."""
+        return []
+
     def newest_snapshots(self, limit: int = 5) -> list[SnapshotRow]:
         """Return the snapshots that have learned furthest, newest first."""
         return self._all(SnapshotRow, SNAPSHOTS, limit=limit)

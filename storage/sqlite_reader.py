@@ -46,6 +46,13 @@ class SqliteReader(LogReader):
             else:
                 self._idle.append(db)
 
+    def faults(self) -> list[str]:
+        """Return what SQLite finds wrong with the file, nothing if it is whole."""
+        found = [row["integrity_check"] for row in self.ask("PRAGMA integrity_check", {})]
+        parents = self.ask("PRAGMA foreign_key_check", {})
+        orphans = [f"a row of {row['table']} has no {row['parent']}" for row in parents]
+        return [each for each in found if each != "ok"] + orphans
+
     def _borrow(self) -> SqliteSql:
         try:
             return self._idle.pop()
