@@ -17,7 +17,7 @@ from bench.peers.player import PREFIX
 from bench.peers.worker import ADAPTERS
 from bench.report import lines
 from bench.runs import KEPT
-from bench.studies import drift, everything, ope, refold
+from bench.studies import drift, everything, ope, refold, report
 from bench.tables import load
 from policy.decide import RULES
 
@@ -163,6 +163,7 @@ def failover(seconds: float, per_s: float) -> None:
 
 main.add_command(everything)
 main.add_command(ope)
+main.add_command(report)
 main.add_command(drift)
 main.add_command(refold)
 main.add_command(cache)

@@ -23,7 +23,8 @@ class Options:
     speaks depends on what there is to say. `binary` turns a score into a thumb of that probability.
     `warm` prompts are imported as evals first and not played. `learn_on` names the table whose
     prompts are played first and not judged, or "half" for half of the same table.
-    `concerned` is the arm a scenario changes, by default the one it is about.
+    `concerned` is the arm a scenario changes, by default the one it is about. `control` is the
+    share of requests that go to the dearest arm whatever looks best.
     """
 
     context: Context = "text"
@@ -40,6 +41,7 @@ class Options:
     budget_usd_per_request: float | None = None
     quality_floor: float | None = None
     baseline: str = ""
+    control: float = 0.0
 
     def goal(self, dearest: str) -> Goal:
         """Return what the service is told to aim at; the dearest arm is the baseline by default."""

@@ -16,7 +16,7 @@ from jobs.learned import Learned
 from jobs.retrain import retrain
 from policy.decide import Question, Verdict, decide, seeded
 from policy.eligibility import Demand
-from policy.exploration import Allowance
+from policy.exploration import Allowance, Control
 from policy.hyper import Hyper
 from policy.pacer import Hold, Pacer
 from policy.ring import Ring
@@ -40,6 +40,7 @@ class Router:
         self._sketches = sketches
         self._run = run
         self._options = options
+        self._control = Control(options.control) if options.control else None
         self._ledger = Ledger(Hyper())
         self._learned = Learned.start(self._ledger.latest_policy())
         self._allowance = Allowance()
@@ -78,6 +79,7 @@ class Router:
             seeded(identity),
             policy=self._options.policy,
             allowance=held,
+            control=self._control,
         )
         self._allowance = verdict.allowance.spend(verdict.explored)
         hold = self._holds[t] = verdict.hold

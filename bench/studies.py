@@ -8,7 +8,10 @@ import click
 from bench.cores import spread
 from bench.drift import DROP, Stream
 from bench.drift import page as drift_page
+from bench.months import Months
+from bench.months import page as months_page
 from bench.ope import Study, page
+from bench.options import Options
 from bench.page import PICTURE
 from bench.page import page as standard_page
 from bench.runs import KEPT, finish
@@ -108,6 +111,19 @@ def refold(
     runs = [long.run(made_up, decisions, made_up, n) for n in machines]
     read, beside = in_a_log(long.MadeUp(logged, dimensions, rated), machines)
     _publish(out / "refold.md", long.page(made_up, runs, read, beside))
+
+
+@click.command()
+@click.option("--months", type=click.IntRange(2), default=200, help="Months of each study.")
+@click.option("--prompts", type=click.IntRange(200), default=1_500, help="Prompts of a month.")
+@OUT
+def report(months: int, prompts: int, out: Path) -> None:
+    """Hold the savings report against months of which every bill is known."""
+    options = Options(willingness_to_pay_usd=0.05, feedback=0.3, control=0.02)
+    tables = "general_2026", "coderouterbench_id_test"
+    studies = [Months(load(name), options, prompts) for name in tables]
+    found = [(study, spread(study, range(months))) for study in studies]
+    _publish(out / "report.md", months_page(found))
 
 
 def _publish(path: Path, lines: Iterable[str]) -> None:

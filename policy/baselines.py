@@ -67,10 +67,18 @@ class WordCount(Unlearning):
         >>> WordCount().propensities(offer, np.random.default_rng(0))
         array([0., 1.])
         """
-        k = len(offer.arms)
-        tier = sum(offer.words >= limit for limit in WORD_LIMITS)
-        place = round(tier * (k - 1) / len(WORD_LIMITS))
-        return certain(int(np.argsort(offer.price, kind="stable")[place]), k)
+        return certain(by_words(offer.words, offer.price.tolist()), len(offer.arms))
+
+
+def by_words(words: int, price: Sequence[float]) -> int:
+    """Return the index of the arm that the word-count rule takes.
+
+    >>> by_words(5_000, [3.0, 1.0, 2.0])
+    2
+    """
+    tier = sum(words >= limit for limit in WORD_LIMITS)
+    place = round(tier * (len(price) - 1) / len(WORD_LIMITS))
+    return sorted(range(len(price)), key=price.__getitem__)[place]
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,6 +36,7 @@ class Sums:
     units  : usd; predicted, billed and spent in dollars; known is billed less spent where known
     """
 
+    requests: int = 0
     elsewhere: int = 0
     hits: int = 0
     spent: float = 0.0
@@ -55,12 +56,19 @@ class Sums:
     def went_elsewhere(self, predicted: float, spent: float, propensity: float) -> None:
         """Add a request that another arm answered."""
         self.elsewhere += 1
+        self.requests += 1
         self.spent += spent
         self.spent_elsewhere += spent
         self.predicted += predicted
         self.predicted_square += predicted**2
         if propensity < HEARD:
             self.predicted_unheard += predicted
+
+    def is_known(self, billed: float, spent: float) -> None:
+        """Add a request that the rule's arm has answered."""
+        self.requests += 1
+        self.spent += spent
+        self.known += billed - spent
 
     def could_have(self, predicted: float, away: float, propensity: float) -> None:
         """Add what a request could have told, whoever answered; `away` is the mass elsewhere."""
@@ -99,7 +107,7 @@ class Sums:
 class Saving:
     """What a rule would have cost more, in dollars, with its 95 % interval.
 
-    `bill_usd` is what the rule would have cost. `why_not` says why the saving is not to be shown.
+    `bill_usd` is what the rule would have cost. `too_little` says why the log cannot tell.
     """
 
     bill_usd: float
@@ -109,7 +117,15 @@ class Saving:
     ess: float
     unheard: float
     ratio: float
-    why_not: str | None = None
+    too_little: str | None = None
+
+    @property
+    def why_not(self) -> str | None:
+        """Return why the saving is not to be shown, None if it is."""
+        if self.too_little is None and self.low_usd <= 0.0 <= self.high_usd:
+            said = f"from {self.low_usd:.6g} to {self.high_usd:.6g} dollars"
+            return f"the interval {said} includes zero"
+        return self.too_little
 
 
 def saving(sums: Sums) -> Saving:
@@ -163,29 +179,29 @@ def _relative_variance(sums: Sums, ratio: float) -> float:
 def _shown(sums: Sums, ratio: float, below: float, above: float) -> Saving:
     bill = ratio * sums.predicted
     saved = bill - sums.spent_elsewhere + sums.known
-    low, high = saved - below, saved + above
     return Saving(
         bill_usd=sums.spent + saved,
         saved_usd=saved,
-        low_usd=low,
-        high_usd=high,
+        low_usd=saved - below,
+        high_usd=saved + above,
         ess=sums.ess,
         unheard=sums.unheard,
         ratio=ratio,
-        why_not=_why_not(sums, low, high),
+        too_little=_too_little(sums),
     )
 
 
-def _why_not(sums: Sums, low: float, high: float) -> str | None:
+def _too_little(sums: Sums) -> str | None:
     if sums.elsewhere == 0:
         return None if sums.known else "nothing went elsewhere, so there is nothing to compare"
-    doubts = {
-        f"{sums.unheard:.0%} of the bill is of requests that could hardly have gone to the rule's "
-        "arm, so the log says too little of what they would have cost there": sums.unheard
-        > MOST_UNHEARD,
-        f"the log holds about {sums.ess:.0f} comparable bills of the rule's arm, and "
-        f"{FEWEST_ESS:.0f} are needed": sums.ess < FEWEST_ESS,
-        "the rule's arm was never drawn": sums.hits == 0,
-        f"the interval from {low:.6g} to {high:.6g} dollars includes zero": low <= 0.0 <= high,
-    }
-    return next((why for why, holds in doubts.items() if holds), None)
+    if sums.unheard > MOST_UNHEARD:
+        return (
+            f"{sums.unheard:.0%} of the bill is of requests that could hardly have gone to the "
+            "rule's arm, so the log says too little of what they would have cost there"
+        )
+    if sums.ess < FEWEST_ESS:
+        return (
+            f"the log holds about {sums.ess:.0f} comparable bills of the rule's arm, and "
+            f"{FEWEST_ESS:.0f} are needed"
+        )
+    return None if sums.hits else "the rule's arm was never drawn"

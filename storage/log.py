@@ -10,6 +10,7 @@ from typing import Protocol, Self, TypeVar
 
 from storage.events import Event
 from storage.keys import Key, KeyStanding, Revocation
+from storage.latest import Latest
 from storage.lookups import Lookups
 from storage.records import (
     ArmSummary,
@@ -25,6 +26,7 @@ from storage.records import (
     Round,
     SnapshotRow,
 )
+from storage.spending import Spending
 from storage.spool import Durable, Standing
 
 T_co = TypeVar("T_co", covariant=True)
@@ -32,7 +34,7 @@ T_co = TypeVar("T_co", covariant=True)
 DURABLE_WITHIN_S = 20.0
 
 Subscriber = Callable[[Sequence[Event]], None]
-HandedOver = Eval | Key | PolicyVersion | Retrain | Revocation
+HandedOver = Eval | Key | Latest | PolicyVersion | Retrain | Revocation
 
 
 class Ticket(Protocol[T_co]):
@@ -113,6 +115,13 @@ class WritableLog(Protocol):
 
     def record_snapshot(self, snapshot: SnapshotRow) -> Ticket[None]:
         """Record where a posterior was saved; the same path again replaces the row."""
+        ...
+
+    def replace(self, latest: Latest) -> Ticket[bool]:
+        """Record a result in place of the one before it, whose version is one less.
+
+        Gives False, and changes nothing, if that is not the one that is there.
+        """
         ...
 
     def receive(
@@ -240,6 +249,18 @@ class ReadableLog(LearnableLog, Protocol):
 
     def asked_with(self, key_id: str, n: int) -> list[Decision]:
         """Return the last n decisions that asked an arm with this key, oldest first."""
+        ...
+
+    def latest(self, name: str) -> Latest | None:
+        """Return the newest result of this name, None if there was none yet."""
+        ...
+
+    def spending(self, since_s: float, until_s: float) -> Iterator[Spending]:
+        """Yield every decision that has ended, with what it cost, oldest first, page by page."""
+        ...
+
+    def decided_since(self, since_s: float) -> int:
+        """Return how many decisions were made since then."""
         ...
 
     def known_keys(self) -> list[KeyStanding]:

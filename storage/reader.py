@@ -12,6 +12,7 @@ from policy.errors import InvalidInput, UnknownDecision
 from storage.event_rows import page, position, spans
 from storage.events import Event
 from storage.keys import KEYS, KEYS_CHANGED, Key, KeyStanding
+from storage.latest import LATEST, Latest
 from storage.lookups import Lookups
 from storage.records import (
     ArmSummary,
@@ -26,6 +27,7 @@ from storage.records import (
     SnapshotRow,
 )
 from storage.rows import R, Row, columns, restore, text
+from storage.spending import DECIDED_SINCE, Spending, spending
 from storage.stretches import NEWEST_LESSON
 
 PAGE = 500
@@ -213,6 +215,19 @@ class LogReader(ABC):
         """Return the dollars booked by outcomes since then, of one tenant or key if named."""
         whose = {"tenant": tenant and text(tenant), "key_id": key_id and text(key_id)}
         return float(self.ask(SPEND, {"since_s": since_s, **whose})[0]["spend_usd"])
+
+    def latest(self, name: str) -> Latest | None:
+        """Return the newest result of this name, None if there was none yet."""
+        row = self._one(LATEST, name=text(name))
+        return None if row is None else restore(Latest, row)
+
+    def spending(self, since_s: float, until_s: float) -> Iterator[Spending]:
+        """Yield every decision that has ended, with what it cost, oldest first, page by page."""
+        return spending(self.ask, since_s, until_s)
+
+    def decided_since(self, since_s: float) -> int:
+        """Return how many decisions were made since then."""
+        return int(self.ask(DECIDED_SINCE, {"since_s": since_s})[0]["decisions"])
 
     def known_keys(self) -> list[KeyStanding]:
         """Return every key that was ever made, the oldest first."""

@@ -9,6 +9,7 @@ from typing import Any
 from policy.errors import InvalidInput
 from storage import writes
 from storage.feed import Feed
+from storage.latest import REPLACE_KNOWN, Latest
 from storage.log import HandedOver, Subscriber, Ticket
 from storage.records import (
     UNASSIGNED,
@@ -89,6 +90,11 @@ class LogRecorder(ABC):
     def record_snapshot(self, snapshot: SnapshotRow) -> Ticket[None]:
         """Record where a posterior was saved; the same path again replaces the row."""
         return self._insert(snapshot, writes.REPLACE_SNAPSHOT)
+
+    def replace(self, latest: Latest) -> Ticket[bool]:
+        """Record a result in place of the one before it, unless that is not the one there."""
+        values = plain(latest)
+        return self._writer.submit(lambda db: db.execute(REPLACE_KNOWN, values) > 0)
 
     def receive(
         self, handover_id: str, kind: str, at_s: float, records: Sequence[HandedOver]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from policy.errors import InvalidInput
 from storage.keys import Key, Revocation
+from storage.latest import Latest
 from storage.records import (
     Attempt,
     Decision,
@@ -36,6 +37,7 @@ Record = (
     | Eval
     | Feedback
     | Key
+    | Latest
     | Outcome
     | PolicyVersion
     | Retrain
@@ -55,6 +57,7 @@ TABLES: dict[type[Record], str] = {
     SnapshotRow: "snapshots",
     Key: "keys",
     Revocation: "revocations",
+    Latest: "latest",
 }
 
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -172,6 +175,7 @@ DECODERS: dict[str, Callable[[Any], Any]] = {
     "cached_by_arm": json.loads,
     "hyper": json.loads,
     "report": json.loads,
+    "body": json.loads,
     "context": _context,
     "explore": bool,
     "sandbox": bool,

@@ -6,6 +6,7 @@ from typing import Any
 
 from policy.errors import FeedbackClosed, InvalidInput, UnknownDecision
 from storage.keys import NAME_IN_USE, Key, Revocation
+from storage.latest import REPLACE_OLDER, Latest
 from storage.records import (
     UNASSIGNED,
     Decision,
@@ -236,6 +237,7 @@ RECEIVERS: dict[type[Any], Callable[[Sql, Values], object]] = {
     PolicyVersion: adopt,
     Retrain: lambda db, values: insert(db, Retrain, values),
     Key: _add_key,
+    Latest: lambda db, values: db.execute(REPLACE_OLDER, values),
     Revocation: lambda db, values: insert(db, Revocation, values),
 }
 

@@ -41,7 +41,7 @@ def summed(
     for each, chance, was_hit, bill, paid in rows:
         sums.could_have(each, 1 - chance, chance)
         if was_hit:
-            sums.spent += paid
+            sums.is_known(bill, paid)
             sums.was_billed(each, bill, 1 - chance, chance)
         else:
             sums.went_elsewhere(each, paid, chance)
@@ -92,7 +92,7 @@ def test_units_do_not_matter() -> None:
     for field in fields(Sums):
         value = getattr(sums, field.name)
         power = next((p for end, p in powers.items() if field.name.endswith(end)), 1)
-        scale = 1 if field.name in ("elsewhere", "hits") else 100**power
+        scale = 1 if field.name in ("requests", "elsewhere", "hits") else 100**power
         setattr(cents, field.name, value * scale)
     made, in_cents = saving(sums), saving(cents)
     for name in ("bill_usd", "saved_usd", "low_usd", "high_usd"):
@@ -170,7 +170,7 @@ def test_a_chance_too_small_to_be_heard_counts_as_none() -> None:
 def test_a_rule_that_was_always_followed_has_saved_nothing_and_that_is_certain() -> None:
     sums = Sums()
     for _ in range(50):
-        sums.spent += 0.02
+        sums.is_known(0.02, 0.02)
         sums.could_have(0.01, 0.0, 1.0)
         sums.was_billed(0.01, 0.02, 0.0, 1.0)
     made = saving(sums)

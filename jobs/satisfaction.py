@@ -1,0 +1,131 @@
+"""How satisfied those were who rated, and would have been with the baseline, as far as a log tells.
+
+Those who rate are no sample of all: both figures are of them. What the baseline would have got is
+the doubly robust value of always taking it, from the logged propensities (`policy/evaluate.py`).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from jobs.judge import usable
+from policy.evaluate import (
+    WIDEST,
+    WIDEST_ROUNDS,
+    LoggedRounds,
+    Value,
+    difference,
+    doubly_robust,
+    ess,
+)
+from storage.records import Round
+
+FEWEST_ESS = 30.0
+MOST_BLIND = 0.25
+
+
+class Vote(NamedTuple):
+    """One rated round: what was said of the arm that answered, and what it was drawn from.
+
+    Without `propensities` the round tells nothing of other arms.
+    """
+
+    at_s: float
+    tenant: str
+    task: str | None
+    arm: str
+    reward: float
+    eligible: tuple[str, ...] = ()
+    propensities: tuple[float, ...] = ()
+    quality: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, each: Round) -> Self | None:
+        """Return the vote of a round; a stored answer is nobody's, and unrated says nothing."""
+        decision, outcome = each.decision, each.outcome
+        if each.reward is None or outcome is None or decision.kind == "cached":
+            return None
+        said = decision.decided_at_s, decision.tenant, decision.task, outcome.arm, each.reward
+        if not usable([each]):
+            return cls(*said)
+        return cls(*said, decision.eligible, decision.propensities, decision.quality)
+
+
+def votes(rounds: Iterable[Round]) -> list[Vote]:
+    """Return what was said, of rounds in any order."""
+    return [vote for vote in map(Vote.of, rounds) if vote is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Satisfaction:
+    """A mean reward with its 95 % interval, or why there is none."""
+
+    rated: int
+    mean: float | None
+    low: float | None
+    high: float | None
+    why_not: str | None = None
+
+    @classmethod
+    def told(cls, value: Value, rated: int, why_not: str | None = None) -> Self:
+        """Return a value as it is shown, or not shown."""
+        if why_not is not None:
+            return cls(rated, None, None, None, why_not)
+        low, high = value.interval
+        return cls(rated, value.mean, low, high)
+
+
+def ours(said: Sequence[Vote]) -> Satisfaction:
+    """Return the mean of what was said; before anything is, it varies as much as rewards can."""
+    n = len(said)
+    if n == 0:
+        return Satisfaction(0, None, None, None, "nobody has rated an answer yet")
+    rewards = np.array([vote.reward for vote in said])
+    spread = (rewards.var() * n + WIDEST * WIDEST_ROUNDS) / (n + WIDEST_ROUNDS)
+    return Satisfaction.told(Value(float(rewards.mean()), float(np.sqrt(spread / n))), n)
+
+
+def of_baseline(said: Sequence[Vote], arm: str) -> tuple[Satisfaction, Satisfaction]:
+    """Return what the baseline would have got, and how much more those who rated got as it was."""
+    heard = [vote for vote in said if arm in vote.eligible]
+    n = len(heard)
+    if n < FEWEST_ESS:
+        few = (
+            f"{n} rated answers were drawn where {arm} could have been, and {FEWEST_ESS:.0f} are "
+            "needed"
+        )
+        return (Satisfaction(n, None, None, None, few),) * 2
+    as_it_was, always = _rounds(heard, arm)
+    value, gain, enough = doubly_robust(always), difference(as_it_was, always), ess(always)
+    why_not = None
+    if enough < FEWEST_ESS:
+        why_not = (
+            f"the log holds about {enough:.0f} comparable ratings of {arm}, and "
+            f"{FEWEST_ESS:.0f} are needed"
+        )
+    elif value.blind > MOST_BLIND:
+        why_not = f"of {value.blind:.0%} of the ratings the log says nothing about {arm}"
+    return Satisfaction.told(value, n, why_not), Satisfaction.told(gain, n, why_not)
+
+
+def _rounds(said: Sequence[Vote], arm: str) -> tuple[LoggedRounds, LoggedRounds]:
+    """Return the rounds under what served, and under always taking one arm."""
+    arms = sorted({each for vote in said for each in vote.eligible})
+    behaviour, quality = np.zeros((2, len(said), len(arms)))
+    for row, vote in enumerate(said):
+        columns = [arms.index(each) for each in vote.eligible]
+        behaviour[row, columns] = vote.propensities
+        quality[row, columns] = vote.quality
+    as_it_was = LoggedRounds(
+        action=np.array([arms.index(vote.arm) for vote in said]),
+        reward=np.array([vote.reward for vote in said]),
+        behaviour=behaviour,
+        weight=np.ones(len(said)),
+        target=behaviour,
+        predicted=quality,
+    )
+    always = np.zeros_like(behaviour)
+    always[:, arms.index(arm)] = 1.0
+    return as_it_was, replace(as_it_was, target=always)

@@ -1,0 +1,234 @@
+"""Sums over requests, from which a report is derived: by day, tenant, rule, task and arm."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from jobs.requests import Request
+from policy.baselines import by_words
+from policy.savings import Sums
+from policy.types import Arm
+from storage.spending import Spending
+
+DAY_S = 86_400
+MOST_TASKS = 100
+OTHER, UNNAMED = "(other)", "(none)"
+ALL = ("all", "")
+
+Group = tuple[str, str]
+
+
+class Rule(Protocol):
+    """What could have decided instead."""
+
+    @property
+    def name(self) -> str:
+        """Return what it is called."""
+        ...
+
+    def place(self, eligible: Sequence[str], predicted_usd: Sequence[float], words: int) -> int:
+        """Return the index of the arm it takes among the eligible ones, -1 for none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Always:
+    """One arm for every request."""
+
+    arm: str
+
+    @property
+    def name(self) -> str:
+        """Return the name with the arm in it."""
+        return f"always {self.arm}"
+
+    def place(self, eligible: Sequence[str], predicted_usd: Sequence[float], words: int) -> int:
+        """Return where the arm is, -1 where it could not have served."""
+        return eligible.index(self.arm) if self.arm in eligible else -1
+
+
+@dataclass(frozen=True, slots=True)
+class ByWords:
+    """The longer the prompt, the dearer the arm."""
+
+    name: str = "word count"
+
+    def place(self, eligible: Sequence[str], predicted_usd: Sequence[float], words: int) -> int:
+        """Return the index of the tier's arm."""
+        return by_words(words, predicted_usd)
+
+
+@dataclass(slots=True)
+class Line:
+    """Requests of one kind and what belongs to them."""
+
+    requests: int = 0
+    usd: float = 0.0
+
+    def count(self, usd: float) -> None:
+        """Add a request."""
+        self.requests += 1
+        self.usd += usd
+
+    def add(self, other: "Line") -> None:
+        """Add what another has counted."""
+        self.requests += other.requests
+        self.usd += other.usd
+
+
+@dataclass(slots=True)
+class Comparison:
+    """The sums of one rule; `cached_usd` is what stored answers were predicted to cost under it."""
+
+    sums: dict[Group, Sums] = field(default_factory=dict)
+    no_such_choice: Line = field(default_factory=Line)
+    cached: Line = field(default_factory=Line)
+
+    def of(self, kind: str, name: str) -> Sums:
+        """Return the sums of a group; tasks beyond the first hundred share one."""
+        key = (kind, name)
+        found = self.sums.get(key)
+        if found is None:
+            if kind == "task" and sum(each == "task" for each, _ in self.sums) >= MOST_TASKS:
+                key = (kind, OTHER)
+            found = self.sums.setdefault(key, Sums())
+        return found
+
+    def add(self, other: "Comparison") -> None:
+        """Add the sums of other requests."""
+        for (kind, name), sums in other.sums.items():
+            self.of(kind, name).add(sums)
+        self.no_such_choice.add(other.no_such_choice)
+        self.cached.add(other.cached)
+
+
+@dataclass(slots=True)
+class Tally:
+    """Everything a report is made of, for some requests of one tenant."""
+
+    lines: dict[str, Line] = field(default_factory=dict)
+    rules: dict[str, Comparison] = field(default_factory=dict)
+
+    def line(self, name: str) -> Line:
+        """Return a line, begun if it is new."""
+        return self.lines.setdefault(name, Line())
+
+    def rule(self, name: str) -> Comparison:
+        """Return the sums of a rule, begun if it is new."""
+        return self.rules.setdefault(name, Comparison())
+
+    def add(self, other: "Tally") -> None:
+        """Add what other requests came to."""
+        for name, line in other.lines.items():
+            self.line(name).add(line)
+        for name, comparison in other.rules.items():
+            self.rule(name).add(comparison)
+
+
+class Counting:
+    """Adds requests up, by tenant and day; `arms` are those whose prices are known now."""
+
+    def __init__(self, rules: Sequence[Rule], arms: Mapping[str, Arm]) -> None:
+        self.tallies: dict[tuple[str, int], Tally] = {}
+        self._rules = rules
+        self._arms = arms
+
+    def count(self, request: Request) -> None:
+        """Add one request to the lines it belongs to."""
+        first = request.first
+        key = first.tenant, int(first.decided_at_s // DAY_S)
+        tally = self.tallies.setdefault(key, Tally())
+        if request.is_hit:
+            self._cached(tally, first)
+            return
+        tally.line("asked").count(request.spent_usd)
+        if not request.is_delivered:
+            tally.line("not delivered").count(request.spent_usd)
+        elif first.kind != "routed":
+            tally.line("pinned").count(request.spent_usd)
+        else:
+            if request.failed_usd or request.last is not first:
+                tally.line("fallbacks").count(request.failed_usd)
+            self._explored(tally, first)
+            for rule in self._rules:
+                self._compared(tally.rule(rule.name), rule, request)
+
+    def _cached(self, tally: Tally, row: Spending) -> None:
+        """Add a stored answer, at what a rule's arm was expected to cost when it was new."""
+        tally.line("stored answers").count(0.0)
+        for rule in self._rules:
+            if not row.first_predicted_usd:
+                continue  # the first decision is kept no longer
+            place = rule.place(row.first_eligible, row.first_predicted_usd, row.words)
+            if place >= 0:
+                tally.rule(rule.name).cached.count(row.first_predicted_usd[place])
+
+    def _explored(self, tally: Tally, row: Spending) -> None:
+        """Add what the arm taken was expected to cost more than the one that looked best."""
+        if len(row.quality) != len(row.eligible):
+            return
+        pays = row.willingness_to_pay_usd
+        utility = [q - c / pays for q, c in zip(row.quality, row.predicted_usd, strict=True)]
+        looks_best = max(range(len(utility)), key=lambda i: (utility[i], -row.predicted_usd[i]))
+        taken = row.eligible.index(row.arm)
+        if taken != looks_best:
+            more_usd = row.predicted_usd[taken] - row.predicted_usd[looks_best]
+            tally.line("exploration").count(more_usd)
+
+    def _compared(self, comparison: Comparison, rule: Rule, request: Request) -> None:
+        """Add a request to the sums of a rule: all of them, its task's and each arm's."""
+        row = request.first
+        place = rule.place(row.eligible, row.predicted_usd, row.words)
+        if place < 0:
+            comparison.no_such_choice.count(request.spent_usd)
+            return
+        choice = self._choice(row, place)
+        away = 1.0 - choice.chance
+        whole = [(comparison.of(*ALL), away), (comparison.of("task", row.task or UNNAMED), away)]
+        arms = [
+            (comparison.of("arm", arm), mass)
+            for arm, mass in zip(row.eligible, row.propensities, strict=True)
+            if arm != choice.arm
+        ]
+        for sums, mass in (*whole, *arms):
+            sums.could_have(choice.predicted_usd, mass, choice.chance)
+        if request.last.arm == choice.arm:
+            _billed(whole, arms, request, choice)
+            return
+        answered = comparison.of("arm", request.last.arm)
+        for sums in (*(each for each, _ in whole), answered):
+            sums.went_elsewhere(choice.predicted_usd, request.spent_usd, choice.chance)
+
+    def _choice(self, row: Spending, place: int) -> "_Choice":
+        """Return what a rule would have done, had the conversation been with its arm all along."""
+        arm, warm_usd = row.eligible[place], 0.0
+        if row.cached_by_arm and arm not in row.cached_by_arm and arm in self._arms:
+            priced, tokens = self._arms[arm], max(row.cached_by_arm.values())
+            warm_usd = priced.cost_usd(tokens, 0.0) - priced.cost_usd(tokens, 0.0, tokens)
+        predicted_usd = max(row.predicted_usd[place] - warm_usd, 0.0)
+        return _Choice(arm, row.propensities[place], predicted_usd, warm_usd)
+
+
+class _Choice(NamedTuple):
+    """The arm a rule takes, how likely it was, its bill as predicted, and what of it is off.
+
+    `warm_usd` is what its provider's cache would have saved.
+    """
+
+    arm: str
+    chance: float
+    predicted_usd: float
+    warm_usd: float
+
+
+Away = Sequence[tuple[Sums, float]]
+
+
+def _billed(whole: Away, arms: Away, request: Request, choice: _Choice) -> None:
+    """Add a request that the rule's arm has answered; its bill tells if it was drawn for it."""
+    bill_usd = max(request.last.cost_usd - choice.warm_usd, 0.0)
+    for sums, _ in whole:
+        sums.is_known(bill_usd, request.spent_usd)
+    if request.last is request.first:
+        for sums, mass in (*whole, *arms):
+            sums.was_billed(choice.predicted_usd, bill_usd, mass, choice.chance)

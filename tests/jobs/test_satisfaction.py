@@ -1,0 +1,83 @@
+"""Those who rated: how satisfied they were, and would have been with the baseline."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jobs.satisfaction import Vote, of_baseline, ours, votes
+from storage.records import Round
+from tests.storage.rounds import DECISION, OUTCOME, but
+
+ARMS = ("cheap", "dear")
+
+
+def rated(n: int, seed: int = 0, share: float = 0.2, dear: float = 0.9) -> list[Vote]:
+    """Return votes of a log in which the dear arm pleases `dear` of its raters, the cheap .7."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for i in range(n):
+        arm = ARMS[int(rng.random() < share)]
+        likes = float(rng.random() < (dear if arm == "dear" else 0.7))
+        odds = (1 - share, share)
+        made.append(Vote(float(i), "t", None, arm, likes, ARMS, odds, (0.7, 0.8)))
+    return made
+
+
+def test_nobody_has_said_anything() -> None:
+    assert ours([]).why_not == "nobody has rated an answer yet"
+
+
+def test_ours_is_the_mean_of_what_was_said_and_one_vote_is_no_certainty() -> None:
+    made = ours(rated(1_000))
+    assert made.mean == pytest.approx(0.74, abs=0.04)
+    assert made.low is not None
+    assert made.high is not None
+    assert made.high - made.low == pytest.approx(4 * 0.44 / 1_000**0.5, rel=0.1)
+    one = ours(rated(1))
+    assert one.low is not None
+    assert one.high is not None
+    assert one.high - one.low > 1.0
+
+
+@pytest.mark.slow
+def test_what_the_baseline_would_have_got_is_held_19_times_of_20() -> None:
+    held = []
+    for seed in range(200):
+        always, gain = of_baseline(rated(600, seed), "dear")
+        assert always.low is not None
+        assert always.high is not None
+        assert gain.low is not None
+        assert gain.high is not None
+        held.append((always.low <= 0.9 <= always.high, gain.low <= 0.74 - 0.9 <= gain.high))
+    assert (np.mean(held, axis=0) >= 0.92).all()
+
+
+def test_a_baseline_that_was_hardly_asked_is_not_judged() -> None:
+    always, gain = of_baseline(rated(300, share=0.01), "dear")
+    assert always.mean is None
+    assert always.why_not is not None
+    assert "comparable ratings of dear" in always.why_not
+    assert gain.why_not == always.why_not
+
+
+def test_a_baseline_that_could_never_be_asked_is_not_judged() -> None:
+    always, _ = of_baseline(rated(300), "absent")
+    assert always.why_not is not None
+    assert "0 rated answers" in always.why_not
+
+
+def round_of(reward: float | None, **more: Any) -> Round:
+    return Round(decision=but(DECISION, **more), outcome=OUTCOME, reward=reward)
+
+
+def test_a_stored_answer_has_no_vote_and_a_pinned_arm_tells_of_itself_only() -> None:
+    made = votes(
+        [
+            round_of(1.0),
+            round_of(None),
+            round_of(0.0, kind="cached"),
+            round_of(0.5, kind="pinned", propensities=(1.0, 0.0)),
+        ]
+    )
+    assert [(vote.reward, bool(vote.eligible)) for vote in made] == [(1.0, True), (0.5, False)]

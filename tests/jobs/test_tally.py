@@ -1,0 +1,132 @@
+"""Requests are added up: each on the line it belongs to, and to the sums of each rule."""
+
+import pytest
+
+from jobs.requests import requests
+from jobs.tally import ALL, MOST_TASKS, OTHER, Always, ByWords, Counting, Tally
+from policy.types import Arm
+from storage.spending import Spending
+from tests.jobs.spent import after, failed, row
+
+DEAR = Arm("dear", "p", "dear", 10.0, 20.0, 8_000, cached_input_usd_per_mtok=1.0)
+
+
+def counted(*rows: Spending) -> Counting:
+    counting = Counting([Always("dear"), ByWords()], {"dear": DEAR})
+    for request in requests(rows):
+        counting.count(request)
+    return counting
+
+
+def tally(*rows: Spending) -> Tally:
+    [(_, made)] = counted(*rows).tallies.items()
+    return made
+
+
+def test_every_request_has_its_line() -> None:
+    made = tally(
+        row("plain"),
+        row("pinned", 1, kind="pinned", cost_usd=0.03),
+        failed("a", 2, cost_usd=0.004),
+        after("b", "a", 3),
+        row("gone", 4, status="client_gone", cost_usd=0.005),
+        row("hit", 5, kind="cached", cache="hit", cost_usd=0.0),
+    )
+    lines = {name: (line.requests, pytest.approx(line.usd)) for name, line in made.lines.items()}
+    assert lines == {
+        "asked": (4, 0.043),
+        "pinned": (1, 0.03),
+        "fallbacks": (1, 0.004),
+        "not delivered": (1, 0.005),
+        "stored answers": (1, 0.0),
+    }
+
+
+def test_an_answer_elsewhere_is_set_against_what_was_predicted_of_the_baseline() -> None:
+    made = tally(row("a"), row("b", 1, task="maths"))
+    sums = made.rule("always dear")
+    for kind, name, n in ((*ALL, 2), ("task", "support", 1), ("task", "maths", 1)):
+        group = sums.of(kind, name)
+        assert (group.requests, group.elsewhere, group.hits) == (n, n, 0)
+        assert group.predicted == pytest.approx(n * 0.01)
+        assert group.spent == pytest.approx(n * 0.002)
+        assert group.reach == pytest.approx(n * 0.9 * 0.01)
+    assert sums.of("arm", "cheap").spent == pytest.approx(0.004)
+
+
+def test_a_bill_of_the_baseline_tells_by_the_odds() -> None:
+    sums = tally(row("a", arm="dear", cost_usd=0.012)).rule("always dear")
+    whole, cheap = sums.of(*ALL), sums.of("arm", "cheap")
+    assert (whole.hits, whole.elsewhere, whole.known) == (1, 0, 0.0)
+    assert whole.weight_billed == pytest.approx(0.9 / 0.1 * 0.012)
+    assert cheap.weight_predicted == pytest.approx(0.9 / 0.1 * 0.01)
+    assert cheap.requests == 0
+
+
+def test_a_call_that_failed_before_the_baseline_answered_is_a_loss_that_is_known() -> None:
+    sums = tally(failed("a", cost_usd=0.003), after("b", "a", arm="dear", cost_usd=0.02))
+    whole = sums.rule("always dear").of(*ALL)
+    assert (whole.hits, whole.elsewhere) == (0, 0)
+    assert whole.known == pytest.approx(-0.003)
+
+
+def test_a_baseline_that_could_not_serve_is_counted_alike() -> None:
+    made = tally(row("a", eligible=("cheap",), propensities=(1.0,), predicted_usd=(0.001,)))
+    comparison = made.rule("always dear")
+    assert (comparison.no_such_choice.requests, comparison.no_such_choice.usd) == (1, 0.002)
+    assert comparison.of(*ALL).requests == 0
+
+
+def test_the_word_count_rule_takes_the_arm_of_the_prompts_length() -> None:
+    made = tally(row("short", words=10), row("long", 1, words=9_000))
+    sums = made.rule("word count").of(*ALL)
+    # The short one was answered by the rule's own arm, and so told what that costs.
+    assert (sums.hits, sums.elsewhere) == (1, 1)
+    assert sums.predicted == pytest.approx(0.01)
+
+
+def test_what_an_arm_that_did_not_look_best_was_expected_to_cost_more_is_told() -> None:
+    # 0.8 - 0.001 / 0.01 = 0.7 looks better than 0.9 - 0.01 / 0.01 = -0.1.
+    made = tally(row("a"), row("b", 1, arm="dear"))
+    assert made.line("exploration").requests == 1
+    assert made.line("exploration").usd == pytest.approx(0.009)
+
+
+def test_a_conversation_would_have_been_in_the_baselines_cache_too() -> None:
+    warm = 1_000 * (10.0 - 1.0) / 1e6
+    made = tally(row("a", cached_by_arm={"cheap": 1_000}, predicted_usd=(0.001, 0.05)))
+    assert made.rule("always dear").of(*ALL).predicted == pytest.approx(0.05 - warm)
+    own = tally(row("a", cached_by_arm={"dear": 1_000}, predicted_usd=(0.001, 0.05)))
+    assert own.rule("always dear").of(*ALL).predicted == pytest.approx(0.05)
+
+
+def test_a_stored_answer_is_worth_what_it_was_expected_to_cost_at_first() -> None:
+    hit = {"kind": "cached", "cache": "hit", "cost_usd": 0.0}
+    first = {"first_eligible": ("cheap", "dear"), "first_predicted_usd": (0.001, 0.01)}
+    made = tally(row("a", **hit, **first), row("forgotten", 1, **hit))
+    assert made.rule("always dear").cached.usd == pytest.approx(0.01)
+    assert made.line("stored answers").requests == 2
+
+
+def test_days_and_tenants_are_kept_apart_and_add_up() -> None:
+    day = 86_400.0
+    counting = counted(row("a"), row("b", tenant="other"), row("c", day), row("d", day + 1))
+    assert sorted(
+        (tenant, made.line("asked").requests) for (tenant, _), made in counting.tallies.items()
+    ) == [
+        ("acme", 1),
+        ("acme", 2),
+        ("other", 1),
+    ]
+    whole = Tally()
+    for made in counting.tallies.values():
+        whole.add(made)
+    assert whole.line("asked").requests == 4
+    assert whole.rule("always dear").of(*ALL).requests == 4
+
+
+def test_a_client_that_invents_tasks_does_not_fill_the_report() -> None:
+    made = tally(*(row(f"d{n}", n / 10, task=f"task-{n}") for n in range(MOST_TASKS + 50)))
+    names = [name for kind, name in made.rule("always dear").sums if kind == "task"]
+    assert len(names) == MOST_TASKS + 1
+    assert made.rule("always dear").of("task", OTHER).requests == 50
