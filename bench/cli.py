@@ -17,7 +17,7 @@ from bench.peers.player import PREFIX
 from bench.peers.worker import ADAPTERS
 from bench.report import lines
 from bench.runs import KEPT
-from bench.studies import drift, everything, ope, refold, report
+from bench.studies import drift, everything, ope, refold, report, stability
 from bench.tables import load
 from policy.decide import RULES
 
@@ -166,5 +166,6 @@ main.add_command(ope)
 main.add_command(report)
 main.add_command(drift)
 main.add_command(refold)
+main.add_command(stability)
 main.add_command(cache)
 main.add_command(gateway)

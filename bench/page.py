@@ -30,9 +30,17 @@ thompson spent per prompt.
 """
 
 
+ROUNDED = 0.0005
+NOISE = 2.0
+"""Standard errors beyond which a difference is told as one."""
+RIVAL_BASELINES = (MIXTURE, "evals_pick", "category_beta", "word_count", "uniform")
+
+
 def page(played: Sequence[tuple[Section, Mapping[str, Found]]]) -> Iterator[str]:
     """Yield the lines of the page, given what was found in each cell of each section."""
-    yield from HEAD.splitlines()
+    title, *head = HEAD.splitlines()
+    yield from (title, "", _losses(played), *head)
+    yield from _asked(played)
     for section, found in played:
         seeds = next(iter(found.values()))["seeds"]
         yield ""
@@ -45,6 +53,56 @@ def page(played: Sequence[tuple[Section, Mapping[str, Found]]]) -> Iterator[str]
             yield ""
             yield f"![Reward against spend at each budget]({PICTURE})"
     yield from _times(played)
+
+
+def _losses(played: Sequence[tuple[Section, Mapping[str, Found]]]) -> str:
+    """Return the paragraph that tells where something is behind beyond noise."""
+    lost = []
+    for section, found in played:
+        for label, each in found.items():
+            first = each["policies"][_policies([each])[0]]
+            rivals = [name for name in first["ahead"] if name in RIVAL_BASELINES or PREFIX in name]
+            for rival in rivals:
+                more = first["ahead"][rival]
+                if more["se"] is not None and more["reward"] < -NOISE * more["se"]:
+                    name = rival.removeprefix(PREFIX).replace("_", " ")
+                    lost.append(f"{section.title.lower()}, {label}: {name} ({_ahead(more)})")
+    if not lost:
+        return "Nowhere below is thompson behind a peer, a baseline or the static mixture."
+    return f"Behind by more than {NOISE:g} standard errors: {'; '.join(lost)}."
+
+
+def _asked(played: Sequence[tuple[Section, Mapping[str, Found]]]) -> Iterator[str]:
+    """Yield what was asked for in figures beside what was reached."""
+    rows = [
+        (label, figure, least, each)
+        for section, found in played
+        for label, each in found.items()
+        for figure, least in section.asked.get(label, {}).items()
+    ]
+    if not rows:
+        return
+    yield from ("", "## Asked and reached", "")
+    yield "| | figure | asked | reached | | full information | of budget | seeds |"
+    yield "|---|---|--:|--:|---|--:|--:|--:|"
+    for label, figure, least, each in rows:
+        first = each["policies"][_policies([each])[0]]
+        known = each["baselines"]["full_information"][figure]
+        use = "" if first["budget_use"] is None else f"{first['budget_use']:.2f}"
+        yield (
+            f"| {label} | {figure.replace('_', ' ')} | {least} | {_figure(first, figure)} "
+            f"| {_verdict(first, figure, least)} | {known:.4f} | {use} | {each['seeds']} |"
+        )
+
+
+def _verdict(first: Found, figure: str, least: float) -> str:
+    """Return whether a figure reached what was asked, to the digits it was asked in."""
+    short = least - first[figure]
+    if short <= ROUNDED:
+        return "reached"
+    error = first[figure + "_se"]
+    within = error is not None and short <= NOISE * error
+    return f"short by {short:.4f}" + (", within noise" if within else "")
 
 
 def _rows(section: Section, found: Mapping[str, Found]) -> Iterator[str]:

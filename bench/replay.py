@@ -13,6 +13,7 @@ from bench.peers.player import PREFIX, Peer
 from bench.router import Router
 from bench.tables import Ints, Table
 from features.sketch import Sketch
+from jobs.learned import Learned
 from policy.types import Arm, Floats
 from storage.records import Retrain
 
@@ -103,6 +104,19 @@ def play(table: Table, sketches: Sequence[Sketch], options: Options, seed: int) 
     for so_far in (played.decide_s, played.update_s):
         so_far[1:] = np.diff(so_far)
     return played.since(course.judged_from)
+
+
+def learned_from(
+    table: Table, sketches: Sequence[Sketch], options: Options, rows: Ints, seed: int
+) -> Learned:
+    """Return what the router has learned when it has served these prompts, each rated at once."""
+    router = Router(table, sketches, str(seed), options)
+    for t, row in enumerate(rows.tolist()):
+        arm = table.names.index(router.choose(t, row, table.arms))
+        router.settle(t, float(table.cost_usd[row, arm]))
+        router.rate(t, float(table.scores[row, arm]), t)
+        router.retrain(t + 1)
+    return router.learned
 
 
 def _learn(player: Player, course: Course, played: Played, t: int, delay: int) -> None:

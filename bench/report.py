@@ -13,6 +13,8 @@ from bench.replay import Played
 from bench.tables import Table
 from bench.yardsticks import Foreseen
 
+Seeds = Mapping[str, Sequence[Figures]]
+
 AVERAGED = ("reward", "second_half", "cost_usd", "changed")
 
 
@@ -46,13 +48,19 @@ def result(
                 "static_mixture": _means(table, options, mixtures[name]),
                 "ahead": {
                     other: _ahead(each, theirs)
-                    for other, theirs in (baselines | {"static_mixture": mixtures[name]}).items()
+                    for other, theirs in _others(name, policies, baselines, mixtures).items()
                 },
             }
             for name, each in policies.items()
         },
         "baselines": {name: _means(table, options, each) for name, each in baselines.items()},
     }
+
+
+def _others(name: str, policies: Seeds, baselines: Seeds, mixtures: Seeds) -> Seeds:
+    """Return everything a policy is compared with: baselines, other policies and its mixture."""
+    found = {**baselines, **policies, "static_mixture": mixtures[name]}
+    return {other: each for other, each in found.items() if other != name}
 
 
 def _means(table: Table, options: Options, seeds: Sequence[Figures]) -> dict[str, Any]:

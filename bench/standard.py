@@ -4,8 +4,8 @@ It is bounded: at most so many prompts of a table, drawn once, and fewer seeds w
 hundreds of arms.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -33,6 +33,11 @@ TABLES = {
     "coderouterbench_ood176": Options(),
 }
 CROWDED = "mmlu_pro"
+TAGGED = "coderouterbench_id_test"
+ASKED_AT_BUDGETS = (0.789, 0.828, 0.885, 0.925, 0.927, 0.931, 0.936)
+"""Mean reward asked for on general_2026 at each of its budgets."""
+RARELY = 3
+"""The place of the budget at which thumbs are rare."""
 LARGE = tuple(TABLES)[:3]
 """Tables with text and enough prompts for rare thumbs."""
 PACED = tuple(TABLES)[:4]
@@ -41,7 +46,10 @@ PACED = tuple(TABLES)[:4]
 
 @dataclass(frozen=True)
 class Section:
-    """Replays of one question; `judged` is the figure that answers it."""
+    """Replays of one question; `judged` is the figure that answers it.
+
+    `asked` is what a figure of some cells had to reach, laid down before anything was played.
+    """
 
     name: str
     title: str
@@ -49,6 +57,7 @@ class Section:
     cells: dict[str, Cell]
     judged: Judged = "reward"
     most_seeds: int = MANY_SEEDS
+    asked: Mapping[str, Mapping[Judged, float]] = field(default_factory=dict)
 
     def seeds(self, asked: int) -> range:
         """Return the seeds that are played when so many are asked for."""
@@ -63,7 +72,50 @@ def sections(prompts: int | None, kept: Path = KEPT) -> list[Section]:
     cells = {
         name: Cell(name, told, OURS, prompts=prompts, kept=kept) for name, told in TABLES.items()
     }
-    return [*_usual(cells), *_rarely_rated(cells), *_changes(cells), *_crowds(cells[CROWDED])]
+    return [
+        *_asked_for(cells),
+        *_usual(cells),
+        *_rarely_rated(cells),
+        *_changes(cells),
+        *_crowds(cells[CROWDED]),
+    ]
+
+
+def _asked_for(cells: dict[str, Cell]) -> Iterator[Section]:
+    """Yield what has been asked for in figures, on whole tables."""
+    whole = {name: replace(cell, prompts=None, policies=OURS[:1]) for name, cell in cells.items()}
+    paced = dict(_budgets(whole["general_2026"]))
+    rare, cell = list(paced.items())[RARELY]
+    rarely = replace(cell.options, binary=True, feedback=0.1, delay=50)
+    both = Options(context="both")
+    short = {
+        **paced,
+        f"{rare}, 10 % thumbs": replace(cell, options=rarely, policies=OURS[:1]),
+        TAGGED: replace(whole[TAGGED], options=both),
+    }
+    long = {
+        "mmlu_pro, text": whole["mmlu_pro"],
+        "mmlu_pro, both": replace(whole["mmlu_pro"], options=both),
+        "routellm_mmlu at 91 % of the dearest arm": _paced_at(whole["routellm_mmlu"], 0.91),
+    }
+    least: list[Mapping[Judged, float]] = [{"reward": each} for each in (*ASKED_AT_BUDGETS, 0.922)]
+    least.append({"reward": 0.485, "second_half": 0.497})
+    asked = dict(zip(short, least, strict=True))
+    yield Section("asked", "Asked for", "Whole tables.", short, asked=asked)
+    asked = {
+        "mmlu_pro, text": {"reward": 0.699, "second_half": 0.706},
+        "mmlu_pro, both": {"reward": 0.704, "second_half": 0.713},
+        # 99 % of the best arm's second half
+        "routellm_mmlu at 91 % of the dearest arm": {"second_half": 0.798},
+    }
+    yield Section(
+        "asked_long", "Asked for, long", "Whole tables.", long, most_seeds=FEW_SEEDS, asked=asked
+    )
+
+
+def _paced_at(cell: Cell, share: float) -> Cell:
+    dearest = float(cell.loaded.cost_usd.mean(axis=0).max())
+    return replace(cell, options=replace(cell.options, budget_usd_per_request=share * dearest))
 
 
 def _usual(cells: dict[str, Cell]) -> Iterator[Section]:
@@ -110,10 +162,7 @@ def _rarely_rated(cells: dict[str, Cell]) -> Iterator[Section]:
 def _budgets(cell: Cell) -> Iterator[tuple[str, Cell]]:
     for usd in budgets(cell):
         options = replace(cell.options, learn_on=HALF, budget_usd_per_request=usd)
-        yield (
-            f"{cell.table}, ${usd:g}",
-            replace(cell, options=options, policies=RIVALS),
-        )
+        yield f"{cell.table}, ${usd:g}", replace(cell, options=options, policies=RIVALS)
 
 
 def budgets(cell: Cell) -> list[float]:

@@ -15,7 +15,9 @@ from bench.options import Options
 from bench.page import PICTURE
 from bench.page import page as standard_page
 from bench.runs import KEPT, finish
-from bench.standard import Section, sections
+from bench.stability import Rewording
+from bench.stability import page as stability_page
+from bench.standard import TABLES, Section, sections
 from bench.synthetic import synthetic
 from bench.tables import load
 
@@ -124,6 +126,19 @@ def report(months: int, prompts: int, out: Path) -> None:
     studies = [Months(load(name), options, prompts) for name in tables]
     found = [(study, spread(study, range(months))) for study in studies]
     _publish(out / "report.md", months_page(found))
+
+
+@click.command()
+@click.option("--prompts", type=click.IntRange(100), default=3_000, help="At most of each table.")
+@click.option("--seeds", type=click.IntRange(1), default=3)
+@OUT
+def stability(prompts: int, seeds: int, out: Path) -> None:
+    """Word prompts a little differently and count how many keep their arm."""
+    studies = [
+        Rewording(load(name).sample(prompts, 0), told.context) for name, told in TABLES.items()
+    ]
+    found = [(study, spread(study, range(seeds))) for study in studies]
+    _publish(out / "stability.md", stability_page(found))
 
 
 def _publish(path: Path, lines: Iterable[str]) -> None:

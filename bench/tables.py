@@ -79,6 +79,8 @@ class Table:
 
         Prompts that are only learned from are kept.
         """
+        if n >= len(self) - self.learning:
+            return self
         drawn = np.random.default_rng(seed).permutation(len(self) - self.learning)[:n]
         rows = np.concatenate([np.arange(self.learning), self.learning + drawn])
         return replace(

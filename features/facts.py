@@ -1,6 +1,7 @@
 """Cheap facts of a prompt: length, code, digits, question form, script, turns, tools.
 
-Each is a bounded number on a scale of its own; the feature space standardises them.
+Each is a bounded number on a scale of its own; the feature space standardises them. None depends on
+capitals: the same prompt in other case is the same prompt.
 """
 
 import re
@@ -23,7 +24,7 @@ CODE = re.compile(r"[{}\[\];=<>_`#\\]|\(\)|->|::")
 MATHS = re.compile("[+*/^=%$\u221a\u2211\u222b\u03c0\u00d7\u00f7]")
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 # Not \s*, which starts anew at each of many blank lines and runs to their end: 5 s for 20,000.
-OPTION = re.compile(r"^[^\S\n]*\(?[A-J][.):]\s", re.M)
+OPTION = re.compile(r"^[^\S\n]*\(?[A-J][.):]\s", re.M | re.I)
 
 NAMES = (
     "length",
@@ -31,7 +32,7 @@ NAMES = (
     "sentence length",
     "digits",
     "numbers",
-    "capitals",
+    "repeated words",
     "other scripts",
     "code marks",
     "maths marks",
@@ -43,8 +44,8 @@ NAMES = (
     "conversation",
     "tools and images",
 )
-TYPICAL_MEAN = (5.5, 4.7, 2.5, 0.02, 1.0, 0.03, 0.02, 0.02, 0.01, 0.5, 0.5, 0.3, 0.3, 0.9, 1.2, 0.0)
-TYPICAL_SD = (1.5, 1.2, 0.8, 0.05, 1.0, 0.05, 0.1, 0.04, 0.02, 1.0, 0.7, 0.5, 0.5, 1.0, 1.5, 0.5)
+TYPICAL_MEAN = (5.5, 4.7, 2.5, 0.02, 1.0, 0.25, 0.02, 0.02, 0.01, 0.5, 0.5, 0.3, 0.3, 0.9, 1.2, 0.0)
+TYPICAL_SD = (1.5, 1.2, 0.8, 0.05, 1.0, 0.2, 0.1, 0.04, 0.02, 1.0, 0.7, 0.5, 0.5, 1.0, 1.5, 0.5)
 
 
 def facts(prompt: Prompt) -> Floats:
@@ -57,16 +58,16 @@ def facts(prompt: Prompt) -> Floats:
     """
     text = prompt.text[:READ_CHARS]
     n = max(len(text), 1)
-    words = text.split() or [""]
+    words = text.lower().split() or [""]
     sentences = max(sum(text.count(mark) for mark in ".?!\n"), 1)
-    digits, capitals, foreign = _kinds(text)
+    digits, foreign = _kinds(text)
     row: Sequence[float] = (
         log1p(len(prompt.text)),
         min(sum(map(len, words)) / len(words), 12.0),
         log1p(len(words) / sentences),
         digits / n,
         log1p(len(NUMBER.findall(text))),
-        capitals / n,
+        1.0 - len(set(words)) / len(words),
         foreign / n,
         min(len(CODE.findall(text)) / n, 0.3),
         min(len(MATHS.findall(text)) / n, 0.2),
@@ -81,12 +82,9 @@ def facts(prompt: Prompt) -> Floats:
     return np.array(row)
 
 
-def _kinds(text: str) -> tuple[int, int, int]:
-    """Return how many characters are digits, capitals, and of other scripts than Latin."""
+def _kinds(text: str) -> tuple[int, int]:
+    """Return how many characters are digits, and of other scripts than Latin."""
     if text.isascii():  # most prompts are, and bytes are counted ten times as fast
         codes = np.frombuffer(text.encode(), np.uint8)
-        digits = (codes >= ord("0")) & (codes <= ord("9"))
-        capitals = (codes >= ord("A")) & (codes <= ord("Z"))
-        return int(digits.sum()), int(capitals.sum()), 0
-    foreign = sum(character > "\u024f" for character in text)
-    return sum(map(str.isdigit, text)), sum(map(str.isupper, text)), foreign
+        return int(((codes >= ord("0")) & (codes <= ord("9"))).sum()), 0
+    return sum(map(str.isdigit, text)), sum(character > "\u024f" for character in text)

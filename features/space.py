@@ -22,6 +22,8 @@ WORDS = 31
 TAGS = 16
 GROUPS = ("facts",) * len(NAMES) + ("words",) * WORDS + ("task",) * TAGS + ("constant",)
 D = len(GROUPS)
+ENCODED = 4_096
+"""Contexts that are remembered while a log is folded: each prompt of it comes more than once."""
 CLIP = 3.0
 TAG_NORM = 2.0
 
@@ -73,6 +75,18 @@ class Space:
         return np.concatenate(
             (np.clip(facts, -CLIP, CLIP), np.clip(words, -CLIP, CLIP), self._task(sketch), [1.0])
         )
+
+    def encoded(self, stored: bytes) -> Floats:
+        """Return the context of a sketch as it is stored in the log.
+
+        shapes : (D,)
+        """
+        context = self._encoded.get(stored)
+        if context is None:
+            if len(self._encoded) >= ENCODED:
+                self._encoded.clear()
+            context = self._encoded[stored] = self.context(Sketch.from_bytes(stored))
+        return context
 
     def words(self, sketch: Sketch) -> Floats:
         """Return where the prompt's words point, before standardising.
@@ -126,6 +140,10 @@ class Space:
                 tuple(map(str, arrays["tags"])),
                 arrays["tag_directions"],
             )
+
+    @cached_property
+    def _encoded(self) -> dict[bytes, Floats]:
+        return {}
 
     @cached_property
     def _rows(self) -> NDArray[np.int32]:

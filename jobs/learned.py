@@ -13,7 +13,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from features.sketch import Sketch
 from features.space import GROUPS, Space
 from policy.belief import Belief
 from policy.decide import Beliefs
@@ -81,7 +80,7 @@ class Learned:
         """Return an event's context in this version's space, encoded anew if need be."""
         if not isinstance(event, EvalEvent) and event.feature_version == self.space.version:
             return event.context
-        return self.space.context(Sketch.from_bytes(event.sketch))
+        return self.space.encoded(event.sketch)
 
     def changed_at_s(self, arm: str) -> list[float]:
         """Return when an arm was found changed, oldest first."""

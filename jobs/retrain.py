@@ -78,14 +78,14 @@ def retrain(
     decided, hyper = _decide(log, position, incumbent, space, fold)
     if not decided.promoted:
         return Result(_recorded(decided, trigger, started_at_s, clock(), incumbent, space.version))
-    learned = fold(Learned.under(space.version, space, hyper), position)
+    learned = _tuned_tokens(fold(Learned.under(space.version, space, hyper), position))
     policy = PolicyVersion(
         version=space.version,
         created_at_s=clock(),
         source="retrain",
         feature_version=space.version,
         space=space.to_bytes(),
-        hyper=hyper.to_json(),
+        hyper=learned.hyper.to_json(),
     )
     recorded = _recorded(decided, trigger, started_at_s, clock(), incumbent, space.version)
     return Result(recorded, policy, replace(learned, upto_seq=position))
@@ -106,7 +106,7 @@ def _decide(
         if valued.promoted:
             return valued, after.hyper
     whole = fold(before, position)
-    fitted = fold(Learned.under(space.version, space, before.hyper), position)
+    fitted = fold(Learned.under(space.version, space, after.hyper), position)
     candidate = _tuned(fitted)
     return by_evidence(_log_bayes_factor(candidate, whole), judgement), candidate.hyper
 
@@ -169,23 +169,20 @@ def _log_bayes_factor(candidate: Learned, incumbent: Learned) -> float:
 
 
 def _tuned(learned: Learned) -> Learned:
-    """Return the same evidence under the prior scales that it makes most likely."""
-    default, hyper = Hyper(), learned.hyper
-    quality = tuned(learned.beliefs.quality, default.quality_prior(GROUPS))
-    tokens = tuned(learned.beliefs.tokens, default.tokens_prior(GROUPS))
-    found = replace(
-        hyper,
-        quality_deviation=quality.deviation,
-        quality_shared=quality.shared,
-        tokens_deviation=tokens.deviation,
-        tokens_shared=tokens.shared,
-    )
-    beliefs = replace(
-        learned.beliefs,
-        quality=learned.beliefs.quality.under(quality),
-        tokens=learned.beliefs.tokens.under(tokens),
-        hyper=found,
-    )
+    """Return the same evidence of quality under the prior scales that it makes most likely."""
+    belief = learned.beliefs.quality
+    prior = tuned(belief, Hyper().quality_prior(GROUPS))
+    hyper = replace(learned.hyper, quality_deviation=prior.deviation, quality_shared=prior.shared)
+    beliefs = replace(learned.beliefs, quality=belief.under(prior), hyper=hyper)
+    return replace(learned, beliefs=beliefs)
+
+
+def _tuned_tokens(learned: Learned) -> Learned:
+    """Return the same for the lengths of answers, which no verdict depends on."""
+    belief = learned.beliefs.tokens
+    prior = tuned(belief, Hyper().tokens_prior(GROUPS))
+    hyper = replace(learned.hyper, tokens_deviation=prior.deviation, tokens_shared=prior.shared)
+    beliefs = replace(learned.beliefs, tokens=belief.under(prior), hyper=hyper)
     return replace(learned, beliefs=beliefs)
 
 

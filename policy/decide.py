@@ -189,7 +189,7 @@ def odds(
         return Odds(said.mean[None], acting.propensities(offer, rng), 0.0, allowance)
     hyper, looks_best = beliefs.hyper, best(said.mean, offer.price)
     drawn, earned = acting.draws(said, rng), allowance.earn(hyper.explored_share)
-    charge = charges(beliefs.tokens.weights(offer.arms), hyper.free_trials)
+    charge = charges(said.weight, beliefs.tokens.weights(offer.arms), hyper.free_trials)
     pmf = limited(acting.won(offer, drawn), looks_best, earned, charge)
     pmf = with_control(pmf, offer.arms, control)
     return Odds(drawn, pmf, charged_off(pmf, looks_best, charge), earned)

@@ -16,6 +16,8 @@ import numpy as np
 from policy.types import Floats
 
 BURST = 5.0
+MOST_TRIALS = 100.0
+"""Of one arm, however few there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +59,21 @@ def with_control(pmf: Floats, arms: Sequence[str], control: Control | None) -> F
     return mixed
 
 
-def charges(served: Floats, free_trials: float) -> Floats:
+def charges(seen: Floats, served: Floats, free_trials: float) -> Floats:
     """Return what a unit of probability mass is charged on each arm, 0 untried, 1 well known.
 
-    shapes : served (k,), how many answers each arm has given -> (k,)
+    All arms share the free trials, so that hundreds of arms are not each tried as often as two. An
+    answer uses one up, rated or not, and so does what is known without one: an eval, a hint.
 
-    >>> charges(np.array([0.0, 25.0, 4000.0]), 100.0).tolist()
-    [0.0, 0.25, 1.0]
+    shapes : seen (k,) outcomes and evals of each arm, served (k,) answers it has given -> (k,)
+
+    >>> charges(np.array([0.0, 20.0, 0.0]), np.array([0.0, 30.0, 4000.0]), 240.0).tolist()
+    [0.0, 0.375, 1.0]
     """
     if free_trials <= 0:
-        return np.ones(len(served))
-    charged: Floats = np.minimum(served / free_trials, 1.0)
+        return np.ones(len(seen))
+    each = min(free_trials / len(seen), MOST_TRIALS)
+    charged: Floats = np.minimum(np.maximum(seen, served) / each, 1.0)
     return charged
 
 

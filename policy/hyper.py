@@ -12,7 +12,7 @@ from policy.prior import Prior, Scales
 
 DAY_S = 86_400.0
 
-QUALITY_DEVIATION = Scales(facts=0.05, words=0.05, task=0.3, constant=1.0)
+QUALITY_DEVIATION = Scales(facts=0.025, words=0.025, task=0.2, constant=1.0)
 QUALITY_SHARED = Scales(facts=0.1, words=0.1, task=0.5, constant=1.0)
 TOKENS_DEVIATION = Scales(facts=0.05, words=0.05, task=0.3, constant=1.0)
 TOKENS_SHARED = Scales(facts=0.1, words=0.1, task=0.5, constant=2.0)
@@ -23,7 +23,7 @@ class Hyper:
     """Everything that shapes what a policy believes and how it chooses.
 
     units  : scales in noise standard deviations, half_life_s seconds, floor and explored_share
-             0..1, free_trials answers of an arm before trying it out is charged in full
+             0..1, free_trials answers of all arms together before trying one out is charged in full
     """
 
     quality_deviation: Scales = QUALITY_DEVIATION
@@ -37,7 +37,7 @@ class Hyper:
     draws: int = 256
     floor: float = 0.004
     explored_share: float = 0.10
-    free_trials: float = 100.0
+    free_trials: float = 800.0
 
     def quality_prior(self, groups: tuple[str, ...]) -> Prior:
         """Return the prior of rewards, which lie in 0..1."""

@@ -1,7 +1,8 @@
 """Hyper-parameters by evidence: the prior scales that make the outcomes seen most likely.
 
-Coordinate ascent on a grid of factors. The log-normal penalty keeps a scale near its default until
-the outcomes speak: with little evidence the likelihood is flat and its maximum means nothing.
+Coordinate ascent: each scale in turn is doubled or halved while that helps, then moved by less. The
+log-normal penalty keeps a scale near its default until the outcomes speak: with little evidence the
+likelihood is flat and its maximum means nothing.
 """
 
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from math import log
 from policy.belief import Belief
 from policy.prior import GROUPS, Prior, Scales
 
-FACTORS = (0.25, 0.5, 0.7, 1.4, 2.0, 4.0)
+FACTORS = (2.0, 1.4)
 SWEEPS = 4  # the first dial of a sweep is turned before the others have moved
 PENALTY_SD = 1.0
 
@@ -22,21 +23,40 @@ def tuned(belief: Belief, default: Prior) -> Prior:
     source : Bishop 2006, 3.5 (evidence approximation, type-2 maximum likelihood)
     """
     best, likeliest = belief, score(belief, belief.prior, default)
-    for _ in range(SWEEPS):
-        before = best
-        for level, group in _dials(belief.prior):
-            for candidate in _scaled(best.prior, level, group):
-                reached = score(best, candidate, default)
-                if reached > likeliest:
-                    best, likeliest = best.under(candidate), reached
-        if best is before:
-            break
+    for factor in FACTORS:
+        for _ in range(SWEEPS):
+            before = best
+            for level, group in _dials(belief.prior):
+                best, likeliest = _turned(best, likeliest, default, level, group, factor)
+            if best is before:
+                break
     return best.prior
+
+
+def _turned(
+    best: Belief, likeliest: float, default: Prior, level: str, group: str, factor: float
+) -> tuple[Belief, float]:
+    """Return the belief with one scale moved up, else down, as long as that is likelier."""
+    for way in (factor, 1.0 / factor):
+        before = best
+        while True:
+            candidate = best.under(_scaled(best.prior, level, group, way))
+            reached = _penalised(candidate, default)
+            if reached <= likeliest:
+                break
+            best, likeliest = candidate, reached
+        if best is not before:
+            break
+    return best, likeliest
 
 
 def score(belief: Belief, prior: Prior, default: Prior) -> float:
     """Return the log evidence of what the belief has seen under a prior, with the penalty."""
-    return belief.under(prior).log_evidence + _penalty(prior, default)
+    return _penalised(belief.under(prior), default)
+
+
+def _penalised(belief: Belief, default: Prior) -> float:
+    return belief.log_evidence + _penalty(belief.prior, default)
 
 
 def _dials(prior: Prior) -> Iterator[tuple[str, str]]:
@@ -46,12 +66,10 @@ def _dials(prior: Prior) -> Iterator[tuple[str, str]]:
             yield "shared", group
 
 
-def _scaled(prior: Prior, level: str, group: str) -> list[Prior]:
+def _scaled(prior: Prior, level: str, group: str, factor: float) -> Prior:
     scales: Scales = getattr(prior, level)
-    sizes = [replace(scales, **{group: getattr(scales, group) * factor}) for factor in FACTORS]
-    if level == "shared":
-        return [replace(prior, shared=size) for size in sizes]
-    return [replace(prior, deviation=size) for size in sizes]
+    size = replace(scales, **{group: getattr(scales, group) * factor})
+    return replace(prior, shared=size) if level == "shared" else replace(prior, deviation=size)
 
 
 def _penalty(prior: Prior, default: Prior) -> float:

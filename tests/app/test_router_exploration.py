@@ -31,7 +31,8 @@ def test_an_hour_explores_no_more_than_its_share_a_burst_and_first_trials(servic
         said = zip(row.quality, row.cost_usd_predicted, strict=True)
         looks = [quality - cost / pay for quality, cost in said]
         best = looks.index(max(looks))
-        charge = charges(np.array([served[arm] for arm in row.eligible]), hyper.free_trials)
+        seen = np.array([served[arm] for arm in row.eligible])  # each answer was rated
+        charge = charges(seen, seen, hyper.free_trials)
         charged += charged_off(np.array(row.propensities), best, charge)
         spread += 1.0 - row.propensities[best]
         off += row.arm != row.eligible[best]

@@ -45,6 +45,17 @@ def test_a_row_has_the_figure_that_is_judged_and_how_far_ahead_it_is(cell: Cell)
 
 
 @pytest.mark.slow
+def test_what_was_asked_and_where_it_is_behind_come_first(cell: Cell) -> None:
+    asked = {"easy": {"reward": 0.1, "second_half": 0.99}}
+    section = Section("asked", "Asked", "Easy.", {"easy": cell}, asked=asked)  # type: ignore[arg-type]
+    text = "\n".join(page([(section, found(section, 3))]))
+    rows = [line for line in text.splitlines() if line.startswith("| easy | ")]
+    assert "| reached |" in rows[0]
+    assert "| short by 0." in rows[1]
+    assert "Behind by more than 2 standard errors: asked, easy: " in text.partition("##")[0]
+
+
+@pytest.mark.slow
 def test_what_was_not_played_in_a_cell_stays_empty(cell: Cell) -> None:
     cells = {"few": cell, "many": replace(cell, options=Options(warm=10))}
     section = Section("warm", "Warm", "Evals.", cells)
@@ -95,4 +106,4 @@ def test_a_section_that_is_not_there_is_named_with_those_that_are(
     monkeypatch.setenv(REPLAY, str(tmp_path))
     done = CliRunner().invoke(main, ["all", "--only", "x"])
     assert done.exit_code == 2
-    assert "no section 'x'; there are cold, budgets, thumbs" in done.output
+    assert "no section 'x'; there are asked, asked_long, cold, budgets" in done.output

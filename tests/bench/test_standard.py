@@ -25,12 +25,21 @@ def standard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Secti
 
 
 def test_every_section_has_cells_that_can_be_played(standard: dict[str, Section]) -> None:
-    assert len(standard) == 11
+    assert len(standard) == 13
     assert [len(standard[name].cells) for name in ("thumbs", "warm")] == [9, 3]  # 100 evals only
     for section in standard.values():
         for cell in section.cells.values():
             assert cell.runs
-            assert len(cell.loaded) <= 120
+            assert len(cell.loaded) <= (150 if section.asked else 120)
+
+
+def test_what_was_asked_for_is_asked_of_cells_that_are_there(standard: dict[str, Section]) -> None:
+    asked = [standard["asked"], standard["asked_long"]]
+    assert all(set(section.asked) == set(section.cells) for section in asked)
+    assert list(asked[0].asked["coderouterbench_id_test"]) == ["reward", "second_half"]
+    dearest = asked[1].cells["routellm_mmlu at 91 % of the dearest arm"]
+    budget = dearest.options.budget_usd_per_request
+    assert budget == pytest.approx(0.91 * dearest.loaded.cost_usd.mean(axis=0).max())
 
 
 def test_budgets_lie_between_the_cheapest_and_the_dearest_arm(

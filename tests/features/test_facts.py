@@ -25,7 +25,7 @@ def fact(name: str, text: str) -> float:
         ("sentence length", log1p(15 / 6)),  # three full stops, a question mark, two line ends
         ("digits", 8 / 74),
         ("numbers", log1p(2)),
-        ("capitals", 4 / 74),
+        ("repeated words", 1 / 15),
         ("other scripts", 0.0),
         ("code marks", 0.0),
         ("maths marks", 0.0),
@@ -67,7 +67,7 @@ def test_code_maths_and_other_scripts_are_each_seen_for_what_they_are() -> None:
         "maths marks": "3 + 4 * 5 = 23, so √9 * 2 = 5 ÷ 7",
         "other scripts": "请问这份发票什么时候",
         "word length": "Rechtsschutzversicherungsgesellschaften",
-        "capitals": "PLEASE HELP ME NOW",
+        "repeated words": "please please help, please please help",
     }
     for name in texts:
         seen = {other: fact(name, text) for other, text in texts.items()}

@@ -12,6 +12,7 @@ from policy.types import Arm, Floats
 from tests.policy.worlds import GROUPS, contexts
 
 FULL = np.ones(4)
+KNOWN = np.array([900.0, 0.0, 900.0])
 
 
 def explored(pmfs: Floats, best: Floats, share: float) -> Floats:
@@ -56,18 +57,23 @@ def test_within_the_allowance_nothing_changes_and_without_it_nothing_is_explored
 
 
 def test_an_arm_that_nobody_has_tried_is_tried_whatever_the_allowance() -> None:
-    pmf, charge = np.array([0.4, 0.3, 0.3]), charges(np.array([900.0, 0.0, 900.0]), 100.0)
+    pmf, charge = np.array([0.4, 0.3, 0.3]), charges(KNOWN, KNOWN, 300.0)
     cut = limited(pmf, 0, Allowance(0.0), charge)
     np.testing.assert_allclose(cut, [0.7, 0.3, 0.0])
     assert charged_off(cut, 0, charge) == 0.0
 
 
-def test_free_trials_end_after_as_many_answers_of_an_arm() -> None:
-    rng, served = np.random.default_rng(3), np.zeros(2)
-    for _ in range(5000):
-        cut = limited(np.array([0.5, 0.5]), 0, Allowance(0.0), charges(served, 100.0))
-        served[rng.choice(2, p=cut)] += 1
-    assert 90 < served[1] <= 100
+@pytest.mark.parametrize(("evals", "arms", "most"), [(0, 2, 100), (0, 12, 25), (200, 2, 0)])
+def test_free_trials_are_shared_and_not_for_arms_that_came_with_evals(
+    evals: int, arms: int, most: int
+) -> None:
+    rng, served = np.random.default_rng(3), np.zeros(arms)
+    even = np.full(arms, 1.0 / arms)
+    for _ in range(10_000):
+        charge = charges(served + evals, served, 300.0)
+        cut = limited(even, 0, Allowance(0.0), charge)
+        served[rng.choice(arms, p=cut)] += 1
+    assert 0.8 * most <= served[1] <= most
 
 
 def test_an_allowance_never_grows_beyond_the_burst_nor_below_nothing() -> None:

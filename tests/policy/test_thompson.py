@@ -194,7 +194,7 @@ def served(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("feature_sd", "retrain"),
-    [(0.05, frozenset()), (0.5, frozenset({127, 511}))],
+    [(0.025, frozenset()), (0.25, frozenset({127, 511}))],
     ids=["as the prior says", "features ten times as telling, retrained twice"],
 )
 def test_regret_grows_slower_than_traffic(feature_sd: float, retrain: frozenset[int]) -> None:
