@@ -1,15 +1,14 @@
-"""From the command line into the log: by the service that runs, or by us if none does."""
+"""From the command line into the log: by the service that runs, or by us where we may write."""
 
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from app.settings import Settings
-from app.wiring import data_folder
 from jobs.intake import records
 from policy.errors import ConfigError, InvalidInput
 from storage.handover import pending, take
-from storage.sqlite_log import SqliteLog
+from storage.stores import open_log
 
 TAKEN_WITHIN_S = 30.0
 POLL_S = 0.1
@@ -20,7 +19,7 @@ def delivered(settings: Settings, hand_over: Callable[[Path], str]) -> None:
 
     raises : ConfigError if nobody took it in time; InvalidInput if it was rejected
     """
-    data = data_folder(settings)
+    data = settings.folder
     identity = hand_over(data)
     give_up_at = time.monotonic() + TAKEN_WITHIN_S
     while any(identity in path.name for path in pending(data / "handover")):
@@ -33,9 +32,9 @@ def delivered(settings: Settings, hand_over: Callable[[Path], str]) -> None:
 
 
 def _take_here(settings: Settings, data: Path) -> None:
-    """Write what waits, if no service holds the log."""
+    """Write what waits, unless a service alone holds the log."""
     try:
-        log = SqliteLog(settings.database)
+        log = open_log(settings.database)
     except ConfigError:
         return  # the service holds it, and takes the parcel within a second
     with log:

@@ -5,18 +5,21 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 from urllib.request import urlopen
 
 import click
 
+from app.berth import berths
 from app.mode import in_force, missing_keys
 from app.settings import Settings
 from policy.errors import ConfigError, StoreUnavailable
 from storage.database import has_wal_reset_race, sqlite_version
+from storage.place import shown
 from storage.spool import spool_path
 from storage.spool_file import waiting_in
-from storage.sqlite_reader import SqliteReader
+from storage.stores import open_reader
 from upstream.catalogue import Catalogue, Provider, load
 from upstream.reach import reach
 
@@ -25,6 +28,7 @@ Level = Literal["ok", "note", "problem"]
 COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
 ANSWER_WITHIN_S = 5.0
 STALE_AFTER = 3
+CONNECTIONS_EACH = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,8 @@ def findings(settings: Settings, catalogue: Catalogue) -> Iterator[Finding]:
     yield from _keys(settings, catalogue)
     yield from (_reachable(provider) for provider in catalogue.providers.values())
     yield _service(settings)
-    yield _sqlite()
+    yield from _store(settings)
+    yield from _spools(settings)
     yield from _learning(settings)
 
 
@@ -97,27 +102,54 @@ def _service(settings: Settings) -> Finding:
         return Finding("note", "service", f"does not answer at {url}; start it with ./run")
 
 
-def _sqlite() -> Finding:
-    """Say whether this SQLite has the WAL-reset race, which needs two writers; we have one."""
-    if not has_wal_reset_race():
-        return Finding("ok", "sqlite", sqlite_version())
-    says = "has the WAL-reset race (fixed in 3.51.3): let nothing else write the log"
-    return Finding("note", "sqlite", f"{sqlite_version()} {says}")
+def _store(settings: Settings) -> Iterator[Finding]:
+    """Say which store it is, and what its operator should know."""
+    if not isinstance(settings.database, Path):
+        yield from _postgres(settings.database)
+    elif has_wal_reset_race():
+        # It needs two writers, and we have one.
+        says = "has the WAL-reset race (fixed in 3.51.3): let nothing else write the log"
+        yield Finding("note", "sqlite", f"{sqlite_version()} {says}")
+    else:
+        yield Finding("ok", "sqlite", sqlite_version())
+
+
+def _postgres(url: str) -> Iterator[Finding]:
+    from storage.postgres_state import state
+
+    try:
+        found = state(url)
+    except StoreUnavailable as error:
+        yield Finding("problem", "postgresql", error.message)
+        return
+    yield Finding("ok", "postgresql", f"{found.version} at {shown(url)}")
+    for name in found.unsafe:
+        says = f"{name} is off there, so what we acknowledge can be lost: set it to on"
+        yield Finding("problem", "postgresql", says)
+    if found.connections_left < CONNECTIONS_EACH:
+        says = f"{found.connections_left} connections are left, and a process may need "
+        yield Finding("note", "postgresql", f"{says}{CONNECTIONS_EACH}: raise max_connections")
+
+
+def _spools(settings: Settings) -> Iterator[Finding]:
+    """Say what waits beside the log."""
+    at = settings.database
+    paths = [at] if isinstance(at, Path) else [each / "log" for each in berths(settings.folder)]
+    if waiting := sum(waiting_in(spool_path(path)) for path in paths):
+        says = f"{waiting} rows wait for the log; it could not be written: is the disk full?"
+        yield Finding("problem", "spool", f"{says} A running service brings them by itself")
 
 
 def _learning(settings: Settings) -> Iterator[Finding]:
-    if not settings.database.exists():
+    if isinstance(settings.database, Path) and not settings.database.exists():
         yield Finding("note", "log", f"{settings.database} does not exist yet: start with ./run")
         return
     try:
-        with SqliteReader(settings.database) as log:
+        with open_reader(settings.database) as log:
             counts, retrains, policy = log.counts(), log.retrains(1), log.latest_policy()
     except (ConfigError, StoreUnavailable) as error:
         yield Finding("problem", "log", error.message)
         return
-    if waiting := waiting_in(spool_path(settings.database)):
-        says = f"{waiting} rows wait for the log; it could not be written: is the disk full?"
-        yield Finding("problem", "spool", f"{says} A running service brings them by itself")
     version = 0 if policy is None else policy.version
     yield Finding("ok", "log", f"{counts.decisions} decisions, policy version {version}")
     rated = f"{counts.rated} rated decisions, {counts.evals} eval scores"

@@ -1,4 +1,4 @@
-"""How gunicorn serves us: one process that owns the log, many connections, an orderly end."""
+"""How gunicorn serves us: many connections, an orderly end; one process while SQLite is the log."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ ENDED_WITHIN_S = 10.0
 _settings = Settings.load()
 
 bind = _settings.bind
-workers = 1  # SQLite has one writer; more workers are for PostgreSQL
+workers = _settings.workers
 worker_class = "app.worker.Worker"
 worker_connections = _settings.connections
 timeout = 120

@@ -13,7 +13,7 @@ from app.keyring import Keyring
 from app.live import Live
 from app.traffic import Following
 from jobs.intake import records
-from policy.errors import StoreUnavailable
+from policy.errors import InvalidInput, StoreUnavailable
 from storage.handover import take
 from storage.log import WritableLog
 from upstream.catalogue import Catalogue
@@ -69,7 +69,7 @@ class Keeper(threading.Thread):
         while not self._stopping.wait(EVERY_S):
             try:
                 self.round()
-            except (StoreUnavailable, OSError):
+            except (StoreUnavailable, InvalidInput, OSError):
                 LOGGER.exception("chores not done, will be tried again")
 
     def round(self) -> None:

@@ -13,12 +13,11 @@ from app.keyring import digest
 from app.settings import Settings
 from app.subkeys import subkeys
 from app.told import table, tell
-from app.wiring import data_folder
 from jobs.intake import hand_over_key, hand_over_revocation
 from policy.errors import InvalidInput
 from policy.pacer import SECONDS, Per
 from storage.keys import Key, KeyStanding, Revocation
-from storage.sqlite_reader import SqliteReader
+from storage.stores import exists, open_reader
 from upstream.catalogue import load
 
 PREFIX = "tpk"
@@ -55,7 +54,7 @@ def create(settings: Settings, wanted: Wanted, *, as_json: bool) -> None:
     secret = f"{PREFIX}_{identity}_{secrets.token_urlsafe(32)}"
     key = Key(
         id=identity,
-        digest=digest(subkeys(settings, data_folder(settings)), secret),
+        digest=digest(subkeys(settings, settings.folder), secret),
         created_at_s=time.time(),
         **asdict(wanted),
     )
@@ -99,16 +98,16 @@ def revoke(settings: Settings, named: str, *, as_json: bool) -> None:
 
 
 def _known(settings: Settings) -> list[KeyStanding]:
-    if not settings.database.exists():
+    if not exists(settings.database):
         return []
-    with SqliteReader(settings.database) as log:
+    with open_reader(settings.database) as log:
         return log.known_keys()
 
 
 def _spent_usd(settings: Settings, key: Key) -> float:
     """Return what a key has spent in the hour or day of its budget, without one today."""
     now_s, window_s = time.time(), SECONDS.get(key.budget_per, SECONDS["day"])
-    with SqliteReader(settings.database) as log:
+    with open_reader(settings.database) as log:
         return log.spend_usd(now_s - now_s % window_s, key_id=key.id)
 
 

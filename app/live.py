@@ -7,6 +7,7 @@ one assignment. A start takes the newest snapshot of the serving policy and fold
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from features.space import Space
 from jobs.intake import save
 from jobs.learned import Learned
 from policy.decide import Question, Verdict, decide, seeded
-from policy.errors import BudgetExceeded
+from policy.errors import BudgetExceeded, InvalidInput
 from policy.exploration import Allowance
 from policy.hyper import Hyper
 from policy.pacer import Pacer
@@ -60,6 +61,7 @@ class Live:
         self._allowance = Allowance()
         self._control = goals.control
         self._saved_seq = 0
+        self._hints: dict[str, float] | None = None
         policy = log.latest_policy() or self._first(hints, now_s)
         self.learned = self._restored(Learned.start(policy))
         log.subscribe(self._follow, after_seq=self.learned.upto_seq)
@@ -122,12 +124,15 @@ class Live:
 
     def follow_hints(self, hints: dict[str, float], now_s: float) -> None:
         """Adopt the catalogue's quality hints as a policy version when they have changed."""
+        if hints == self._hints:
+            return  # another process of ours may read another catalogue for a while
         learned = self.learned
         if learned.hyper.with_hints(hints).hints != dict(learned.hyper.hints):
             policy = self._log.latest_policy()
             if policy is not None:
                 hyper = Hyper.from_json(policy.hyper).with_hints(hints)
                 self._adopt(policy.version + 1, "catalogue", policy.space, hyper, now_s)
+        self._hints = hints
 
     def snapshot(self, now_s: float) -> None:
         """Save what has been learned, unless nothing has been since the last time."""
@@ -173,7 +178,8 @@ class Live:
         return start.restored(found.snapshot.arrays, found.snapshot.upto_seq) or start
 
     def _first(self, hints: dict[str, float], now_s: float) -> PolicyVersion:
-        self._adopt(1, "initial", b"", Hyper().with_hints(hints), now_s)
+        with suppress(InvalidInput):  # a process that started with us was quicker
+            self._adopt(1, "initial", b"", Hyper().with_hints(hints), now_s)
         return self._log.policy_version(1)
 
     def _adopt(

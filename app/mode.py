@@ -1,16 +1,17 @@
 """Sandbox or providers: decided by one rule that every process of ours follows.
 
 What synthetic models answer must never teach the policy that routes real ones, so the sandbox has
-a log of its own: the folder `sandbox` beside the other.
+a log of its own: the folder, or the schema, `sandbox` beside the other.
 """
 
 import os
 from collections.abc import Mapping
 
 from app.settings import Settings
+from storage.place import beside
 from upstream.catalogue import Catalogue, load
 
-FOLDER = "sandbox"
+APART = "sandbox"
 
 
 def in_force(settings: Settings, environ: Mapping[str, str] | None = None) -> Settings:
@@ -23,10 +24,8 @@ def in_force(settings: Settings, environ: Mapping[str, str] | None = None) -> Se
         wanted = bool(missing_keys(load(settings.arms), environ))
     else:
         wanted = settings.sandbox == "on"
-    database = settings.database
-    if wanted:
-        database = database.parent / FOLDER / database.name
-    return settings.model_copy(update={"sandbox": "on" if wanted else "off", "database": database})
+    apart = {"database": beside(settings.database, APART), "data": settings.folder / APART}
+    return settings.model_copy(update={"sandbox": "on", **apart} if wanted else {"sandbox": "off"})
 
 
 def missing_keys(catalogue: Catalogue, environ: Mapping[str, str]) -> list[str]:

@@ -24,7 +24,7 @@ from app.mode import missing_keys
 from app.orphan import PARENT
 from app.settings import Settings
 from policy.errors import ConfigError
-from storage.sqlite_reader import SqliteReader
+from storage.stores import exists, open_reader
 from upstream.catalogue import load
 
 ENDED_WITHIN_S = 15.0
@@ -53,7 +53,7 @@ def serve(settings: Settings, environ: Mapping[str, str] = os.environ) -> int:
     load(settings.arms)
     require_a_key(settings, asks=settings.is_loopback or _has_keys(settings))
     _refuse_a_taken_port(settings)
-    settings.database.parent.mkdir(parents=True, exist_ok=True)
+    settings.folder.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     children: list[Child] = []
@@ -74,9 +74,9 @@ def serve(settings: Settings, environ: Mapping[str, str] = os.environ) -> int:
 
 def _has_keys(settings: Settings) -> bool:
     """Return whether a key is asked for: that of the settings, or one of the log."""
-    if settings.api_key is not None or not settings.database.exists():
+    if settings.api_key is not None or not exists(settings.database):
         return settings.api_key is not None
-    with SqliteReader(settings.database) as log:
+    with open_reader(settings.database) as log:
         return log.keys_changed() > 0
 
 

@@ -5,17 +5,17 @@ that is no dial stops the start: a typo that is ignored is a setting that silent
 """
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from app.address import checked, is_loopback
+from app.address import is_loopback
 from app.ask import Recovery
+from app.dials import DAY_S, YEAR_S, Address, Key, Rule, Seconds, Secret, Where
 from app.given import PREFIX, from_environment, from_file
 from app.mistakes import right, seen
 from policy.decide import RULES
@@ -23,11 +23,6 @@ from policy.errors import ConfigError
 
 # A database's URL carries its password.
 MAY_BE_SECRET = frozenset({"api_key", "secret", "database"})
-LEAST_SECRET = 32
-DAY_S = 86_400.0
-YEAR_S = 365 * DAY_S
-
-Seconds = Annotated[float, Field(gt=0, le=YEAR_S)]
 
 
 class Settings(BaseSettings):
@@ -38,24 +33,36 @@ class Settings(BaseSettings):
     )
 
     arms: Path = Field(Path("data/arms.toml"), description="The catalogue of providers and arms.")
-    database: Path = Field(
+    database: Where = Field(
         Path("data/turnpike.db"),
-        description="The log; snapshots and handovers lie in the same folder.",
+        repr=False,
+        description="The log: an SQLite file, or `postgresql://user:password@host/name`.",
     )
-    bind: str = Field(
+    data: Path | None = Field(
+        None,
+        description="The folder of what lies beside the log: snapshots, handovers, stored answers, "
+        "the spool; by default that of the SQLite file, or `data`.",
+    )
+    workers: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Processes that serve; more than one needs PostgreSQL.",
+    )
+    bind: Address = Field(
         "127.0.0.1:8000",
         description="Address and port; one that is not loopback needs a key.",
     )
-    api_key: SecretStr | None = Field(
+    api_key: Key | None = Field(
         None,
         description="A key with every scope, as `Authorization: Bearer`; `keys create` makes more.",
     )
-    secret: SecretStr | None = Field(
+    secret: Secret | None = Field(
         None,
         description="What guards the keys and signs feedback tokens and sessions; by default the "
         "file `secret` beside the log, made at the first start.",
     )
-    policy: str = Field(
+    policy: Rule = Field(
         "thompson", description=f"Who decides: {', '.join(f'`{rule}`' for rule in RULES)}."
     )
     willingness_to_pay_usd: float = Field(
@@ -180,39 +187,15 @@ class Settings(BaseSettings):
             raise ValueError("it must not be true or false: no dial is a switch")  # noqa: TRY004
         return value
 
-    @field_validator("database", mode="before")
-    @classmethod
-    def _is_a_path(cls, path: Any) -> Any:
-        if "://" in str(path):
-            raise ValueError("it must be the path of an SQLite file; other stores come later")
-        return path
-
-    @field_validator("policy")
-    @classmethod
-    def _is_a_rule(cls, name: str) -> str:
-        fixed = re.fullmatch("fixed:[A-Za-z0-9._:/-]{1,64}", name)
-        if fixed is None and (name not in RULES or ":" in name):
-            raise ValueError(f"it must be one of {', '.join(RULES)}")
-        return name
-
-    @field_validator("bind")
-    @classmethod
-    def _is_an_address(cls, bind: str) -> str:
-        return checked(bind)
-
-    @field_validator("api_key")
-    @classmethod
-    def _is_a_key(cls, key: SecretStr | None) -> SecretStr | None:
-        if key is not None and re.fullmatch("[!-~]{16,256}", key.get_secret_value()) is None:
-            raise ValueError("it must be 16 to 256 letters, digits and signs, without spaces")
-        return key
-
-    @field_validator("secret")
-    @classmethod
-    def _is_a_secret(cls, secret: SecretStr | None) -> SecretStr | None:
-        if secret is not None and len(secret.get_secret_value()) < LEAST_SECRET:
-            raise ValueError(f"it must have at least {LEAST_SECRET} characters")
-        return secret
+    @model_validator(mode="after")
+    def _has_one_writer(self) -> Self:
+        if self.workers > 1 and isinstance(self.database, Path):
+            raise ValueError(
+                f"workers is {self.workers} and the database is an SQLite file, which only one "
+                "process may write: SQLite before 3.51.3 can lose commits of two. Set workers to "
+                f"1, or {PREFIX}DATABASE to postgresql://..."
+            )
+        return self
 
     @model_validator(mode="after")
     def _has_one_goal(self) -> Self:
@@ -245,6 +228,13 @@ class Settings(BaseSettings):
     def is_loopback(self) -> bool:
         """Return whether only this machine can reach the service."""
         return is_loopback(self.bind)
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder of what lies beside the log."""
+        if self.data is not None:
+            return self.data
+        return self.database.parent if isinstance(self.database, Path) else Path("data")
 
     @classmethod
     def load(

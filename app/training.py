@@ -1,37 +1,85 @@
 """Retrain and roll back from the command line: read the log, hand the result to its writer."""
 
+import fcntl
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from pathlib import Path
 
 import click
 
 from app.delivery import delivered
 from app.settings import Settings
-from app.wiring import data_folder
+from jobs.alone import alone
+from jobs.due import due
 from jobs.intake import hand_over_policy, hand_over_retrain
 from jobs.learned import Learned
 from jobs.refold import Fold, LogSource, Watches, folding, followed
 from jobs.retrain import retrain as fit_and_judge
 from policy.errors import InvalidInput
 from storage.log import ReadableLog
-from storage.records import PolicyVersion, RetrainTrigger
-from storage.sqlite_reader import SqliteReader
+from storage.records import Fence, PolicyVersion, RetrainTrigger
+from storage.stores import open_log, open_reader
+
+LEASE = "retrain"
+AT_IT = "another process is retraining: nothing to do"
 
 
 def retrain(settings: Settings, trigger: RetrainTrigger) -> None:
     """Fit a candidate, hand it over with the verdict, and say what came of it.
 
+    Where others may do the same, only one does, and the others say so.
+
     raises : InvalidInput before the first start; StoreUnavailable
     """
+    if isinstance(settings.database, Path):
+        with _held(settings.folder) as mine, open_reader(settings.database) as reader:
+            return _retrain(settings, trigger, reader) if mine else click.echo(AT_IT)
+    open_reader(settings.database).close()  # without a log there is nothing to fit
+    with open_log(settings.database) as log, alone(log, LEASE) as fence:
+        return _retrain(settings, trigger, log, fence) if fence else click.echo(AT_IT)
+
+
+def _retrain(
+    settings: Settings, trigger: RetrainTrigger, log: ReadableLog, fence: Fence | None = None
+) -> None:
+    if not _is_wanted(settings, trigger, log):
+        click.echo("another process has just retrained: nothing to do")
+        return
     click.echo("fitting and judging a candidate ...", err=True)
-    with SqliteReader(settings.database) as log, _folding(settings, log) as fold:
+    with _folding(settings, log) as fold:
         result = fit_and_judge(log, trigger, time.time, settings.retrain_first_outcomes, fold)
     made = result.retrain
-    delivered(settings, lambda data: hand_over_retrain(data, made, result.policy, result.learned))
+    delivered(
+        settings, lambda data: hand_over_retrain(data, made, result.policy, result.learned, fence)
+    )
     verdict = "promoted" if made.promoted else "kept the incumbent"
     took_s = made.ended_at_s - made.started_at_s
     click.echo(f"{verdict}: {made.reason} ({took_s:.1f} s)")
+
+
+def _is_wanted(settings: Settings, trigger: RetrainTrigger, log: ReadableLog) -> bool:
+    """Return whether it is still due: another process may have done it while we waited."""
+    if trigger == "feedback":
+        return due(log.counts(), settings.retrain_first_outcomes)
+    latest = next(iter(log.retrains(1)), None)
+    if trigger == "manual" or latest is None:
+        return True
+    return time.time() - latest.started_at_s > settings.retrain_every_s / 2
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[bool]:
+    """Yield whether no other process of this machine retrains, and keep it so."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{LEASE}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def rollback(settings: Settings, version: int | None) -> None:
@@ -39,7 +87,7 @@ def rollback(settings: Settings, version: int | None) -> None:
 
     raises : InvalidInput if there is no such version
     """
-    with SqliteReader(settings.database) as log:
+    with open_reader(settings.database) as log:
         latest = log.latest_policy()
         if latest is None or latest.version == 1:
             raise InvalidInput("there is no earlier policy version to go back to", param="version")
@@ -55,8 +103,10 @@ def rollback(settings: Settings, version: int | None) -> None:
 
 def _folding(settings: Settings, log: ReadableLog) -> AbstractContextManager[Fold]:
     """Return how the log is folded; the changes of arms are those the service has found."""
-    source = LogSource(partial(SqliteReader, settings.database.absolute()))
-    snapshots = data_folder(settings) / "snapshots"
+    place = settings.database
+    at = place.absolute() if isinstance(place, Path) else place
+    source = LogSource(partial(open_reader, at))
+    snapshots = settings.folder / "snapshots"
 
     def watches() -> Watches:
         policy = log.latest_policy()

@@ -2,14 +2,15 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 
 from structlog import get_logger
 
+from app.berth import berth
 from app.cache import Cache, Rules
 from app.drain import Drain
 from app.goals import goals
@@ -25,10 +26,11 @@ from app.settings import Settings
 from app.similar import Similar
 from app.subkeys import subkeys
 from app.traffic import Following
-from policy.errors import ConfigError
+from policy.errors import ConfigError, StoreUnavailable
 from storage.cache_file import Bounds, CacheFile, remove
+from storage.log import Log
 from storage.spool import Spooling
-from storage.sqlite_log import SqliteLog
+from storage.stores import open_log
 from upstream.catalogue import Catalogue
 from upstream.client import Upstream
 from upstream.embeddings import Embeddings
@@ -37,6 +39,7 @@ from upstream.watch import CatalogueFile
 
 LOGGER = get_logger()
 SHARE_OF_CONNECTIONS = 0.75
+STORE_AGAIN_AFTER_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Parts:
     settings: Settings
     file: CatalogueFile
     catalogue: Callable[[], Catalogue]
-    log: SqliteLog
+    log: Log
     live: Live
     upstream: Upstream
     cache: Cache
@@ -73,18 +76,19 @@ def assemble(
 
     raises : ConfigError
     """
-    file, data = CatalogueFile(settings.arms), data_folder(settings)
+    file, folder = CatalogueFile(settings.arms), settings.folder
     catalogue = served(file, settings)
     with ExitStack() as ending:
         upstream = ending.enter_context(Upstream(catalogue, environ))
-        log, now_s = ending.enter_context(_log(settings)), time.time()
-        abandon(log, now_s, before_s=now_s, after_s=float("-inf"))
-        keyring = Keyring(settings, subkeys(settings, data), log, goals(settings, catalogue()))
-        live = Live(log, data, hints(catalogue()), keyring.goals, keyring.has_goal, now_s)
-        cache = ending.enter_context(closing(_cache(settings, upstream)))
+        own, now_s = ending.enter_context(_own_folder(settings)), time.time()
+        log = ending.enter_context(_log(settings, own, now_s))
+        keyring = Keyring(settings, subkeys(settings, folder), log, goals(settings, catalogue()))
+        live = Live(log, folder, hints(catalogue()), keyring.goals, keyring.has_goal, now_s)
+        cache = ending.enter_context(closing(_cache(settings, own, upstream)))
         traffic = Following(log, time.time)
-        ending.callback(_started(Keeper(data, log, live, catalogue, cache, traffic, keyring)).stop)
-        health = Health(ceil(SHARE_OF_CONNECTIONS * settings.connections), clock, _tell_of)
+        keeper = Keeper(folder, log, live, catalogue, cache, traffic, keyring)
+        ending.callback(_started(keeper).stop)
+        health = _health(settings, clock)
         observed = Observed(log, (instruments := Instruments.new()).observers)
         return Parts(
             settings=settings,
@@ -116,19 +120,40 @@ def served(file: CatalogueFile, settings: Settings) -> Callable[[], Catalogue]:
     return lambda: file.current().served_at(url)
 
 
-def data_folder(settings: Settings) -> Path:
-    """Return the folder of the database, where snapshots and handovers lie too."""
-    return settings.database.parent
+def _own_folder(settings: Settings) -> AbstractContextManager[Path]:
+    """Return the folder of what this process alone may write."""
+    if isinstance(settings.database, Path):
+        return nullcontext(settings.folder)  # the lock of the log is the lock of it all
+    return berth(settings.folder)
 
 
-def _log(settings: Settings) -> SqliteLog:
+@contextmanager
+def _log(settings: Settings, own: Path, now_s: float) -> Iterator[Log]:
+    """Yield the log. Where nobody else writes it, what is open died with an earlier process.
+
+    Among others the keeper gives it an end, once no process can still be busy with it.
+    """
+    with _opened(settings, own) as log:
+        if isinstance(settings.database, Path):
+            abandon(log, now_s, before_s=now_s, after_s=float("-inf"))
+        yield log
+
+
+def _opened(settings: Settings, own: Path) -> Log:
+    """Return the log, once its store is there: one that is away is waited for, for ever."""
     spooling = Spooling(settings.spool_bytes, goes_on=settings.without_log == "serve")
-    return SqliteLog(settings.database, beside, spooling)
+    while True:
+        try:
+            return open_log(settings.database, beside, spooling, own)
+        except StoreUnavailable as error:
+            LOGGER.warning("the log is waited for", reason=error.message)
+            time.sleep(STORE_AGAIN_AFTER_S)
 
 
-def _cache(settings: Settings, upstream: Upstream) -> Cache:
+def _cache(settings: Settings, own: Path, upstream: Upstream) -> Cache:
     """Return the cache; one that is switched off keeps nothing of what it held."""
-    path = settings.database.with_suffix(".cache.db")
+    name = settings.database.stem if isinstance(settings.database, Path) else "turnpike"
+    path = own / f"{name}.cache.db"
     rules = Rules(settings.cache, settings.cache_fresh_s, settings.cache_stale_s)
     if settings.cache == "off":
         remove(path)
@@ -148,6 +173,10 @@ def _similar(settings: Settings, upstream: Upstream) -> Similar | None:
     model = settings.cache_embeddings
     embeddings = None if model is None else Embeddings(upstream.pass_on, model)
     return Similar(settings.cache_similarity, embeddings)
+
+
+def _health(settings: Settings, clock: Callable[[], float]) -> Health:
+    return Health(ceil(SHARE_OF_CONNECTIONS * settings.connections), clock, _tell_of)
 
 
 def _tell_of(arm: str, why: str) -> None:

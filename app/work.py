@@ -14,7 +14,7 @@ from app.settings import Settings
 from jobs.due import due
 from jobs.scheduler import Job, run
 from policy.errors import ConfigError, StoreUnavailable
-from storage.sqlite_reader import SqliteReader
+from storage.stores import open_reader
 from upstream.catalogue import load
 from upstream.sandbox import serve_sandbox
 
@@ -39,7 +39,7 @@ class Trainer:
         if time.monotonic() < self._not_before:
             return
         try:
-            with SqliteReader(self._settings.database) as log:
+            with open_reader(self._settings.database) as log:
                 counts = log.counts()
         except (StoreUnavailable, ConfigError) as error:
             LOGGER.warning("the log cannot be read now", reason=error.message)

@@ -16,7 +16,7 @@ from storage import snapshots
 from storage.handover import Handover, hand_over
 from storage.keys import Key, Revocation
 from storage.log import HandedOver
-from storage.records import Eval, PolicyVersion, Retrain
+from storage.records import Eval, Fence, PolicyVersion, Retrain
 
 RETRAIN, ROLLBACK, EVALS = "retrain", "rollback", "evals"
 KEY, REVOCATION = "key", "revocation"
@@ -24,11 +24,17 @@ KINDS = (RETRAIN, ROLLBACK, EVALS, KEY, REVOCATION)
 
 
 def hand_over_retrain(
-    data: Path, retrain: Retrain, policy: PolicyVersion | None, learned: Learned | None
+    data: Path,
+    retrain: Retrain,
+    policy: PolicyVersion | None,
+    learned: Learned | None,
+    fence: Fence | None = None,
 ) -> str:
     """Return the id of the parcel with a retrain, after the snapshot of what it has learned."""
     save(data, learned)
     payload: dict[str, Any] = {"retrain": asdict(retrain)}
+    if fence is not None:
+        payload["fence"] = asdict(fence)
     blobs: dict[str, bytes] = {}
     if policy is not None:
         payload["policy"], blobs = _policy(policy)
@@ -91,6 +97,8 @@ def _records(parcel: Handover) -> Sequence[HandedOver]:
 
 def _policies(parcel: Handover) -> Sequence[HandedOver]:
     found: list[HandedOver] = []
+    if "fence" in parcel.payload:
+        found.append(Fence(**parcel.payload["fence"]))
     if "policy" in parcel.payload:
         policy = PolicyVersion(**parcel.payload["policy"], space=parcel.blobs["space"])
         Learned.start(policy)

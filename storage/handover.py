@@ -95,9 +95,11 @@ def _take_one(path: Path, log: WritableLog, translate: Translate, at_s: float) -
         handover = read(path)
         new = log.receive(handover.id, handover.kind, at_s, translate(handover)).wait()
     except (DamagedFile, InvalidInput) as error:
+        if not path.exists():
+            return Taken(path, "repeated")
         rejected = path.parent / REJECTED
         rejected.mkdir(exist_ok=True)
         path.replace(rejected / path.name)
         return Taken(path, "rejected", error.message)
-    path.unlink()
+    path.unlink(missing_ok=True)  # another process of ours may have been quicker
     return Taken(path, "imported" if new else "repeated")

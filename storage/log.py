@@ -11,6 +11,7 @@ from typing import Protocol, Self, TypeVar
 from storage.events import Event
 from storage.keys import Key, KeyStanding, Revocation
 from storage.latest import Latest
+from storage.leases import LeasableLog
 from storage.lookups import Lookups
 from storage.records import (
     ArmSummary,
@@ -19,6 +20,7 @@ from storage.records import (
     Counts,
     Decision,
     Eval,
+    Fence,
     Outcome,
     PolicyVersion,
     Rating,
@@ -34,7 +36,7 @@ T_co = TypeVar("T_co", covariant=True)
 DURABLE_WITHIN_S = 20.0
 
 Subscriber = Callable[[Sequence[Event]], None]
-HandedOver = Eval | Key | Latest | PolicyVersion | Retrain | Revocation
+HandedOver = Eval | Fence | Key | Latest | PolicyVersion | Retrain | Revocation
 
 
 class Ticket(Protocol[T_co]):
@@ -127,7 +129,10 @@ class WritableLog(Protocol):
     def receive(
         self, handover_id: str, kind: str, at_s: float, records: Sequence[HandedOver]
     ) -> Ticket[bool]:
-        """Record what another process handed over, all or nothing; False if it was in already."""
+        """Record what another process handed over, all or nothing; False if it was in already.
+
+        raises : InvalidInput if one of them is refused; a `Fence` is, once its lease has passed on
+        """
         ...
 
     def abandon(
@@ -291,5 +296,5 @@ class ReadableLog(LearnableLog, Protocol):
         ...
 
 
-class Log(WritableLog, ReadableLog, Protocol):
+class Log(WritableLog, ReadableLog, LeasableLog, Protocol):
     """The log: the truth that posterior and policy are folded from."""

@@ -11,7 +11,7 @@ from typing import Protocol, cast
 
 from sqlite_utils import Database, Migrations
 
-from storage import keys, latest, search
+from storage import keys, latest, leases, search
 from storage.views import VIEWS
 
 MIGRATIONS = Migrations("turnpike")
@@ -205,6 +205,12 @@ def m006_keys(db: Runs) -> None:
 def m007_decisions_looked_up(db: Runs) -> None:
     """Let decisions be looked up by arm, by task, and by the one they are a retry of."""
     run(db, search.INDEXES)
+
+
+@MIGRATIONS()
+def m010_leases(db: Runs) -> None:
+    """Create the table of leases."""
+    run(db, leases.TABLES)
 
 
 @MIGRATIONS()

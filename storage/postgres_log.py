@@ -29,13 +29,13 @@ class PostgresLog(LogRecorder, PostgresReader):
     raises : ConfigError if the database is no log that we can write; StoreUnavailable
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, spool: Spool | None = None) -> None:
         with ExitStack() as undo:
             self._own = PostgresWriter(url)
             undo.callback(self._own.close)
             super().__init__(url)
             undo.pop_all()
-        self._spool = Spool()
+        self._spool = Spool() if spool is None else spool
         self._feed = Feed(self.ask)
         self._writer = GroupWriter(self._own, self._hand_on, spool=self._spool)
         self._listener = Listener(url, self._hand_on, self._writer.stop)
@@ -46,6 +46,7 @@ class PostgresLog(LogRecorder, PostgresReader):
         self._listener.stop(self._wake)
         self._writer.close()
         super().close()
+        self._spool.close()
         self._own.close()
 
     def _wake(self) -> None:

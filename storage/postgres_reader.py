@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
 from policy.errors import ConfigError, StoreUnavailable
+from storage.place import shown
 from storage.postgres_schema import pending
 from storage.postgres_sql import (
     PostgresSql,
@@ -20,7 +21,6 @@ from storage.postgres_sql import (
     conninfo,
     is_away,
     prepare,
-    without_password,
 )
 from storage.reader import LogReader
 from storage.rows import Row
@@ -76,10 +76,10 @@ class PostgresReader(LogReader):
                 lacking = pending(self._url, connection)
         except psycopg.Error as error:
             raise StoreUnavailable(
-                f"the log {without_password(self._url)} cannot be reached: {error}"
+                f"the log {shown(self._url)} cannot be reached: {error}"
             ) from error
         if lacking:
             raise ConfigError(
-                f"the log {without_password(self._url)} lacks {lacking[0]}: start the service "
+                f"the log {shown(self._url)} lacks {lacking[0]}: start the service "
                 "once to bring it up to date"
             )

@@ -12,7 +12,8 @@ import psycopg
 
 from policy.errors import ConfigError
 from storage.migrations import Change, changes
-from storage.postgres_sql import Connection, PostgresSql, without_password
+from storage.place import shown
+from storage.postgres_sql import Connection, PostgresSql
 
 # "turnpike" as a number: whoever changes the schema holds this lock.
 LOCK = "SELECT pg_advisory_xact_lock(8391739299332713317)"
@@ -69,6 +70,11 @@ FUNCTIONS = (
     $$ SELECT CASE $1 WHEN '%.2f' THEN to_char($2, 'FM999999999990.00') END $$
     """,
     """
+    CREATE FUNCTION julianday(text) RETURNS double precision LANGUAGE sql VOLATILE STRICT AS
+    $$ SELECT CASE $1 WHEN 'now'
+       THEN extract(epoch FROM clock_timestamp()) / 86400.0 + 2440587.5 END $$
+    """,
+    """
     CREATE FUNCTION joined(text, text, text) RETURNS text
     LANGUAGE sql IMMUTABLE AS $$ SELECT COALESCE($1 || $3, '') || $2 $$
     """,
@@ -121,6 +127,7 @@ def migrate(url: str, connection: Connection) -> None:
     with _explained(url), connection.transaction():
         connection.execute(LOCK)
         db = PostgresSql(connection)
+        _make_schema(db)
         db.execute(CHANGES)
         have = _applied(url, db)
         for name, change in _changes():
@@ -138,6 +145,13 @@ def pending(url: str, connection: Connection) -> list[str]:
     [row] = db.query(HAS_CHANGES)
     have = _applied(url, db) if row["found"] else []
     return [name for name, _ in _changes() if name not in have]
+
+
+def _make_schema(db: PostgresSql) -> None:
+    """Make the schema that the URL names, if there is none: a log kept apart has its own."""
+    if db.query("SELECT current_schema() AS schema")[0]["schema"] is None:
+        named = db.query("SHOW search_path")[0]["search_path"].partition(",")[0].strip('" ')
+        db.execute(f'CREATE SCHEMA "{named}"')
 
 
 def _changes() -> list[tuple[str, Callable[[PostgresSql], None]]]:
@@ -165,7 +179,7 @@ def _applied(url: str, db: PostgresSql) -> list[str]:
     newer = [name for name in have if name not in known]
     if newer:
         raise ConfigError(
-            f"the log {without_password(url)} was written by a newer Turnpike (it has "
+            f"the log {shown(url)} was written by a newer Turnpike (it has "
             f"{newer[-1]}): use that version, or another database"
         )
     return have
@@ -177,6 +191,6 @@ def _explained(url: str) -> Iterator[None]:
         yield
     except (psycopg.ProgrammingError, psycopg.DataError) as error:
         raise ConfigError(
-            f"cannot bring the log {without_password(url)} up to date: {error}; "
+            f"cannot bring the log {shown(url)} up to date: {error}; "
             "give an empty database, or a schema of its own, that this user may change"
         ) from error

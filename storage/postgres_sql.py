@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import errors
@@ -17,12 +16,11 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.numeric import FloatLoader
 
 from policy.errors import ConfigError
+from storage.place import shown
 from storage.rows import Row
 from storage.sql import NOTHING, Refused, Values
 
 Connection = psycopg.Connection[DictRow]
-
-SCHEMES = ("postgresql", "postgres")
 
 # A server that has gone without a word is given up after seconds, not after hours.
 WAYS = {
@@ -112,7 +110,7 @@ def conninfo(url: str) -> str:
         given: Mapping[str, Any] = conninfo_to_dict(url)
     except psycopg.ProgrammingError as error:
         raise ConfigError(
-            f"{without_password(url)} is no database that can be used: {error}; "
+            f"{shown(url)} is no database that can be used: {error}; "
             "it must look like postgresql://user:password@host:5432/database"
         ) from error
     return make_conninfo("", **{**WAYS, **given})
@@ -121,26 +119,6 @@ def conninfo(url: str) -> str:
 def is_away(error: psycopg.Error) -> bool:
     """Return whether the same may succeed later: the server is away, busy, full or in conflict."""
     return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-
-
-def is_postgres(database: object) -> bool:
-    """Return whether this names a PostgreSQL database.
-
-    >>> is_postgres("postgresql://localhost/turnpike"), is_postgres("data/turnpike.db")
-    (True, False)
-    """
-    return str(database).partition("://")[0] in SCHEMES and "://" in str(database)
-
-
-def without_password(url: str) -> str:
-    """Return the URL as it may be shown and logged.
-
-    >>> without_password("postgresql://ann:secret@db:5432/turnpike?sslmode=require")
-    'postgresql://ann@db:5432/turnpike'
-    """
-    parts = urlsplit(url)
-    user = f"{parts.username}@" if parts.username else ""
-    return f"{parts.scheme}://{user}{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _told(error: psycopg.Error) -> str:

@@ -13,8 +13,9 @@ from contextlib import ExitStack, suppress
 import psycopg
 
 from policy.errors import StoreUnavailable
+from storage.place import shown
 from storage.postgres_schema import migrate
-from storage.postgres_sql import PostgresSql, connect, is_away, without_password
+from storage.postgres_sql import PostgresSql, connect, is_away
 from storage.rows import Row
 from storage.sql import NOTHING, Failed, Values
 
@@ -85,7 +86,7 @@ class PostgresWriter:
             migrate(self._url, self._connected().connection)
         except psycopg.Error as error:
             raise StoreUnavailable(
-                f"the log {without_password(self._url)} cannot be opened: {error}"
+                f"the log {shown(self._url)} cannot be opened: {error}"
             ) from error
 
     def _once(self, work: Callable[[], None], again: bool) -> None:

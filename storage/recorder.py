@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from policy.errors import InvalidInput
-from storage import writes
+from storage import leases, writes
 from storage.feed import Feed
 from storage.latest import REPLACE_KNOWN, Latest
 from storage.log import HandedOver, Subscriber, Ticket
@@ -16,6 +16,7 @@ from storage.records import (
     Attempt,
     Decision,
     Eval,
+    Fence,
     Outcome,
     PolicyVersion,
     Rating,
@@ -103,6 +104,14 @@ class LogRecorder(ABC):
         handover: Values = {"id": text(handover_id), "kind": text(kind), "at_s": at_s}
         rows: list[tuple[type[Any], Values]] = [(type(one), plain(one)) for one in records]
         return self._writer.submit(lambda db: writes.receive(db, handover, rows))
+
+    def lease(self, name: str, holder: str, for_s: float) -> int | None:
+        """Take or keep a lease, durably, and return its token; None while another holds it."""
+        return self._writer.submit(lambda db: leases.lease(db, name, holder, for_s)).wait()
+
+    def give_back(self, fence: Fence) -> None:
+        """Let the next one take a lease at once."""
+        self._writer.submit(lambda db: leases.give_back(db, fence)).wait()
 
     def abandon(
         self, decided_before_s: float, at_s: float, decided_after_s: float = float("-inf")

@@ -187,6 +187,14 @@ class Retrain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fence:
+    """What whoever writes under a lease shows: its name, and the token it was taken with."""
+
+    name: str
+    token: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotRow:
     """One saved posterior: where it lies and up to which event it has learned."""
 

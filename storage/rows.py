@@ -23,6 +23,7 @@ from storage.records import (
     Decision,
     Eval,
     Feedback,
+    Fence,
     Outcome,
     PolicyVersion,
     Retrain,
@@ -36,6 +37,7 @@ Record = (
     | Decision
     | Eval
     | Feedback
+    | Fence
     | Key
     | Latest
     | Outcome

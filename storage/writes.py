@@ -7,11 +7,13 @@ from typing import Any
 from policy.errors import FeedbackClosed, InvalidInput, UnknownDecision
 from storage.keys import NAME_IN_USE, Key, Revocation
 from storage.latest import REPLACE_OLDER, Latest
+from storage.leases import require
 from storage.records import (
     UNASSIGNED,
     Decision,
     Eval,
     Feedback,
+    Fence,
     Outcome,
     PolicyVersion,
     Rating,
@@ -237,6 +239,7 @@ RECEIVERS: dict[type[Any], Callable[[Sql, Values], object]] = {
     PolicyVersion: adopt,
     Retrain: lambda db, values: insert(db, Retrain, values),
     Key: _add_key,
+    Fence: lambda db, values: require(db, str(values["name"]), int(values["token"] or 0)),
     Latest: lambda db, values: db.execute(REPLACE_OLDER, values),
     Revocation: lambda db, values: insert(db, Revocation, values),
 }

@@ -39,7 +39,8 @@ WRONG = {
     "an open door without a key": ({"TURNPIKE_BIND": "0.0.0.0:8000"}, "API_KEY"),
     "no such rule": ({"TURNPIKE_POLICY": "best"}, "thompson"),
     "no such catalogue": ({"TURNPIKE_ARMS": "nowhere.toml"}, "nowhere.toml"),
-    "another store": ({"TURNPIKE_DATABASE": "postgresql://x/y"}, "SQLite"),
+    "another store": ({"TURNPIKE_DATABASE": "mysql://x/y"}, "postgresql://"),
+    "two writers of one file": ({"TURNPIKE_WORKERS": "2"}, "only one process may write"),
     "no such settings": ({"TURNPIKE_CONFIG": "nowhere.toml"}, "nowhere.toml"),
 }
 

@@ -38,7 +38,7 @@ def test_every_dial_has_a_default_and_a_sentence() -> None:
 
 def test_every_number_says_its_unit_in_its_name() -> None:
     bare = {"connections", "retrain_first_outcomes", "cache_max_answers", "cache_similarity"}
-    bare |= {"control_share"}
+    bare |= {"control_share", "workers"}
     numbers = {
         name
         for name, value in Settings.load({}).model_dump().items()
@@ -168,9 +168,26 @@ def test_a_key_is_never_shown() -> None:
 
 
 def test_another_database_is_refused_without_showing_its_password() -> None:
-    told = refusal(database="postgresql://turnpike:geheim@host/log")
+    told = refusal(database="mysql://turnpike:geheim@host/log")
     assert "path of an SQLite file" in told
     assert "geheim" not in told
+
+
+def test_the_password_of_a_database_is_not_shown() -> None:
+    settings = Settings.load({"TURNPIKE_DATABASE": "postgresql://turnpike:geheim@host/log"})
+    assert settings.database == "postgresql://turnpike:geheim@host/log"
+    assert "geheim" not in repr(settings) + str(settings)
+    assert settings.folder == Path("data")
+
+
+def test_what_lies_beside_the_log_lies_where_it_is_told() -> None:
+    assert Settings.load({"TURNPIKE_DATABASE": "a/b.db"}).folder == Path("a")
+    assert Settings.load({"TURNPIKE_DATA": "c"}).folder == Path("c")
+
+
+def test_only_postgresql_takes_more_than_one_worker() -> None:
+    assert "only one process may write" in refusal(workers=2)
+    assert Settings.load({}, {"workers": 2, "database": "postgresql://host/log"}).workers == 2
 
 
 def test_an_address_of_a_sandbox_that_is_off_is_refused() -> None:

@@ -1,0 +1,50 @@
+"""What a single dial must look like: checked by itself, or refused with what would be right."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+from app.address import checked
+from policy.decide import RULES
+from storage.place import is_postgres
+
+LEAST_SECRET = 32
+DAY_S = 86_400.0
+YEAR_S = 365 * DAY_S
+
+
+def _place(given: Any) -> Any:
+    if is_postgres(given):
+        return str(given)
+    if "://" in str(given):
+        raise ValueError("it must be the path of an SQLite file, or postgresql://host/name")
+    return Path(given) if isinstance(given, str) else given
+
+
+def _rule(name: str) -> str:
+    fixed = re.fullmatch("fixed:[A-Za-z0-9._:/-]{1,64}", name)
+    if fixed is None and (name not in RULES or ":" in name):
+        raise ValueError(f"it must be one of {', '.join(RULES)}")
+    return name
+
+
+def _key(key: SecretStr) -> SecretStr:
+    if re.fullmatch("[!-~]{16,256}", key.get_secret_value()) is None:
+        raise ValueError("it must be 16 to 256 letters, digits and signs, without spaces")
+    return key
+
+
+def _secret(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value()) < LEAST_SECRET:
+        raise ValueError(f"it must have at least {LEAST_SECRET} characters")
+    return secret
+
+
+Seconds = Annotated[float, Field(gt=0, le=YEAR_S)]
+Where = Annotated[Path | str, BeforeValidator(_place)]
+Rule = Annotated[str, AfterValidator(_rule)]
+Address = Annotated[str, AfterValidator(checked)]
+Key = Annotated[SecretStr, AfterValidator(_key)]
+Secret = Annotated[SecretStr, AfterValidator(_secret)]

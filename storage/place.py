@@ -1,0 +1,57 @@
+"""Where a log is: the path of an SQLite file, or the URL of a PostgreSQL database.
+
+Nothing here opens either, so a process may know the place before it has loaded a driver.
+"""
+
+import re
+from pathlib import Path
+from urllib.parse import parse_qs, quote, urlencode, urlsplit, urlunsplit
+
+Place = Path | str
+"""A path is an SQLite file, a text the URL of a PostgreSQL database."""
+
+SCHEMES = ("postgresql", "postgres")
+SEARCH_PATH = re.compile(r"(?<=search_path=)\w+")
+
+
+def is_postgres(given: object) -> bool:
+    """Return whether this is the URL of a PostgreSQL database.
+
+    >>> is_postgres("postgresql://localhost/turnpike"), is_postgres("data/turnpike.db")
+    (True, False)
+    """
+    scheme, separator, _ = str(given).partition("://")
+    return bool(separator) and scheme in SCHEMES
+
+
+def shown(place: Place) -> str:
+    """Return a place as it may be told and logged: without its password.
+
+    >>> shown("postgresql://ann:secret@db:5432/turnpike?sslmode=require")
+    'postgresql://ann@db:5432/turnpike'
+    """
+    if isinstance(place, Path):
+        return str(place)
+    parts = urlsplit(place)
+    whose, at, where = parts.netloc.rpartition("@")
+    return f"{parts.scheme}://{whose.partition(':')[0]}{at}{where}{parts.path}"
+
+
+def beside(place: Place, name: str) -> Place:
+    """Return the place of another log that is kept apart: a folder, or a schema, of this name.
+
+    >>> beside(Path("data/turnpike.db"), "sandbox").as_posix()
+    'data/sandbox/turnpike.db'
+    >>> beside("postgresql://db/turnpike", "sandbox")
+    'postgresql://db/turnpike?options=-c%20search_path%3Dsandbox'
+    """
+    if isinstance(place, Path):
+        return place.parent / name / place.name
+    parts = urlsplit(place)
+    given = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+    options = given.get("options", "")
+    if SEARCH_PATH.search(options):
+        given["options"] = SEARCH_PATH.sub(lambda found: f"{found.group()}_{name}", options)
+    else:
+        given["options"] = f"{options} -c search_path={name}".strip()
+    return urlunsplit(parts._replace(query=urlencode(given, quote_via=quote)))

@@ -1,0 +1,151 @@
+"""Several processes on one PostgreSQL: they learn the same, and what must be done once is."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from app.berth import berths
+from app.mode import in_force
+from app.settings import Settings
+from storage.postgres_log import PostgresLog
+from tests.app.running import Provider, Running, evals_table, eventually, running
+from tests.app.test_cli import turnpike
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def replicas(tmp_path: Path, postgres_url: str, provider: Provider) -> Iterator[list[Running]]:
+    dials = {"sandbox_url": provider.url, "database": postgres_url, "data": tmp_path}
+    with running(tmp_path, **dials) as a, running(tmp_path, **dials) as b:
+        # Clients that leave no context open: those of two services would get in each other's way.
+        yield [Running(each.parts, each.client.application.test_client()) for each in (a, b)]
+
+
+def agree(replicas: list[Running], within_s: float = 20.0) -> bool:
+    newest = replicas[0].parts.log.position()
+    return eventually(
+        lambda: (
+            all(each.learned.upto_seq == newest for each in replicas)
+            and len({each.digest for each in replicas}) == 1
+        ),
+        within_s,
+    )
+
+
+def test_a_thumb_at_one_replica_is_learned_by_all(replicas: list[Running]) -> None:
+    here, there = replicas
+    before = here.digest
+    answer = here.ask()
+    assert there.rate(answer["id"])["status"] == "recorded"
+    assert here.rate(answer["id"])["status"] == "duplicate"
+    assert agree(replicas)
+    assert here.digest != before
+
+
+def test_many_callers_leave_every_replica_with_the_same_belief(replicas: list[Running]) -> None:
+    def call(number: int) -> None:
+        asked, rated = replicas[number % 2], replicas[number // 2 % 2]
+        with asked.client.application.test_client() as client:
+            prompt = {"prompt": f"What is {number} * 7?", "task": "maths"}
+            answer = client.post("/complete", json=prompt).json
+        thumbs = {"id": answer["id"], "thumbs": "up" if number % 3 else "down"}
+        with rated.client.application.test_client() as client:
+            assert client.post("/feedback", json=thumbs).status_code == 200
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(call, range(60)))
+    assert agree(replicas)
+    counts = replicas[0].parts.log.counts()
+    assert (counts.decisions, counts.outcomes, counts.rated) == (60, 60, 60)
+
+
+def test_replicas_that_start_together_adopt_one_first_policy(
+    tmp_path: Path, postgres_url: str, provider: Provider
+) -> None:
+    dials = {"sandbox_url": provider.url, "database": postgres_url, "secret": "s" * 40}
+
+    def start(number: int) -> list[int]:
+        with running(tmp_path, data=tmp_path / str(number), **dials) as service:
+            return [event.seq for event in service.parts.log.events()]
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(start, range(3))) == [[1]] * 3
+
+
+def test_each_process_has_a_folder_of_its_own(replicas: list[Running], tmp_path: Path) -> None:
+    assert [each.name for each in berths(tmp_path)] == ["process-0", "process-1"]
+    for each in berths(tmp_path):
+        assert (each / "log-spool").exists()
+        assert (each / "turnpike.cache.db").exists()
+
+
+@pytest.mark.slow
+def test_a_retrain_is_adopted_by_all_and_made_once(
+    replicas: list[Running], tmp_path: Path, postgres_url: str
+) -> None:
+    dials = {"TURNPIKE_DATABASE": postgres_url, "TURNPIKE_DATA": str(tmp_path / "job")}
+    table = evals_table(tmp_path / "evals.csv")
+    assert turnpike(tmp_path, "import", str(table), **dials).exit_code == 0
+    made = turnpike(tmp_path, "retrain", "--trigger", "schedule", **dials)
+    assert "promoted: " in made.stdout, made.output
+    again = turnpike(tmp_path, "retrain", "--trigger", "schedule", **dials)
+    assert (again.exit_code, "nothing to do" in again.stdout) == (0, True)
+    assert agree(replicas)
+    assert {each.get("/healthz")["policy_version"] for each in replicas} == {2}
+    assert turnpike(tmp_path, "rollback", **dials).exit_code == 0
+    assert agree(replicas)
+    assert {each.get("/healthz")["policy_version"] for each in replicas} == {3}
+
+
+def test_while_another_retrains_nothing_is_done(
+    replicas: list[Running], tmp_path: Path, postgres_url: str
+) -> None:
+    replicas[0].parts.log.lease("retrain", "another", 60.0)
+    dials = {"TURNPIKE_DATABASE": postgres_url, "TURNPIKE_DATA": str(tmp_path / "job")}
+    ended = turnpike(tmp_path, "retrain", **dials)
+    assert (ended.exit_code, "another process is retraining" in ended.stdout) == (0, True)
+
+
+def test_the_doctor_knows_the_server(
+    replicas: list[Running], tmp_path: Path, postgres_url: str
+) -> None:
+    dials = {"TURNPIKE_DATABASE": postgres_url, "TURNPIKE_DATA": str(tmp_path)}
+    found = json.loads(turnpike(tmp_path, "doctor", "--json", **dials).stdout)
+    told = {each["says"] for each in found if each["about"] == "postgresql"}
+    # The server of the tests forgets what a power cut would take.
+    assert "fsync is off there, so what we acknowledge can be lost: set it to on" in told
+    assert [each["level"] for each in found if each["about"] == "log"] == ["ok"]
+
+
+def test_the_sandbox_has_a_schema_of_its_own(tmp_path: Path, postgres_url: str) -> None:
+    given = {"database": postgres_url, "data": tmp_path, "sandbox": "on"}
+    settings = in_force(Settings.load({}, given))
+    assert settings.folder == tmp_path / "sandbox"
+    assert isinstance(settings.database, str)
+    with PostgresLog(settings.database) as log:
+        [found] = log.ask("SELECT current_schema() AS schema", {})
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        own = connection.execute("SELECT current_schema()").fetchone()
+        assert own is not None
+        assert found["schema"] == f"{own[0]}_sandbox"
+        connection.execute(f"DROP SCHEMA {found['schema']} CASCADE")
+
+
+def test_the_driver_is_loaded_after_the_loop_has_patched_what_waits() -> None:
+    """Loaded before, it would wait for the server in a way that holds up every other request."""
+    asked = (
+        "import sys, app.gunicorn_conf; assert 'psycopg' not in sys.modules\n"
+        "from gevent import monkey; monkey.patch_all()\n"
+        "import app.wsgi, storage.postgres_log, psycopg.waiting as w; print(w.wait.__name__)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.strip() in {"wait_selector", "wait_poll", "wait_select"}
