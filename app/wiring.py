@@ -76,7 +76,7 @@ def assemble(
 
     raises : ConfigError
     """
-    file, folder = CatalogueFile(settings.arms), settings.folder
+    file, folder, health = CatalogueFile(settings.arms), settings.folder, _health(settings, clock)
     catalogue = served(file, settings)
     with ExitStack() as ending:
         upstream = ending.enter_context(Upstream(catalogue, environ))
@@ -88,7 +88,6 @@ def assemble(
         traffic = Following(log, time.time)
         keeper = Keeper(folder, log, live, catalogue, cache, traffic, keyring)
         ending.callback(_started(keeper).stop)
-        health = _health(settings, clock)
         observed = Observed(log, (instruments := Instruments.new()).observers)
         return Parts(
             settings=settings,

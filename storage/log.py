@@ -129,10 +129,7 @@ class WritableLog(Protocol):
     def receive(
         self, handover_id: str, kind: str, at_s: float, records: Sequence[HandedOver]
     ) -> Ticket[bool]:
-        """Record what another process handed over, all or nothing; False if it was in already.
-
-        raises : InvalidInput if one of them is refused; a `Fence` is, once its lease has passed on
-        """
+        """Record what another process handed over, all or nothing; False if it was in already."""
         ...
 
     def abandon(
