@@ -4,14 +4,14 @@ The endpoint decides, never the path or the host: what the router matched is wha
 """
 
 from collections.abc import Callable
-from functools import partial
 from math import ceil
 from typing import Any, TypeVar
 
 from flask import Flask, Response, current_app, g, request
 
-from app.holder import Holder, Scope
-from app.keyring import Keyring
+from app.feedback_tokens import PREFIX as TOKEN
+from app.holder import ANYBODY, Holder, Scope
+from app.keyring import NO_KEY, Keyring
 from app.rates import Rates, Standing
 from policy.errors import Forbidden, Unauthenticated
 
@@ -19,20 +19,28 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 SESSION = "turnpike-session"
 """The cookie of the pages. The API takes none, so no other site can use it through a browser."""
+RATES = "turnpike.rates"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _SCOPES: dict[Callable[..., Any], Scope] = {}
 _WITH_COOKIE: set[Callable[..., Any]] = set()
+_WITH_TOKEN: set[Callable[..., Any]] = set()
 _PUBLIC: set[Callable[..., Any]] = set()
 
 
-def needs(scope: Scope, *, cookie: bool = False) -> Callable[[F], F]:
-    """Declare what a holder must be allowed to use a view; `cookie` lets a page's session in."""
+def needs(scope: Scope, *, cookie: bool = False, token: bool = False) -> Callable[[F], F]:
+    """Declare what a holder must be allowed to use a view.
+
+    `cookie` lets a page's session in; `token` lets browsers of other sites in, whose feedback token
+    the view takes to `voter`.
+    """
 
     def declare(view: F) -> F:
         _SCOPES[view] = scope
         if cookie:
             _WITH_COOKIE.add(view)
+        if token:
+            _WITH_TOKEN.add(view)
         return view
 
     return declare
@@ -58,19 +66,43 @@ def is_declared(view: Callable[..., Any]) -> bool:
     return view in _SCOPES or view in _PUBLIC
 
 
+def takes_token(view: Callable[..., Any]) -> bool:
+    """Return whether browsers of other sites may use a view, with a feedback token."""
+    return view in _WITH_TOKEN
+
+
 def who() -> Holder:
     """Return who asks. It was found before the view ran, and may do what the view needs."""
     holder: Holder = g.holder
     return holder
 
 
+def voter(decision_id: str, token: str | None) -> Holder | None:
+    """Return who rates a decision with its feedback token; None if it is whoever asks.
+
+    `token` is that of the body; one that came as `Authorization: Bearer` is as good.
+
+    raises : Unauthenticated if there is neither key nor token, or it is no token for this decision;
+             FeedbackClosed, RateLimited
+    """
+    token = token or g.get("feedback_token")
+    if token is None:
+        if g.holder is not None:
+            return None
+        raise Unauthenticated(NO_KEY)
+    holder = _keyring().feedback_tokens.holder(token, decision_id)
+    _rates().hit(holder)
+    return holder
+
+
 def install(app: Flask) -> None:
     """Let nobody in who may not do what is asked, or asks too often."""
-    app.before_request(partial(_admit, Rates()))
+    app.extensions[RATES] = Rates()
+    app.before_request(_admit)
     app.after_request(_tell_rate)
 
 
-def _admit(rates: Rates) -> None:
+def _admit() -> None:
     """Find who asks.
 
     raises : Unauthenticated, Forbidden, RateLimited
@@ -79,28 +111,56 @@ def _admit(rates: Rates) -> None:
         return  # there is nothing here, and that is said without asking for a key
     view = current_app.view_functions[request.endpoint]
     scope = scope_of(view)
-    if scope is None:
+    if scope is None or _is_without_key(view):
         return
     try:
         g.holder = _holder(view)
     except Unauthenticated:
         if "authorization" in request.headers:
-            rates.wrong_key(request.remote_addr or "")
+            _rates().wrong_key(request.remote_addr or "")
         raise
-    g.rate = rates.hit(g.holder)
+    g.rate = _rates().hit(g.holder)
     if scope not in g.holder.scopes:
         listed = ", ".join(sorted(g.holder.scopes))
         raise Forbidden(f"this needs a key with scope {scope}; the one given has {listed}")
 
 
+def _is_without_key(view: Callable[..., Any]) -> bool:
+    """Return whether a browser asks without a key, as it may: the view asks for its token."""
+    if view not in _WITH_TOKEN:
+        return False
+    if request.method == "OPTIONS":
+        return True  # what a browser asks before it sends anything
+    given = _bearer()
+    if given is not None and not given.startswith(TOKEN):
+        return False
+    g.feedback_token = given
+    g.holder = None if _keyring().asks else ANYBODY
+    return True
+
+
 def _holder(view: Callable[..., Any]) -> Holder:
-    keyring: Keyring = current_app.extensions["turnpike"].keyring
+    keyring = _keyring()
     session = request.cookies.get(SESSION)
     if view in _WITH_COOKIE and session and "authorization" not in request.headers:
         _require_own_page()
         return keyring.holder_of(session)
+    return keyring.holder(_bearer())
+
+
+def _bearer() -> str | None:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    return keyring.holder(key if scheme.lower() == "bearer" else None)
+    return key if scheme.lower() == "bearer" else None
+
+
+def _keyring() -> Keyring:
+    keyring: Keyring = current_app.extensions["turnpike"].keyring
+    return keyring
+
+
+def _rates() -> Rates:
+    rates: Rates = current_app.extensions[RATES]
+    return rates
 
 
 def _tell_rate(response: Response) -> Response:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from app.address import checked
+from app.address import checked, checked_origins
 from policy.decide import RULES
 from storage.place import is_postgres
 
@@ -46,5 +46,6 @@ Seconds = Annotated[float, Field(gt=0, le=YEAR_S)]
 Where = Annotated[Path | str, BeforeValidator(_place)]
 Rule = Annotated[str, AfterValidator(_rule)]
 Address = Annotated[str, AfterValidator(checked)]
+Origins = Annotated[str, AfterValidator(checked_origins)]
 Key = Annotated[SecretStr, AfterValidator(_key)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]

@@ -7,6 +7,7 @@ from typing import cast
 
 from structlog import get_logger
 
+from app.feedback_tokens import FeedbackTokens
 from app.goals import Goals
 from app.holder import ANYBODY, Holder, Scope
 from app.settings import Settings
@@ -17,6 +18,7 @@ from storage.log import ReadableLog
 
 LOGGER = get_logger()
 LONGEST_KEY = 256
+NO_KEY = "the request needs the header Authorization: Bearer and our key"
 SESSION_S = 8 * 3_600.0
 
 
@@ -40,6 +42,7 @@ class Keyring:
         self._pepper = subkeys.of("keys/v1")
         self._signing = subkeys.of("session/v1")
         self._forms = subkeys.of("form/v1")
+        self.feedback_tokens = FeedbackTokens(subkeys, settings.feedback_window_s)
         self._log = log
         self.goals = goals
         self._changes = -1
@@ -79,7 +82,7 @@ class Keyring:
             return found
         if self._is_blind:
             raise StoreUnavailable("the keys cannot be read now; try again in a few seconds")
-        raise Unauthenticated("the request needs the header Authorization: Bearer and our key")
+        raise Unauthenticated(NO_KEY)
 
     def session(self, holder: Holder) -> str:
         """Return what a browser may show in place of its holder's key for eight hours."""

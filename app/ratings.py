@@ -4,7 +4,6 @@ import time
 from dataclasses import dataclass
 
 from app.cache import Cache
-from app.holder import Holder
 from app.observed import Recording
 from storage.records import Rating
 
@@ -29,8 +28,8 @@ class Ratings:
         self._cache = cache
         self._window_s = window_s
 
-    def rate(self, vote: Vote, holder: Holder) -> Rating:
-        """Return what a vote changed, durably.
+    def rate(self, vote: Vote, tenant: str | None) -> Rating:
+        """Return what a vote changed, durably; `tenant` None may rate whosever decision it is.
 
         raises : UnknownDecision, also where it is another tenant's; FeedbackClosed, InvalidInput,
                  StoreUnavailable
@@ -41,7 +40,7 @@ class Ratings:
             vote.reward,
             comment=vote.comment,
             at_s=time.time(),
-            tenant=holder.sees,
+            tenant=tenant,
             window_s=self._window_s,
         )
         if vote.reward is not None and vote.reward < DOWN:

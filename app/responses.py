@@ -31,6 +31,7 @@ class CompleteResponse(BaseModel):
     policy_version: int
     attempts: int
     sandbox: bool
+    feedback_token: str
     tool_calls: list[dict[str, Any]] | None = None
     continued_by: list[str] = []
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
-from app.access import needs, public, who
+from app.access import needs, public, voter, who
 from app.answering import Answering
 from app.body import json_body
 from app.errors import envelope
+from app.feedback_tokens import FeedbackTokens
 from app.openapi import document, endpoint
 from app.overview import overview
 from app.responses import (
@@ -41,6 +42,7 @@ blueprint = Blueprint("turnpike", __name__)
 STREAMS = ("text/event-stream",)
 DONE = "data: [DONE]\n\n"
 ENCODER = json.JSONEncoder(allow_nan=False)
+RATING = (UnknownDecision, FeedbackClosed, StoreUnavailable)
 ASKING = (NoEligibleArm, UpstreamError, UpstreamBusy, UpstreamTimeout, StoreUnavailable)
 
 
@@ -52,20 +54,26 @@ def complete() -> Response:
     ask = body(CompleteRequest).ask()
     if not ask.stream:
         completion = parts().router.complete(ask, who())
-        plain = jsonify(completion_json(completion))
+        plain = jsonify(completion_json(completion, parts().keyring.feedback_tokens))
         return signed(plain, {"cache": completion.turn.cache, "durable": completion.durable})
     answering = parts().router.stream(ask, who())
-    response = event_stream(to_the_end(answering, _events(answering)), answering.close)
+    response = event_stream(
+        to_the_end(answering, _events(answering, parts().keyring.feedback_tokens)), answering.close
+    )
     return signed(response, {"cache": answering.turn.cache, "durable": answering.durable})
 
 
 @blueprint.post("/feedback")
-@needs("feedback")
-@endpoint(FeedbackRequest, FeedbackResponse, (UnknownDecision, FeedbackClosed, StoreUnavailable))
+@needs("feedback", token=True)
+@endpoint(FeedbackRequest, FeedbackResponse, RATING)
 def feedback() -> Response:
     """Take a thumb for a decision; acknowledged only when it is durable and learned."""
     given = body(FeedbackRequest)
-    rating = parts().ratings.rate(given.vote, who())
+    by_token = voter(given.id, given.feedback_token)
+    if by_token is None:
+        rating = parts().ratings.rate(given.vote, who().sees)
+    else:
+        rating = parts().ratings.rate(given.browsers_vote, None)
     return jsonify({"id": given.id, "status": rating.status, "revision": rating.revision})
 
 
@@ -175,7 +183,7 @@ def event(data: Mapping[str, Any]) -> str:
     return f"data: {ENCODER.encode(data)}\n\n"
 
 
-def completion_json(completion: Completion) -> dict[str, Any]:
+def completion_json(completion: Completion, tokens: FeedbackTokens) -> dict[str, Any]:
     """Return an answer as `/complete` shows it."""
     turn, ended = completion.turn, completion.ended
     usage = TokensUsed(
@@ -199,6 +207,7 @@ def completion_json(completion: Completion) -> dict[str, Any]:
         policy_version=turn.decision.policy_version,
         attempts=completion.attempts,
         sandbox=turn.decision.sandbox,
+        feedback_token=tokens.of(turn.decision),
         tool_calls=completion.tool_calls,
         continued_by=list(completion.continued_by),
     ).model_dump(exclude_none=False)
@@ -218,9 +227,11 @@ def to_the_end(answering: Answering, events: Iterator[Mapping[str, Any]]) -> Ite
     yield DONE
 
 
-def _events(answering: Answering) -> Iterator[dict[str, Any]]:
+def _events(answering: Answering, tokens: FeedbackTokens) -> Iterator[dict[str, Any]]:
     """Yield the answer as events: who answers, pieces, then the whole without its text."""
-    yield {"id": answering.turn.decision.id, "arm": answering.turn.arm.name}
+    decision = answering.turn.decision
+    told = {"id": decision.id, "feedback_token": tokens.of(decision)}
+    yield {**told, "arm": answering.turn.arm.name}
     for text in answering:
         yield {"text": text}
-    yield completion_json(answering.completion)
+    yield completion_json(answering.completion, tokens)

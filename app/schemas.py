@@ -6,6 +6,7 @@ like a misspelling of ours is refused, because a wish that is ignored is worse t
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -19,6 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from app.ask import Ask, CacheWish, Recovery
+from app.feedback_tokens import BROWSER
 from app.messages import OPEN, Message, Messages, Objects
 from app.mistakes import KEY_CHARS, explained, json_path, place_of, right, seen
 from app.ratings import Vote
@@ -180,6 +182,9 @@ class FeedbackRequest(BaseModel):
         "anonymous", min_length=1, max_length=64, description="Whose verdict it is; each has one."
     )
     comment: str | None = Field(None, max_length=4_000, description="Kept beside the verdict.")
+    feedback_token: str | None = Field(
+        None, max_length=128, description="The answer's token, in place of a key; for browsers."
+    )
 
     @model_validator(mode="after")
     def _one_verdict(self) -> Self:
@@ -190,6 +195,20 @@ class FeedbackRequest(BaseModel):
                 "invalid_value", "thumbs and reward are both given; it must be one of them"
             )
         return self
+
+    @property
+    def browsers_vote(self) -> Vote:
+        """Return the verdict of whoever holds the feedback token, which stands for one rater.
+
+        raises : InvalidInput if another rater is named
+        """
+        if "rater" in self.model_fields_set:
+            raise InvalidInput(
+                f"rater is {seen(self.rater)}, but a feedback token stands for one already; leave "
+                "it out",
+                param="rater",
+            )
+        return replace(self.vote, rater=BROWSER)
 
     @property
     def vote(self) -> Vote:

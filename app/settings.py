@@ -13,9 +13,9 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from app.address import is_loopback
+from app.address import is_loopback, origins
 from app.ask import Recovery
-from app.dials import DAY_S, YEAR_S, Address, Key, Rule, Seconds, Secret, Where
+from app.dials import DAY_S, YEAR_S, Address, Key, Origins, Rule, Seconds, Secret, Where
 from app.given import PREFIX, from_environment, from_file
 from app.mistakes import right, seen
 from policy.decide import RULES
@@ -61,6 +61,11 @@ class Settings(BaseSettings):
         None,
         description="What guards the keys and signs feedback tokens and sessions; by default the "
         "file `secret` beside the log, made at the first start.",
+    )
+    cors_origins: Origins = Field(
+        "",
+        description="Sites whose pages may send feedback with a feedback token, such as "
+        "`https://shop.example`, with commas between.",
     )
     policy: Rule = Field(
         "thompson", description=f"Who decides: {', '.join(f'`{rule}`' for rule in RULES)}."
@@ -223,6 +228,11 @@ class Settings(BaseSettings):
                 "so nothing would be compared: set cache to semantic, or leave it out"
             )
         return self
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """Return the sites whose pages may send feedback."""
+        return origins(self.cors_origins)
 
     @property
     def is_loopback(self) -> bool:

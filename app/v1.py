@@ -131,6 +131,7 @@ def _signed(response: Response, turn: Turn, attempts: int, durable: Durable) -> 
     """Return the response with what OpenAI's format has no place for."""
     told = {
         "decision-id": turn.decision.id,
+        "feedback-token": parts().keyring.feedback_tokens.of(turn.decision),
         "arm": turn.arm.name,
         "attempts": attempts,
         "cache": turn.cache,

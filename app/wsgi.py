@@ -4,7 +4,7 @@ import sys
 
 from flask import Flask
 
-from app import access, caller, drain, errors, metrics
+from app import access, caller, cors, drain, errors, metrics
 from app.journal import write_lines
 from app.mode import in_force
 from app.operating import operating
@@ -29,6 +29,7 @@ def create_app(parts: Parts) -> Flask:
     metrics.install(app, parts.instruments.metrics)
     drain.install(app, parts.drain)
     access.install(app)
+    cors.install(app, parts.settings.origins)
     caller.install(app)
     return app
 

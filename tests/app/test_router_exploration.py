@@ -23,7 +23,7 @@ def test_an_hour_explores_no_more_than_its_share_a_burst_and_first_trials(servic
     for task in itertools.islice(tasks(random.Random(3)), REQUESTS):
         done = router.complete(Ask(messages=list(task.messages), task=task.task_tag), ANYBODY)
         thumbs = float(is_right(task, done.text))
-        service.parts.ratings.rate(Vote(done.turn.decision.id, "ann", thumbs), ANYBODY)
+        service.parts.ratings.rate(Vote(done.turn.decision.id, "ann", thumbs), None)
     hyper, served, charged, spread, off = service.learned.hyper, Counter[str](), 0.0, 0.0, 0
     for each in reversed(list(service.parts.log.decisions())):
         row = each.decision

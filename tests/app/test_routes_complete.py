@@ -51,11 +51,15 @@ def test_a_stream_brings_the_same_answer_in_pieces(service: Running) -> None:
     response = service.post("/complete", {"prompt": SUM, "models": [PINNED], "stream": True})
     assert response.mimetype == "text/event-stream"
     started, *pieces, whole, done = events(response)
-    assert started == {"id": whole["id"], "arm": PINNED}
+    assert started == {
+        "id": whole["id"],
+        "feedback_token": whole["feedback_token"],
+        "arm": PINNED,
+    }
     assert len(pieces) > 1
     assert "".join(piece["text"] for piece in pieces) == plain["text"]
     assert done == "[DONE]"
-    different = {"id", "latency_s", "ttft_s"}
+    different = {"id", "feedback_token", "latency_s", "ttft_s"}
     same = plain.keys() - different
     assert {name: whole[name] for name in same} == {name: plain[name] for name in same}
     assert whole["ttft_s"] <= whole["latency_s"]
