@@ -16,6 +16,7 @@ from app.traffic import DAY_S, Sums, Traffic
 from app.wiring import Parts
 from policy.errors import InvalidInput
 from policy.frontier import Point
+from policy.pacer import Pacer
 from policy.ring import HIGHEST_USD, LOWEST_USD
 
 SEVEN_DAYS = "7d"
@@ -43,7 +44,7 @@ def policy(parts: Parts, sees: str | None, name: str | None, now_s: float) -> di
         "shares": by_arm(period.of(traffic), period, paints, "share", lambda sums: sums.decisions),
         "frontier": _frontier(lately, paints, pacer.willingness_to_pay_usd),
         "slider": slider(lately, pacer.willingness_to_pay_usd),
-        "now": moved_to(parts, sees, pacer.willingness_to_pay_usd),
+        "now": _moved(lately, pacer, traffic, pacer.willingness_to_pay_usd, paints),
         "tasks": _tasks(lately, used, paints),
         "hyper": learned.hyper,
         "dimensions": len(learned.beliefs.quality.prior.groups),
@@ -79,14 +80,21 @@ def payment(given: str) -> float:
 
 def moved_to(parts: Parts, sees: str | None, willingness_to_pay_usd: float) -> dict[str, Any]:
     """Return what another willingness to pay would do to spend, quality and the arms' shares."""
-    lately = lately_of(parts)
-    now, then = (
-        lately.at(parts.live.pacer.willingness_to_pay_usd),
-        lately.at(willingness_to_pay_usd),
-    )
+    traffic, paints = parts.traffic.now(sees), colours(parts.catalogue().arms)
+    lately, pacer = lately_of(parts), parts.live.pacer
+    return _moved(lately, pacer, traffic, willingness_to_pay_usd, paints)
+
+
+def _moved(
+    lately: Lately,
+    pacer: Pacer,
+    traffic: Traffic,
+    willingness_to_pay_usd: float,
+    paints: Mapping[str, str],
+) -> dict[str, Any]:
+    now, then = lately.at(pacer.willingness_to_pay_usd), lately.at(willingness_to_pay_usd)
     if now is None or then is None:
         return {"willingness_to_pay_usd": willingness_to_pay_usd, "says": "", "shares": []}
-    paints = colours(parts.catalogue().arms)
     shares = sorted(zip(then.shares, lately.arms, strict=True), reverse=True)
     return {
         "willingness_to_pay_usd": willingness_to_pay_usd,
@@ -98,7 +106,7 @@ def moved_to(parts: Parts, sees: str | None, willingness_to_pay_usd: float) -> d
             if share > 0
         ],
         "says": _told(now, then),
-        "a_month": _a_month(parts.traffic.now(sees), then),
+        "a_month": _a_month(traffic, then),
     }
 
 

@@ -28,8 +28,9 @@ class Dial:
 def settings(parts: Parts) -> dict[str, Any]:
     """Return what the page shows."""
     catalogue = parts.catalogue()
+    dials = [dial(parts.settings, name) for name in Settings.model_fields]
     return {
-        "dials": [dial(parts.settings, name) for name in Settings.model_fields],
+        "dials": sorted(dials, key=lambda each: each.is_default),
         "arms": list(catalogue.arms.values()),
         "providers": [
             (each, None if each.api_key_env is None else bool(os.environ.get(each.api_key_env)))

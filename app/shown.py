@@ -1,15 +1,18 @@
 """How money, numbers and moments are written on the pages: short, and the same everywhere."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from math import floor, log10
 
 from flask import Blueprint
+from markupsafe import Markup, escape
 
 NONE = "–"  # noqa: RUF001 (a dash, where there is no number)
 MINUTE_S, HOUR_S, DAY_S = 60.0, 3_600.0, 86_400.0
 CENT_USD = 0.01
 MANY = 100_000
+CODE = re.compile("`([^`]+)`")
 
 
 def dollars(usd: float | None) -> str:
@@ -128,8 +131,17 @@ def signed(number: float | None, places: int = 3) -> str:
     return NONE if number is None else f"{number:+.{places}f}"
 
 
+def coded(text: str) -> Markup:
+    """Return a sentence with what it has between backticks as code.
+
+    >>> coded("`on` or <b>")
+    Markup('<code>on</code> or &lt;b&gt;')
+    """
+    return Markup(CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 (it is escaped)
+
+
 FILTERS: tuple[Callable[..., str], ...] = (
-    dollars, percent, count, seconds, moment, iso, ago, decimals, signed,
+    dollars, percent, count, seconds, moment, iso, ago, decimals, signed, coded,
 )  # fmt: skip
 
 

@@ -16,7 +16,6 @@ from jobs.due import due
 from jobs.intake import hand_over_policy, hand_over_retrain
 from jobs.learned import Learned
 from jobs.refold import Fold, LogSource, Watches, folding, followed
-from jobs.retrain import retrain as fit_and_judge
 from policy.errors import InvalidInput
 from storage.log import ReadableLog
 from storage.records import Fence, PolicyVersion, RetrainTrigger
@@ -44,6 +43,8 @@ def retrain(settings: Settings, trigger: RetrainTrigger) -> None:
 def _retrain(
     settings: Settings, trigger: RetrainTrigger, log: ReadableLog, fence: Fence | None = None
 ) -> None:
+    from jobs.retrain import retrain as fit_and_judge  # going back needs no scikit-learn
+
     if not _is_wanted(settings, trigger, log):
         click.echo("another process has just retrained: nothing to do")
         return

@@ -13,6 +13,7 @@ from bench.gateway_page import gateway
 from bench.likeness import cache
 from bench.live import Traffic, run
 from bench.options import NO_BUDGET_USD, Options, Scenario
+from bench.pages import pages
 from bench.peers.player import PREFIX
 from bench.peers.worker import ADAPTERS
 from bench.report import lines
@@ -169,3 +170,4 @@ main.add_command(refold)
 main.add_command(stability)
 main.add_command(cache)
 main.add_command(gateway)
+main.add_command(pages)
