@@ -7,7 +7,6 @@ from werkzeug.test import TestResponse
 
 from app.keyring import digest
 from app.subkeys import subkeys
-from app.wiring import data_folder
 from storage.keys import Revocation
 from tests.app.running import SUM, Running
 from tests.storage.rounds import NOON_S, but
@@ -20,7 +19,7 @@ class Keyed:
     def __init__(self, service: Running, name: str = "shop", **more: Any) -> None:
         self.service, self.key = service, f"tpk_{secrets.token_urlsafe(32)}"
         settings = service.parts.settings
-        hashed = digest(subkeys(settings, data_folder(settings)), self.key)
+        hashed = digest(subkeys(settings, settings.folder), self.key)
         fields = {"tenant": name, "scopes": ("complete", "feedback", "read"), **more}
         self.row = but(PLAIN, id=secrets.token_hex(4), name=name, digest=hashed, **fields)
         assert service.parts.log.receive(self.row.id, "key", NOON_S, [self.row]).wait()
