@@ -87,8 +87,9 @@ class Keeper(threading.Thread):
         self._live.snapshot_when_due(now_s)
         self._cache.prune()
         if now_s - self._counted_at_s >= COUNT_EVERY_S:
-            self._traffic.now()  # so that who opens a page finds nearly all of it added up
-            self._counted_at_s = now_s
+            # A piece each round, until who opens a page finds nearly all of it added up.
+            more = self._traffic.advance()
+            self._counted_at_s = now_s - COUNT_EVERY_S if more else now_s
 
     def _abandon(self, now_s: float) -> None:
         """Give an end to decisions that no request can still be busy with; once a minute."""
@@ -106,5 +107,6 @@ class Keeper(threading.Thread):
             self.join()
         try:
             self._live.snapshot(time.time())
+            self._traffic.save()
         except StoreUnavailable as error:  # the next start folds a little more
             LOGGER.warning("what was learned is not saved", reason=error.message)

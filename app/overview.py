@@ -9,6 +9,7 @@ import numpy as np
 
 from app.holder import Holder
 from app.lately import RECENT, Lately
+from app.loop import beside
 from app.wiring import Parts
 from jobs.learned import Learned
 from policy.pacer import Budget, Pacer, QualityFloor
@@ -22,7 +23,7 @@ STEPS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0)
 def overview(parts: Parts, holder: Holder) -> dict[str, Any]:
     """Return the policy in force, and the goal of whoever asks; use is of the last seven days."""
     learned, now_s, arms = parts.live.learned, time.time(), parts.catalogue().arms
-    lately = Lately.of(learned, list(arms), parts.log.recent(RECENT))
+    lately = Lately.of(learned, list(arms), beside(lambda: parts.log.recent(RECENT)))
     beliefs, terms = {arm: _belief(learned, lately, arm) for arm in arms}, parts.router.terms
     pacer = parts.live.pacer_of(holder)
     return {
@@ -39,10 +40,10 @@ def overview(parts: Parts, holder: Holder) -> dict[str, Any]:
         "noise_sd": float(np.sqrt(learned.beliefs.quality.noise)),
         "cache": {
             **parts.cache.figures(),
-            "last_7_days": asdict(parts.log.cache_use(now_s - SINCE_S)),
+            "last_7_days": asdict(beside(lambda: parts.log.cache_use(now_s - SINCE_S))),
         },
         "store": asdict(parts.log.standing),
-        "counts": asdict(parts.log.counts()),
+        "counts": asdict(beside(parts.log.counts)),
         "retrains": [_retrain(each) for each in parts.log.retrains(10)],
         "catalogue_error": parts.file.error,
     }
@@ -88,7 +89,7 @@ def _features(learned: Learned) -> dict[str, Any]:
 def _arms(
     parts: Parts, arms: Sequence[Arm], beliefs: dict[str, dict[str, Any]], now_s: float
 ) -> list[dict[str, Any]]:
-    used = {each.arm: each for each in parts.log.arms(now_s - SINCE_S)}
+    used = {each.arm: each for each in beside(lambda: parts.log.arms(now_s - SINCE_S))}
     requests = sum(each.requests for each in used.values())
     return [
         {

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import partial
 from typing import Any
 
 from structlog import get_logger
@@ -21,14 +22,15 @@ HALF = 50.0
 
 def retrains(parts: Parts) -> dict[str, Any]:
     """Return what the page shows."""
-    serving, counts = parts.live.learned.policy_version, beside(parts.log.counts)
+    serving, latest = parts.live.learned.policy_version, parts.log.retrains(RETRAINS)
     versions = parts.log.lookups.versions(VERSIONS)
+    last_s = latest[0].started_at_s if latest else 0.0
     return {
-        "retrains": [_told(each) for each in parts.log.retrains(RETRAINS)],
+        "retrains": [_told(each) for each in latest],
         "serving": serving,
         "versions": versions,
         "earlier": [each for each in versions if each.version < serving],
-        "counts": counts,
+        "new_ratings": beside(partial(parts.log.lookups.ratings_since, last_s)),
         "first_outcomes": parts.settings.retrain_first_outcomes,
         "every_s": parts.settings.retrain_every_s,
     }

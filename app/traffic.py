@@ -7,13 +7,17 @@ table that grows at its end and is folded together from time to time.
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from math import sqrt
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.loop import beside
 from policy.types import Floats
+from storage import snapshots
 from storage.log import ReadableLog
 from storage.traffic import TrafficRow
 
@@ -28,6 +32,9 @@ PIECE = 20_000
 SLACK = 10_000
 """Events before the first of the kept days that are looked through: they come in order, almost."""
 ROWS_BEFORE_FOLDING = 4_096
+FOLDER, FORM = "traffic", 1
+"""Where sums are kept, and a number that counts up when they are kept otherwise."""
+SAVED_EVERY = 50_000
 KEYS = ("arm", "task", "kind", "status", "tenant")
 SUMS = ("decisions", "requests", "cost_usd", "latency_s", "rated", "reward", "square")
 MOST_WORDS = 2_000
@@ -109,6 +116,27 @@ class Traffic:
             self.rows_folded,
         )
 
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]], upto_seq: int) -> Self:
+        """Return the traffic that was kept as these arrays."""
+        words = (None, *(str(word) for word in arrays["words"]))
+        rated_at_s = dict(
+            zip(map(str, arrays["rated"]), arrays["rated_at_s"].tolist(), strict=True)
+        )
+        rows = (arrays["starts_s"], arrays["keys"], arrays["sums"])
+        return cls(upto_seq, words, *rows, rated_at_s, len(arrays["starts_s"]))
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return all of it as arrays."""
+        return {
+            "words": np.array(self.words[1:], dtype=str),
+            "starts_s": self.starts_s,
+            "keys": self.keys,
+            "sums": self.sums,
+            "rated": np.array(list(self.rated_at_s), dtype=str),
+            "rated_at_s": np.array(list(self.rated_at_s.values()), dtype=float),
+        }
+
     def folded(self, since_s: float, fine_since_s: float) -> Self:
         """Return the same sums with one row for each key, in hours where they are not fine."""
         kept = self.starts_s >= since_s
@@ -156,38 +184,83 @@ class Traffic:
 
 
 class Following:
-    """The traffic of a log, brought up to date when it is asked for."""
+    """The traffic of a log, brought up to date when it is asked for.
 
-    def __init__(self, log: ReadableLog, clock: Callable[[], float]) -> None:
+    What was added up is kept in the folder, so that a start adds up little; losing it loses time.
+    """
+
+    def __init__(self, log: ReadableLog, folder: Path, clock: Callable[[], float]) -> None:
         self._log = log
+        self._folder = folder / FOLDER
         self._clock = clock
         self._lock = threading.Lock()
         self._traffic: Traffic | None = None
+        self._fine_seq = 0
+        self._saved_seq = 0
 
     def now(self, tenant: str | None = None) -> Traffic:
         """Return a tenant's traffic, or everybody's, up to the newest event.
 
-        The first time it is all added up, which may take a while where there is much.
+        Where much was never added up this takes a while.
 
         raises : StoreUnavailable
         """
+        newest = self._log.position()
         with self._lock:
-            self._traffic = traffic = beside(self._followed)
+            while (traffic := self._piece(newest)).upto_seq < newest:
+                pass
         return traffic if tenant is None else traffic.where("tenant", [tenant])
 
-    def _followed(self) -> Traffic:
-        now_s, newest, log = self._clock(), self._log.position(), self._log.lookups
-        traffic, fine_seq = self._traffic, 0
-        if traffic is None:
-            traffic = Traffic(_before(log.first_since(now_s - KEPT_S), newest))
-            fine_seq = _before(log.first_since(now_s - FINE_S), newest)
-        while traffic.upto_seq < newest:
-            step_s = STEP_S if traffic.upto_seq >= fine_seq else HOUR_S
-            upto = min(traffic.upto_seq + PIECE, newest)
-            traffic = traffic.add(log.traffic(traffic.upto_seq, upto, step_s), upto)
-            if len(traffic.starts_s) - traffic.rows_folded > ROWS_BEFORE_FOLDING:
-                traffic = traffic.folded(now_s - KEPT_S, now_s - FINE_S)
+    def advance(self) -> bool:
+        """Add up one more piece, and keep it from time to time; return whether there is more.
+
+        raises : StoreUnavailable; OSError if it cannot be kept
+        """
+        newest = self._log.position()
+        with self._lock:
+            traffic = self._piece(newest)
+            if traffic.upto_seq - self._saved_seq >= SAVED_EVERY:
+                self._save(traffic)
+        return traffic.upto_seq < newest
+
+    def save(self) -> None:
+        """Keep what was added up, if anything was since the last time.
+
+        raises : OSError
+        """
+        with self._lock:
+            if self._traffic is not None and self._traffic.upto_seq > self._saved_seq:
+                self._save(self._traffic)
+
+    def _save(self, traffic: Traffic) -> None:
+        now_s = self._clock()
+        whole = traffic.folded(now_s - KEPT_S, now_s - FINE_S)
+        snapshots.save(self._folder, FORM, whole.upto_seq, whole.to_arrays())
+        self._saved_seq = whole.upto_seq
+
+    def _piece(self, newest: int) -> Traffic:
+        """Return the traffic with one piece more of what is new."""
+        traffic = self._traffic or self._begun(newest)
+        upto = min(traffic.upto_seq + PIECE, newest)
+        if upto > traffic.upto_seq:
+            step_s = STEP_S if traffic.upto_seq >= self._fine_seq else HOUR_S
+            ask = partial(self._log.lookups.traffic, traffic.upto_seq, upto, step_s)
+            traffic = traffic.add(beside(ask), upto)
+        if len(traffic.starts_s) - traffic.rows_folded > ROWS_BEFORE_FOLDING:
+            now_s = self._clock()
+            traffic = traffic.folded(now_s - KEPT_S, now_s - FINE_S)
+        self._traffic = traffic
         return traffic
+
+    def _begun(self, newest: int) -> Traffic:
+        """Return what was kept, or the traffic before the first event of the days that are."""
+        now_s, log = self._clock(), self._log.lookups
+        kept = snapshots.newest(self._folder, FORM).snapshot
+        self._fine_seq = _before(beside(partial(log.first_since, now_s - FINE_S)), newest)
+        if kept is not None and kept.upto_seq <= newest:
+            self._saved_seq = kept.upto_seq
+            return Traffic.of(kept.arrays, kept.upto_seq)
+        return Traffic(_before(beside(partial(log.first_since, now_s - KEPT_S)), newest))
 
 
 def _before(first: int | None, newest: int) -> int:

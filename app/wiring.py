@@ -85,7 +85,7 @@ def assemble(
         keyring = Keyring(settings, subkeys(settings, folder), log, goals(settings, catalogue()))
         live = Live(log, folder, hints(catalogue()), keyring.goals, keyring.has_goal, now_s)
         cache = ending.enter_context(closing(_cache(settings, own, upstream)))
-        traffic = Following(log, time.time)
+        traffic = Following(log, own, time.time)
         keeper = Keeper(folder, log, live, catalogue, cache, traffic, keyring)
         ending.callback(_started(keeper).stop)
         observed = Observed(log, (instruments := Instruments.new()).observers)

@@ -4,6 +4,7 @@ from typing import Any
 
 from storage.rows import R, Row, restore, text
 from storage.search import (
+    RATED_SINCE,
     RATINGS,
     RETRIES,
     VERSIONS,
@@ -51,6 +52,10 @@ class Lookups:
     def ratings(self, decision_id: str) -> list[GivenRating]:
         """Return what each rater says of a decision."""
         return self._all(GivenRating, RATINGS, {"id": text(decision_id)})
+
+    def ratings_since(self, since_s: float) -> int:
+        """Return how many ratings that teach have come since a moment."""
+        return int(self._ask(RATED_SINCE, {"since_s": since_s})[0]["ratings"])
 
     def versions(self, n: int) -> list[Version]:
         """Return the newest adopted policies, newest first."""

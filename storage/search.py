@@ -67,6 +67,10 @@ SELECT rater, at_s, reward, comment FROM feedback_effective
 WHERE decision_id = :id ORDER BY at_s, rater
 """
 
+RATED_SINCE = """
+SELECT count(*) AS ratings FROM feedback WHERE excluded = 0 AND at_s >= :since_s
+"""
+
 VERSIONS = """
 SELECT version, created_at_s, source FROM policies ORDER BY version DESC LIMIT :n
 """

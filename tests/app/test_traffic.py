@@ -97,7 +97,7 @@ def test_half_the_interval_is_near_that_of_the_textbook() -> None:
 
 def test_what_is_new_is_added_to_what_was_there(tmp_path: Path) -> None:
     with SqliteLog(tmp_path / "turnpike.db") as log:
-        following = Following(log, lambda: NOON_S + 60)
+        following = Following(log, tmp_path, lambda: NOON_S + 60)
         assert following.now().total() == Sums()
         for i in range(3):
             at_s = NOON_S - i * 40 * DAY_S
@@ -107,8 +107,47 @@ def test_what_is_new_is_added_to_what_was_there(tmp_path: Path) -> None:
         assert following.now("acme").total().decisions == 3
         assert following.now("rival").total().decisions == 0
         # Somebody who comes later looks at what is kept, and finds the same there.
-        later = Following(log, lambda: NOON_S + 60).now()
+        later = Following(log, tmp_path, lambda: NOON_S + 60).now()
         assert later.between(NOON_S - 41 * DAY_S, NOON_S + DAY_S).total().decisions == 2
+
+
+def test_what_was_added_up_is_kept_and_gone_on_from(tmp_path: Path) -> None:
+    def clock() -> float:
+        return NOON_S + 60
+
+    def ask(i: int) -> None:
+        log.decide(but(DECISION, id=f"d{i}", decided_at_s=NOON_S))
+        log.settle(but(OUTCOME, decision_id=f"d{i}", at_s=NOON_S)).wait()
+        log.rate(f"d{i}", "ann", 1.0, at_s=NOON_S, tenant="acme", window_s=9e9)
+
+    with SqliteLog(tmp_path / "turnpike.db") as log:
+        first = Following(log, tmp_path, clock)
+        for i in range(3):
+            ask(i)
+        assert first.advance() is False
+        first.save()
+        ask(3)
+        later = Following(log, tmp_path, clock)
+        assert later.advance() is False
+        assert later.now().total() == Following(log, tmp_path / "none", clock).now().total()
+        assert later.now().by("arm").keys() == {"small"}
+        assert later.now().rated_at_s == {"small": NOON_S}
+        [kept] = (tmp_path / "traffic").glob("*.snapshot")
+        kept.write_bytes(kept.read_bytes()[:-9])
+        assert Following(log, tmp_path, clock).now().total() == later.now().total()
+
+
+def test_much_is_added_up_a_piece_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.traffic.PIECE", 2)
+    with SqliteLog(tmp_path / "turnpike.db") as log:
+        for i in range(5):
+            log.decide(but(DECISION, id=f"d{i}", decided_at_s=NOON_S))
+            log.settle(but(OUTCOME, decision_id=f"d{i}", at_s=NOON_S)).wait()
+        following = Following(log, tmp_path, lambda: NOON_S + 60)
+        assert [following.advance() for _ in range(3)] == [True, True, False]
+        assert following.now().total().decisions == 5
 
 
 def test_a_thumb_is_in_the_sums_at_once(service: Running) -> None:

@@ -23,6 +23,7 @@ FLAGS = [
     "--hide-scrollbars",
 ]
 PHONE, WIDE = 390, 1440
+HIGHEST = 4_000
 WITHIN_MS = 30_000
 WHERE = Path(__file__).parents[3] / "build" / "screenshots"
 
@@ -93,9 +94,12 @@ def drawn(page: Page) -> None:
 
 
 def keep(page: Page, name: str) -> None:
-    """Keep a picture of the whole page among the build's artefacts."""
+    """Keep a picture of the page among the build's artefacts, of a long one the upper part."""
     WHERE.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=WHERE / f"{name}.png", full_page=True)
+    high = int(page.evaluate("document.documentElement.scrollHeight"))
+    width = int(page.evaluate("window.innerWidth"))
+    shown: Any = {"x": 0, "y": 0, "width": width, "height": min(high, HIGHEST)}
+    page.screenshot(path=WHERE / f"{name}.png", full_page=True, clip=shown)
 
 
 def flaws(page: Page, rules: Sequence[str] = ()) -> list[str]:
