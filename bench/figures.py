@@ -12,12 +12,14 @@ from bench.tables import Table
 from bench.yardsticks import Foreseen, static_mixture, yardsticks
 from policy.types import Floats
 
+WINDOW = 1_000
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Figures:
     """Means over the judged rounds of one seed; `changed` over those a scenario has changed.
 
-    shapes : shares (k,)
+    shapes : shares (k,); windows (n // WINDOW,), mean rewards of stretches of WINDOW rounds
     units  : reward, second_half, changed 0..1; NaN where there are no such rounds
     """
 
@@ -26,6 +28,7 @@ class Figures:
     changed: float
     cost_usd: float
     shares: Floats
+    windows: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,4 +86,5 @@ def _figures(course: Course, reward: Floats, cost_usd: Floats, shares: Floats) -
         changed=float(changed.mean()) if len(changed) else np.nan,
         cost_usd=float(cost_usd.mean()),
         shares=shares,
+        windows=reward[: len(reward) // WINDOW * WINDOW].reshape(-1, WINDOW).mean(axis=1),
     )

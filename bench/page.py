@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from bench.figures import WINDOW
 from bench.peers.player import PREFIX
 from bench.standard import Section
 
@@ -49,10 +50,21 @@ def page(played: Sequence[tuple[Section, Mapping[str, Found]]]) -> Iterator[str]
         yield f"{section.says} {seeds} seeds."
         yield ""
         yield from _rows(section, found)
+        yield from _stretches(found)
         if section.name == "budgets":
             yield ""
             yield f"![Reward against spend at each budget]({PICTURE})"
     yield from _times(played)
+
+
+def _stretches(found: Mapping[str, Found]) -> Iterator[str]:
+    """Yield how far each stretch of a stream is ahead of the pick from the same evals."""
+    for label, each in found.items():
+        windows = each["policies"][_policies([each])[0]]["windows"]
+        if windows:
+            yield ""
+            told = ", ".join(_ahead(window) for window in windows)
+            yield f"Ahead of evals pick in each {WINDOW:,} requests of {label}: {told}."
 
 
 def _losses(played: Sequence[tuple[Section, Mapping[str, Found]]]) -> str:

@@ -46,10 +46,7 @@ def result(
                 **_means(table, options, each),
                 **_times_and_retrains(played[name]),
                 "static_mixture": _means(table, options, mixtures[name]),
-                "ahead": {
-                    other: _ahead(each, theirs)
-                    for other, theirs in _others(name, policies, baselines, mixtures).items()
-                },
+                **_compared(each, _others(name, policies, baselines, mixtures)),
             }
             for name, each in policies.items()
         },
@@ -61,6 +58,14 @@ def _others(name: str, policies: Seeds, baselines: Seeds, mixtures: Seeds) -> Se
     """Return everything a policy is compared with: baselines, other policies and its mixture."""
     found = {**baselines, **policies, "static_mixture": mixtures[name]}
     return {other: each for other, each in found.items() if other != name}
+
+
+def _compared(ours: Sequence[Figures], others: Seeds) -> dict[str, Any]:
+    """Return how far a policy is ahead of others; of the pick from evals, stretch by stretch."""
+    return {
+        "windows": _windows(ours, others.get("evals_pick", [])),
+        "ahead": {other: _ahead(ours, theirs) for other, theirs in others.items()},
+    }
 
 
 def _means(table: Table, options: Options, seeds: Sequence[Figures]) -> dict[str, Any]:
@@ -95,6 +100,13 @@ def _ahead(ours: Sequence[Figures], theirs: Sequence[Figures]) -> dict[str, floa
     pairs = zip(ours, theirs, strict=True)
     more = np.array([one.reward - other.reward for one, other in pairs])
     return {"reward": float(more.mean()), "se": _error(more)}
+
+
+def _windows(ours: Sequence[Figures], theirs: Sequence[Figures]) -> list[dict[str, float | None]]:
+    """Return how much more reward than another a policy got in each stretch of the stream."""
+    more = [one.windows - other.windows for one, other in zip(ours, theirs, strict=False)]
+    each = np.array(more).T if more else np.zeros((0, 0))
+    return [{"reward": float(one.mean()), "se": _error(one)} for one in each]
 
 
 def _median_us(seeds: Sequence[np.ndarray[Any, Any]]) -> float:

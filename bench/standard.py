@@ -1,7 +1,7 @@
 """The standard set of replays: what `python -m bench all` plays, section by section.
 
 It is bounded: at most so many prompts of a table, drawn once, and fewer seeds where there are
-hundreds of arms.
+hundreds of arms or whole tables.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ OURS = ("thompson", "greedy")
 RIVALS = ("thompson", PARETO)
 THUMBS = Options(binary=True, delay=50)
 BUDGETS = 7
-FEW_SEEDS, MANY_SEEDS = 4, 1_000
+FEW_SEEDS, MANY_SEEDS = 2, 1_000
 FEW_PROMPTS = 1_000
 TABLES = {
     "general_2026": Options(),
@@ -151,11 +151,28 @@ def _rarely_rated(cells: dict[str, Cell]) -> Iterator[Section]:
         "So many prompts as evals first; then thumbs from 3 % of the requests, 50 late.",
         _large(cells, evals),
     )
+    yield _to_the_end(cells, replace(evals["300 evals"], context="both"))
     yield Section(
         "satisfaction",
         "Who speaks is not satisfied",
         "Thumbs from 2 % of those who are satisfied and 10 % of those who are not, 50 late.",
         _large(cells, {"": unsatisfied}),
+    )
+
+
+def _to_the_end(cells: dict[str, Cell], told: Options) -> Section:
+    long = {name: replace(cells[name], prompts=None, policies=OURS[:1]) for name in LARGE[1:]}
+    return Section(
+        "warm_long",
+        "Warm start, whole tables",
+        "300 prompts as evals first; then thumbs from 3 % of the requests, 50 late, to the end. The"
+        " router sees the category too.",
+        {
+            name: replace(cell, options=told)
+            for name, cell in long.items()
+            if told.warm < len(cell.loaded)
+        },
+        most_seeds=FEW_SEEDS,
     )
 
 
@@ -173,7 +190,9 @@ def budgets(cell: Cell) -> list[float]:
 
 def _large(cells: dict[str, Cell], told: dict[str, Options]) -> dict[str, Cell]:
     return {
-        f"{name}, {label}".removesuffix(", "): replace(cells[name], options=options)
+        f"{name}, {label}".removesuffix(", "): replace(
+            cells[name], options=options, policies=OURS[:1]
+        )
         for name in LARGE
         for label, options in told.items()
         if options.warm < len(cells[name].loaded)

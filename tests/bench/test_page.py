@@ -56,6 +56,20 @@ def test_what_was_asked_and_where_it_is_behind_come_first(cell: Cell) -> None:
 
 
 @pytest.mark.slow
+def test_each_stretch_of_a_warm_start_stands_beside_the_pick_from_evals(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.figures.WINDOW", 10)
+    section = Section("warm", "Warm", "Evals.", {"easy": replace(cell, options=Options(warm=30))})
+    results = found(section, 2)
+    windows = results["easy"]["policies"]["uniform"]["windows"]
+    ahead = results["easy"]["policies"]["uniform"]["ahead"]["evals_pick"]["reward"]
+    assert len(windows) == 3
+    assert sum(each["reward"] for each in windows) / 3 == pytest.approx(ahead)
+    assert f"of easy: {windows[0]['reward']:+.4f} ± " in "\n".join(page([(section, results)]))
+
+
+@pytest.mark.slow
 def test_what_was_not_played_in_a_cell_stays_empty(cell: Cell) -> None:
     cells = {"few": cell, "many": replace(cell, options=Options(warm=10))}
     section = Section("warm", "Warm", "Evals.", cells)
