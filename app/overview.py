@@ -15,6 +15,7 @@ from jobs.learned import Learned
 from policy.pacer import Budget, Pacer, QualityFloor
 from policy.types import Arm
 from storage.records import ArmSummary, Retrain
+from storage.snapshots import digest
 
 SINCE_S = 7 * 86_400.0
 STEPS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0)
@@ -30,6 +31,7 @@ def overview(parts: Parts, holder: Holder) -> dict[str, Any]:
         "policy": terms.policy,
         "policy_version": learned.policy_version,
         "learned_events": learned.upto_seq,
+        "learned_sha256": digest(learned.to_arrays()),
         "sandbox": terms.sandbox,
         "willingness_to_pay_usd": pacer.willingness_to_pay_usd,
         "goal": goal(pacer, now_s),

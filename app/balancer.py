@@ -1,0 +1,118 @@
+"""A small load balancer on loopback, for trials of several replicas: one request to one that is up.
+
+A replica that cannot be reached, or refuses because it is ending, is passed over for the next.
+So is one that dies before the first byte of its answer: the call it had made may then be paid
+twice, as if the client itself had asked again. After the first byte nothing is asked again.
+"""
+
+import http.client
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import gevent
+from gevent.pywsgi import WSGIServer
+
+LOOK_EVERY_S = 0.2
+CONNECT_WITHIN_S = 2.0
+ANSWER_WITHIN_S = 120.0
+AGAIN_WITHIN_S = 20.0
+PIECE = 65_536
+# What belongs to one connection is not handed on (RFC 9110, 7.6.1).
+OF_ONE_CONNECTION = frozenset(
+    {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "date", "server"}
+)
+
+
+class Balancer:
+    """Which replicas are up, and whose turn it is."""
+
+    def __init__(self, replicas: Sequence[str]) -> None:
+        self._replicas = tuple(replicas)
+        self._ready = dict.fromkeys(self._replicas, True)
+        self._turn = 0
+
+    def look(self) -> None:
+        """Ask every replica again and again whether it takes requests."""
+        while True:
+            for replica in self._replicas:
+                self._ready[replica] = _is_ready(replica)
+            gevent.sleep(LOOK_EVERY_S)
+
+    def __call__(self, environ: Mapping[str, Any], start_response: Any) -> Iterator[bytes]:
+        """Answer one request with what the first replica says that is not about to end."""
+        body = environ["wsgi.input"].read()
+        answer = self._asked(environ, body)
+        if answer is None:
+            start_response("502 Bad Gateway", [("content-type", "text/plain")])
+            yield b"no replica answers\n"
+            return
+        given = [(k, v) for k, v in answer.getheaders() if k.lower() not in OF_ONE_CONNECTION]
+        start_response(f"{answer.status} {answer.reason}", given)
+        while piece := answer.read1(PIECE):
+            yield piece
+
+    def _asked(self, environ: Mapping[str, Any], body: bytes) -> http.client.HTTPResponse | None:
+        give_up_at = time.monotonic() + AGAIN_WITHIN_S
+        refused = None
+        while True:
+            for replica in self._in_turn():
+                answer = _ask(replica, environ, body)
+                if answer is not None and answer.status != HTTPStatus.SERVICE_UNAVAILABLE:
+                    return answer
+                refused = answer or refused
+                self._ready[replica] = False
+            if refused is not None or time.monotonic() > give_up_at:
+                return refused
+            gevent.sleep(LOOK_EVERY_S)
+
+    def _in_turn(self) -> list[str]:
+        """Return the replicas, those that are up first, each at the front in its turn."""
+        self._turn += 1
+        first = self._turn % len(self._replicas)
+        order = self._replicas[first:] + self._replicas[:first]
+        return sorted(order, key=lambda replica: not self._ready[replica])
+
+
+def balance(port: int, replicas: Sequence[str]) -> None:
+    """Serve until told to stop."""
+    balancer = Balancer(replicas)
+    gevent.spawn(balancer.look)
+    WSGIServer(("127.0.0.1", port), balancer, log=None).serve_forever()
+
+
+def _ask(replica: str, environ: Mapping[str, Any], body: bytes) -> http.client.HTTPResponse | None:
+    """Return the answer of a replica, None if it gives none."""
+    path = environ["PATH_INFO"]
+    if environ.get("QUERY_STRING"):
+        path += f"?{environ['QUERY_STRING']}"
+    try:
+        connection = http.client.HTTPConnection(replica, timeout=CONNECT_WITHIN_S)
+        connection.connect()
+        connection.sock.settimeout(ANSWER_WITHIN_S)
+        connection.request(environ["REQUEST_METHOD"], path, body, _headers(environ))
+        return connection.getresponse()
+    except (OSError, http.client.HTTPException):
+        return None
+
+
+def _headers(environ: Mapping[str, Any]) -> dict[str, str]:
+    given = {
+        name.removeprefix("HTTP_").replace("_", "-").lower(): value
+        for name, value in environ.items()
+        if name.startswith("HTTP_")
+    }
+    given = {name: value for name, value in given.items() if name not in OF_ONE_CONNECTION}
+    if environ.get("CONTENT_TYPE"):
+        given["content-type"] = environ["CONTENT_TYPE"]
+    return {**given, "connection": "close"}
+
+
+def _is_ready(replica: str) -> bool:
+    try:
+        connection = http.client.HTTPConnection(replica, timeout=CONNECT_WITHIN_S)
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False

@@ -1,0 +1,60 @@
+"""From SQLite to PostgreSQL: the log is copied, and what is learned from it proven the same."""
+
+import time
+
+import click
+
+from app.mode import APART
+from app.settings import Settings
+from jobs.intake import records
+from jobs.learned import Learned
+from policy.errors import ConfigError, InvalidInput
+from storage.handover import take
+from storage.place import Place, beside, is_postgres, shown
+from storage.reader import LogReader
+from storage.snapshots import digest
+from storage.spool import Spooling
+from storage.stores import open_log, open_reader
+
+
+def migrate_to(settings: Settings, url: str) -> None:
+    """Copy the log in force, compare, and say what to do next.
+
+    raises : ConfigError if there is nothing to move, a service writes it, or the target is not
+        empty; InvalidInput if what is learned there is not the same; StoreUnavailable
+    """
+    from storage.moving import move, rows_in
+
+    source = settings.database
+    if isinstance(source, str):
+        raise ConfigError(f"the log is in PostgreSQL already: {shown(source)}")
+    if not is_postgres(url):
+        raise ConfigError(f"{url!r} is no PostgreSQL database: give postgresql://user@host/name")
+    target = str(beside(url, APART)) if settings.sandbox == "on" else url
+    with open_log(source, spooling=Spooling(settings.spool_bytes)) as log:
+        log.bring_back()  # what waits beside the log is moved too
+        take(settings.folder / "handover", log, records, time.time())
+    with click.progressbar(length=rows_in(source), label="copying rows") as bar:
+        move(source, target, bar.update)
+    click.echo("folding both logs ...", err=True)
+    before, after = _learned(source), _learned(target)
+    if before != after:
+        raise InvalidInput(
+            f"what is learned from {shown(target)} is not what was learned from {source}: "
+            f"{after} and {before}; use the old one, and tell us"
+        )
+    click.echo(f"moved and verified: {before[0]} events, {before[1]} decisions, sha256 {before[2]}")
+    click.echo(f"Start with TURNPIKE_DATABASE={shown(url)} (and its password); {source} stays.")
+
+
+def _learned(place: Place) -> tuple[int, int, str]:
+    """Return the position, the number of decisions, and the SHA-256 of what is learned."""
+    with open_reader(place) as log:
+        return log.position(), log.counts().decisions, _digest(log)
+
+
+def _digest(log: LogReader) -> str:
+    policy = log.latest_policy()
+    if policy is None:
+        return "nothing"
+    return digest(Learned.start(policy).fold(log.events()).to_arrays())
