@@ -31,9 +31,9 @@ def cluster(replicas: int, prompts: int, stay: bool) -> None:
     sys.exit(run(Settings.load(), replicas, prompts, stay=stay))
 
 
-@click.command(hidden=True)
-@click.option("--port", type=int, required=True)
-@click.option("--to", multiple=True, required=True)
+@click.command()
+@click.option("--port", type=int, required=True, help="Port on 127.0.0.1.")
+@click.option("--to", multiple=True, required=True, help="A replica, as host:port.")
 def balance(port: int, to: tuple[str, ...]) -> None:
     """Run the load balancer of `cluster` alone."""
     from gevent import monkey
