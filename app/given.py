@@ -12,8 +12,9 @@ from policy.errors import ConfigError
 
 PREFIX = "TURNPIKE_"
 CONFIG = "TURNPIKE_CONFIG"
-# Where the bench finds its tables, and whose child a process is, are no dials of the service.
-NO_DIALS = frozenset({CONFIG, "TURNPIKE_REPLAY", PARENT})
+# Where the bench finds its tables and the tests a browser, and whose child a process is, are no
+# dials of the service.
+NO_DIALS = frozenset({CONFIG, "TURNPIKE_REPLAY", "TURNPIKE_CHROMIUM", PARENT})
 DEFAULT_CONFIG = Path("turnpike.toml")
 CLOSE = 0.8
 

@@ -63,11 +63,12 @@ class Doctor:
 
     def __init__(self) -> None:
         self._found: list[Finding] = []
-        self._at_s = -LOOKED_EVERY_S
+        self._of: Parts | None = None
+        self._at_s = 0.0
 
     def found(self, parts: Parts) -> list[Finding]:
         """Return what is configured, reachable and learning; providers are asked for it."""
-        if time.monotonic() - self._at_s >= LOOKED_EVERY_S:
+        if self._of is not parts or time.monotonic() - self._at_s >= LOOKED_EVERY_S:
             self._found = list(findings(parts.settings, parts.file.current()))
-            self._at_s = time.monotonic()
+            self._of, self._at_s = parts, time.monotonic()
         return self._found

@@ -88,6 +88,7 @@ def measure(decisions: int, rounds: int) -> list[Asked]:
             "TURNPIKE_BIND": free_bind(),
             "TURNPIKE_SANDBOX": "on",
             "TURNPIKE_LOG_LEVEL": "warning",
+            "TURNPIKE_RETRAIN_FIRST_OUTCOMES": str(10**9),  # pages are measured, no retrain
         }
         with serving(settings):
             newest = _use(port_of(settings))
