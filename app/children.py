@@ -16,7 +16,8 @@ import click
 from policy.errors import ConfigError
 
 LEFT_BEHIND_S = 5.0
-READY_WITHIN_S = 60.0
+TELL_EVERY_S = 15.0
+READY_WITHIN_S = 900.0  # a long log without a snapshot is folded first, event by event
 POLL_S = 0.2
 
 
@@ -40,10 +41,14 @@ def wait_until_ready(name: str, url: str, children: Sequence[Child]) -> None:
     raises : ConfigError if it does not, or one of the children has ended
     """
     give_up_at = time.monotonic() + READY_WITHIN_S
+    tell_at = time.monotonic() + TELL_EVERY_S
     while not _answers(url):
         _refuse_the_dead(children)
         if time.monotonic() > give_up_at:
             raise ConfigError(f"the {name} did not answer within {READY_WITHIN_S:.0f} s")
+        if time.monotonic() > tell_at:
+            click.echo(f"the {name} does not answer yet; it may be folding a long log", err=True)
+            tell_at += TELL_EVERY_S
         time.sleep(POLL_S)
 
 

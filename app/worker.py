@@ -11,9 +11,12 @@ from types import FrameType
 from typing import Any
 
 import gevent
+import gevent.event
+from gevent.monkey import get_original
 from gunicorn.workers.ggevent import GeventWorker
 
 LOOK_EVERY_S = 0.1
+real_sleep = get_original("time", "sleep")
 TAKEN_WITHIN_S = 60.0
 """A client that takes nothing of its answer for so long is left."""
 WRITTEN_WITHIN_S, KILLED_WITHIN_S = 4.0, 2.0
@@ -27,6 +30,21 @@ class Worker(GeventWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self.idle: set[socket.socket] = set()
         self.under_way: set[gevent.Greenlet] = set()
+
+    def load_wsgi(self) -> None:
+        """Load the application, which may take longer than a silent worker is allowed to live."""
+        loaded = gevent.event.Event()
+        gevent.get_hub().threadpool.spawn(self._say_alive, loaded)
+        try:
+            super().load_wsgi()
+        finally:
+            loaded.set()
+
+    def _say_alive(self, loaded: gevent.event.Event) -> None:
+        """Tell the master every second; on a thread, because a long fold holds up the loop."""
+        while not loaded.is_set():
+            self.tmp.notify()
+            real_sleep(1.0)
 
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:
         """Serve one connection until it ends."""

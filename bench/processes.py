@@ -41,3 +41,20 @@ def _stats() -> Iterator[tuple[int, list[str]]]:
         except (FileNotFoundError, ProcessLookupError):
             continue  # it has ended since the folder was listed
         yield int(path.parent.name), text.rpartition(")")[2].split()
+
+
+def started_with(mark: bytes) -> dict[int, str]:
+    """Return the living processes whose environment has this variable, each with its command.
+
+    A process whose parent was killed is found too: it belongs to nobody's tree any more.
+    """
+    found: dict[int, str] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            environ = (folder / "environ").read_bytes().split(b"\0")
+            command = (folder / "cmdline").read_bytes()
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+        if mark in environ and command:
+            found[int(folder.name)] = command.replace(b"\0", b" ").decode(errors="replace")
+    return found

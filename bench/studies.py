@@ -38,7 +38,7 @@ def ope(runs: int, rounds: int, out: Path) -> None:
         Study(made_up, "thompson", rounds),
         Study(real, "uniform", rounds * 3 // 2),  # a third of it is what one arm always would do
     ]
-    _publish(out / "ope.md", page([(study, spread(study, range(runs))) for study in studies]))
+    publish(out / "ope.md", page([(study, spread(study, range(runs))) for study in studies]))
 
 
 @click.command(name="all")
@@ -72,7 +72,7 @@ def everything(only: tuple[str, ...], prompts: int, seeds: int, kept: Path, out:
         if each.name == "budgets":
             out.mkdir(parents=True, exist_ok=True)
             frontiers(found, out / PICTURE)
-    _publish(out / "replay.md", standard_page(played))
+    publish(out / "replay.md", standard_page(played))
 
 
 def _asked(every: Sequence[Section], only: Sequence[str]) -> list[Section]:
@@ -91,7 +91,7 @@ def drift(seeds: int, out: Path) -> None:
     tables = synthetic(), load("general_2026"), load("coderouterbench_id_test")
     streams = [Stream(table, drop) for table in tables for drop in (DROP, 0.0)]
     found = [(stream, spread(stream, range(seeds))) for stream in streams]
-    _publish(out / "drift.md", drift_page(found))
+    publish(out / "drift.md", drift_page(found))
 
 
 @click.command()
@@ -112,7 +112,7 @@ def refold(
     machines = [int(each) for each in workers.split(",")]
     runs = [long.run(made_up, decisions, made_up, n) for n in machines]
     read, beside = in_a_log(long.MadeUp(logged, dimensions, rated), machines)
-    _publish(out / "refold.md", long.page(made_up, runs, read, beside))
+    publish(out / "refold.md", long.page(made_up, runs, read, beside))
 
 
 @click.command()
@@ -125,7 +125,7 @@ def report(months: int, prompts: int, out: Path) -> None:
     tables = "general_2026", "coderouterbench_id_test"
     studies = [Months(load(name), options, prompts) for name in tables]
     found = [(study, spread(study, range(months))) for study in studies]
-    _publish(out / "report.md", months_page(found))
+    publish(out / "report.md", months_page(found))
 
 
 @click.command()
@@ -138,10 +138,11 @@ def stability(prompts: int, seeds: int, out: Path) -> None:
         Rewording(load(name).sample(prompts, 0), told.context) for name, told in TABLES.items()
     ]
     found = [(study, spread(study, range(seeds))) for study in studies]
-    _publish(out / "stability.md", stability_page(found))
+    publish(out / "stability.md", stability_page(found))
 
 
-def _publish(path: Path, lines: Iterable[str]) -> None:
+def publish(path: Path, lines: Iterable[str]) -> None:
+    """Write a page and show it."""
     text = "\n".join(lines)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text + "\n", encoding="utf-8")

@@ -5,7 +5,7 @@ order give the same bytes; a new policy version starts the fold again in its own
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, Self
@@ -26,6 +26,7 @@ from storage.records import Decision, PolicyVersion
 
 FOLD = 2
 """Counts up when the same events give another result, so that no older snapshot is taken."""
+LONGEST_RUN = 1_000
 CELLS_PER_HALF_LIFE = 64  # forgetting happens in steps of about one per cent
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -71,10 +72,17 @@ class Learned:
         Adoptions among them are passed over: to serve a newly adopted version, start from it and
         fold all that came before.
         """
-        learned = self
+        learned, run, seq = self, list[OutcomeEvent](), self.upto_seq
         for event in events:
-            learned = replace(learned._after(event), upto_seq=event.seq)
-        return learned
+            if isinstance(event, OutcomeEvent):
+                if event.teaches:
+                    if run and not learned._goes_on(run, event):
+                        learned, run = learned._completed(run), []
+                    run.append(event)
+            elif not isinstance(event, PolicyEvent):
+                learned, run = learned._completed(run)._after(event), []
+            seq = event.seq
+        return replace(learned._completed(run), upto_seq=seq)
 
     def context(self, event: OutcomeEvent | FeedbackEvent | EvalEvent | Decision) -> Floats:
         """Return an event's context in this version's space, encoded anew if need be."""
@@ -128,8 +136,6 @@ class Learned:
         match event:
             case FeedbackEvent() if event.teaches:
                 return self._aged(event.at_s)._rated(event)
-            case OutcomeEvent() if event.teaches:
-                return self._aged(event.at_s)._completed(event)
             case EvalEvent():
                 context, quality = self.context(event), self.beliefs.quality
                 return self._with(quality=quality.learn_eval(event.arm, context, event.score))
@@ -152,9 +158,22 @@ class Learned:
             quality, watch = _changed(quality, watch, event)
         return replace(self._with(quality=quality), watches={**self.watches, event.arm: watch})
 
-    def _completed(self, event: OutcomeEvent) -> Self:
-        length, context = log_tokens(event.output_tokens), self.context(event)
-        return self._with(tokens=self.beliefs.tokens.update(event.arm, context, length))
+    def _goes_on(self, run: Sequence[OutcomeEvent], event: OutcomeEvent) -> bool:
+        """Return whether nothing is forgotten between a run of answers and one more."""
+        first_s, at_s = run[0].at_s, event.at_s
+        cell, hour = max(self.cell, self._cell(first_s)), max(self.hour, int(first_s // HOUR_S))
+        is_same = self._cell(at_s) <= cell and int(at_s // HOUR_S) <= hour
+        return is_same and len(run) < LONGEST_RUN
+
+    def _completed(self, run: Sequence[OutcomeEvent]) -> Self:
+        """Learn lengths from answers between which nothing is forgotten: one step for them all."""
+        if not run:
+            return self
+        aged = self._aged(run[0].at_s)
+        contexts = np.array([self.context(event) for event in run])
+        lengths = np.array([log_tokens(event.output_tokens) for event in run])
+        arms = [event.arm for event in run]
+        return aged._with(tokens=aged.beliefs.tokens.update_all(arms, contexts, lengths))
 
     def _aged(self, at_s: float) -> Self:
         """Return what is left at this moment: less of all, and still less of arms that changed."""

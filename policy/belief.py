@@ -117,6 +117,17 @@ class Belief:
         seen = self.rated.get(arm, self._nothing).add(context, reward, weight)
         return replace(self, rated={**self.rated, arm: seen}, earlier=self._derived)
 
+    def update_all(self, arms: Sequence[str], contexts: Floats, rewards: Floats) -> Self:
+        """Return the belief after outcomes one after another: the same bits as by `update`.
+
+        shapes : contexts (n, d), rewards (n,), as `arms`
+        """
+        rated = dict(self.rated)
+        for arm in dict.fromkeys(arms):
+            its = [n for n, each in enumerate(arms) if each == arm]
+            rated[arm] = rated.get(arm, self._nothing).add_all(contexts[its], rewards[its])
+        return replace(self, rated=rated, earlier=self._derived)
+
     def learn_eval(self, arm: str, context: Floats, score: float) -> Self:
         """Return the belief after one score of the team's own evals."""
         seen = self.evals.get(arm, self._nothing).add(context, score)

@@ -62,6 +62,25 @@ class Evidence:
             self.weight + weight,
         )
 
+    def add_all(self, contexts: Floats, rewards: Floats) -> Self:
+        """Return the evidence with outcomes added one after another: the same bits as by `add`.
+
+        shapes : contexts (n, d), rewards (n,)
+
+        >>> e, x, r = Evidence.none(2), np.array([[0.1, 0.7], [1 / 3, 0.2]]), np.array([0.3, 0.9])
+        >>> e.add_all(x, r).gram.tobytes() == e.add(x[0], r[0]).add(x[1], r[1]).gram.tobytes()
+        True
+        """
+        gram, moment = self.gram.copy(), self.moment.copy()
+        square, weight, outer = self.square, self.weight, np.empty_like(gram)
+        for context, reward in zip(contexts, rewards.tolist(), strict=True):
+            np.multiply(context[:, None], context, out=outer)
+            gram += outer
+            moment += context * reward
+            square += reward * reward
+            weight += 1.0
+        return type(self)(gram, moment, square, weight)
+
     def scaled(self, factor: float) -> Self:
         """Return the evidence counted `factor` times: forgetting, and the ceiling on evals."""
         return type(self)(

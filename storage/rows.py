@@ -62,6 +62,7 @@ TABLES: dict[type[Record], str] = {
     Latest: "latest",
 }
 
+_COLUMNS: dict[type[Any], tuple[str, ...]] = {}
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 INTEGER_LIMIT = 2**63
 VECTORS = {"context"}
@@ -71,7 +72,9 @@ NUMBERS = (int, float, np.number, np.bool_)
 
 def columns(kind: type[Any]) -> tuple[str, ...]:
     """Return the column names of a record class, in the order of its fields."""
-    return tuple(field.name for field in fields(kind))
+    if kind not in _COLUMNS:  # asked for every row of a log
+        _COLUMNS[kind] = tuple(field.name for field in fields(kind))
+    return _COLUMNS[kind]
 
 
 def text(value: str) -> str:
@@ -94,9 +97,8 @@ def plain(record: Record) -> dict[str, SqlValue]:
 def restore(kind: type[R], row: Row, prefix: str = "") -> R:
     """Return the record a row was made from; its columns may carry a prefix."""
     values = {name: row[prefix + name] for name in columns(kind)}
-    for name, decode in DECODERS.items():
-        if name in values:
-            values[name] = decode(values[name])
+    for name in DECODERS.keys() & values.keys():
+        values[name] = DECODERS[name](values[name])
     return kind(**values)
 
 

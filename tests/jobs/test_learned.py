@@ -112,6 +112,33 @@ def test_the_same_events_in_one_go_or_one_by_one_give_the_same_bytes() -> None:
     assert slowly.upto_seq == 4
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_runs_of_answers_learned_in_one_step_give_the_same_bytes(seed: int) -> None:
+    """Over hours and cells of forgetting, with a clock that sometimes goes back."""
+    drawn, at_s, events = np.random.default_rng(seed), NOON_S, list[Event]()
+    for seq in range(1, 300):
+        at_s += float(
+            drawn.choice([0.0, 60.0, 1_800.0, DAY_S, -7_200.0], p=[0.4, 0.4, 0.1, 0.05, 0.05])
+        )
+        text, arm = str(drawn.choice(TEXTS)), str(drawn.choice(["a", "b", "c"]))
+        kind = drawn.random()
+        if kind < 0.8:
+            status = "ok" if drawn.random() < 0.9 else "error"
+            tokens = int(drawn.integers(1, 900))
+            events.append(answered(seq, text, tokens, at_s=at_s, arm=arm, status=status))
+        elif kind < 0.95:
+            excluded = bool(drawn.random() < 0.2)
+            reward = float(drawn.random())
+            events.append(rated(seq, text, reward, at_s=at_s, arm=arm, excluded=excluded))
+        else:
+            events.append(scored(seq, text, 0.5))
+    one_by_one = learned()
+    for event in events:
+        one_by_one = one_by_one.fold([event])
+    assert same(learned(*events), one_by_one)
+    assert same(learned(*events[:150]).fold(events[150:]), one_by_one)
+
+
 def test_a_changed_thumb_counts_as_if_it_had_been_so_from_the_start() -> None:
     changed = learned(
         rated(1, TEXTS[0], 1.0), rated(2, TEXTS[0], 0.0, previous_reward=1.0, previous_at_s=NOON_S)

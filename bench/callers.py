@@ -1,0 +1,166 @@
+"""Callers of every kind at once, who keep a journal of what they were told.
+
+A line of the journal is flushed to the disk after the answer it is about has come, and before the
+next request: whatever is in it, somebody relies on.
+"""
+
+import http.client
+import json
+import os
+import random
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any, Self
+
+from jobs.witness import Journal, Thumb
+
+PAUSE_S = 0.05
+ANSWERED_WITHIN_S = 30.0
+RATED, RATED_AGAIN = 0.5, 0.3
+PLAIN, STREAM, CHAT = "plain", "streamed", "OpenAI stream"
+REWARDS = {"up": 1.0, "down": 0.0, "neutral": None}
+
+
+class Cut(Exception):
+    """The service has closed in the middle: nothing was acknowledged."""
+
+
+class Diary:
+    """The journal on disk; `excused` says whether the service is being killed or started."""
+
+    def __init__(self, path: Path) -> None:
+        self.excused = threading.Event()
+        self.kills = 0
+        self.seen: Counter[str] = Counter()
+        self._file = path.open("ab", buffering=0)
+        self._lock = threading.Lock()
+        self._outcomes: set[str] = set()
+        self._thumbs: dict[Thumb, float | None] = {}
+        self._malformed: list[str] = []
+
+    def outcome(self, kind: str, decision_id: str) -> None:
+        """Keep that an answer came to its end."""
+        self._write({"outcome": decision_id})
+        with self._lock:
+            self.seen[kind] += 1
+            self._outcomes.add(decision_id)
+
+    def thumb(
+        self, decision_id: str, rater: str, told: dict[str, Any], reward: float | None
+    ) -> None:
+        """Keep that a vote was acknowledged; one that stood already is one of these too."""
+        self._write({"thumb": decision_id, "rater": rater, **told, "reward": reward})
+        with self._lock:
+            self.seen["thumbs"] += 1
+            if told["revision"]:
+                self._thumbs[decision_id, rater, told["revision"]] = reward
+
+    def fault(self, kills: int, what: str) -> None:
+        """Keep that an answer was none, unless the service was killed meanwhile."""
+        with self._lock:
+            if kills == self.kills and not self.excused.is_set():
+                self._malformed.append(what)
+            else:
+                self.seen["cut off by a kill"] += 1
+
+    @property
+    def journal(self) -> Journal:
+        """Return all that clients were told."""
+        with self._lock:
+            return Journal(frozenset(self._outcomes), dict(self._thumbs), tuple(self._malformed))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._file.close()
+
+    def _write(self, line: dict[str, Any]) -> None:
+        with self._lock:
+            self._file.write(json.dumps(line).encode() + b"\n")
+            os.fsync(self._file.fileno())
+
+
+class Caller(threading.Thread):
+    """One caller, who asks, rates, and changes its mind until stopped."""
+
+    def __init__(self, port: int, name: str, diary: Diary, seed: int) -> None:
+        super().__init__(name=name, daemon=True)
+        self.port = port
+        self.diary = diary
+        self.stopping = threading.Event()
+        self._asked: list[str] = []
+        self._random = random.Random(seed)  # noqa: S311
+
+    def run(self) -> None:
+        """Ask again and again."""
+        while not self.stopping.wait(PAUSE_S * self._random.random()):
+            kills = self.diary.kills
+            try:
+                self._step()
+            except (OSError, Cut, http.client.HTTPException) as error:
+                self.diary.fault(kills, f"{self.name} got no answer: {error!r}")
+                time.sleep(PAUSE_S)
+            except ValueError as error:
+                self.diary.fault(kills, f"{self.name} got what is no answer: {error}")
+
+    def _step(self) -> None:
+        prompt = f"What is {self._random.randrange(100)} + {self._random.randrange(100)}?"
+        kind = self._random.choice((PLAIN, PLAIN, STREAM, CHAT))
+        if kind == PLAIN:
+            answer = self._answer("/complete", {"prompt": prompt, "task": "maths"})
+            identity = answer["id"]
+        elif kind == STREAM:
+            identity = self._streamed("/complete", {"prompt": prompt, "stream": True})
+        else:
+            messages = [{"role": "user", "content": prompt}]
+            asked = {"model": "auto", "messages": messages, "stream": True}
+            identity = self._streamed("/v1/chat/completions", asked)
+        self.diary.outcome(kind, identity)
+        if self._random.random() < RATED:
+            self._asked.append(identity)
+            self._rate(identity)
+        if self._asked and self._random.random() < RATED_AGAIN:
+            self._rate(self._random.choice(self._asked))
+
+    def _rate(self, identity: str) -> None:
+        thumbs = self._random.choice(("up", "up", "down", "neutral"))
+        asked = {"id": identity, "thumbs": thumbs, "rater": self.name}
+        told = self._answer("/feedback", asked)
+        told.pop("id")
+        self.diary.thumb(identity, self.name, told, REWARDS[thumbs])
+
+    def _answer(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer of a 200.
+
+        raises : Cut, OSError when there is none; ValueError when it is none
+        """
+        answer: dict[str, Any] = json.loads(self._received(path, body))
+        return answer
+
+    def _streamed(self, path: str, body: dict[str, Any]) -> str:
+        """Return the id of a stream that came to its end.
+
+        raises : Cut when it ended with an error or in the middle; ValueError when it is none
+        """
+        events = self._received(path, body).decode().split("\n\n")
+        told = [each.removeprefix("data: ") for each in events if each.startswith("data: ")]
+        if not told or told[-1] != "[DONE]":
+            raise Cut(f"the stream ends with {events[-1]!r}")
+        identity: str = json.loads(told[0])["id"]
+        return identity
+
+    def _received(self, path: str, body: dict[str, Any]) -> bytes:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWERED_WITHIN_S)
+        try:
+            headers = {"Content-Type": "application/json"}
+            connection.request("POST", path, json.dumps(body), headers)
+            response = connection.getresponse()
+            raw = response.read()
+        finally:
+            connection.close()
+        if response.status != http.client.OK:
+            raise Cut(f"{path} was answered {response.status}: {raw[:200]!r}")
+        return raw

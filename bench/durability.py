@@ -1,0 +1,38 @@
+"""Commands that write a page each: what is promised of the log, held against kills and clocks."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from bench import crash as killing
+from bench import start as starting
+from bench.crash_page import lines as crash_lines
+from bench.studies import OUT, publish
+
+
+@click.command()
+@click.option("--kills", type=click.IntRange(1), default=200)
+@click.option("--seed", default=0)
+@OUT
+def crash(kills: int, seed: int, out: Path) -> None:
+    """Kill processes of the service under load, and hold what clients were told against the log."""
+    with TemporaryDirectory() as folder:
+        crashed = killing.run(kills, seed, Path(folder), _tell)
+    publish(out / "crash.md", crash_lines(crashed, seed))
+    if crashed.is_lossy:
+        raise click.ClickException("something was lost, doubled or broken: the page says what")
+
+
+@click.command()
+@click.option("--decisions", type=click.IntRange(1), default=1_000_000)
+@OUT
+def start(decisions: int, out: Path) -> None:
+    """Start with a long log, from nothing and from a snapshot."""
+    with TemporaryDirectory() as folder:
+        found = starting.run(decisions, Path(folder), _tell)
+    publish(out / "start.md", starting.lines(found))
+
+
+def _tell(what: str) -> None:
+    click.echo(what, err=True)
