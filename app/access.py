@@ -77,20 +77,21 @@ def who() -> Holder:
     return holder
 
 
-def voter(decision_id: str, token: str | None) -> Holder | None:
+def voter(decision_id: object, token: object) -> Holder | None:
     """Return who rates a decision with its feedback token; None if it is whoever asks.
 
-    `token` is that of the body; one that came as `Authorization: Bearer` is as good.
+    Both come from a body that nobody has checked yet; a token in the header is as good.
 
     raises : Unauthenticated if there is neither key nor token, or it is no token for this decision;
              FeedbackClosed, RateLimited
     """
     token = token or g.get("feedback_token")
-    if token is None:
-        if g.holder is not None:
-            return None
+    if isinstance(token, str):
+        holder = _keyring().feedback_tokens.holder(token, str(decision_id))
+    elif g.holder is None:
         raise Unauthenticated(NO_KEY)
-    holder = _keyring().feedback_tokens.holder(token, decision_id)
+    else:
+        return None
     _rates().hit(holder)
     return holder
 

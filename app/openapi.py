@@ -31,6 +31,20 @@ WITH_BODY = (InvalidInput, PayloadTooLarge, UnsupportedMediaType)
 REFERENCE = "#/components/schemas/{model}"
 VERSION = "0.1.0"
 KEY = "key"
+STREAM = "text/event-stream"
+TEXT = {"type": "string"}
+EVENT = {
+    "description": "One event of the stream; its data is JSON, or [DONE] after the last.",
+    "type": "object",
+    "required": ["data"],
+    "properties": {"data": TEXT, "event": TEXT},
+}
+ID = "$response.body#/id"
+LINKS = {
+    "rate": {"operationId": "feedback", "requestBody": {"id": ID, "thumbs": "up"}},
+    "why": {"operationId": "decision", "parameters": {"decision_id": ID}},
+}
+"""What can be done with the id of a decision."""
 
 _ARGUMENT = re.compile(r"<(?:\w+(?:\([^)]*\))?:)?(\w+)>")  # <name> or <converter:name>
 
@@ -44,6 +58,7 @@ class Endpoint:
     errors: tuple[type[TurnpikeError], ...]
     query: type[BaseModel] | None
     also: tuple[str, ...]
+    decides: bool
 
     @property
     def models(self) -> set[type[BaseModel]]:
@@ -61,15 +76,18 @@ def endpoint(
     *,
     query: type[BaseModel] | None = None,
     also: Sequence[str] = (),
+    decides: bool = False,
 ) -> Callable[[F], F]:
     """Declare what a view takes, gives and raises; its docstring is the description.
 
-    `query` are its parameters, `also` the media types it may give beside or instead of JSON.
+    `query` are its parameters, `also` the media types it may give beside or instead of JSON;
+    `decides` says that the `id` of its answer is a decision's.
     """
 
     def declare(view: F) -> F:
         asked = WITH_BODY if request is not None else (InvalidInput,) if query is not None else ()
-        _DECLARED[view] = Endpoint(request, response, (*errors, *asked), query, tuple(also))
+        raised = (*errors, *asked)
+        _DECLARED[view] = Endpoint(request, response, raised, query, tuple(also), decides)
         return view
 
     return declare
@@ -144,8 +162,10 @@ def _in_the_query(query: type[BaseModel] | None) -> Iterator[dict[str, Any]]:
 def _responses(each: Endpoint, secured: bool) -> dict[str, Any]:
     """Return what may come back: the answer, and for each status the codes that go with it."""
     content = {} if each.response is None else _json(each.response)
-    content |= {media: {"schema": {"type": "string"}} for media in each.also}
+    content |= {media: {"schema": EVENT if media == STREAM else TEXT} for media in each.also}
     told: dict[str, Any] = {"200": {"description": "OK", "content": content}}
+    if each.decides:
+        told["200"]["links"] = LINKS
     codes: dict[int, set[str]] = {}
     for error in (*each.errors, TurnpikeError, *(GUARDED if secured else ())):
         codes.setdefault(kind_of(error).status, set()).add(error.code)

@@ -12,7 +12,7 @@ from app.answering import Answering
 from app.body import json_body
 from app.errors import envelope
 from app.feedback_tokens import FeedbackTokens
-from app.openapi import document, endpoint
+from app.openapi import STREAM, document, endpoint
 from app.overview import overview
 from app.responses import (
     Anything,
@@ -39,7 +39,7 @@ from policy.errors import (
 )
 
 blueprint = Blueprint("turnpike", __name__)
-STREAMS = ("text/event-stream",)
+STREAMS = (STREAM,)
 DONE = "data: [DONE]\n\n"
 ENCODER = json.JSONEncoder(allow_nan=False)
 RATING = (UnknownDecision, FeedbackClosed, StoreUnavailable)
@@ -48,7 +48,7 @@ ASKING = (NoEligibleArm, UpstreamError, UpstreamBusy, UpstreamTimeout, StoreUnav
 
 @blueprint.post("/complete")
 @needs("complete")
-@endpoint(CompleteRequest, CompleteResponse, ASKING, also=STREAMS)
+@endpoint(CompleteRequest, CompleteResponse, ASKING, also=STREAMS, decides=True)
 def complete() -> Response:
     """Answer a prompt with the arm that is worth its price; streamed as server-sent events."""
     ask = body(CompleteRequest).ask()
@@ -68,8 +68,9 @@ def complete() -> Response:
 @endpoint(FeedbackRequest, FeedbackResponse, RATING)
 def feedback() -> Response:
     """Take a thumb for a decision; acknowledged only when it is durable and learned."""
-    given = body(FeedbackRequest)
-    by_token = voter(given.id, given.feedback_token)
+    raw = json_body(request, parts().settings.max_body_bytes)
+    by_token = voter(raw.get("id"), raw.get("feedback_token"))
+    given = checked(FeedbackRequest, raw)
     if by_token is None:
         rating = parts().ratings.rate(given.vote, who().sees)
     else:
@@ -160,7 +161,7 @@ def body(model: type[M]) -> M:
 
 def event_stream(events: Iterator[str] | Iterator[bytes], hang_up: Callable[[], None]) -> Response:
     """Return the response that sends the events of an answer, and ends its call when it ends."""
-    response = Response(events, mimetype="text/event-stream")
+    response = Response(events, mimetype=STREAM)
     response.headers["cache-control"] = "no-store"
     response.headers["x-accel-buffering"] = "no"
     response.call_on_close(hang_up)

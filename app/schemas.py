@@ -32,6 +32,7 @@ MAX_MODELS = 256
 MAX_OUTPUT_TOKENS = 1_000_000
 MAX_CHOICES = 8
 CLOSE = 0.8
+NULL = {"type": "null"}
 
 # What OpenAI's API takes besides the fields that are declared below.
 PASSED_THROUGH = frozenset({
@@ -139,8 +140,16 @@ class AskRequest(OpenAIParameters, Wishes):
         return {name: value for name, value in given.items() if value is not None}
 
 
+def one_of(*names: str) -> dict[str, Any]:
+    """Return what a schema says of fields of which exactly one must be given, and not null."""
+    given = [{"required": [name], "properties": {name: {"not": NULL}}} for name in names]
+    return {"oneOf": given}
+
+
 class CompleteRequest(AskRequest):
     """A prompt or messages, wishes about the routing, and any parameter of OpenAI's API."""
+
+    model_config = ConfigDict(json_schema_extra=one_of("prompt", "messages"))
 
     prompt: Text | None = Field(None, description="The question, instead of messages.")
     messages: Messages | None = Field(
@@ -167,7 +176,9 @@ class CompleteRequest(AskRequest):
 class FeedbackRequest(BaseModel):
     """A thumb or a reward for one decision; `neutral` withdraws what the rater had given."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = ConfigDict(
+        strict=True, extra="forbid", json_schema_extra=one_of("thumbs", "reward")
+    )
 
     id: str = Field(
         min_length=1, max_length=128, description="The decision, as the answer names it."

@@ -36,7 +36,7 @@ v1 = Blueprint("v1", __name__, url_prefix="/v1")
 
 @v1.post("/chat/completions")
 @needs("complete")
-@endpoint(ChatRequest, Anything, (*ASKING, UnknownModel), also=STREAMS)
+@endpoint(ChatRequest, Anything, (*ASKING, UnknownModel), also=STREAMS, decides=True)
 def chat_completions() -> Response:
     """Answer as OpenAI's chat completions do: `auto` routes, the name of an arm or model pins."""
     given = json_body(request, parts().settings.max_body_bytes)

@@ -1,0 +1,47 @@
+"""What the OpenAPI document says holds for the real service, whatever is sent to it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.app.test_serve import KEY, served
+
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "unsupported_method",
+    "allow_header_conformance",
+    "ignored_auth",
+)
+SEED = 1
+EXAMPLES = os.environ.get("TEST_API_EXAMPLES", "8")
+"""Generated for each operation; more of them find more, and take longer."""
+SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
+
+
+@pytest.mark.slow
+def test_nothing_that_is_sent_brings_a_5xx_or_an_answer_that_is_not_described(
+    tmp_path: Path,
+) -> None:
+    with served(tmp_path, TURNPIKE_API_KEY=KEY, TURNPIKE_LOG_LEVEL="error") as service:
+        command = [
+            SCHEMATHESIS, "run", f"http://127.0.0.1:{service.port}/openapi.json",
+            "--header", f"Authorization: Bearer {KEY}",
+            "--checks", ",".join(CHECKS), "--phases", "fuzzing,stateful",
+            "--max-examples", EXAMPLES, "--seed", str(SEED), "--workers", "2",
+            "--suppress-health-check", "all", "--generation-database", "none",
+            "--request-timeout", "60", "--continue-on-failure", "--no-color",
+        ]  # fmt: skip
+        ended = subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=900
+        )
+        status, health = service.request("GET", "/healthz")
+    assert ended.returncode == 0, ended.stdout[-8_000:] + ended.stderr
+    assert "Stateful" in ended.stdout
+    assert (status, health["status"]) == (200, "ok")
