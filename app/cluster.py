@@ -21,6 +21,7 @@ import click
 
 from app.children import Child, end_one, free_port, start, tell, wait_until_ready
 from app.demo import demo
+from app.given import PREFIX
 from app.orphan import PARENT
 from app.settings import Settings
 from storage.place import is_postgres, shown
@@ -29,7 +30,7 @@ from storage.postgres_server import PostgresServer
 ENDED_WITHIN_S = 60.0
 AGREE_WITHIN_S = 60.0
 POLL_S = 0.1
-OURS = "TURNPIKE_"
+EACH_ONES = {"database", "data", "bind", "secret", "api_key", "sandbox", "sandbox_url"}
 
 
 class Cluster:
@@ -86,8 +87,7 @@ class Cluster:
     def _start(self) -> None:
         self.database = self._database()
         sandbox = f"127.0.0.1:{free_port()}"
-        ours = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-        ours |= {PARENT: str(os.getpid()), "TURNPIKE_ARMS": str(self._settings.arms)}
+        ours = {**_handed_on(self._settings), PARENT: str(os.getpid())}
         port = sandbox.rpartition(":")[2]
         self._begin("sandbox", ("app", "sandbox", "--port", port), ours, sandbox)
         shared = {
@@ -170,6 +170,13 @@ def cluster(settings: Settings, replicas: int, prompts: int, *, stay: bool) -> i
             click.echo(f"Turnpike answers at {running.url}. Ctrl-C ends it.")
             signal.pause()
         return code
+
+
+def _handed_on(settings: Settings) -> dict[str, str]:
+    """Return the environment of a replica: ours, with the settings that are not each one's own."""
+    given = settings.model_dump(include=settings.model_fields_set - EACH_ONES)
+    ours = {f"{PREFIX}{name.upper()}": str(value) for name, value in given.items()}
+    return {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)} | ours
 
 
 def _get(url: str) -> dict[str, Any]:

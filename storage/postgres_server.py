@@ -27,6 +27,9 @@ PR_SET_PDEATHSIG = 1
 LEND_TO = "nobody"
 CREATED = ("--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
 
+# After a crash every file is made durable first: all at once rather than each by itself.
+QUICK_AGAIN = "recovery_init_sync_method=syncfs"
+
 FORGETFUL = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 """For a database that nobody misses: a third of the time of one that survives a power cut."""
 
@@ -62,8 +65,8 @@ class PostgresServer:
         lent = _lent(self.folder)
         if not (self.folder / "PG_VERSION").exists():
             self._create(binaries, lent)
-        options = ("listen_addresses=127.0.0.1", f"port={self.port}", "unix_socket_directories=")
-        given = [word for each in (*options, *self.settings) for word in ("-c", each)]
+        where = (f"port={self.port}", "listen_addresses=127.0.0.1", "unix_socket_directories=")
+        given = [word for each in (*where, QUICK_AGAIN, *self.settings) for word in ("-c", each)]
         with (self.folder.with_suffix(".log")).open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  our own words
                 [binaries / "postgres", "-D", self.folder, *given],
