@@ -10,9 +10,10 @@ EVERY_S = 1.0
 
 
 def end_with_parent() -> None:
-    """Send ourselves SIGTERM once the process that PARENT names is gone, however it went.
+    """Send ourselves and all that we have started SIGTERM once the process of PARENT is gone.
 
-    The name was given at the start: a parent that died before we could ask would be missed.
+    The name was given at the start: a parent that died before we could ask would be missed. Who is
+    given one leads a session of its own.
     """
     parent = os.environ.get(PARENT)
     if parent is None:
@@ -21,6 +22,6 @@ def end_with_parent() -> None:
     def watch() -> None:
         while str(os.getppid()) == parent:
             time.sleep(EVERY_S)
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.killpg(os.getpgrp(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="parent watch", daemon=True).start()

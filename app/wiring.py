@@ -39,6 +39,8 @@ from upstream.watch import CatalogueFile
 
 LOGGER = get_logger()
 SHARE_OF_CONNECTIONS = 0.75
+LET_GO_WITHIN_S = 5.0
+"""How long a service that was killed, or a command, may take to let go of the log."""
 STORE_AGAIN_AFTER_S = 1.0
 
 
@@ -143,7 +145,7 @@ def _opened(settings: Settings, own: Path) -> Log:
     spooling = Spooling(settings.spool_bytes, goes_on=settings.without_log == "serve")
     while True:
         try:
-            return open_log(settings.database, beside, spooling, own)
+            return open_log(settings.database, beside, spooling, own, LET_GO_WITHIN_S)
         except StoreUnavailable as error:
             LOGGER.warning("the log is waited for", reason=error.message)
             time.sleep(STORE_AGAIN_AFTER_S)

@@ -8,6 +8,7 @@ writer out. Readers may be many, in any process.
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,9 +17,12 @@ from sqlite_utils import Database
 
 from policy.errors import ConfigError
 from storage.migrations import MIGRATIONS, migrate, unknown
-from storage.sqlite_sql import SqliteWriter
+from storage.sqlite_sql import SqliteWriter, is_busy, said
 
 BUSY_TIMEOUT_S = 1.0
+LOOK_EVERY_S = 0.1
+START_WITHIN_S = 30.0
+"""How long a start waits for another program to let go of the file."""
 WAL_LIMIT_BYTES = 64 * 1024 * 1024
 
 PRAGMAS = (
@@ -31,21 +35,25 @@ PRAGMAS = (
 WAL_RESET_FIXED = (3, 51, 3)
 
 
-def open_writer(path: Path) -> SqliteWriter:
+def open_writer(path: Path, patience_s: float = 0.0) -> SqliteWriter:
     """Return the one writing connection, with the schema brought up to date.
+
+    Another process that writes has so long to end.
 
     raises : ConfigError if another process writes this file, or it is not a log we can write
     """
     _refuse_no_file(path)
     with ExitStack() as held:
-        held.callback(os.close, _lock(path))
+        held.callback(os.close, _lock(path, patience_s))
         with _explained(path):
             _refuse_foreign(path)
             db = _connect(path, "rwc")
             held.callback(db.close)
+            db.execute(_busy_timeout(START_WITHIN_S))
             for pragma in PRAGMAS:
                 db.execute(pragma)
             migrate(db)
+            db.execute(_busy_timeout(BUSY_TIMEOUT_S))
         return SqliteWriter(db, held.pop_all().close)
 
 
@@ -88,7 +96,11 @@ def _connect(path: Path, mode: str) -> Database:
         raise
 
 
-def _lock(path: Path) -> int:
+def _busy_timeout(seconds: float) -> str:
+    return f"PRAGMA busy_timeout = {round(1000 * seconds)}"
+
+
+def _lock(path: Path, patience_s: float) -> int:
     name = path.resolve().with_name(path.resolve().name + "-lock")
     try:
         lock = os.open(name, os.O_RDWR | os.O_CREAT, 0o644)
@@ -97,18 +109,27 @@ def _lock(path: Path) -> int:
             f"cannot write beside the log {path}: {error.strerror}; "
             "give a path in a folder this user may write"
         ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        pid = os.pread(lock, 20, 0).decode(errors="replace").strip() or "unknown"
-        os.close(lock)
-        raise ConfigError(
-            f"the log {path} is being written by process {pid}: stop that one first, "
-            "or give this one another database"
-        ) from error
+    give_up_at = time.monotonic() + patience_s
+    while not _has(lock):
+        if time.monotonic() > give_up_at:
+            pid = os.pread(lock, 20, 0).decode(errors="replace").strip() or "unknown"
+            os.close(lock)
+            raise ConfigError(
+                f"the log {path} is being written by process {pid}: stop that one first, "
+                "or give this one another database"
+            )
+        time.sleep(LOOK_EVERY_S)
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     return lock
+
+
+def _has(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _refuse_no_file(path: Path) -> None:
@@ -148,6 +169,8 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
+        if is_busy(error):
+            raise ConfigError(f"cannot open the log {path}: {said(error)}") from error
         raise ConfigError(
             f"cannot open the log {path}: {error}; restore it from a backup, or give another path"
         ) from error

@@ -11,16 +11,20 @@ from storage.writer import Committing, GroupWriter, here
 
 
 class SqliteLog(LogRecorder, SqliteReader):
-    """The log of the one process that writes it.
+    """The log of the one process that writes it; another that still does has `patience_s` to end.
 
     raises : ConfigError if the file is no log of ours, or another process writes it
     """
 
     def __init__(
-        self, path: Path, commit: Committing = here, spooling: Spooling | None = None
+        self,
+        path: Path,
+        commit: Committing = here,
+        spooling: Spooling | None = None,
+        patience_s: float = 0.0,
     ) -> None:
         super().__init__(path)
-        self._file = open_writer(path)
+        self._file = open_writer(path, patience_s)
         self._spool = Spool.beside(path, spooling)
         self._feed = Feed(self.ask)
         self._writer = GroupWriter(self._file, self._feed.hand_on, commit, self._spool)

@@ -14,7 +14,7 @@ from policy.errors import StoreUnavailable
 from storage.database import open_reader
 from storage.reader import LogReader
 from storage.rows import Row
-from storage.sqlite_sql import SqliteSql
+from storage.sqlite_sql import SqliteSql, said
 
 
 class SqliteReader(LogReader):
@@ -39,7 +39,7 @@ class SqliteReader(LogReader):
         try:
             return db.query(sql, values)
         except sqlite3.OperationalError as error:
-            raise StoreUnavailable(f"the log cannot be read: {error}") from error
+            raise StoreUnavailable(f"the log cannot be read: {said(error)}") from error
         finally:
             if self._closed:
                 db.close()

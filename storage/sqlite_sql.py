@@ -63,7 +63,7 @@ class SqliteWriter(SqliteSql):
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", None) in UNFLUSHED:
                 raise
-            raise Failed(str(error)) from error
+            raise Failed(said(error)) from error
         finally:
             if self.db.conn.in_transaction:
                 self.db.execute("ROLLBACK")
@@ -78,12 +78,21 @@ class SqliteWriter(SqliteSql):
             try:
                 self.db.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
-                if not _is_busy(error) or time.monotonic() > deadline:
+                if not is_busy(error) or time.monotonic() > deadline:
                     raise
             else:
                 return
 
 
-def _is_busy(error: sqlite3.OperationalError) -> bool:
+def is_busy(error: sqlite3.Error) -> bool:
+    """Return whether SQLite could not have a lock that somebody else holds."""
     # The low byte is the primary code; the rest says which kind of busy.
-    return error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    return code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def said(error: sqlite3.Error) -> str:
+    """Return what went wrong, in words that say what to do about a lock."""
+    if is_busy(error):
+        return "another program holds the lock of its file: close what else has it open"
+    return str(error)

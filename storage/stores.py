@@ -16,8 +16,9 @@ def open_log(
     commit: Committing = here,
     spooling: Spooling | None = None,
     folder: Path | None = None,
+    patience_s: float = 0.0,
 ) -> Log:
-    """Return the log, to be read and written.
+    """Return the log, to be read and written; `patience_s` is for another that writes a file alone.
 
     A store on this machine is written through `commit`, which may wait for the disk. The spool lies
     beside an SQLite file; for PostgreSQL it lies in the folder, which must be this process's own.
@@ -25,7 +26,7 @@ def open_log(
     raises : ConfigError if it is no log that we can write; StoreUnavailable if the server is away
     """
     if isinstance(place, Path):
-        return SqliteLog(place, commit, spooling)
+        return SqliteLog(place, commit, spooling, patience_s)
     from storage.postgres_log import PostgresLog
 
     spool = Spool() if folder is None else Spool.beside(folder / "log", spooling)

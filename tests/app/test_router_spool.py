@@ -54,7 +54,7 @@ def test_answers_go_on_and_are_in_the_log_once_it_can_be_written(service: Runnin
         assert (status, error["code"]) == (503, "store_unavailable")
         store = service.get("/policy")["store"]
         assert store["away_since_s"] > 0
-        assert "locked" in store["why"]
+        assert "another program holds the lock" in store["why"]
         assert store["waiting"] == 15
         settings = service.parts.settings.model_copy(update={"sandbox": "off"})
         assert any(each.about == "spool" for each in examine(settings))

@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,16 @@ def test_a_second_writer_is_refused_and_told_who_writes(path: Path) -> None:
     with SqliteLog(path), pytest.raises(ConfigError, match=f"process {os.getpid()}"):
         SqliteLog(path)
     SqliteLog(path).close()
+
+
+def test_a_writer_that_is_about_to_end_is_waited_for(path: Path) -> None:
+    first = SqliteLog(path)
+    ending = threading.Timer(0.3, first.close)
+    ending.start()
+    SqliteLog(path, patience_s=30.0).close()
+    ending.join()
+    with SqliteLog(path), pytest.raises(ConfigError, match=f"process {os.getpid()}"):
+        SqliteLog(path, patience_s=0.2)
 
 
 def test_a_writer_in_another_process_is_noticed(path: Path) -> None:
