@@ -7,6 +7,7 @@ import click
 
 from app.key_commands import keys
 from app.mode import in_force
+from app.report_command import report
 from app.scale_commands import COMMANDS
 from app.settings import Settings
 from app.told import told_plainly
@@ -106,3 +107,4 @@ def doctor(as_json: bool) -> None:
 main.add_command(keys)
 for each in COMMANDS:
     main.add_command(each)
+main.add_command(report)

@@ -2,14 +2,16 @@
 
 import time
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
 
-from app.access import needs, public
+from app.access import needs, public, who
 from app.gauges import Standing
 from app.metrics import CONTENT_TYPE
 from app.openapi import endpoint
-from app.responses import ReadyResponse
+from app.reporting import ReportQuery, as_csv
+from app.responses import Anything, ReadyResponse
 from app.routes import parts
+from app.schemas import checked
 from app.wiring import Parts
 from policy.errors import NotReady, StoreUnavailable
 
@@ -41,6 +43,19 @@ def not_ready(running: Parts) -> list[str]:
         ),
     }
     return [reason for reason, holds in found.items() if holds]
+
+
+@operating.get("/report")
+@needs("read")
+@endpoint(None, Anything, (NotReady, StoreUnavailable), query=ReportQuery, also=("text/csv",))
+def report() -> Response:
+    """Say what was spent and saved, with intervals, and how satisfied users are."""
+    asked = checked(ReportQuery, request.args.to_dict())
+    made = parts().reports.of(asked.since, who().sees)
+    if asked.format == "json":
+        return jsonify(made)
+    headers = {"content-disposition": f"attachment; filename=turnpike-{asked.since}.csv"}
+    return Response(as_csv(made), content_type="text/csv; charset=utf-8", headers=headers)
 
 
 @operating.get("/metrics")

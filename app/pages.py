@@ -31,6 +31,7 @@ from app.page_today import moved, today
 from app.routes import parts
 from app.schemas import FeedbackRequest, checked
 from app.shown import install
+from jobs.report import PERIODS
 from policy.errors import InvalidInput, TurnpikeError, Unauthenticated
 
 pages = Blueprint("pages", __name__)
@@ -128,6 +129,17 @@ def rate(decision_id: str) -> WsgiResponse:
     body = {"id": decision_id, "thumbs": request.form.get("thumbs"), "rater": RATER}
     parts().ratings.rate(checked(FeedbackRequest, body).vote, who().sees)
     return _back("pages.show_decision", decision_id=decision_id)
+
+
+@pages.get("/pages/report")
+@needs("read", cookie=True)
+def show_report() -> str:
+    """Show what was saved, to be read or printed."""
+    period = request.args.get("since", "30d")
+    if period not in PERIODS:
+        raise InvalidInput(f"since is {period!r}: it must be one of {', '.join(PERIODS)}")
+    made = parts().reports.of(period, who().sees)
+    return render_template("report.html", report=made, periods=list(PERIODS))
 
 
 @pages.get("/pages/retrains")

@@ -108,6 +108,9 @@ class Settings(BaseSettings):
     retrain_every_s: float = Field(
         3_600.0, ge=1, le=YEAR_S, description="Seconds between scheduled retrains."
     )
+    report_every_s: float = Field(
+        3_600.0, ge=1, le=YEAR_S, description="Seconds between reports of a long log."
+    )
     retrain_first_outcomes: int = Field(
         25,
         ge=1,

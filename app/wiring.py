@@ -21,6 +21,7 @@ from app.live import Live
 from app.loop import beside
 from app.observed import Observed
 from app.ratings import Ratings
+from app.reporting import Reports
 from app.router import Router, Terms
 from app.settings import Settings
 from app.similar import Similar
@@ -63,6 +64,11 @@ class Parts:
     started_at_s: float
     closing: ExitStack
     drain: Drain = field(default_factory=Drain)
+
+    @property
+    def reports(self) -> Reports:
+        """Return what makes the savings reports."""
+        return Reports(self.log, self.catalogue, self.settings.baseline)
 
     def close(self) -> None:
         """Save what has been learned, write what waits, close every connection."""

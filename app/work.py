@@ -55,6 +55,14 @@ class Trainer:
             LOGGER.error("retrain failed", code=ended.returncode, trigger=trigger)
 
 
+def report() -> None:
+    """Add a long log up to its reports, as a child process."""
+    command = [sys.executable, "-m", "app", "report", "--keep"]
+    ended = subprocess.run(command, check=False)  # noqa: S603
+    if ended.returncode != 0:
+        LOGGER.error("report failed", code=ended.returncode)
+
+
 def work(settings: Settings) -> None:
     """Run the scheduler until told to stop."""
     write_lines(settings.log_level)
@@ -65,6 +73,7 @@ def work(settings: Settings) -> None:
         [
             Job("retrain", settings.retrain_every_s, trainer.on_schedule),
             Job("retrain when due", LOOK_EVERY_S, trainer.when_due),
+            Job("report", settings.report_every_s, report, first_s=LOOK_EVERY_S),
         ]
     )
 

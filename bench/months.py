@@ -1,8 +1,8 @@
 """Is a savings report true? Months of the service's own decisions, of which every bill is known.
 
-A month is a table's prompts in random order, decided, settled, rated and retrained as the service
-does. Then things happen to it that happen to a service: calls fail and another arm answers, callers
-pin arms and leave, answers are given again. The table knows what every arm would have charged.
+A month is a table's prompts in random order, decided, settled and rated as the service does. Then
+things happen to it that happen to a service: calls fail and another arm answers, callers pin arms
+and leave, answers are given again. The table knows what every arm would have charged.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,9 +17,10 @@ from bench.options import Options
 from bench.router import Router
 from bench.tables import Table
 from features.sketch import Sketch
+from jobs.report import RECENT
 from jobs.requests import requests
 from jobs.satisfaction import of_baseline, ours, votes
-from jobs.tally import Always, ByWords, Counting, Rule, Tally
+from jobs.tally import Always, ByWords, Counting, Rule, Tally, most_usd
 from policy.baselines import baseline, by_words
 from policy.savings import Saving, saving
 from storage.records import Decision, Round
@@ -27,12 +28,13 @@ from storage.spending import Spending
 
 HEAD = """# What the report says was saved, and what was
 
-Made by `python -m bench report`. Each month is written by the service's own decision, fold and
-retrain; 2 % of the calls fail after a part of their price and another arm answers, 4 % of the
-requests pin an arm, 1 % are left by their clients, and 4 % more get a stored answer. What every arm
-would have charged for every prompt is known, and so is the true saving, in dollars. Intervals are
-of 95 %. `Bills` are the comparable bills (or ratings) a log could be expected to hold, `told` the
-months in which they are enough, `shown` those whose interval leaves zero out besides."""
+Made by `python -m bench report`. Each month is written by the service's own decision and fold, with
+a control group; 2 % of the calls fail after a part of their price and another arm answers, 4 % of
+the requests pin an arm, 1 % are left by their clients, and 4 % more get a stored answer. What every
+arm would have charged for every prompt is known, and so is the true saving, in dollars. Intervals
+are of 95 %. `Bills` are the comparable bills a log could be expected to hold (of satisfaction: the
+ratings), `told` the months in which they are enough, `shown` those whose interval leaves zero out
+besides."""
 FAILS, PINS, LEAVES, AGAIN = 0.02, 0.04, 0.01, 0.04
 
 
@@ -88,8 +90,6 @@ def _written(study: Months, seed: int, rng: np.random.Generator) -> Ledger:
         router.settle(t, float(table.cost_usd[row, arm]))
         liked = float(rng.random() < table.scores[row, arm])
         router.rate(t, liked if rng.random() < options.feedback else float("nan"), t)
-        if t == study.prompts // 4:
-            router.retrain(t + 1)
     return router.ledger
 
 
@@ -115,6 +115,7 @@ class _Month:
         self._plain: set[str] = set()
         self.dearest = baseline(table.arms)
         decided = sorted((each.decision for each in ledger.decisions()), key=_at_s)
+        self.recent = decided[-RECENT:]
         for decision in decided:
             self._happen(decision)
 
@@ -209,7 +210,7 @@ def _again(row: Spending) -> Spending:
 def _savings(month: _Month) -> Iterator[Told]:
     """Yield what the report says of each rule: in all, and of each arm in place of the baseline."""
     rules: tuple[Rule, ...] = Always(month.dearest), ByWords()
-    counting, whole = Counting(rules, {}), Tally()
+    counting, whole = Counting(rules, {}, most_usd(month.recent)), Tally()
     for request in requests(month.rows):
         counting.count(request)
     for tally in counting.tallies.values():

@@ -117,11 +117,11 @@ def refold(
 
 @click.command()
 @click.option("--months", type=click.IntRange(2), default=200, help="Months of each study.")
-@click.option("--prompts", type=click.IntRange(200), default=1_500, help="Prompts of a month.")
+@click.option("--prompts", type=click.IntRange(200), default=1_000, help="Prompts of a month.")
 @OUT
 def report(months: int, prompts: int, out: Path) -> None:
     """Hold the savings report against months of which every bill is known."""
-    options = Options(willingness_to_pay_usd=0.05, feedback=0.3, control=0.02)
+    options = Options(willingness_to_pay_usd=0.05, feedback=0.3, control=0.03)
     tables = "general_2026", "coderouterbench_id_test"
     studies = [Months(load(name), options, prompts) for name in tables]
     found = [(study, spread(study, range(months))) for study in studies]

@@ -15,12 +15,13 @@ from policy.errors import InvalidInput
 from storage import snapshots
 from storage.handover import Handover, hand_over
 from storage.keys import Key, Revocation
+from storage.latest import Latest
 from storage.log import HandedOver
 from storage.records import Eval, Fence, PolicyVersion, Retrain
 
 RETRAIN, ROLLBACK, EVALS = "retrain", "rollback", "evals"
-KEY, REVOCATION = "key", "revocation"
-KINDS = (RETRAIN, ROLLBACK, EVALS, KEY, REVOCATION)
+KEY, REVOCATION, LATEST = "key", "revocation", "latest"
+KINDS = (RETRAIN, ROLLBACK, EVALS, KEY, REVOCATION, LATEST)
 
 
 def hand_over_retrain(
@@ -65,6 +66,14 @@ def hand_over_revocation(data: Path, revocation: Revocation) -> str:
     return hand_over(data / "handover", REVOCATION, asdict(revocation), {})
 
 
+def hand_over_latest(data: Path, latest: Latest) -> str:
+    """Return the id of the parcel with a result that takes the place of the one before."""
+    fields = asdict(latest)
+    return hand_over(
+        data / "handover", LATEST, fields, {"body": json.dumps(fields.pop("body")).encode()}
+    )
+
+
 def records(parcel: Handover) -> Sequence[HandedOver]:
     """Return the rows that a parcel stands for.
 
@@ -89,6 +98,8 @@ def _records(parcel: Handover) -> Sequence[HandedOver]:
         return [Key(**parcel.payload, digest=parcel.blobs["digest"])]
     if parcel.kind == REVOCATION:
         return [Revocation(**parcel.payload)]
+    if parcel.kind == LATEST:
+        return [Latest(**parcel.payload, body=json.loads(parcel.blobs["body"]))]
     if parcel.kind not in KINDS:
         known = ", ".join(KINDS)
         raise InvalidInput(f"a parcel of kind {parcel.kind!r} cannot be read; it must be {known}")

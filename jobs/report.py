@@ -9,15 +9,28 @@ from typing import Any, Protocol
 
 from jobs.requests import requests
 from jobs.satisfaction import Vote, of_baseline, ours, votes
-from jobs.tally import ALL, DAY_S, UNNAMED, Always, ByWords, Comparison, Counting, Rule, Tally
+from jobs.tally import (
+    ALL,
+    DAY_S,
+    UNNAMED,
+    Always,
+    ByWords,
+    Comparison,
+    Counting,
+    Rule,
+    Tally,
+    most_usd,
+)
 from policy.baselines import baseline
 from policy.savings import Saving, Sums, saving
 from policy.types import Arm
-from storage.records import Round
+from storage.records import Decision, Round
 from storage.spending import Spending
 
 PERIODS: Mapping[str, int] = {"1d": 1, "7d": 7, "30d": 30, "90d": 90}
 """Whole days (UTC) that a report may be about, today among them."""
+RECENT = 300
+"""So many decisions tell what is usually predicted."""
 SHOWN_PARTS = 20
 MOST_TENANTS = 100
 EVERYBODY = ""
@@ -44,6 +57,10 @@ class Reported(Protocol):
         """Yield decisions with since_s <= decided_at_s < until_s."""
         ...
 
+    def recent(self, n: int) -> list[Decision]:
+        """Return the last n decisions that asked an arm."""
+        ...
+
     def spending(self, since_s: float, until_s: float) -> Iterable[Spending]:
         """Yield every decision that has ended, with what it cost, oldest first."""
         ...
@@ -55,19 +72,21 @@ def reports(
     named: str | None,
     now_s: float,
     periods: Sequence[str] = tuple(PERIODS),
+    also: Sequence[str] = (),
 ) -> dict[str, dict[str, Any]]:
     """Return, by tenant and period, the reports of a log; under "" those of all tenants together.
 
-    `named` is the baseline, None for the dearest arm.
+    `named` is the baseline, None for the dearest arm; `also` are tenants that may have asked none.
     """
     arm = baseline(arms, named)
     rules: list[Rule] = [Always(arm), ByWords()]
-    counting = Counting(rules, {arm.name: arm for arm in arms})
+    counting = Counting(rules, {arm.name: arm for arm in arms}, most_usd(log.recent(RECENT)))
     since_s = begins_s(max(periods, key=PERIODS.__getitem__), now_s)
     for request in requests(log.spending(since_s, now_s)):
         counting.count(request)
     said = votes(log.decisions(since_s=since_s, until_s=now_s, rated_only=True))
     tenants = sorted({tenant for tenant, _ in counting.tallies})[:MOST_TENANTS]
+    whose = dict.fromkeys((EVERYBODY, *also, *tenants))
     names = [rule.name for rule in rules]
     return {
         tenant: {
@@ -79,7 +98,7 @@ def reports(
             }
             for period in periods
         }
-        for tenant in (EVERYBODY, *tenants)
+        for tenant in whose
     }
 
 

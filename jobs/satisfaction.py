@@ -69,12 +69,12 @@ class Satisfaction:
     why_not: str | None = None
 
     @classmethod
-    def told(cls, value: Value, rated: int, why_not: str | None = None) -> Self:
-        """Return a value as it is shown, or not shown."""
+    def told(cls, value: Value, rated: int, why_not: str | None = None, least: float = 0.0) -> Self:
+        """Return a value as it is shown, or not shown; no reward is beyond `least` and 1."""
         if why_not is not None:
             return cls(rated, None, None, None, why_not)
         low, high = value.interval
-        return cls(rated, value.mean, low, high)
+        return cls(rated, value.mean, max(low, least), min(high, 1.0))
 
 
 def ours(said: Sequence[Vote]) -> Satisfaction:
@@ -107,7 +107,7 @@ def of_baseline(said: Sequence[Vote], arm: str) -> tuple[Satisfaction, Satisfact
         )
     elif value.blind > MOST_BLIND:
         why_not = f"of {value.blind:.0%} of the ratings the log says nothing about {arm}"
-    return Satisfaction.told(value, n, why_not), Satisfaction.told(gain, n, why_not)
+    return Satisfaction.told(value, n, why_not), Satisfaction.told(gain, n, why_not, -1.0)
 
 
 def _rounds(said: Sequence[Vote], arm: str) -> tuple[LoggedRounds, LoggedRounds]:

@@ -19,11 +19,12 @@ LOGGER = get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Something to do again and again."""
+    """Something to do again and again, for the first time after `first_s` if that is given."""
 
     name: str
     every_s: float
     do: Callable[[], None]
+    first_s: float | None = None
 
 
 def run(jobs: Sequence[Job]) -> None:
@@ -41,7 +42,8 @@ def run(jobs: Sequence[Job]) -> None:
             "interval",
             seconds=job.every_s,
             id=job.name,
-            next_run_time=datetime.now(UTC) + timedelta(seconds=job.every_s),
+            next_run_time=datetime.now(UTC)
+            + timedelta(seconds=job.every_s if job.first_s is None else job.first_s),
         )
     scheduler.start()
 

@@ -1,21 +1,34 @@
 """Sums over requests, from which a report is derived: by day, tenant, rule, task and arm."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
+from statistics import median
 from typing import NamedTuple, Protocol
 
 from jobs.requests import Request
 from policy.baselines import by_words
 from policy.savings import Sums
 from policy.types import Arm
+from storage.records import Decision
 from storage.spending import Spending
 
 DAY_S = 86_400
 MOST_TASKS = 100
+UNUSUAL = 10.0
 OTHER, UNNAMED = "(other)", "(none)"
 ALL = ("all", "")
 
 Group = tuple[str, str]
+
+
+def most_usd(decisions: Iterable[Decision]) -> dict[str, float]:
+    """Return the most that a prediction counts for, by arm: ten times the median of recent ones."""
+    said: dict[str, list[float]] = {}
+    for each in decisions:
+        for arm, usd in zip(each.eligible, each.cost_usd_predicted, strict=False):
+            said.setdefault(arm, []).append(usd)
+    return {arm: UNUSUAL * median(usd) for arm, usd in said.items()}
 
 
 class Rule(Protocol):
@@ -126,12 +139,19 @@ class Tally:
 
 
 class Counting:
-    """Adds requests up, by tenant and day; `arms` are those whose prices are known now."""
+    """Adds requests up, by tenant and day; `arms` are those whose prices are known now.
 
-    def __init__(self, rules: Sequence[Rule], arms: Mapping[str, Arm]) -> None:
+    No prediction counts for more than `most_usd` of its arm: before it has seen an answer the cost
+    model expects a thousand times too much, and a handful of such requests would drown the rest.
+    """
+
+    def __init__(
+        self, rules: Sequence[Rule], arms: Mapping[str, Arm], most_usd: Mapping[str, float]
+    ) -> None:
         self.tallies: dict[tuple[str, int], Tally] = {}
         self._rules = rules
         self._arms = arms
+        self._most_usd = most_usd
 
     def count(self, request: Request) -> None:
         """Add one request to the lines it belongs to."""
@@ -161,7 +181,9 @@ class Counting:
                 continue  # the first decision is kept no longer
             place = rule.place(row.first_eligible, row.first_predicted_usd, row.words)
             if place >= 0:
-                tally.rule(rule.name).cached.count(row.first_predicted_usd[place])
+                usual_usd = self._most_usd.get(row.first_eligible[place], inf)
+                predicted_usd = min(row.first_predicted_usd[place], usual_usd)
+                tally.rule(rule.name).cached.count(predicted_usd)
 
     def _explored(self, tally: Tally, row: Spending) -> None:
         """Add what the arm taken was expected to cost more than the one that looked best."""
@@ -205,7 +227,8 @@ class Counting:
         if row.cached_by_arm and arm not in row.cached_by_arm and arm in self._arms:
             priced, tokens = self._arms[arm], max(row.cached_by_arm.values())
             warm_usd = priced.cost_usd(tokens, 0.0) - priced.cost_usd(tokens, 0.0, tokens)
-        predicted_usd = max(row.predicted_usd[place] - warm_usd, 0.0)
+        most_usd = self._most_usd.get(arm, inf)
+        predicted_usd = max(min(row.predicted_usd[place], most_usd) - warm_usd, 0.0)
         return _Choice(arm, row.propensities[place], predicted_usd, warm_usd)
 
 

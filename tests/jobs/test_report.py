@@ -10,7 +10,7 @@ import pytest
 
 from jobs.report import EVERYBODY, LINES, begins_s, reports
 from policy.types import Arm
-from storage.records import Round
+from storage.records import Decision, Round
 from storage.spending import Spending
 from storage.sqlite_log import SqliteLog
 from tests.jobs.spent import row
@@ -29,6 +29,9 @@ class Logged:
 
     def spending(self, since_s: float, until_s: float) -> Iterator[Spending]:
         return (each for each in self._rows if since_s <= each.decided_at_s < until_s)
+
+    def recent(self, _n: int) -> list[Decision]:
+        return []
 
     def decisions(self, **_where: object) -> Iterator[Round]:
         return iter(self._rounds)

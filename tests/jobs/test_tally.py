@@ -3,16 +3,17 @@
 import pytest
 
 from jobs.requests import requests
-from jobs.tally import ALL, MOST_TASKS, OTHER, Always, ByWords, Counting, Tally
+from jobs.tally import ALL, MOST_TASKS, OTHER, Always, ByWords, Counting, Tally, most_usd
 from policy.types import Arm
 from storage.spending import Spending
 from tests.jobs.spent import after, failed, row
+from tests.storage.rounds import DECISION, but
 
 DEAR = Arm("dear", "p", "dear", 10.0, 20.0, 8_000, cached_input_usd_per_mtok=1.0)
 
 
 def counted(*rows: Spending) -> Counting:
-    counting = Counting([Always("dear"), ByWords()], {"dear": DEAR})
+    counting = Counting([Always("dear"), ByWords()], {"dear": DEAR}, {"dear": 0.5})
     for request in requests(rows):
         counting.count(request)
     return counting
@@ -130,3 +131,10 @@ def test_a_client_that_invents_tasks_does_not_fill_the_report() -> None:
     names = [name for kind, name in made.rule("always dear").sums if kind == "task"]
     assert len(names) == MOST_TASKS + 1
     assert made.rule("always dear").of("task", OTHER).requests == 50
+
+
+def test_a_prediction_from_before_anything_was_known_does_not_drown_the_rest() -> None:
+    sums = tally(row("a", predicted_usd=(0.001, 200.0)), row("b", 1)).rule("always dear")
+    assert sums.of(*ALL).predicted == pytest.approx(0.5 + 0.01)
+    usual = [but(DECISION, cost_usd_predicted=(0.001, usd)) for usd in (0.01, 0.02, 900.0)]
+    assert most_usd(usual) == {"small": pytest.approx(0.01), "large": pytest.approx(0.2)}
