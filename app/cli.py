@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from app.arm_commands import arms
 from app.key_commands import keys
 from app.mode import in_force
 from app.report_command import report
@@ -104,6 +105,7 @@ def doctor(as_json: bool) -> None:
     sys.exit(run(Settings.load(), as_json))
 
 
+main.add_command(arms)
 main.add_command(keys)
 for each in COMMANDS:
     main.add_command(each)

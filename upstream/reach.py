@@ -25,14 +25,19 @@ class Reached:
 def reach(provider: Provider, environ: Mapping[str, str], within_s: float = WITHIN_S) -> Reached:
     """Return whether the provider answers, asked with its key where there is one."""
     key = environ.get(provider.api_key_env or "", "")
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    # The catalogue has checked that the address is http or https.
-    asked = Request(f"{provider.base_url}/models", headers=headers)  # noqa: S310
     try:
-        with urlopen(asked, timeout=within_s) as response:  # noqa: S310
+        with urlopen(asked(provider, environ), timeout=within_s) as response:  # noqa: S310
             return Reached(True, False, f"answers ({response.status})")
     except HTTPError as error:
         with error:
             return Reached(True, error.code in REFUSED, f"answers ({error.code})")
     except (OSError, ValueError) as error:
         return Reached(False, False, redacted(f"cannot be reached: {error}", (key,) if key else ()))
+
+
+def asked(provider: Provider, environ: Mapping[str, str]) -> Request:
+    """Return the request for a provider's list of models, with its key where there is one."""
+    key = environ.get(provider.api_key_env or "", "")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    # The catalogue has checked that the address is http or https.
+    return Request(f"{provider.base_url}/models", headers=headers)  # noqa: S310

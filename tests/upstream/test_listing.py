@@ -1,0 +1,97 @@
+"""What a provider lists of its models, in each of the ways providers list them."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from policy.errors import UpstreamError
+from upstream.catalogue import Provider
+from upstream.listing import Listed, listing
+from upstream.provider import Reply, serve
+
+
+@contextmanager
+def answering(body: bytes, status: int = 200) -> Iterator[Provider]:
+    """Yield a provider that says these bytes, whatever it is asked."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.do_GET()
+
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield Provider("p", f"http://127.0.0.1:{server.server_port}/v1", "P_KEY")
+        server.shutdown()
+        thread.join()
+
+
+def told(value: Any) -> list[Listed]:
+    with answering(json.dumps(value).encode()) as provider:
+        return listing(provider, {"P_KEY": "sk-very-secret"})
+
+
+def test_openais_way_tells_names_only() -> None:
+    with serve(lambda model, body: Reply("x", 1, 1), ["a", "b"]) as serving:
+        found = listing(Provider("p", serving.url), {})
+    assert [(each.model, each.is_priced) for each in found] == [("a", False), ("b", False)]
+
+
+def test_prices_per_token_and_a_window_make_a_whole_entry() -> None:
+    priced = {"prompt": "0.00000027", "completion": "0.0000011"}
+    [found] = told({"data": [{"id": "v/m", "context_length": 128_000, "pricing": priced}]})
+    assert found == Listed("v/m", 128_000, 0.27, 1.1)
+    assert found.is_priced
+
+
+def test_a_bare_list_with_prices_per_million_is_understood() -> None:
+    [found] = told([{"id": "m", "context_window": 8_192, "pricing": {"input": 0.2, "output": 0}}])
+    assert found == Listed("m", 8_192, 0.2, 0.0)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"pricing": {"prompt": "free", "completion": None}},
+        {"pricing": {"prompt": "-1", "completion": "nan"}},
+        {"pricing": "see our page", "context_window": "large"},
+        {"context_window": True},
+        {"context_window": -1},
+    ],
+)
+def test_what_is_no_price_and_no_window_is_unknown(odd: dict[str, Any]) -> None:
+    assert told({"data": [{"id": "m", **odd}]}) == [Listed("m")]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"<html>", 200),
+        (b'"models"', 200),
+        (b'{"data": [{"name": "m"}]}', 200),
+        (b'{"data": null}', 200),
+        (b"[1, 2]", 200),
+        (b"{}", 401),
+    ],
+)
+def test_what_is_no_list_is_told_with_what_to_check(body: bytes, status: int) -> None:
+    with answering(body, status) as provider, pytest.raises(UpstreamError) as refused:
+        listing(provider, {"P_KEY": "sk-very-secret"})
+    assert refused.value.message.startswith("p lists no models: ")
+    assert refused.value.message.endswith("check base_url, key and network")
+    assert "secret" not in refused.value.message
