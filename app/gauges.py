@@ -58,5 +58,5 @@ class Gauges:
         retrains = log.retrains(1)
         self._retrain.set(now_s - retrains[0].ended_at_s if retrains else nan)
         self._pays.set(live.pacer.willingness_to_pay_usd)
-        left_usd = live.pacer.left_usd(now_s)
+        left_usd = live.pacer.unspent_usd(now_s)
         self._left.set(nan if left_usd is None else left_usd)

@@ -1,6 +1,7 @@
 """What sets the willingness to pay: of the service by its settings, of a key by how it was made."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from app.settings import Settings
 from policy.baselines import baseline
@@ -13,11 +14,15 @@ from upstream.catalogue import Catalogue
 
 @dataclass(frozen=True, slots=True)
 class Goals:
-    """The goal of the service, the arm that a floor of quality is measured against, its control."""
+    """The goal of the service, the arm that a floor of quality is measured against, its control.
+
+    `are_shared` says that other processes spend from the same budgets.
+    """
 
     service: Goal
     baseline: str
     control: Control | None = None
+    are_shared: bool = False
 
     def of(self, key: Key) -> tuple[Goal | None, Budget | None]:
         """Return what sets a key's price, None for what sets the service's; and its ceiling."""
@@ -44,7 +49,8 @@ def goals(settings: Settings, catalogue: Catalogue) -> Goals:
     against = baseline(list(catalogue.arms.values()), settings.baseline)
     share = settings.control_share
     control = Control(share, settings.baseline) if share else None
-    return Goals(_goal(settings, against), against, control)
+    are_shared = not isinstance(settings.database, Path)
+    return Goals(_goal(settings, against), against, control, are_shared)
 
 
 def _goal(settings: Settings, against: str) -> Goal:

@@ -83,6 +83,7 @@ class Keeper(threading.Thread):
             tell("handover", status=taken.status, parcel=taken.path.name, reason=taken.reason)
         self._abandon(now_s)
         self._keyring.follow()
+        self._live.share(now_s)
         self._live.follow_hints(hints(self._catalogue()), now_s)
         self._live.snapshot_when_due(now_s)
         self._cache.prune()
@@ -106,6 +107,7 @@ class Keeper(threading.Thread):
         if self.is_alive():
             self.join()
         try:
+            self._live.share(time.time(), "none")
             self._live.snapshot(time.time())
             self._traffic.save()
         except StoreUnavailable as error:  # the next start folds a little more

@@ -9,12 +9,15 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from structlog import get_logger
 
 from app.goals import Goals
 from app.holder import Holder
+from app.pacing import Piece
+from app.sharing import Sharing
 from app.treasury import Treasury
 from features.space import Space
 from jobs.intake import save
@@ -32,6 +35,7 @@ from storage.records import Decision, PolicySource, PolicyVersion, SnapshotRow
 
 LOGGER = get_logger()
 SNAPSHOT_EVERY = 1_000
+MORE: tuple[Piece, ...] = ("some", "all")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +69,8 @@ class Live:
         policy = log.latest_policy() or self._first(hints, now_s)
         self.learned = self._restored(Learned.start(policy))
         log.subscribe(self._follow, after_seq=self.learned.upto_seq)
-        self._treasury = Treasury(log, lambda: self.learned, goals.service, priced_apart, now_s)
+        self._treasury = Treasury(log, lambda: self.learned, goals, priced_apart, now_s)
+        self._sharing = Sharing(log, self._lock, self._treasury.shared)
 
     @property
     def pacer(self) -> Pacer:
@@ -95,8 +100,45 @@ class Live:
 
         Without `spend` it is only asked what would be chosen, and nothing counts as explored.
 
-        raises : NoEligibleArm; BudgetExceeded with the seconds until the budget starts anew
+        raises : NoEligibleArm; BudgetExceeded with the seconds until the budget starts anew;
+            StoreUnavailable if the budget is shared and more of it would be needed
         """
+        asked = partial(
+            self._decide, decision_id, learned, arms, question, policy, holder, spend=spend
+        )
+        for piece in MORE:
+            try:
+                return asked()
+            except BudgetExceeded:
+                if not self._more(holder, piece):
+                    raise
+        return asked()
+
+    def _more(self, holder: Holder, piece: Piece) -> bool:
+        """Return whether more may be left of the budgets that a request counts in."""
+        now_s = time.time()
+        with self._lock:
+            budgets = self._treasury.shared_of(holder, now_s)
+        return self._sharing.more(budgets, piece, now_s)
+
+    def share(self, now_s: float, piece: Piece = "some") -> None:
+        """Take or give back of the budgets that other processes spend from too.
+
+        raises : StoreUnavailable
+        """
+        self._sharing.keep(now_s, piece)
+
+    def _decide(
+        self,
+        decision_id: str,
+        learned: Learned,
+        arms: Sequence[Arm],
+        question: Question,
+        policy: str,
+        holder: Holder,
+        *,
+        spend: bool,
+    ) -> Choice:
         with self._lock:
             allowance, now_s = self._allowance, time.time()
             try:

@@ -54,7 +54,7 @@ def overview(parts: Parts, holder: Holder) -> dict[str, Any]:
 def goal(pacer: Pacer, now_s: float) -> dict[str, Any]:
     """Return what sets the willingness to pay, and how near to it the service is."""
     wanted, ring = pacer.goal, pacer.ring
-    left = {"left_usd": pacer.left_usd(now_s)}
+    left = {"left_usd": pacer.unspent_usd(now_s)}
     if isinstance(wanted, Budget):
         books = pacer.at(now_s).books
         return {
@@ -62,7 +62,7 @@ def goal(pacer: Pacer, now_s: float) -> dict[str, Any]:
             "kind": "budget",
             "usd": wanted.usd,
             "per": wanted.per,
-            "spent_usd": books.spent_usd,
+            "spent_usd": books.spent_usd + books.elsewhere_usd,
             "requests": books.requests,
             "next_usd_per_request": pacer.target_usd(now_s),
         }

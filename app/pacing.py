@@ -3,30 +3,38 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from structlog import get_logger
 
 from jobs.learned import Learned
 from policy.decide import DRAWS_KEPT, Question, Verdict, seeded
-from policy.pacer import Budget, Goal, Hold, Pacer, WillingnessToPay, window_of
+from policy.pacer import Budget, Goal, Hold, Pacer, WillingnessToPay, ceiling_of, window_of
 from policy.ring import Forecast, Ring
 from policy.thompson import Thompson
 from policy.types import Floats
+from storage.allotments import Allotment, Wish
 from storage.records import Decision
 
 LOGGER = get_logger()
+Piece = Literal["some", "all", "none"]
+"""How much of what nobody has is wanted."""
+PIECES: dict[Piece, float] = {"some": 0.1, "all": 1.0, "none": 0.0}
 FORGOTTEN_AFTER_S = 3_600.0
 """A call under way for longer has ended without anybody hearing of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What is known of the time before: the last prompts, and the spend of this hour or day."""
+    """What is known of the time before: the last prompts, and the spend of this hour or day.
+
+    `is_shared` says that other processes spend from the same budget.
+    """
 
     decisions: Iterable[Decision] = ()
     spent_usd: float = 0.0
+    is_shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +46,9 @@ class _Held:
 class Pacing:
     """The pacer of the service or of a key; its calls are made one at a time."""
 
-    def __init__(self, pacer: Pacer) -> None:
+    def __init__(self, pacer: Pacer, before_usd: float = 0.0) -> None:
         self.pacer = pacer
+        self._before = pacer.books.window, before_usd
         self._held: dict[str, _Held] = {}
 
     @classmethod
@@ -51,7 +60,41 @@ class Pacing:
         if not isinstance(goal, WillingnessToPay):
             for decision in past.decisions:
                 ring = ring.add(_forecast(decision, learned))
-        return cls(Pacer.of(goal, ring, now_s, past.spent_usd, cap))
+        if not past.is_shared or window_of(ceiling_of(goal, cap)) is None:
+            return cls(Pacer.of(goal, ring, now_s, past.spent_usd, cap))
+        pacer = Pacer.of(goal, ring, now_s, 0.0, cap)
+        return cls(pacer.allotted(0.0, past.spent_usd, 0.0), past.spent_usd)
+
+    @property
+    def is_shared(self) -> bool:
+        """Return whether other processes spend from this budget too."""
+        return self.pacer.books.allotted_usd is not None
+
+    def wish(self, budget: str, process: str, piece: Piece, now_s: float) -> Wish:
+        """Return what is wanted of a shared budget; what is given back is no longer spent from."""
+        self.pacer = self.pacer.at(now_s)
+        books, limit_usd = self.pacer.books, self.pacer.ceiling.usd if self.pacer.ceiling else 0.0
+        used_usd = books.settled_usd + books.reserved_usd
+        usd = used_usd + PIECES[piece] * max(limit_usd - used_usd - books.elsewhere_usd, 0.0)
+        if usd < (books.allotted_usd or 0.0):
+            self.pacer = self.pacer.allotted(usd, books.elsewhere_usd, books.elsewhere_hz)
+        window, before_usd = self._before
+        return Wish(
+            budget=budget,
+            process=process,
+            span=books.window,
+            usd=usd,
+            limit_usd=limit_usd,
+            rate_hz=self.pacer.ring.rate_hz(now_s),
+            spent_usd=before_usd if window == books.window else 0.0,
+        )
+
+    def allot(self, allotment: Allotment, window: int) -> None:
+        """Spend from this piece, unless its hour or day is over."""
+        if self.pacer.books.window == window:
+            self.pacer = self.pacer.allotted(
+                allotment.usd, allotment.elsewhere_usd, allotment.elsewhere_hz
+            )
 
     def left_usd(self, now_s: float) -> float:
         """Return what may still be reserved, without end where nothing is a ceiling."""
@@ -63,8 +106,9 @@ class Pacing:
         left_usd, known_usd = self.left_usd(now_s), question.demand.left_usd
         if left_usd >= (inf if known_usd is None else known_usd):
             return question
+        is_alone = not self._held and self.pacer.books.elsewhere_usd == 0
         return replace(
-            question, demand=replace(question.demand, left_usd=left_usd, is_alone=not self._held)
+            question, demand=replace(question.demand, left_usd=left_usd, is_alone=is_alone)
         )
 
     def decided(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from app.goals import Goals
 from app.holder import Holder
 from app.pacing import Pacing, Past
 from jobs.learned import Learned
@@ -11,6 +12,8 @@ from policy.pacer import Budget, Goal, WillingnessToPay, ceiling_of, window_of
 from policy.ring import RING
 from storage.log import ReadableLog
 from storage.records import Decision
+
+SERVICE = "service"
 
 
 class Treasury:
@@ -25,10 +28,12 @@ class Treasury:
         self,
         log: ReadableLog,
         learned: Callable[[], Learned],
-        goal: Goal,
+        goals: Goals,
         priced_apart: Callable[[str], bool],
         now_s: float,
     ) -> None:
+        goal = goals.service
+        self._is_shared = goals.are_shared
         self._log = log
         self._learned = learned
         self._of_keys: dict[str, Pacing] = {}
@@ -65,6 +70,16 @@ class Treasury:
         if decision.key_id in self._of_keys:
             self._of_keys[decision.key_id].settled(decision.id, usd, now_s)
 
+    def shared(self) -> dict[str, Pacing]:
+        """Return what is spent by other processes too, by name."""
+        every = {SERVICE: self.service, **self._of_keys}
+        return {name: pacing for name, pacing in every.items() if pacing.is_shared}
+
+    def shared_of(self, holder: Holder, now_s: float) -> dict[str, Pacing]:
+        """Return which of it a request counts in."""
+        counted = self._all(holder, now_s)
+        return {name: each for name, each in self.shared().items() if each in counted}
+
     def exceeded(self, error: BudgetExceeded, holder: Holder, now_s: float) -> None:
         """Say in the error when the tightest budget starts anew."""
         tightest = min(self._all(holder, now_s), key=lambda pacing: pacing.left_usd(now_s))
@@ -87,4 +102,6 @@ class Treasury:
         spent_usd = 0.0
         if window_s is not None:
             spent_usd = self._log.spend_usd(now_s - now_s % window_s, key_id=key_id)
-        return Pacing.start(goal, cap, Past(decisions, spent_usd), self._learned(), now_s)
+        return Pacing.start(
+            goal, cap, Past(decisions, spent_usd, self._is_shared), self._learned(), now_s
+        )

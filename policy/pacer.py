@@ -77,13 +77,20 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """What was spent in this window, or since the start without one, and what is under way."""
+    """What was spent in this window, or since the start without one, and what is under way.
+
+    `allotted_usd` is what we may spend of a budget that others share, None where nobody does;
+    `elsewhere_usd` is what the others have taken of it, `elsewhere_hz` how often they are asked.
+    """
 
     settled_usd: float = 0.0
     expected_usd: float = 0.0
     reserved_usd: float = 0.0
     requests: int = 0
     window: int = 0
+    allotted_usd: float | None = None
+    elsewhere_usd: float = 0.0
+    elsewhere_hz: float = 0.0
 
     @property
     def spent_usd(self) -> float:
@@ -130,7 +137,20 @@ class Pacer:
         window = 0 if window_s is None else int(now_s // window_s)
         if window == self.books.window:
             return self
-        return replace(self, books=replace(self.books, settled_usd=0.0, window=window))
+        books = replace(self.books, settled_usd=0.0, window=window, elsewhere_usd=0.0)
+        if books.allotted_usd is not None:
+            books = replace(books, allotted_usd=0.0)
+        return replace(self, books=books)
+
+    def allotted(self, usd: float, elsewhere_usd: float, elsewhere_hz: float) -> Self:
+        """Return the pacer with a piece of the budget, where others have taken theirs."""
+        books = replace(
+            self.books,
+            allotted_usd=usd,
+            elsewhere_usd=elsewhere_usd,
+            elsewhere_hz=elsewhere_hz,
+        )
+        return replace(self, books=books)
 
     def decided(self, forecast: Forecast | None, hold: Hold, now_s: float) -> Self:
         """Return the pacer after a decision whose call is now under way.
@@ -168,7 +188,16 @@ class Pacer:
         if self.ceiling is None:
             return None
         books = self.at(now_s).books
-        return max(self.ceiling.usd - books.settled_usd - books.reserved_usd, 0.0)
+        most = self.ceiling.usd if books.allotted_usd is None else books.allotted_usd
+        return max(most - books.settled_usd - books.reserved_usd, 0.0)
+
+    def unspent_usd(self, now_s: float) -> float | None:
+        """Return what nobody has spent, reserved or taken for later; None without a ceiling."""
+        if self.ceiling is None:
+            return None
+        books = self.at(now_s).books
+        gone = books.settled_usd + books.reserved_usd + books.elsewhere_usd
+        return max(self.ceiling.usd - gone, 0.0)
 
     def target_usd(self, now_s: float) -> float | None:
         """Return what the next requests should cost each, None without a budget."""
@@ -179,7 +208,9 @@ class Pacer:
             spare = budget * books.requests - books.spent_usd
             return budget + min(max(spare / HORIZON, -budget), budget)
         left_s = window_s - now_s % window_s
-        return max(budget - books.spent_usd, 0.0) / max(self.ring.rate_hz(now_s) * left_s, 1.0)
+        rate_hz = self.ring.rate_hz(now_s) + books.elsewhere_hz
+        left_usd = budget - books.spent_usd - books.elsewhere_usd
+        return max(left_usd, 0.0) / max(rate_hz * left_s, 1.0)
 
     def _solved(self, now_s: float) -> Self:
         price = self._price(now_s)

@@ -8,6 +8,7 @@ gaps, so that folding them in that order is well defined.
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, Self, TypeVar
 
+from storage.allotments import SharingLog
 from storage.events import Event
 from storage.keys import Key, KeyStanding, Revocation
 from storage.latest import Latest
@@ -293,5 +294,5 @@ class ReadableLog(LearnableLog, Protocol):
         ...
 
 
-class Log(WritableLog, ReadableLog, LeasableLog, Protocol):
+class Log(WritableLog, ReadableLog, LeasableLog, SharingLog, Protocol):
     """The log: the truth that posterior and policy are folded from."""

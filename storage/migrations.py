@@ -11,7 +11,7 @@ from typing import Protocol, cast
 
 from sqlite_utils import Database, Migrations
 
-from storage import keys, latest, leases, search
+from storage import allotments, keys, latest, leases, search
 from storage.views import VIEWS
 
 MIGRATIONS = Migrations("turnpike")
@@ -211,6 +211,12 @@ def m007_decisions_looked_up(db: Runs) -> None:
 def m010_leases(db: Runs) -> None:
     """Create the table of leases."""
     run(db, leases.TABLES)
+
+
+@MIGRATIONS()
+def m011_allotments(db: Runs) -> None:
+    """Create the table of what each process may spend of a budget."""
+    run(db, allotments.TABLES)
 
 
 @MIGRATIONS()

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from policy.errors import InvalidInput
-from storage import leases, writes
+from storage import allotments, leases, writes
 from storage.feed import Feed
 from storage.latest import REPLACE_KNOWN, Latest
 from storage.log import HandedOver, Subscriber, Ticket
@@ -112,6 +112,10 @@ class LogRecorder(ABC):
     def give_back(self, fence: Fence) -> None:
         """Let the next one take a lease at once."""
         self._writer.submit(lambda db: leases.give_back(db, fence)).wait()
+
+    def allot(self, wish: allotments.Wish) -> allotments.Allotment:
+        """Give a process its piece of a budget, durably: as much of its wish as is left."""
+        return self._writer.submit(lambda db: allotments.allot(db, wish)).wait()
 
     def abandon(
         self, decided_before_s: float, at_s: float, decided_after_s: float = float("-inf")

@@ -1,0 +1,65 @@
+"""Pieces of a shared budget never add up to more than it, whoever takes them and when."""
+
+import dataclasses
+import random
+
+import pytest
+
+from storage.allotments import Allotment, Wish
+from storage.log import Log
+from tests.storage.conftest import OpenLog
+from tests.storage.test_log_threads import in_parallel
+
+WISH = Wish(budget="service", process="ann", span=7, usd=2.0, limit_usd=10.0, rate_hz=3.0)
+
+
+def wish(**changes: object) -> Wish:
+    return dataclasses.replace(WISH, **changes)  # type: ignore[arg-type]
+
+
+def test_a_wish_is_granted_as_far_as_others_leave_something(log: Log) -> None:
+    assert log.allot(wish()) == Allotment(2.0, 0.0, 0.0)
+    assert log.allot(wish(process="bob", usd=9.0, rate_hz=1.0)) == Allotment(8.0, 2.0, 3.0)
+    assert log.allot(wish(usd=3.0)) == Allotment(2.0, 8.0, 1.0)
+
+
+def test_what_is_given_back_is_there_for_others(log: Log) -> None:
+    log.allot(wish(usd=10.0))
+    assert log.allot(wish(process="bob")).usd == 0.0
+    log.allot(wish(usd=1.0))
+    assert log.allot(wish(process="bob", usd=10.0)).usd == 9.0
+
+
+def test_each_span_and_each_budget_is_its_own(log: Log) -> None:
+    log.allot(wish(usd=10.0))
+    assert log.allot(wish(process="bob", span=8)).usd == 2.0
+    assert log.allot(wish(process="bob", budget="a key")).usd == 2.0
+
+
+def test_what_was_spent_before_anybody_shared_counts(log: Log) -> None:
+    assert log.allot(wish(usd=9.0, spent_usd=4.0)) == Allotment(6.0, 4.0, 0.0)
+    assert log.allot(wish(process="bob", spent_usd=4.0)).elsewhere_usd == 10.0
+
+
+def test_it_is_still_known_after_a_restart(open_log: OpenLog) -> None:
+    with open_log() as log:
+        log.allot(wish(usd=6.0))
+    with open_log() as log:
+        assert log.allot(wish(process="ann again", usd=9.0)).usd == 4.0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_many_takers_never_have_more_than_there_is(log: Log, seed: int) -> None:
+    rng = random.Random(seed)
+    wishes = [(f"p{rng.randrange(5)}", rng.uniform(0, 6)) for _ in range(200)]
+    held: dict[str, float] = {}
+    over: list[float] = []
+
+    def take(i: int) -> None:
+        process, usd = wishes[i]
+        got = log.allot(wish(process=process, usd=usd))
+        held[process] = got.usd
+        over.extend([got.usd + got.elsewhere_usd] * (got.usd + got.elsewhere_usd > 10.0 + 1e-9))
+
+    in_parallel(take, len(wishes))
+    assert over == []
