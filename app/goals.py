@@ -11,6 +11,9 @@ from policy.pacer import Budget, Goal, QualityFloor, WillingnessToPay
 from storage.keys import Key
 from upstream.catalogue import Catalogue
 
+CONTROL_SHARE = 0.01
+"""Without a budget, which a dear baseline's share alone could exceed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Goals:
@@ -47,10 +50,16 @@ def goals(settings: Settings, catalogue: Catalogue) -> Goals:
     if settings.baseline is not None:
         _require_arm("TURNPIKE_BASELINE", settings.baseline, catalogue)
     against = baseline(list(catalogue.arms.values()), settings.baseline)
-    share = settings.control_share
+    goal, share = _goal(settings, against), settings.control_share
+    if share is None:
+        share = 0.0 if isinstance(goal, Budget) else CONTROL_SHARE
     control = Control(share, settings.baseline) if share else None
+<<<<<<< HEAD
     are_shared = not isinstance(settings.database, Path)
     return Goals(_goal(settings, against), against, control, are_shared)
+=======
+    return Goals(goal, against, control)
+>>>>>>> b19f4d5 (With a budget there is no control group unless one is asked for)
 
 
 def _goal(settings: Settings, against: str) -> Goal:

@@ -95,12 +95,12 @@ class Settings(BaseSettings):
         None,
         description="The arm that savings and quality are set against; default: the dearest.",
     )
-    control_share: float = Field(
-        0.01,
+    control_share: float | None = Field(
+        None,
         ge=0,
         le=0.5,
-        description="Share of requests that go to the baseline whatever looks best: "
-        "they tell what it would have cost, and how good it would have been.",
+        description="Share of requests that go to the baseline whatever looks best: they tell what "
+        "it would have cost and how good it would have been; default: 0.01, none with a budget.",
     )
     feedback_window_s: Seconds = Field(
         30 * DAY_S, description="Seconds after a decision in which it may be rated."

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.evals import import_evals
+from app.goals import CONTROL_SHARE
 from app.training import retrain, rollback
 from jobs.learned import Learned
 from policy.decide import Question, decide, seeded
@@ -196,7 +197,7 @@ def test_every_decision_can_be_made_again_from_its_row(service: Running) -> None
                 learned.beliefs,
                 seeded(row.id),
                 allowance=Allowance(row.allowance),
-                control=Control(service.parts.settings.control_share),
+                control=Control(CONTROL_SHARE),
             )
             assert tuple(again.propensities.tolist()) == row.propensities
             assert (again.arm, again.propensity) == (row.arm, row.propensity)

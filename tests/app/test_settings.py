@@ -38,7 +38,7 @@ def test_every_dial_has_a_default_and_a_sentence() -> None:
 
 def test_every_number_says_its_unit_in_its_name() -> None:
     bare = {"connections", "retrain_first_outcomes", "cache_max_answers", "cache_similarity"}
-    bare |= {"control_share", "workers"}
+    bare |= {"workers"}
     numbers = {
         name
         for name, value in Settings.load({}).model_dump().items()
