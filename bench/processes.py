@@ -58,3 +58,8 @@ def started_with(mark: bytes) -> dict[int, str]:
         if mark in environ and command:
             found[int(folder.name)] = command.replace(b"\0", b" ").decode(errors="replace")
     return found
+
+
+def parent_of(pid: int) -> int:
+    """Return the parent of a process, 0 once it has ended."""
+    return next((int(fields[_PARENT]) for each, fields in _stats() if each == pid), 0)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from bench.processes import started_with
+from bench.processes import parent_of, started_with
 from bench.serving import ROOT, ask, port_of
 
 Victim = Literal["worker", "master", "parent", "scheduler", "everything", "a start"]
@@ -84,9 +84,7 @@ class Service:
         elif victim == "parent":
             self._process.kill()
         else:
-            found = self._found(COMMANDS[victim])
-            # The worker is the child of the master, so its number is the later one.
-            _kill(found[-1] if victim == "worker" else found[0])
+            _kill(self._found(victim))
 
     def kill_all(self) -> None:
         """Kill every process of it at once."""
@@ -110,18 +108,21 @@ class Service:
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(ENDED_WITHIN_S)
 
-    def _found(self, command: str) -> list[int]:
-        """Return the processes of a command, which may be about to start.
+    def _found(self, victim: Victim) -> int:
+        """Return a process by its command; it may be about to start.
+
+        Of gunicorn's two the master is our child, and the worker is the master's.
 
         raises : TimeoutError if there is none
         """
         give_up_at = time.monotonic() + READY_WITHIN_S
         while time.monotonic() < give_up_at:
-            found = sorted(pid for pid, each in self._pids().items() if command in each)
-            if found:
-                return found
+            for pid, command in self._pids().items():
+                is_ours = parent_of(pid) == self._process.pid
+                if COMMANDS[victim] in command and is_ours == (victim != "worker"):
+                    return pid
             time.sleep(LOOK_EVERY_S)
-        raise TimeoutError(f"there is no {command} among {self._pids()}")
+        raise TimeoutError(f"there is no {victim} among {self._pids()}")
 
     def _pids(self) -> dict[int, str]:
         """Return its processes but the first, orphans too: by the address they all were given."""

@@ -85,7 +85,9 @@ class SpoolFile:
         self._term, self._end, self.waiting = term, TERM_BYTES, 0
 
     def close(self) -> None:
-        """Close the file; what waits in it stays."""
+        """Close the file; what waits in it stays, and if nothing does its space is given back."""
+        if not self.waiting:
+            self.path.unlink(missing_ok=True)
         os.close(self._file)
 
     def _reserved(self, size_bytes: int) -> int:

@@ -127,7 +127,7 @@ def running(
     **dials: Any,
 ) -> Iterator[Running]:
     """Yield the service; `sandbox_url` among the dials sends every arm there."""
-    given = {"arms": arms, "database": folder / "turnpike.db", **dials}
+    given = {"arms": arms, "database": folder / "turnpike.db", "spool_bytes": 65_536, **dials}
     parts = assemble(Settings.load({}, given), {}, clock)
     try:
         with create_app(parts).test_client() as client:

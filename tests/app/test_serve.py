@@ -110,6 +110,7 @@ def environment(folder: Path, port: int, **dials: str) -> dict[str, str]:
         "TURNPIKE_DATABASE": str(folder / "turnpike.db"),
         "TURNPIKE_BIND": f"127.0.0.1:{port}",
         "TURNPIKE_SANDBOX": "on",
+        "TURNPIKE_SPOOL_BYTES": "65536",
         "TURNPIKE_SANDBOX_LATENCY_S": "0",
         "TURNPIKE_MAX_BODY_BYTES": str(LIMIT_BYTES),
         "PYTHONUNBUFFERED": "1",

@@ -35,10 +35,22 @@ def read(path: Path) -> list[bytes]:
 
 
 def test_its_space_is_taken_from_the_start(path: Path) -> None:
-    opened(path).close()
+    file = opened(path)
     assert path.stat().st_size == ROOM
     assert path.stat().st_blocks * 512 >= ROOM
-    assert read(path) == []
+    assert file.read() == []
+    file.close()
+
+
+def test_its_space_is_given_back_at_the_end_if_nothing_waits(path: Path) -> None:
+    file = opened(path)
+    file.append([b"waits"])
+    file.close()
+    assert path.exists()
+    file = opened(path)
+    file.clear()
+    file.close()
+    assert not path.exists()
 
 
 def test_what_was_appended_is_there_after_another_start(path: Path) -> None:
@@ -96,7 +108,7 @@ def test_an_altered_byte_ends_what_is_read(path: Path, at: int) -> None:
 
 
 def test_a_file_grows_and_shrinks_only_while_nothing_waits_in_it(path: Path) -> None:
-    opened(path, 2 * ROOM).close()
+    path.write_bytes(bytes(2 * ROOM))
     file = opened(path)
     assert path.stat().st_size == file.size_bytes == ROOM
     file.append([b"waits"])
