@@ -54,12 +54,8 @@ def goals(settings: Settings, catalogue: Catalogue) -> Goals:
     if share is None:
         share = 0.0 if isinstance(goal, Budget) else CONTROL_SHARE
     control = Control(share, settings.baseline) if share else None
-<<<<<<< HEAD
     are_shared = not isinstance(settings.database, Path)
-    return Goals(_goal(settings, against), against, control, are_shared)
-=======
-    return Goals(goal, against, control)
->>>>>>> b19f4d5 (With a budget there is no control group unless one is asked for)
+    return Goals(goal, against, control, are_shared)
 
 
 def _goal(settings: Settings, against: str) -> Goal:
