@@ -11,13 +11,33 @@ from app.mode import in_force
 from app.report_command import report
 from app.scale_commands import COMMANDS
 from app.settings import Settings
-from app.told import told_plainly
+from app.told import EXIT_CODES, Sections, as_json_option, told_plainly
 from storage.records import RetrainTrigger
 
+SECTIONS = {
+    "Start here": ("serve", "demo", "doctor"),
+    "Models": ("arms", "import"),
+    "What it has learned and saved": ("report", "retrain", "rollback"),
+    "Who may use it": ("keys",),
+    "What is kept": ("export", "forget", "migrate-to"),
+    "Its parts": ("work", "sandbox", "cluster", "balance"),
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.group(
+    cls=Sections,
+    sections=SECTIONS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: "
+    + "; ".join(f"{code} {means}" for code, means in EXIT_CODES.items())
+    + ".",
+)
 def main() -> None:
-    """Turnpike: the LLM router that learns."""
+    """Turnpike: the LLM router that learns.
+
+    `serve` starts it, without any provider's key too: then synthetic models answer. `demo` lets you
+    watch it learn. Settings are TURNPIKE_* variables or turnpike.toml. Every command takes --help.
+    """
 
 
 @main.command()
@@ -55,48 +75,53 @@ def sandbox(port: int) -> None:
     default="manual",
     help="What is recorded as the reason.",
 )
+@as_json_option
 @told_plainly
-def retrain(trigger: RetrainTrigger) -> None:
+def retrain(trigger: RetrainTrigger, as_json: bool) -> None:
     """Fit a new policy to the log, and promote it if it is not worse."""
     from app.training import retrain as run
 
-    run(in_force(Settings.load()), trigger)
+    run(in_force(Settings.load()), trigger, as_json=as_json)
 
 
 @main.command()
 @click.argument("version", type=int, required=False)
+@as_json_option
 @told_plainly
-def rollback(version: int | None) -> None:
+def rollback(version: int | None, as_json: bool) -> None:
     """Serve with an earlier policy again: VERSION, or the one before the last."""
     from app.training import rollback as run
 
-    run(in_force(Settings.load()), version)
+    run(in_force(Settings.load()), version, as_json=as_json)
 
 
 @main.command("import")
 @click.argument("table", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@as_json_option
 @told_plainly
-def import_(table: Path) -> None:
+def import_(table: Path, as_json: bool) -> None:
     """Warm-start from a team's own evals: a CSV with prompt, task and a score column per arm."""
     from app.evals import import_evals as run
 
-    run(in_force(Settings.load()), table)
+    run(in_force(Settings.load()), table, as_json=as_json)
 
 
 @main.command()
 @click.option("--prompts", default=2_000, show_default=True, help="How many prompts to send.")
 @click.option("--rated", default=1.0, show_default=True, help="Share of answers that get a thumb.")
 @click.option("--seed", default=0, show_default=True, help="Which prompts, in which order.")
+@click.option("--key", help="A key, where the service asks for one; default: TURNPIKE_API_KEY.")
+@as_json_option
 @told_plainly
-def demo(prompts: int, rated: float, seed: int) -> None:
+def demo(prompts: int, rated: float, seed: int, key: str | None, as_json: bool) -> None:
     """Send prompts and thumbs to a running sandbox service and show what it learns."""
     from app.demo import demo as run
 
-    sys.exit(run(in_force(Settings.load()), prompts, rated, seed))
+    sys.exit(run(in_force(Settings.load()), prompts, rated, seed, key=key, as_json=as_json))
 
 
 @main.command()
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@as_json_option
 @told_plainly
 def doctor(as_json: bool) -> None:
     """Say what is configured, reachable, learning; exit 1 if something needs attention."""

@@ -14,12 +14,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import click
 
 from app.settings import Settings
+from app.told import tell
 from policy.errors import ConfigError
 from policy.types import Arm
 from upstream.catalogue import load
@@ -65,12 +66,22 @@ class Run:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def demo(settings: Settings, prompts: int, rated: float, seed: int) -> int:
+def demo(
+    settings: Settings,
+    prompts: int,
+    rated: float,
+    seed: int,
+    *,
+    key: str | None = None,
+    as_json: bool = False,
+) -> int:
     """Send the prompts, show progress, print the table; return 1 if a request failed.
+
+    `key` is for a service that asks for one; by default that of the settings.
 
     raises : ConfigError if no sandbox service answers
     """
-    service = Service(settings)
+    service = Service(settings, key)
     _require_sandbox(service.get("/policy"), settings)
     arms = load(settings.arms).arms
     run = Run(always={name: Tally() for name in arms})
@@ -86,19 +97,21 @@ def demo(settings: Settings, prompts: int, rated: float, seed: int) -> int:
     watched.join()
     for error in failures[:3]:
         click.echo(f"a request failed: {error}", err=True)
-    click.echo("\n".join(table(run, arms)))
+    tell(_as_data(run), "\n".join(table(run, arms)), as_json=as_json)
     return int(bool(failures))
 
 
 class Service:
     """A running service, over HTTP; one connection for each thread."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, key: str | None = None) -> None:
         self._host, _, port = settings.bind.rpartition(":")
         self._port = int(port)
         self._headers = {"Content-Type": "application/json"}
-        if settings.api_key is not None:
-            self._headers["Authorization"] = f"Bearer {settings.api_key.get_secret_value()}"
+        if key is None and settings.api_key is not None:
+            key = settings.api_key.get_secret_value()
+        if key is not None:
+            self._headers["Authorization"] = f"Bearer {key}"
         self._local = threading.local()
 
     def get(self, path: str) -> dict[str, Any]:
@@ -178,6 +191,15 @@ def table(run: Run, arms: Mapping[str, Arm]) -> Iterator[str]:
         yield f"{name:34}{tally.satisfaction:>12.1%} {tally.cost_usd:>10.4f}$ {share:>10.0%}"
     yield ""
     yield f"{run.turnpike.prompts} sandbox prompts, {run.thumbs} thumbs; nothing was billed."
+
+
+def _as_data(run: Run) -> dict[str, Any]:
+    """Return the result for scripts."""
+    ways = {**run.always, "turnpike": run.turnpike, "turnpike second half": run.lately}
+    told = {
+        name: {**asdict(tally), "satisfaction": tally.satisfaction} for name, tally in ways.items()
+    }
+    return {"prompts": run.turnpike.prompts, "thumbs": run.thumbs, "ways": told}
 
 
 def _show(run: Run, prompts: int) -> None:

@@ -4,6 +4,7 @@ Every row is checked before any is handed over; the same file imported twice cou
 """
 
 import csv
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -19,6 +20,7 @@ from app.delivery import delivered
 from app.mistakes import seen
 from app.schemas import Task
 from app.settings import Settings
+from app.told import tell
 from features.prompt import Prompt
 from features.sketch import Sketch
 from jobs.intake import hand_over_evals
@@ -28,10 +30,11 @@ from upstream.catalogue import load
 
 PROMPT, TASK = "prompt", "task"
 BEYOND = "beyond the last column"
+LEARNED = "the policy has learned them; `python -m app retrain` fits its features to them too"
 TASKS: TypeAdapter[str] = TypeAdapter(Task)
 
 
-def import_evals(settings: Settings, table: Path) -> None:
+def import_evals(settings: Settings, table: Path, *, as_json: bool = False) -> None:
     """Hand over the scores of a table, and say how many there were.
 
     raises : InvalidInput naming line, column and value
@@ -42,8 +45,9 @@ def import_evals(settings: Settings, table: Path) -> None:
     delivered(settings, lambda data: hand_over_evals(data, evals))
     prompts = len({each.prompt_sha256 for each in evals})
     scored = len({each.arm for each in evals})
-    click.echo(f"imported {len(evals)} scores of {scored} arms on {prompts} prompts")
-    click.echo("the policy has learned them; `python -m app retrain` fits its features to them too")
+    told = {"scores": len(evals), "arms": scored, "prompts": prompts}
+    said = f"imported {len(evals)} scores of {scored} arms on {prompts} prompts\n{LEARNED}"
+    tell(told, said, as_json=as_json)
 
 
 def scores(table: Path, arms: Mapping[str, object]) -> list[Eval]:
@@ -61,7 +65,7 @@ def scores(table: Path, arms: Mapping[str, object]) -> list[Eval]:
         raise InvalidInput(
             f"line {rows.line_num + 1}: {error}; it must be a line of CSV"
         ) from error
-    with click.progressbar(numbered, label="reading evals") as reading:
+    with click.progressbar(numbered, label="reading evals", file=sys.stderr) as reading:
         return [each for line, row in reading for each in _evals(line, row, scored, batch)]
 
 

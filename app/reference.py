@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from click import Command, Group
 from flask import Flask
 from pydantic import BaseModel
 
@@ -18,6 +19,7 @@ from app.metrics import Metrics
 from app.openapi import document
 from app.schemas import OpenAIParameters
 from app.settings import Settings
+from app.told import EXIT_CODES
 from app.wsgi import BLUEPRINTS
 from policy import errors as kinds
 from policy.errors import TurnpikeError
@@ -74,9 +76,14 @@ def commands() -> str:
     """Return a table of the commands."""
     rows = [
         (f"`./run {name}`", (command.help or "").splitlines()[0])
-        for name, command in sorted(main.commands.items())
+        for name, command in _commands(main, "")
     ]
     return table(("command", "what it does"), rows)
+
+
+def exit_codes() -> str:
+    """Return a table of what the commands end with."""
+    return table(("code", "means"), [(str(code), means) for code, means in EXIT_CODES.items()])
 
 
 def metrics() -> str:
@@ -107,6 +114,15 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [header, *rows]
     told = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
     return "\n".join([told[0], "|" + "---|" * len(header), *told[1:]])
+
+
+def _commands(group: Group, before: str) -> Iterator[tuple[str, Command]]:
+    """Yield every command with its name, those of a group after the name of the group."""
+    for name, command in sorted(group.commands.items()):
+        if isinstance(command, Group):
+            yield from _commands(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
 
 
 def _code(value: object) -> str:

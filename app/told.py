@@ -27,6 +27,24 @@ T = TypeVar("T")
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 
+class Sections(click.Group):
+    """A group whose help lists the commands by what they are for."""
+
+    def __init__(self, *args: Any, sections: Mapping[str, Sequence[str]], **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.sections = sections
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, section by section; what is in no section comes last."""
+        placed = {name for names in self.sections.values() for name in names}
+        rest = [name for name in self.list_commands(ctx) if name not in placed]
+        for title, names in {**self.sections, "More": rest}.items():
+            shown = [(name, self.commands[name]) for name in names if name in self.commands]
+            if shown:
+                with formatter.section(title):
+                    formatter.write_dl([(n, each.get_short_help_str(200)) for n, each in shown])
+
+
 def told_plainly(command: Callable[P, T]) -> Callable[P, T]:
     """Return the command with our own errors told in one line, 78 for a wrong configuration."""
 

@@ -2,15 +2,17 @@
 
 import fcntl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
 from app.delivery import delivered
 from app.settings import Settings
+from app.told import tell
 from jobs.alone import alone
 from jobs.due import due
 from jobs.intake import hand_over_policy, hand_over_retrain
@@ -23,9 +25,10 @@ from storage.stores import open_log, open_reader
 
 LEASE = "retrain"
 AT_IT = "another process is retraining: nothing to do"
+IDLE: dict[str, Any] = {"id": None, "promoted": None, "candidate_version": None, "took_s": 0.0}
 
 
-def retrain(settings: Settings, trigger: RetrainTrigger) -> None:
+def retrain(settings: Settings, trigger: RetrainTrigger, *, as_json: bool = False) -> None:
     """Fit a candidate, hand it over with the verdict, and say what came of it.
 
     Where others may do the same, only one does, and the others say so.
@@ -34,20 +37,22 @@ def retrain(settings: Settings, trigger: RetrainTrigger) -> None:
     """
     if isinstance(settings.database, Path):
         with _held(settings.folder) as mine, open_reader(settings.database) as reader:
-            return _retrain(settings, trigger, reader) if mine else click.echo(AT_IT)
+            told = _retrain(settings, trigger, reader) if mine else IDLE | {"reason": AT_IT}
+            return tell(told, _in_words(told), as_json=as_json)
     open_reader(settings.database).close()  # without a log there is nothing to fit
     with open_log(settings.database) as log, alone(log, LEASE) as fence:
-        return _retrain(settings, trigger, log, fence) if fence else click.echo(AT_IT)
+        told = _retrain(settings, trigger, log, fence) if fence else IDLE | {"reason": AT_IT}
+        return tell(told, _in_words(told), as_json=as_json)
 
 
 def _retrain(
     settings: Settings, trigger: RetrainTrigger, log: ReadableLog, fence: Fence | None = None
-) -> None:
+) -> Mapping[str, Any]:
+    """Return what came of it; `promoted` None means that nothing was tried."""
     from jobs.retrain import retrain as fit_and_judge  # going back needs no scikit-learn
 
     if not _is_wanted(settings, trigger, log):
-        click.echo("another process has just retrained: nothing to do")
-        return
+        return IDLE | {"reason": "another process has just retrained: nothing to do"}
     click.echo("fitting and judging a candidate ...", err=True)
     with _folding(settings, log) as fold:
         result = fit_and_judge(log, trigger, time.time, settings.retrain_first_outcomes, fold)
@@ -55,9 +60,20 @@ def _retrain(
     delivered(
         settings, lambda data: hand_over_retrain(data, made, result.policy, result.learned, fence)
     )
-    verdict = "promoted" if made.promoted else "kept the incumbent"
-    took_s = made.ended_at_s - made.started_at_s
-    click.echo(f"{verdict}: {made.reason} ({took_s:.1f} s)")
+    return {
+        "id": made.id,
+        "promoted": made.promoted,
+        "candidate_version": made.candidate_version,
+        "reason": made.reason,
+        "took_s": made.ended_at_s - made.started_at_s,
+    }
+
+
+def _in_words(told: Mapping[str, Any]) -> str:
+    if told["promoted"] is None:
+        return str(told["reason"])
+    verdict = "promoted" if told["promoted"] else "kept the incumbent"
+    return f"{verdict}: {told['reason']} ({told['took_s']:.1f} s)"
 
 
 def _is_wanted(settings: Settings, trigger: RetrainTrigger, log: ReadableLog) -> bool:
@@ -83,7 +99,7 @@ def _held(folder: Path) -> Iterator[bool]:
             yield True
 
 
-def rollback(settings: Settings, version: int | None) -> None:
+def rollback(settings: Settings, version: int | None, *, as_json: bool = False) -> None:
     """Adopt an earlier policy again, under a new version number, folded over the whole log.
 
     raises : InvalidInput if there is no such version
@@ -99,7 +115,8 @@ def rollback(settings: Settings, version: int | None) -> None:
         with _folding(settings, log) as fold:
             learned = fold(Learned.start(policy), position)
     delivered(settings, lambda data: hand_over_policy(data, policy, learned))
-    click.echo(f"policy {policy.version} serves: it is version {wanted.version} again")
+    said = f"policy {policy.version} serves: it is version {wanted.version} again"
+    tell({"version": policy.version, "again": wanted.version}, said, as_json=as_json)
 
 
 def _folding(settings: Settings, log: ReadableLog) -> AbstractContextManager[Fold]:
