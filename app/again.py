@@ -60,7 +60,8 @@ class Again:
             self.live.pacer_of(asking.holder).willingness_to_pay_usd,
         )
         decision = asking.again(decision_id(), question, learned, stored, self.sandbox)
-        return Turn(decision, arm, self.log.decide(decision), NoCall(), started_at_s, cache=use)
+        recorded = self.log.decide(decision, asking.prompt.text)
+        return Turn(decision, arm, recorded, NoCall(), started_at_s, cache=use)
 
 
 def stand_in(asking: Asking, visit: Visit, error: UpstreamError) -> StoredAnswer:

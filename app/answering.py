@@ -45,6 +45,7 @@ class Answering:
         self._go_on = go_on
         self._visit = visit
         self._texts: list[str] = []
+        self._began = 0
         self._broken: list[tuple[Turn, Ended]] = []
         self._recorded = False
 
@@ -124,9 +125,10 @@ class Answering:
         self, status: OutcomeStatus | None = None, error: UpstreamError | None = None
     ) -> Ended:
         self._recorded = True
-        ended = streamed(self._stream, status, error)
+        ended = replace(streamed(self._stream, status, error), text=self._text(self._began))
+        self._began = len(self._texts)
         self.durable = least(self.durable, self._record(self._asked, ended))
         return ended
 
-    def _text(self) -> str:
-        return "".join(self._texts)
+    def _text(self, begun: int = 0) -> str:
+        return "".join(self._texts[begun:])

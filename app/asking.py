@@ -8,6 +8,7 @@ from typing import Any, Self
 from app.ask import Ask
 from app.holder import Holder
 from app.live import Choice
+from app.retention import Retention
 from app.seats import Place, Seat, Seats
 from features.prompt import Prompt
 from features.sketch import Sketch
@@ -36,6 +37,7 @@ class Asking:
 
     ask: Ask
     holder: Holder
+    retention: Retention
     prompt: Prompt
     sketch: Sketch
     place: Place
@@ -50,11 +52,11 @@ class Asking:
     stands_in: Callable[[], bool] = bool
 
     @classmethod
-    def of(cls, ask: Ask, seats: Seats, holder: Holder) -> Self:
+    def of(cls, ask: Ask, seats: Seats, holder: Holder, retention: Retention) -> Self:
         """Return a request that nobody has been asked yet."""
         prompt = Prompt.of(ask.messages, ask.task, ask.tools)
-        place = Place.of(ask, holder.tenant)
-        return cls(ask, holder, prompt, Sketch.of(prompt), place, seats.find(place))
+        sketch, place = retention.sketch(prompt), Place.of(ask, holder.tenant)
+        return cls(ask, holder, retention, prompt, sketch, place, seats.find(place))
 
     @property
     def body(self) -> dict[str, Any]:
@@ -182,7 +184,7 @@ class Asking:
             "context": question.context,
             "sketch": self.sketch.to_bytes(),
             "input_tokens_estimated": self.prompt.input_tokens,
-            "prompt_sha256": self.prompt.digest,
+            "prompt_sha256": self.retention.digest(self.prompt),
             "words": self.prompt.words,
         }
 

@@ -95,6 +95,15 @@ def rollback(version: int | None, as_json: bool) -> None:
     run(in_force(Settings.load()), version, as_json=as_json)
 
 
+@main.command()
+@told_plainly
+def prune() -> None:
+    """Take out the words whose keeping time is over (the scheduler does it by itself)."""
+    from app.pruning import prune as run
+
+    run(in_force(Settings.load()))
+
+
 @main.command("import")
 @click.argument("table", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @as_json_option

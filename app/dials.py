@@ -43,6 +43,7 @@ def _secret(secret: SecretStr) -> SecretStr:
 
 
 Seconds = Annotated[float, Field(gt=0, le=YEAR_S)]
+Days = Annotated[float, Field(gt=0, le=36_500)]
 Where = Annotated[Path | str, BeforeValidator(_place)]
 Rule = Annotated[str, AfterValidator(_rule)]
 Address = Annotated[str, AfterValidator(checked)]

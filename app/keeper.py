@@ -76,7 +76,7 @@ class Keeper(threading.Thread):
         """Do every chore once."""
         now_s = time.time()
         with suppress(StoreUnavailable):  # it has told so itself
-            if self._log.standing.is_behind:
+            if self._log.standing.is_behind or self._log.unwiped:
                 self._log.bring_back()
         for taken in take(self._data / "handover", self._log, records, now_s):
             tell = LOGGER.error if taken.status == "rejected" else LOGGER.info

@@ -8,8 +8,15 @@ from typing import Any
 from pydantic import ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from upstream.redact import NO_WORDS, QUOTED_CHARS, SAID, texts_in
+
 SEEN_CHARS = 60
 KEY_CHARS = 64
+KINDS = (
+    (str, ("a text", "characters")),
+    (list, ("a list", "items")),
+    (dict, ("an object", "fields")),
+)
 
 Place = Sequence[str | int]
 
@@ -46,6 +53,19 @@ def seen(value: Any) -> str:
     """
     shown = _SHORT.repr(value)
     return shown if len(shown) <= SEEN_CHARS else f"{shown[: SEEN_CHARS - 3].rstrip()}..."
+
+
+def seen_at(place: Place, value: Any) -> str:
+    """Return a value as it is shown in an error: of what may be a prompt, its kind and size only.
+
+    >>> seen_at(["prompt"], ["my name is Ann"]), seen_at(["messages", 0, "role"], "assistent")
+    ('a list of 1 items', "'assistent'")
+    """
+    is_said = any(step in SAID for step in place) and place[-1] not in NO_WORDS
+    if not is_said or all(len(text) < QUOTED_CHARS for text in texts_in(value)):
+        return seen(value)
+    kind, counted = next(told for one, told in KINDS if isinstance(value, one))
+    return f"{kind} of {len(value)} {counted}"
 
 
 def json_path(place: Place) -> str | None:

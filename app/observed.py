@@ -6,8 +6,11 @@ Counting where the log is written keeps the two alike, and nothing in the router
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from storage.log import Ticket
+from app.retention import Retention
+from storage.log import Log
 from storage.records import Attempt, Decision, Outcome, Rating, Round
+from storage.ticket import Ticket
+from storage.words import Part
 
 
 class Observer(Protocol):
@@ -33,16 +36,16 @@ class Observer(Protocol):
 class Recording(Protocol):
     """What the router asks of a log."""
 
-    def decide(self, decision: Decision) -> Ticket[None]:
-        """Record a decision."""
+    def decide(self, decision: Decision, prompt: str) -> Ticket[None]:
+        """Record a decision, and of the prompt what is to be kept."""
         ...
 
     def attempt(self, attempt: Attempt) -> Ticket[None]:
         """Record one upstream call."""
         ...
 
-    def settle(self, outcome: Outcome) -> Ticket[int]:
-        """Record how a decision ended."""
+    def settle(self, outcome: Outcome, answer: str) -> Ticket[int]:
+        """Record how a decision ended, and of the answer what is to be kept."""
         ...
 
     def rate(
@@ -65,15 +68,17 @@ class Recording(Protocol):
 
 
 class Observed:
-    """The log of the router, observed."""
+    """The log of the router, observed; of what was said it gets what is to be kept."""
 
-    def __init__(self, log: Recording, observers: Sequence[Observer]) -> None:
+    def __init__(self, log: Log, retention: Retention, observers: Sequence[Observer]) -> None:
         self._log = log
+        self._retention = retention
         self._observers = observers
 
-    def decide(self, decision: Decision) -> Ticket[None]:
-        """Record a decision."""
+    def decide(self, decision: Decision, prompt: str) -> Ticket[None]:
+        """Record a decision, and of the prompt what is to be kept."""
         ticket = self._log.decide(decision)
+        self._keep(decision.id, "prompt", decision.decided_at_s, prompt)
         for each in self._observers:
             each.decided(decision)
         return ticket
@@ -85,8 +90,9 @@ class Observed:
             each.attempted(attempt)
         return ticket
 
-    def settle(self, outcome: Outcome) -> Ticket[int]:
-        """Record how a decision ended."""
+    def settle(self, outcome: Outcome, answer: str) -> Ticket[int]:
+        """Record how a decision ended, and before that of the answer what is to be kept."""
+        self._keep(outcome.decision_id, "answer", outcome.at_s, answer)
         ticket = self._log.settle(outcome)
         for each in self._observers:
             each.settled(outcome)
@@ -102,3 +108,9 @@ class Observed:
     def decision(self, decision_id: str, tenant: str | None = None) -> Round:
         """Return one decision with what came of it."""
         return self._log.decision(decision_id, tenant)
+
+    def _keep(self, decision_id: str, part: Part, at_s: float, text: str) -> None:
+        """Record a text; it comes before the outcome: whoever waits for that waits for it too."""
+        transcript = self._retention.transcript(decision_id, part, at_s, text)
+        if transcript is not None:
+            self._log.keep(transcript)

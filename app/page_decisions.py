@@ -10,6 +10,7 @@ from app.mistakes import seen
 from app.why import why
 from app.wiring import Parts
 from policy.errors import InvalidInput
+from storage.erasing import transcripts
 from storage.records import Attempt, Decision, DecisionKind, Outcome
 from storage.search import Ending, Mark, Rated, Sought
 
@@ -78,7 +79,8 @@ def decision(parts: Parts, sees: str | None, decision_id: str) -> dict[str, Any]
     """
     log = parts.log
     found = log.decision(decision_id, sees)
-    told, ratings = why(found, log.attempts(decision_id)), log.lookups.ratings(decision_id)
+    told = why(found, log.attempts(decision_id), transcripts(log.ask, decision_id))
+    ratings = log.lookups.ratings(decision_id)
     return {
         "decision": found.decision,
         "outcome": found.outcome,

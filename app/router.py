@@ -22,6 +22,7 @@ from app.holder import Holder
 from app.ids import decision_id
 from app.live import Live
 from app.observed import Recording
+from app.retention import Retention
 from app.seats import Seats
 from app.turn import (
     Completion,
@@ -63,6 +64,7 @@ class Terms:
     policy: str
     sandbox: bool
     stream_recovery: Recovery
+    retention: Retention
 
 
 class Router:
@@ -94,7 +96,7 @@ class Router:
 
         raises : NoEligibleArm, UpstreamError, StoreUnavailable
         """
-        asking = Asking.of(ask, self._seats, holder)
+        asking = self._asking(ask, holder)
         with self._visit(asking) as visit:
             if visit.found is not None:
                 return self._again.complete(asking, visit.found, "hit")
@@ -111,7 +113,7 @@ class Router:
 
         raises : NoEligibleArm, UpstreamError, StoreUnavailable
         """
-        asking = Asking.of(ask, self._seats, holder)
+        asking = self._asking(ask, holder)
         recovery = ask.stream_recovery or self.terms.stream_recovery
         goes_on = recovery == "continue" and ask.is_free_text
         go_on = partial(self._go_on, asking) if goes_on else None
@@ -132,7 +134,10 @@ class Router:
 
         raises : NoEligibleArm
         """
-        return self._choose(Asking.of(ask, self._seats, holder), spend=False)[0]
+        return self._choose(self._asking(ask, holder), spend=False)[0]
+
+    def _asking(self, ask: Ask, holder: Holder) -> Asking:
+        return Asking.of(ask, self._seats, holder, self.terms.retention)
 
     def _completed(self, asking: Asking) -> Completion:
         """Return the answer of the first arm that gives a whole one."""
@@ -192,7 +197,7 @@ class Router:
                 if asking.error is None:
                     raise
                 return
-            recorded = self._log.decide(decision)
+            recorded = self._log.decide(decision, asking.prompt.text)
             call = self.health.begin(arm, again=bool(asking.asked))
             keys, known = asking.place.after, self._catalogue().arms
             yield Turn(decision, arm, recorded, call, time.time(), keys, known)
@@ -276,6 +281,6 @@ class Router:
             self._log.attempt(attempt_row(turn, ended))
             self._seats.follow(turn, ended)
             self.drifts.follow(turn, ended)
-        settled = self._log.settle(outcome_row(turn, ended, time.time()))
+        settled = self._log.settle(outcome_row(turn, ended, time.time()), ended.text)
         settled.wait()
         return least(turn.recorded.durable, settled.durable)

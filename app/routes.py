@@ -37,6 +37,7 @@ from policy.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
+from storage.erasing import transcripts
 
 blueprint = Blueprint("turnpike", __name__)
 STREAMS = (STREAM,)
@@ -102,7 +103,8 @@ def route() -> Response:
 def decision(decision_id: str) -> Response:
     """Tell why a decision went to its arm, what it brought, and what would have flipped it."""
     log = parts().log
-    return jsonify(why(log.decision(decision_id, who().sees), log.attempts(decision_id)))
+    found = log.decision(decision_id, who().sees)
+    return jsonify(why(found, log.attempts(decision_id), transcripts(log.ask, decision_id)))
 
 
 @blueprint.get("/policy")

@@ -22,7 +22,7 @@ from pydantic_core import PydanticCustomError
 from app.ask import Ask, CacheWish, Recovery
 from app.feedback_tokens import BROWSER
 from app.messages import OPEN, Message, Messages, Objects
-from app.mistakes import KEY_CHARS, explained, json_path, place_of, right, seen
+from app.mistakes import KEY_CHARS, explained, json_path, place_of, right, seen, seen_at
 from app.ratings import Vote
 from policy.errors import InvalidInput
 
@@ -261,7 +261,8 @@ def _refuse_misspellings(model: type[BaseModel], body: Mapping[str, Any]) -> Non
 def _told(error: ValidationError, body: Mapping[str, Any]) -> InvalidInput:
     """Return the first mistake in three parts: what is wrong, the value seen, what is right."""
     found = error.errors(include_url=False)[0]
-    param = json_path(place_of(found, body))
+    place = place_of(found, body)
+    param = json_path(place)
     code = "missing_field" if found["type"].startswith("missing") else "invalid_value"
     if param is None:
         given = ", ".join(seen(name) for name in [*body][:8]) or "nothing"
@@ -271,5 +272,5 @@ def _told(error: ValidationError, body: Mapping[str, Any]) -> InvalidInput:
     elif found["type"] == "extra_forbidden":
         message = f"{param} is no field here; it must be left out"
     else:
-        message = f"{param} is {seen(found['input'])}: {right(found)}"
+        message = f"{param} is {seen_at(place, found['input'])}: {right(found)}"
     return InvalidInput(message, param=param, code=code)

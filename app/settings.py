@@ -15,9 +15,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from app.address import is_loopback, origins
 from app.ask import Recovery
-from app.dials import DAY_S, YEAR_S, Address, Key, Origins, Rule, Seconds, Secret, Where
+from app.dials import DAY_S, YEAR_S, Address, Days, Key, Origins, Rule, Seconds, Secret, Where
 from app.given import PREFIX, from_environment, from_file
 from app.mistakes import right, seen
+from app.retention import Prompts
 from policy.decide import RULES
 from policy.errors import ConfigError
 
@@ -124,6 +125,13 @@ class Settings(BaseSettings):
         description="What follows when a stream breaks off: `continue` with another arm, `hold` "
         "each answer until it is whole, or end with an `error`; a request may say its own.",
     )
+    prompts: Prompts = Field(
+        "hash",
+        description="What is kept of prompts and answers: nothing, and no word is looked at "
+        "(`off`), hashes (`hash`), also the text, masked (`redacted`) or whole (`full`).",
+    )
+    prompts_keep_days: Days = Field(30, description="Days for which the text is kept.")
+    hashes_keep_days: Days = Field(400, description="Days for which the hash of a prompt is kept.")
     cache: Literal["off", "asked", "exact", "semantic"] = Field(
         "asked",
         description="Which requests may get a stored answer: those that say `cache` (`asked`), all "

@@ -15,9 +15,9 @@ from policy.errors import (
     UpstreamUnauthorised,
 )
 from policy.types import Arm, Usage
-from storage.log import Ticket
 from storage.records import Attempt, AttemptStatus, CacheUse, Decision, Outcome, OutcomeStatus
 from storage.spool import Durable
+from storage.ticket import Ticket
 from upstream.answers import Answer, called_by
 from upstream.health import Call
 from upstream.naming import answering
@@ -79,7 +79,10 @@ def least(*places: Durable) -> Durable:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How the upstream call of a turn ended; `called` are the ids of the tool calls it made."""
+    """How the upstream call of a turn ended; `called` are the ids of the tool calls it made.
+
+    `text` is what this call brought of the answer.
+    """
 
     status: OutcomeStatus
     usage: Usage = NOTHING
@@ -89,6 +92,7 @@ class Ended:
     model: str | None = None
     error: UpstreamError | None = None
     called: tuple[str, ...] = ()
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,7 @@ def completed(turn: Turn, answer: Answer, attempts: int) -> Completion:
         finish_reason=answer.finish_reason,
         model=answer.model,
         called=tuple(called_by(answer.data["choices"][0]["message"])),
+        text=answer.text,
     )
     return Completion(turn, ended, answer.text, attempts, cost_usd(turn, ended), answer.data)
 

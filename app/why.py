@@ -1,15 +1,21 @@
 """Why this arm: a decision from the log, told so that a person can follow it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 from features.facts import NAMES
 from features.sketch import Sketch
 from storage.records import Attempt, Decision, Outcome, Round
+from storage.words import Part, Transcript
 
 
-def why(found: Round, attempts: Sequence[Attempt]) -> dict[str, Any]:
-    """Return a decision with its context in words, its arms, and what would have flipped it."""
+def why(
+    found: Round, attempts: Sequence[Attempt], said: Sequence[Transcript] = ()
+) -> dict[str, Any]:
+    """Return a decision with its context in words, its arms, and what would have flipped it.
+
+    `said` is what is kept of the prompt and its answer.
+    """
     decision, outcome = found.decision, found.outcome
     return {
         "id": decision.id,
@@ -26,6 +32,7 @@ def why(found: Round, attempts: Sequence[Attempt]) -> dict[str, Any]:
         "arm": decision.arm,
         "propensity": decision.propensity,
         "context": context_in_words(decision),
+        **{part: _said(part, said) for part in get_args(Part)},
         "cached_by_arm": dict(decision.cached_by_arm),
         "arms": considered(decision),
         "ineligible": dict(decision.ineligible),
@@ -86,6 +93,12 @@ def _flip(decision: Decision, i: int, taken: int) -> str:
     if better < 0 and dearer < 0:
         return f"one more thumbs-up were worth less than ${dearer / better:.6f}"
     return f"its quality were {gap:.4f} higher"
+
+
+def _said(part: str, said: Sequence[Transcript]) -> dict[str, Any] | None:
+    """Return a text and the form in which it was kept, None where it was not."""
+    kept = (each for each in said if each.part == part)
+    return next(({"text": each.text, "form": each.form} for each in kept), None)
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from app.loop import beside
 from app.observed import Observed
 from app.ratings import Ratings
 from app.reporting import Reports
+from app.retention import Retention
 from app.router import Router, Terms
 from app.settings import Settings
 from app.similar import Similar
@@ -93,10 +94,10 @@ def assemble(
         keyring = Keyring(settings, subkeys(settings, folder), log, goals(settings, catalogue()))
         live = Live(log, folder, hints(catalogue()), keyring.goals, keyring.has_goal, now_s)
         cache = ending.enter_context(closing(_cache(settings, own, upstream)))
-        traffic = Following(log, own, time.time)
+        traffic, terms = Following(log, own, time.time), _terms(settings)
         keeper = Keeper(folder, log, live, catalogue, cache, traffic, keyring)
         ending.callback(_started(keeper).stop)
-        observed = Observed(log, (instruments := Instruments.new()).observers)
+        observed = Observed(log, terms.retention, (instruments := Instruments.new()).observers)
         return Parts(
             settings=settings,
             file=file,
@@ -105,7 +106,7 @@ def assemble(
             live=live,
             upstream=upstream,
             cache=cache,
-            router=Router(_terms(settings), catalogue, upstream, observed, live, health, cache),
+            router=Router(terms, catalogue, upstream, observed, live, health, cache),
             ratings=Ratings(observed, cache, settings.feedback_window_s),
             keyring=keyring,
             instruments=instruments,
@@ -162,7 +163,12 @@ def _cache(settings: Settings, own: Path, upstream: Upstream) -> Cache:
     name = settings.database.stem if isinstance(settings.database, Path) else "turnpike"
     path = own / f"{name}.cache.db"
     rules = Rules(settings.cache, settings.cache_fresh_s, settings.cache_stale_s)
-    if settings.cache == "off":
+    if settings.prompts == "off" and settings.cache in {"exact", "semantic"}:
+        raise ConfigError(
+            f"TURNPIKE_CACHE is {settings.cache} while TURNPIKE_PROMPTS is off, and what is stored "
+            "may repeat its prompt: set the cache to off, or keep at least hashes of prompts"
+        )
+    if "off" in {settings.cache, settings.prompts}:
         remove(path)
         return Cache(rules, None, None)
     bounds = Bounds(
@@ -203,4 +209,5 @@ def _terms(settings: Settings) -> Terms:
         policy=settings.policy,
         sandbox=settings.sandbox_url is not None,
         stream_recovery=settings.stream_recovery,
+        retention=Retention(settings.prompts),
     )

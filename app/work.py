@@ -4,63 +4,80 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from types import FrameType
 
 from structlog import get_logger
 
 from app.journal import write_lines
 from app.orphan import end_with_parent
+from app.pruning import keeping
 from app.settings import Settings
 from jobs.due import due
 from jobs.scheduler import Job, run
 from policy.errors import ConfigError, StoreUnavailable
+from storage.reader import LogReader
 from storage.stores import open_reader
 from upstream.catalogue import load
 from upstream.sandbox import serve_sandbox
 
 LOGGER = get_logger()
 LOOK_EVERY_S = 5.0
+PRUNE_EVERY_S = 60.0
 AFTER_FAILURE_S = 60.0
 
 
-class Trainer:
-    """Starts a retrain as a child process; after a failure it waits a minute."""
+class Starter:
+    """Starts a job as a child process; one that has failed is not started when due for a minute."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *command: str) -> None:
         self._settings = settings
+        self._command = command
         self._not_before = 0.0
 
-    def on_schedule(self) -> None:
-        """Retrain because it is time."""
-        self._train("schedule")
+    def start(self, *more: str) -> None:
+        """Run the job, and tell if it fails."""
+        command = [sys.executable, "-m", "app", *self._command, *more]
+        ended = subprocess.run(command, check=False, stdout=subprocess.DEVNULL)  # noqa: S603
+        if ended.returncode != 0:
+            self._not_before = time.monotonic() + AFTER_FAILURE_S
+            LOGGER.error(f"{self._command[0]} failed", code=ended.returncode, arguments=more)
 
-    def when_due(self) -> None:
-        """Retrain because enough has been rated since the last time."""
+    def start_if(self, is_due: Callable[[LogReader], bool], *more: str) -> None:
+        """Run the job if it is due by what the log says."""
         if time.monotonic() < self._not_before:
             return
         try:
             with open_reader(self._settings.database) as log:
-                counts = log.counts()
+                wanted = is_due(log)
         except (StoreUnavailable, ConfigError) as error:
             LOGGER.warning("the log cannot be read now", reason=error.message)
             return
-        if due(counts, self._settings.retrain_first_outcomes):
-            self._train("feedback")
-
-    def _train(self, trigger: str) -> None:
-        command = [sys.executable, "-m", "app", "retrain", "--trigger", trigger]
-        ended = subprocess.run(command, check=False, stdout=subprocess.DEVNULL)  # noqa: S603
-        if ended.returncode != 0:
-            self._not_before = time.monotonic() + AFTER_FAILURE_S
-            LOGGER.error("retrain failed", code=ended.returncode, trigger=trigger)
+        if wanted:
+            self.start(*more)
 
 
-def report() -> None:
-    """Add a long log up to its reports, as a child process."""
-    command = [sys.executable, "-m", "app", "report", "--keep"]
-    ended = subprocess.run(command, check=False)  # noqa: S603
-    if ended.returncode != 0:
-        LOGGER.error("report failed", code=ended.returncode)
+def jobs(settings: Settings) -> list[Job]:
+    """Return what runs when: retrains, reports, and the end of what is kept for a time."""
+    retrain, prune = Starter(settings, "retrain", "--trigger"), Starter(settings, "prune")
+    report = Starter(settings, "report", "--keep")
+    kept = keeping(settings)
+
+    def enough_is_rated(log: LogReader) -> bool:
+        return due(log.counts(), settings.retrain_first_outcomes)
+
+    def is_overdue(log: LogReader) -> bool:
+        return bool(kept.overdue(log.ask, time.time()))
+
+    return [
+        Job("retrain", settings.retrain_every_s, partial(retrain.start, "schedule")),
+        Job(
+            "retrain when due", LOOK_EVERY_S, partial(retrain.start_if, enough_is_rated, "feedback")
+        ),
+        Job("report", settings.report_every_s, report.start, first_s=LOOK_EVERY_S),
+        Job("prune", PRUNE_EVERY_S, partial(prune.start_if, is_overdue)),
+    ]
 
 
 def work(settings: Settings) -> None:
@@ -68,14 +85,7 @@ def work(settings: Settings) -> None:
     write_lines(settings.log_level)
     end_with_parent()
     signal.signal(signal.SIGTERM, _exit)
-    trainer = Trainer(settings)
-    run(
-        [
-            Job("retrain", settings.retrain_every_s, trainer.on_schedule),
-            Job("retrain when due", LOOK_EVERY_S, trainer.when_due),
-            Job("report", settings.report_every_s, report, first_s=LOOK_EVERY_S),
-        ]
-    )
+    run(jobs(settings))
 
 
 def sandbox(settings: Settings, port: int) -> None:

@@ -9,7 +9,7 @@ import re
 import struct
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Self
 from zlib import crc32
@@ -57,6 +57,15 @@ class Sketch:
         tags = tuple("/".join(parts[: i + 1]) for i in range(len(parts)))
         known = facts(prompt).astype(np.float32).astype(np.float64)
         return cls(known, buckets.astype(np.uint16), counts, tags)
+
+    def without_words(self) -> Self:
+        """Return the sketch with nothing of the words: its facts and its task.
+
+        >>> prompt = Prompt.of([{"role": "user", "content": "sort these words"}])
+        >>> len(Sketch.of(prompt).without_words().buckets)
+        0
+        """
+        return replace(self, buckets=self.buckets[:0], counts=self.counts[:0])
 
     def to_bytes(self) -> bytes:
         """Return the sketch as stored in the log, about two kilobytes for a hundred words."""

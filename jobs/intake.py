@@ -4,11 +4,13 @@ A parcel says what was made; `records` says which rows of the log that is.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
+
+import numpy as np
 
 from jobs.learned import Learned
 from policy.errors import InvalidInput
@@ -18,10 +20,12 @@ from storage.keys import Key, Revocation
 from storage.latest import Latest
 from storage.log import HandedOver
 from storage.records import Eval, Fence, PolicyVersion, Retrain
+from storage.rows import plain
+from storage.words import Expiry, Stripped
 
 RETRAIN, ROLLBACK, EVALS = "retrain", "rollback", "evals"
 KEY, REVOCATION, LATEST = "key", "revocation", "latest"
-KINDS = (RETRAIN, ROLLBACK, EVALS, KEY, REVOCATION, LATEST)
+PRUNE, FORGET = "prune", "forget"
 
 
 def hand_over_retrain(
@@ -53,6 +57,20 @@ def hand_over_evals(data: Path, evals: Sequence[Eval]) -> str:
     """Return the id of the parcel with an imported evaluation."""
     rows = [{**asdict(each), "sketch": each.sketch.hex()} for each in evals]
     return hand_over(data / "handover", EVALS, {}, {"evals": json.dumps(rows).encode()})
+
+
+def hand_over_expiries(data: Path, expiries: Sequence[Expiry]) -> str:
+    """Return the id of the parcel with what the log is to keep no longer."""
+    return hand_over(data / "handover", PRUNE, {"expiries": [asdict(e) for e in expiries]}, {})
+
+
+def hand_over_stripped(data: Path, stripped: Sequence[Stripped]) -> str:
+    """Return the id of the parcel with what stays of decisions that are forgotten."""
+    rows = [
+        {**plain(each), "sketch": each.sketch.hex(), "context": each.context.tolist()}
+        for each in stripped
+    ]
+    return hand_over(data / "handover", FORGET, {}, {"stripped": json.dumps(rows).encode()})
 
 
 def hand_over_key(data: Path, key: Key) -> str:
@@ -91,19 +109,37 @@ def records(parcel: Handover) -> Sequence[HandedOver]:
 
 
 def _records(parcel: Handover) -> Sequence[HandedOver]:
-    if parcel.kind == EVALS:
-        rows = json.loads(parcel.blobs["evals"])
-        return [Eval(**{**row, "sketch": bytes.fromhex(row["sketch"])}) for row in rows]
-    if parcel.kind == KEY:
-        return [Key(**parcel.payload, digest=parcel.blobs["digest"])]
-    if parcel.kind == REVOCATION:
-        return [Revocation(**parcel.payload)]
-    if parcel.kind == LATEST:
-        return [Latest(**parcel.payload, body=json.loads(parcel.blobs["body"]))]
-    if parcel.kind not in KINDS:
-        known = ", ".join(KINDS)
+    if parcel.kind not in READERS:
+        known = ", ".join(READERS)
         raise InvalidInput(f"a parcel of kind {parcel.kind!r} cannot be read; it must be {known}")
-    return _policies(parcel)
+    return READERS[parcel.kind](parcel)
+
+
+def _evals(parcel: Handover) -> Sequence[HandedOver]:
+    rows = json.loads(parcel.blobs["evals"])
+    return [Eval(**{**row, "sketch": bytes.fromhex(row["sketch"])}) for row in rows]
+
+
+def _key(parcel: Handover) -> Sequence[HandedOver]:
+    return [Key(**parcel.payload, digest=parcel.blobs["digest"])]
+
+
+def _revocation(parcel: Handover) -> Sequence[HandedOver]:
+    return [Revocation(**parcel.payload)]
+
+
+def _latest(parcel: Handover) -> Sequence[HandedOver]:
+    return [Latest(**parcel.payload, body=json.loads(parcel.blobs["body"]))]
+
+
+def _expiries(parcel: Handover) -> Sequence[HandedOver]:
+    return [Expiry(**each) for each in parcel.payload["expiries"]]
+
+
+def _stripped(parcel: Handover) -> Sequence[HandedOver]:
+    rows = json.loads(parcel.blobs["stripped"])
+    made = ({"sketch": bytes.fromhex(r["sketch"]), "context": np.array(r["context"])} for r in rows)
+    return [Stripped(**{**row, **own}) for row, own in zip(rows, made, strict=True)]
 
 
 def _policies(parcel: Handover) -> Sequence[HandedOver]:
@@ -117,6 +153,18 @@ def _policies(parcel: Handover) -> Sequence[HandedOver]:
     if "retrain" in parcel.payload:
         found.append(Retrain(**parcel.payload["retrain"]))
     return found
+
+
+READERS: dict[str, Callable[[Handover], Sequence[HandedOver]]] = {
+    RETRAIN: _policies,
+    ROLLBACK: _policies,
+    EVALS: _evals,
+    KEY: _key,
+    REVOCATION: _revocation,
+    LATEST: _latest,
+    PRUNE: _expiries,
+    FORGET: _stripped,
+}
 
 
 def save(data: Path, learned: Learned | None) -> snapshots.Snapshot | None:

@@ -195,10 +195,11 @@ def _held_out(log: LearnableLog) -> tuple[list[Round], int]:
 
 def _sketches(log: LearnableLog) -> list[Sketch]:
     """Return the newest prompts, each once; those of evals while decisions are few."""
-    decisions = {each.prompt_sha256: each.sketch for each in log.recent(FIT_PROMPTS)}
+    # Where no hash is kept, the sketch itself tells one prompt from another.
+    decisions = {each.prompt_sha256 or each.sketch: each.sketch for each in log.recent(FIT_PROMPTS)}
     few = len(decisions) < FIT_PROMPTS
     evals = {
-        event.prompt_sha256: event.sketch
+        event.prompt_sha256 or event.sketch: event.sketch
         for event in (log.events() if few else ())
         if isinstance(event, EvalEvent)
     }

@@ -29,6 +29,7 @@ PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
+    "PRAGMA secure_delete = ON",
     f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}",
 )
 

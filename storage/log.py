@@ -5,8 +5,8 @@ the order in which they were submitted. Learning events get one strictly increas
 gaps, so that folding them in that order is well defined.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol, Self, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, Self
 
 from storage.allotments import SharingLog
 from storage.events import Event
@@ -29,35 +29,18 @@ from storage.records import (
     Round,
     SnapshotRow,
 )
+from storage.rows import Row
 from storage.spending import Spending
-from storage.spool import Durable, Standing
-
-T_co = TypeVar("T_co", covariant=True)
-
-DURABLE_WITHIN_S = 20.0
+from storage.spool import Standing
+from storage.ticket import Ticket
+from storage.words import Expiry, Stripped, Transcript
 
 Subscriber = Callable[[Sequence[Event]], None]
-HandedOver = Eval | Fence | Key | Latest | PolicyVersion | Retrain | Revocation
-
-
-class Ticket(Protocol[T_co]):
-    """A promise that one unit of work will be durable; a refusal is told to whoever waits."""
-
-    @property
-    def durable(self) -> Durable:
-        """Return where the unit is safe, once `wait` has returned."""
-        ...
-
-    def wait(self, timeout_s: float = DURABLE_WITHIN_S) -> T_co:
-        """Return what the unit found, once it is durable.
-
-        raises : StoreUnavailable if it is not durable in time; else whatever refused the unit
-        """
-        ...
+HandedOver = Eval | Expiry | Fence | Key | Latest | PolicyVersion | Retrain | Revocation | Stripped
 
 
 class WritableLog(Protocol):
-    """What may be appended; nothing is ever changed or taken out."""
+    """What may be appended; only words, and whose they were, are ever taken out."""
 
     def decide(self, decision: Decision) -> Ticket[None]:
         """Record a decision; wait for it before the first byte of the answer.
@@ -71,6 +54,10 @@ class WritableLog(Protocol):
 
     def attempt(self, attempt: Attempt) -> Ticket[None]:
         """Record one upstream call."""
+        ...
+
+    def keep(self, transcript: Transcript) -> Ticket[None]:
+        """Record the text of a prompt or an answer, after its decision."""
         ...
 
     def settle(self, outcome: Outcome) -> Ticket[int]:
@@ -130,7 +117,10 @@ class WritableLog(Protocol):
     def receive(
         self, handover_id: str, kind: str, at_s: float, records: Sequence[HandedOver]
     ) -> Ticket[bool]:
-        """Record what another process handed over, all or nothing; False if it was in already."""
+        """Record what another process handed over, all or nothing; False if it was in already.
+
+        What it takes out is gone from the files too, as soon as nobody reads them.
+        """
         ...
 
     def abandon(
@@ -144,8 +134,13 @@ class WritableLog(Protocol):
         """Return how the log stands: whether it is written, and what waits to be."""
         ...
 
+    @property
+    def unwiped(self) -> bool:
+        """Return whether something that was deleted can still be found in the files."""
+        ...
+
     def bring_back(self) -> None:
-        """Bring what waits in the spool into the log, if that is possible by now.
+        """Bring what waits in the spool into the log, and wipe what was deleted, if that can be.
 
         raises : StoreUnavailable if it is not
         """
@@ -216,6 +211,10 @@ class ReadableLog(LearnableLog, Protocol):
     @property
     def lookups(self) -> Lookups:
         """Return what people ask of a log."""
+        ...
+
+    def ask(self, sql: str, values: Mapping[str, Any]) -> Sequence[Row]:
+        """Return the rows of one query, which stands in this room beside what it is for."""
         ...
 
     def decision(self, decision_id: str, tenant: str | None = None) -> Round:

@@ -11,7 +11,7 @@ from typing import Protocol, cast
 
 from sqlite_utils import Database, Migrations
 
-from storage import allotments, keys, latest, leases, search
+from storage import allotments, keys, latest, leases, search, words
 from storage.views import VIEWS
 
 MIGRATIONS = Migrations("turnpike")
@@ -223,6 +223,12 @@ def m011_allotments(db: Runs) -> None:
 def m020_latest(db: Runs) -> None:
     """Create the table of the newest result of each kind."""
     run(db, latest.TABLE)
+
+
+@MIGRATIONS()
+def m021_words(db: Runs) -> None:
+    """Create the table of texts, and find the hashes whose time is over."""
+    run(db, words.TABLES)
 
 
 def run(db: Runs, script: str) -> None:

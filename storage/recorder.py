@@ -8,9 +8,10 @@ from typing import Any
 
 from policy.errors import InvalidInput
 from storage import allotments, leases, writes
+from storage.erasing import ERASERS
 from storage.feed import Feed
 from storage.latest import REPLACE_KNOWN, Latest
-from storage.log import HandedOver, Subscriber, Ticket
+from storage.log import HandedOver, Subscriber
 from storage.records import (
     UNASSIGNED,
     Attempt,
@@ -26,6 +27,8 @@ from storage.records import (
 from storage.rows import Record, plain, text
 from storage.spool import Spare, Spool, Standing
 from storage.sql import Sql, Values
+from storage.ticket import Ticket
+from storage.words import Transcript
 from storage.writer import GroupWriter
 
 
@@ -43,6 +46,10 @@ class LogRecorder(ABC):
     def attempt(self, attempt: Attempt) -> Ticket[None]:
         """Record one upstream call."""
         return self._insert(attempt, spare=Spare.of(attempt, None))
+
+    def keep(self, transcript: Transcript) -> Ticket[None]:
+        """Record the text of a prompt or an answer, after its decision."""
+        return self._insert(transcript, spare=Spare.of(transcript, None))
 
     def settle(self, outcome: Outcome) -> Ticket[int]:
         """Record how a decision ended, and give the event's seq; once per decision."""
@@ -103,7 +110,8 @@ class LogRecorder(ABC):
         """Record what another process handed over, all or nothing; False if it was in already."""
         handover: Values = {"id": text(handover_id), "kind": text(kind), "at_s": at_s}
         rows: list[tuple[type[Any], Values]] = [(type(one), plain(one)) for one in records]
-        return self._writer.submit(lambda db: writes.receive(db, handover, rows))
+        erases = any(kind in ERASERS for kind, _ in rows)
+        return self._writer.submit(lambda db: writes.receive(db, handover, rows), scrubs=erases)
 
     def lease(self, name: str, holder: str, for_s: float) -> int | None:
         """Take or keep a lease, durably, and return its token; None while another holds it."""
@@ -135,6 +143,11 @@ class LogRecorder(ABC):
         raises : StoreUnavailable if it is not
         """
         self._writer.submit(lambda _db: None).wait()
+
+    @property
+    def unwiped(self) -> bool:
+        """Return whether something that was deleted can still be found in the files."""
+        return self._writer.unwiped
 
     def subscribe(self, subscriber: Subscriber, after_seq: int | None = None) -> None:
         """Hand every learning event after `after_seq` (None: from now on) to the subscriber."""

@@ -29,6 +29,7 @@ from storage.records import (
     Retrain,
     SnapshotRow,
 )
+from storage.words import Expiry, Stripped, Transcript
 
 SqlValue = str | int | float | bytes | None
 Row = Mapping[str, Any]
@@ -45,6 +46,9 @@ Record = (
     | Retrain
     | Revocation
     | SnapshotRow
+    | Expiry
+    | Stripped
+    | Transcript
 )
 R = TypeVar("R")
 
@@ -60,6 +64,7 @@ TABLES: dict[type[Record], str] = {
     Key: "keys",
     Revocation: "revocations",
     Latest: "latest",
+    Transcript: "transcripts",
 }
 
 _COLUMNS: dict[type[Any], tuple[str, ...]] = {}

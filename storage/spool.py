@@ -19,6 +19,7 @@ from policy.errors import TurnpikeError
 from storage.records import UNASSIGNED, Attempt, Decision, Outcome
 from storage.rows import SqlValue, plain
 from storage.spool_file import SpoolFile
+from storage.words import Transcript
 
 T = TypeVar("T")
 
@@ -33,7 +34,9 @@ ROOM = 0.9
 REST = 5.0
 """How many times longer than it has taken an attempt in vain is not made again."""
 
-KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Decision, Attempt, Outcome)}
+KINDS: dict[str, type[Any]] = {
+    kind.__name__: kind for kind in (Decision, Attempt, Outcome, Transcript)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class Spare(Generic[T]):
     found: T
 
     @classmethod
-    def of(cls, record: Decision | Attempt | Outcome, found: T) -> "Spare[T]":
+    def of(cls, record: Decision | Attempt | Outcome | Transcript, found: T) -> "Spare[T]":
         """Return the row of a record.
 
         raises : InvalidInput if a value cannot be stored

@@ -75,12 +75,12 @@ class SpoolFile:
         return list(_entries(self._file))
 
     def clear(self) -> None:
-        """Forget every entry.
+        """Forget every entry, and leave nothing of what it said.
 
         raises : OSError if that cannot be made durable
         """
         term = secrets.token_bytes(TERM_BYTES)
-        _write(self._file, term, 0)
+        _write(self._file, term + bytes(self.used_bytes), 0)
         os.fdatasync(self._file)
         self._term, self._end, self.waiting = term, TERM_BYTES, 0
 

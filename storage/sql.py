@@ -63,6 +63,13 @@ class WritingSql(Sql, Protocol):
         """
         ...
 
+    def scrub(self) -> bool:
+        """Leave nothing in the files of what was deleted; False if somebody still reads it.
+
+        Between transactions only.
+        """
+        ...
+
     def close(self) -> None:
         """Let another process write."""
         ...

@@ -68,6 +68,17 @@ class SqliteWriter(SqliteSql):
             if self.db.conn.in_transaction:
                 self.db.execute("ROLLBACK")
 
+    def scrub(self) -> bool:
+        """Empty the WAL, which holds pages as they were; pages of the file itself are wiped."""
+        [patience] = self.query("PRAGMA busy_timeout")
+        self.db.execute("PRAGMA busy_timeout = 0")  # whoever writes next must not wait for readers
+        try:
+            return not self.query("PRAGMA wal_checkpoint(TRUNCATE)")[0]["busy"]
+        except sqlite3.OperationalError:
+            return False
+        finally:
+            self.db.execute(f"PRAGMA busy_timeout = {patience['timeout']}")
+
     def close(self) -> None:
         """Close the connection, then let another process write."""
         self._release()

@@ -7,15 +7,16 @@ spool, and is brought before anything else once it can.
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 from policy.errors import StoreUnavailable, TurnpikeError
-from storage.log import DURABLE_WITHIN_S
 from storage.spool import Durable, Spare, Spool
 from storage.sql import Failed, Sql, WritingSql
+from storage.ticket import DURABLE_WITHIN_S
 from storage.writes import ALREADY_RECORDED, put_back
 
 T = TypeVar("T")
@@ -25,6 +26,7 @@ Committing = Callable[[Callable[[], bool]], bool]
 GROUP_LIMIT = 256
 WAITING_LIMIT = 10_000
 ADMIT_WITHIN_S = 2.0
+WIPE_AGAIN_AFTER_S = 0.4
 LOCK_WITHIN_S = 5.0
 
 
@@ -36,8 +38,11 @@ def here(commit: Callable[[], bool]) -> bool:
 class Unit(Generic[T]):
     """One unit of work and the ticket for it; `durable` tells where it is, once it is."""
 
-    def __init__(self, work: Callable[[Sql], T], spare: Spare[T] | None = None) -> None:
+    def __init__(
+        self, work: Callable[[Sql], T], spare: Spare[T] | None = None, *, scrubs: bool = False
+    ) -> None:
         self.spare = spare
+        self.scrubs = scrubs
         self.durable: Durable = "log"
         self._work = work
         self._waiting = threading.Lock()
@@ -148,7 +153,8 @@ class GroupWriter:
     `commit` calls what it is given, which may wait for the disk, and returns its result.
     `after_commit` runs in it after each commit, before the tickets of that group are released. If
     it fails, the thread ends and every later write is refused: what follows the log in memory would
-    no longer agree with it, and only a restart can repair that.
+    no longer agree with it, and only a restart can repair that. `unwiped` says that something which
+    was deleted can still be found in the files.
     """
 
     def __init__(
@@ -162,16 +168,22 @@ class GroupWriter:
         self._spool = Spool() if spool is None else spool
         self._committing = commit
         self._after_commit = after_commit
+        self.unwiped = False
+        self._wipe_not_before = 0.0
         self._inbox = Inbox(WAITING_LIMIT)
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Callable[[Sql], T], spare: Spare[T] | None = None) -> Unit[T]:
+    def submit(
+        self, work: Callable[[Sql], T], spare: Spare[T] | None = None, *, scrubs: bool = False
+    ) -> Unit[T]:
         """Return the ticket of a unit of work that is now in line; `spare` may wait in its place.
+
+        What one that `scrubs` has deleted is wiped from the files too, after its commit.
 
         raises : StoreUnavailable if there is no room, or the log is closed
         """
-        unit = Unit(work, spare)
+        unit = Unit(work, spare, scrubs=scrubs)
         self._inbox.put(unit, ADMIT_WITHIN_S)
         return unit
 
@@ -224,6 +236,7 @@ class GroupWriter:
             self._set_aside(group, str(error))
             return False
         self._take_leave(waiting)
+        self._scrub(group)
         for unit in group:
             unit.confirm()
         return True
@@ -254,6 +267,13 @@ class GroupWriter:
                 if spare and error and error.code != ALREADY_RECORDED
             ],
         )
+
+    def _scrub(self, group: list[Unit[Any]]) -> None:
+        """Wipe what was deleted; while somebody reads it, try again after a later commit."""
+        self.unwiped = self.unwiped or any(unit.scrubs for unit in group)
+        if self.unwiped and time.monotonic() >= self._wipe_not_before:
+            self.unwiped = not self._db.scrub()
+            self._wipe_not_before = time.monotonic() + WIPE_AGAIN_AFTER_S * self.unwiped
 
     def _run_alone(self, unit: Unit[Any]) -> None:
         # A fixed name lets SQLite keep the parsed statement: a third of the time of `atomic()`.

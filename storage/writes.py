@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from policy.errors import FeedbackClosed, InvalidInput, UnknownDecision
+from storage.erasing import ERASERS
 from storage.keys import NAME_IN_USE, Key, Revocation
 from storage.latest import REPLACE_OLDER, Latest
 from storage.leases import require
@@ -242,6 +243,7 @@ RECEIVERS: dict[type[Any], Callable[[Sql, Values], object]] = {
     Fence: lambda db, values: require(db, str(values["name"]), int(values["token"] or 0)),
     Latest: lambda db, values: db.execute(REPLACE_OLDER, values),
     Revocation: lambda db, values: insert(db, Revocation, values),
+    **ERASERS,
 }
 
 

@@ -56,7 +56,7 @@ class Upstream:
 
         raises : UpstreamError
         """
-        deadline, faults = Deadline(arm.timeouts), self._faults(arm)
+        deadline, faults = Deadline(arm.timeouts), self._faults(arm, body)
         with closing(self._ask(arm, body, deadline, faults)) as response:
             raw, ttft_s = _whole(response, deadline, faults)
         try:
@@ -76,7 +76,7 @@ class Upstream:
 
         raises : UpstreamError
         """
-        deadline, faults = Deadline(arm.timeouts), self._faults(arm)
+        deadline, faults = Deadline(arm.timeouts), self._faults(arm, body)
         options = {**(body.get("stream_options") or {}), "include_usage": True}
         streamed = {**body, "stream": True, "stream_options": options}
         response = self._ask(arm, streamed, deadline, faults)
@@ -101,7 +101,7 @@ class Upstream:
                 f"no provider here takes {endpoint}; one does when its table in the catalogue "
                 f'says passes_on = ["{endpoint}"]'
             )
-        deadline, faults = Deadline(timeouts), Faults(provider.name, self._keys)
+        deadline, faults = Deadline(timeouts), Faults(provider.name, self._keys, body)
         response = self._send(provider.name, f"/{endpoint}", body, deadline, faults)
         kind = response.headers.get("Content-Type", "application/json")
         if "html" in kind:
@@ -156,8 +156,8 @@ class Upstream:
         # Asked for the response itself, the library hands it out unread, whatever its types say.
         return cast(httpx2.Response, response)
 
-    def _faults(self, arm: Arm) -> Faults:
-        return Faults(arm.name, self._keys)
+    def _faults(self, arm: Arm, body: Mapping[str, Any]) -> Faults:
+        return Faults(arm.name, self._keys, body)
 
     def _client_of(self, name: str, faults: Faults) -> openai.OpenAI:
         provider = self._catalogue().providers.get(name)

@@ -1,6 +1,6 @@
 """What a provider did wrong, in our words: each fault becomes one error of `policy/errors.py`.
 
-Nothing a provider says reaches an error unredacted, because providers echo keys.
+Nothing a provider says reaches an error unredacted, because providers echo keys and prompts.
 """
 
 import email.utils
@@ -20,7 +20,7 @@ from policy.errors import (
     UpstreamTimeout,
     UpstreamUnauthorised,
 )
-from upstream.redact import redacted
+from upstream.redact import MAX_CHARS, redacted, said_in
 
 MAX_RETRY_AFTER_S = 300.0
 _STATUS_ERRORS: Mapping[int, type[UpstreamError]] = {
@@ -39,11 +39,14 @@ _TOO_LONG = re.compile(
 
 
 class Faults:
-    """The faults of one arm; `secrets` are never repeated."""
+    """The faults of one arm; neither `secrets` nor what the request says is ever repeated."""
 
-    def __init__(self, arm: str, secrets: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, arm: str, secrets: tuple[str, ...] = (), body: Mapping[str, Any] | None = None
+    ) -> None:
         self.arm = arm
         self._secrets = secrets
+        self._body = body or {}
 
     def invalid(self, what: str) -> UpstreamInvalid:
         """Return the error for an answer that is none."""
@@ -82,7 +85,9 @@ class Faults:
         raise self.invalid(f"sent an error in a 200 answer: {said}")
 
     def _message(self, what: str) -> str:
-        return redacted(f"{self.arm}: the provider {what}", self._secrets)
+        whose = f"{self.arm}: the provider "
+        most = MAX_CHARS - len(whose)
+        return whose + redacted(what, self._secrets, said_in(self._body), most)
 
 
 def retry_after_s(value: str | None) -> float | None:

@@ -5,24 +5,75 @@ of an error, a log line or an answer to a caller.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from typing import Any
 
 MAX_CHARS = 300
 HIDDEN = "[redacted]"
-_SECRET_SHAPES = re.compile(
+QUOTED = "[prompt]"
+QUOTED_CHARS = 8
+# Where prompts stand in a body, and what stands there besides that is none.
+SAID = ("messages", "prompt", "input", "instructions")
+NO_WORDS = frozenset({"role", "type", "name", "id", "tool_call_id"})
+SECRET_SHAPES = re.compile(
     r"(?i)\b(?:sk|rk|pk)[-_][a-z0-9_*.-]{6,}|\bbearer\s+\S+|(?:\bapi[-_]?|[?&])key\s*[=:]\s*[^\s,;}]+"
 )
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
-def redacted(text: str, secrets: Iterable[str] = ()) -> str:
+def redacted(
+    text: str, secrets: Iterable[str] = (), prompts: Iterable[str] = (), most: int = MAX_CHARS
+) -> str:
     r"""Return `text` on one line, without `secrets` or anything that looks like a key, capped.
+
+    Nor does it quote any of the `prompts`.
 
     >>> redacted("no such key: hunter2\nsk-abc123def", ["hunter2"])
     'no such key: [redacted] [redacted]'
     """
     text = _UNPRINTABLE.sub(" ", without(text, secrets)).strip()
-    return text if len(text) <= MAX_CHARS else text[: MAX_CHARS - 1] + "…"
+    # With some more of it than is shown, so that a quotation at its end is still seen as one.
+    told = unquoted(text[: 2 * most], prompts)
+    return told if len(told) <= most else told[: most - 1] + "…"
+
+
+def unquoted(text: str, prompts: Iterable[str]) -> str:
+    """Return `text` without any eight characters in a row that stand in one of the `prompts`.
+
+    >>> unquoted("I cannot say 'my name is Ann' aloud", ["Please sing: My name is Ann!"])
+    "I cannot say '[prompt]' aloud"
+    """
+    lowered = text.lower()
+    if len(lowered) != len(text):  # a letter that is two in lower case: places would not match
+        return QUOTED
+    starts = range(len(text) - QUOTED_CHARS + 1)
+    quoted = bytearray(len(text))
+    for prompt in map(str.lower, prompts):
+        for at in starts:
+            if lowered[at : at + QUOTED_CHARS] in prompt:
+                quoted[at : at + QUOTED_CHARS] = bytes([1]) * QUOTED_CHARS
+    runs = groupby(zip(text, quoted, strict=True), key=lambda each: each[1])
+    return "".join(QUOTED if is_quote else "".join(c for c, _ in run) for is_quote, run in runs)
+
+
+def said_in(body: Mapping[str, Any]) -> Iterator[str]:
+    """Yield every text that a request says: of its messages, or of what stands in their place."""
+    for name in SAID:
+        yield from texts_in(body.get(name))
+
+
+def texts_in(value: object) -> Iterator[str]:
+    """Yield every text in a piece of JSON that may be somebody's words."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, each in value.items():
+            if name not in NO_WORDS:
+                yield from texts_in(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from texts_in(each)
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
@@ -34,4 +85,4 @@ def without(text: str, secrets: Iterable[str]) -> str:
     for secret in secrets:
         if secret:
             text = text.replace(secret, HIDDEN)
-    return _SECRET_SHAPES.sub(HIDDEN, text)
+    return SECRET_SHAPES.sub(HIDDEN, text)

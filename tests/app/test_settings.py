@@ -44,7 +44,7 @@ def test_every_number_says_its_unit_in_its_name() -> None:
         for name, value in Settings.load({}).model_dump().items()
         if type(value) in {int, float}
     }
-    assert {n for n in numbers if not n.endswith(("_s", "_usd", "_bytes"))} == bare
+    assert {n for n in numbers if not n.endswith(("_s", "_usd", "_bytes", "_days"))} == bare
 
 
 def test_the_environment_wins_over_the_file_and_the_command_over_both(turnpike_toml: Path) -> None:

@@ -14,9 +14,11 @@ import pytest
 
 from policy.errors import StoreUnavailable
 from storage.database import open_reader
+from storage.erasing import transcripts
 from storage.spool import Spare, Spool, Spooling, spool_path
 from storage.spool_file import waiting_in
 from storage.sqlite_log import SqliteLog
+from storage.words import Transcript
 from tests.storage.filling import SPOOL_BYTES, brought_back, round_of
 from tests.storage.rounds import ATTEMPT, DECISION, HOUR_S, NOON_S, OUTCOME, but, rows
 
@@ -184,6 +186,20 @@ def test_a_row_that_is_in_the_log_already_is_left_as_it_is(path: Path) -> None:
         assert {each.decision.id for each in again.decisions()} == {"a", "b"}
     assert waiting_in(spool_path(path)) == 0
     assert not path.with_name("turnpike.db-spool-rejected").exists()
+
+
+def test_words_wait_with_their_decision_and_leave_nothing_behind(path: Path) -> None:
+    words = Transcript(
+        decision_id="d", part="prompt", at_s=NOON_S, form="full", text="the canary sings"
+    )
+    spool = Spool.beside(path, Spooling(SPOOL_BYTES))
+    spool.keep("killed", [Spare.of(DECISION, None), Spare.of(words, None)])
+    spool.close()
+    assert b"canary" in spool_path(path).read_bytes()
+    with SqliteLog(path, spooling=Spooling(SPOOL_BYTES)) as log:
+        log.bring_back()
+        assert transcripts(log.ask, "d") == [words]
+    assert b"canary" not in spool_path(path).read_bytes()
 
 
 def test_a_row_that_no_log_takes_is_set_aside_and_stops_nothing(path: Path) -> None:

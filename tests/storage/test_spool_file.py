@@ -82,6 +82,17 @@ def test_nothing_of_an_earlier_term_is_read_again(path: Path) -> None:
     assert read(path) == [b"ten"]
 
 
+def test_what_was_forgotten_is_nowhere_in_the_file(path: Path) -> None:
+    file = opened(path)
+    file.append([b"the canary sings", b"at dawn"])
+    size = path.stat().st_size
+    file.clear()
+    file.close()
+    left = path.read_bytes()[TERM_BYTES:]
+    assert left == bytes(len(left))
+    assert path.stat().st_size == size
+
+
 @given(kept=st.integers(0, 3 * (HEAD_BYTES + 5)))
 @settings(max_examples=40, deadline=None)
 def test_a_file_cut_anywhere_gives_the_entries_before_the_cut(

@@ -13,9 +13,9 @@ import pytest
 
 from policy.errors import StoreUnavailable
 from storage.database import open_reader
-from storage.log import Ticket
 from storage.sqlite_log import SqliteLog
 from storage.sqlite_reader import SqliteReader
+from storage.ticket import Ticket
 from tests.storage.rounds import (
     ATTEMPT,
     DECISION,
@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 WRITES_AND_REPORTS = """
 import sys, threading
 from pathlib import Path
-from storage.log import Ticket
+from storage.ticket import Ticket
 from storage.sqlite_log import SqliteLog
 from tests.storage.rounds import DECISION, OUTCOME, but
 

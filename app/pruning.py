@@ -1,0 +1,39 @@
+"""What the log keeps no longer: taken out of it piece by piece, by the process that writes it."""
+
+import time
+from functools import partial
+
+import click
+
+from app.delivery import delivered
+from app.retention import Retention
+from app.settings import Settings
+from jobs.intake import hand_over_expiries
+from jobs.prune import DAY_S, Keeping
+from storage.stores import open_reader
+
+
+def keeping(settings: Settings) -> Keeping:
+    """Return for how long words are kept, and in which forms."""
+    retention = Retention(settings.prompts)
+    return Keeping(
+        retention.forms,
+        retention.hashes,
+        settings.prompts_keep_days * DAY_S,
+        settings.hashes_keep_days * DAY_S,
+    )
+
+
+def prune(settings: Settings) -> None:
+    """Take out every text and hash whose keeping time is over, and say how many there were.
+
+    raises : ConfigError if there is no log; StoreUnavailable
+    """
+    kept, gone = keeping(settings), {"text": 0, "hash": 0}
+    with open_reader(settings.database) as log:
+        while found := kept.overdue(log.ask, time.time()):
+            delivered(settings, partial(hand_over_expiries, expiries=found))
+            for expiry in found:
+                gone[expiry.what] += 1
+            click.echo(f"{sum(gone.values())} taken out ...", err=True)
+    click.echo(f"the words of {gone['text']} decisions and {gone['hash']} hashes were taken out")

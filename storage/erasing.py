@@ -1,0 +1,156 @@
+"""How words, and whose they were, leave the log: what is overdue, what is theirs, what is done.
+
+Nothing here decides that anything goes: a keeping time, or somebody who asks to be forgotten, does.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from storage.rows import Row, restore, text
+from storage.sql import Ask, Sql, Values
+from storage.words import FORMS, Expiry, Form, Stripped, Transcript
+
+FORGOTTEN = "(forgotten)"
+"""Whose a decision is once its tenant is forgotten: no tenant can be called so."""
+
+TRANSCRIPTS = "SELECT * FROM transcripts WHERE decision_id = :decision_id"
+
+OVERDUE_TEXTS = """
+SELECT DISTINCT decision_id FROM transcripts
+WHERE at_s < :before_s OR (form = 'redacted' AND :redacted = 0) OR (form = 'full' AND :full = 0)
+LIMIT :most
+"""
+
+OVERDUE_HASHES = """
+SELECT id AS decision_id FROM decisions
+WHERE prompt_sha256 <> '' AND decided_at_s < :before_s LIMIT :most
+"""
+
+# Named so that both parameters may be NULL in either store.
+_THEIRS = """
+(CAST(:tenant AS TEXT) IS NULL OR d.tenant = :tenant)
+    AND (CAST(:session AS TEXT) IS NULL OR d.session = :session)
+"""
+
+HELD = f"""
+SELECT count(*) AS decisions,
+    (SELECT count(*) FROM transcripts t JOIN decisions d ON d.id = t.decision_id
+        WHERE {_THEIRS}) AS transcripts,
+    (SELECT count(*) FROM feedback f JOIN decisions d ON d.id = f.decision_id
+        WHERE {_THEIRS}) AS ratings,
+    (SELECT count(*) FROM feedback f JOIN decisions d ON d.id = f.decision_id
+        WHERE {_THEIRS} AND f.comment IS NOT NULL) AS comments
+FROM decisions d WHERE {_THEIRS}
+"""  # noqa: S608  our own words
+
+THEIRS = f"""
+SELECT d.id, d.tenant, d.key_id, d.feature_version, d.sketch FROM decisions d
+WHERE {_THEIRS} AND d.id > :after ORDER BY d.id LIMIT :most
+"""  # noqa: S608
+
+ERASED_AT_S = """
+SELECT COALESCE(max(received_at_s), 0.0) AS at_s FROM handovers WHERE kind = 'forget'
+"""
+
+DELETE_TEXT = "DELETE FROM transcripts WHERE decision_id = :decision_id"
+
+EMPTY_HASH = "UPDATE decisions SET prompt_sha256 = '' WHERE id = :decision_id"
+
+STRIP = """
+UPDATE decisions SET tenant = :tenant, key_id = :key_id, session = NULL, prompt_sha256 = '',
+    sketch = :sketch, context = :context, ineligible = '{}'
+WHERE id = :decision_id
+"""
+
+HUSH = "UPDATE attempts SET message = NULL WHERE decision_id = :decision_id"
+
+RATERS = "SELECT DISTINCT rater FROM feedback WHERE decision_id = :decision_id ORDER BY rater"
+
+RENAME = """
+UPDATE feedback SET rater = :known_as, comment = NULL
+WHERE decision_id = :decision_id AND rater = :rater
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """How much the log holds of a tenant or a session."""
+
+    decisions: int
+    transcripts: int
+    ratings: int
+    comments: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whose:
+    """Whom to forget: a tenant, a session, or a session of a tenant."""
+
+    tenant: str | None = None
+    session: str | None = None
+
+    @property
+    def values(self) -> dict[str, str | None]:
+        """Return what a query is told."""
+        return {"tenant": self.tenant and text(self.tenant),
+                "session": self.session and text(self.session)}  # fmt: skip
+
+
+def transcripts(ask: Ask, decision_id: str) -> list[Transcript]:
+    """Return what is kept of the words of a decision."""
+    rows = ask(TRANSCRIPTS, {"decision_id": text(decision_id)})
+    return [restore(Transcript, row) for row in rows]
+
+
+def overdue(
+    ask: Ask, forms: tuple[Form, ...], texts_before_s: float, hashes_before_s: float, most: int
+) -> list[Expiry]:
+    """Return at most so many texts and hashes that must go: too old, or in no form of these."""
+    allowed: dict[str, int] = {form: int(form in forms) for form in FORMS}
+    texts = ask(OVERDUE_TEXTS, {"before_s": texts_before_s, "most": most, **allowed})
+    hashes = ask(OVERDUE_HASHES, {"before_s": hashes_before_s, "most": most})
+    return [
+        *(Expiry(decision_id=row["decision_id"], what="text") for row in texts),
+        *(Expiry(decision_id=row["decision_id"], what="hash") for row in hashes),
+    ]
+
+
+def held(ask: Ask, whose: Whose) -> Held:
+    """Return how much there is to forget."""
+    return restore(Held, ask(HELD, whose.values)[0])
+
+
+def theirs(ask: Ask, whose: Whose, most: int) -> Iterator[list[Row]]:
+    """Yield the decisions of a tenant or a session, at most so many at a time."""
+    after = ""
+    while rows := list(ask(THEIRS, {**whose.values, "after": after, "most": most})):
+        yield rows
+        after = rows[-1]["id"]
+
+
+def erased_at_s(ask: Ask) -> float:
+    """Return when somebody was last forgotten, 0 for never."""
+    return float(ask(ERASED_AT_S, {})[0]["at_s"])
+
+
+def expire(db: Sql, values: Values) -> None:
+    """Take out a text or a hash whose time is over."""
+    statement = {"text": DELETE_TEXT, "hash": EMPTY_HASH}[str(values["what"])]
+    db.execute(statement, {"decision_id": values["decision_id"]})
+
+
+def strip(db: Sql, values: Values) -> None:
+    """Take words, session, tenant, raters and comments out of a decision and all that is its."""
+    decision = {"decision_id": values["decision_id"]}
+    db.execute(STRIP, values)
+    for statement in (HUSH, DELETE_TEXT):
+        db.execute(statement, decision)
+    raters = [str(row["rater"]) for row in db.query(RATERS, decision)]
+    named = [rater for rater in raters if not rater.startswith(FORGOTTEN)]
+    # Two raters of one decision stay two; which they are is told by nothing.
+    for n, rater in enumerate(named, start=len(raters) - len(named)):
+        db.execute(RENAME, {**decision, "rater": rater, "known_as": f"{FORGOTTEN} {n}"})
+
+
+ERASERS: dict[type[Any], Callable[[Sql, Values], None]] = {Expiry: expire, Stripped: strip}
