@@ -23,7 +23,7 @@ from features.space import Space
 from jobs.intake import save
 from jobs.learned import Learned
 from policy.decide import Question, Verdict, decide, seeded
-from policy.errors import BudgetExceeded, InvalidInput
+from policy.errors import BudgetExceeded, DamagedFile, InvalidInput
 from policy.exploration import Allowance
 from policy.hyper import Hyper
 from policy.pacer import Pacer
@@ -215,9 +215,21 @@ class Live:
         found = snapshots.newest(self._data / "snapshots", start.policy_version)
         for reason in found.damaged:
             LOGGER.warning("snapshot passed over", reason=reason)
-        if found.snapshot is None or found.snapshot.upto_seq > self._log.position():
-            return start
-        return start.restored(found.snapshot.arrays, found.snapshot.upto_seq) or start
+        newest = found.snapshot
+        if newest is None or newest.upto_seq > self._log.position():
+            newest = self._adopted_with(start.policy_version)
+        return start if newest is None else start.restored(newest.arrays, newest.upto_seq) or start
+
+    def _adopted_with(self, version: int) -> snapshots.Snapshot | None:
+        """Return what a policy had learned when it was adopted, where the log has kept that."""
+        state = self._log.saved_state(version)
+        if state is None:
+            return None
+        try:
+            return snapshots.of_state(state)
+        except DamagedFile as error:
+            LOGGER.warning("snapshot passed over", reason=error.message)
+            return None
 
     def _first(self, hints: dict[str, float], now_s: float) -> PolicyVersion:
         with suppress(InvalidInput):  # a process that started with us was quicker

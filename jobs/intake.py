@@ -21,6 +21,7 @@ from storage.latest import Latest
 from storage.log import HandedOver
 from storage.records import Eval, Fence, PolicyVersion, Retrain
 from storage.rows import plain
+from storage.states import SavedState
 from storage.words import Expiry, Stripped
 
 RETRAIN, ROLLBACK, EVALS = "retrain", "rollback", "evals"
@@ -36,21 +37,24 @@ def hand_over_retrain(
     fence: Fence | None = None,
 ) -> str:
     """Return the id of the parcel with a retrain, after the snapshot of what it has learned."""
-    save(data, learned)
+    saved = save(data, learned)
     payload: dict[str, Any] = {"retrain": asdict(retrain)}
     if fence is not None:
         payload["fence"] = asdict(fence)
     blobs: dict[str, bytes] = {}
     if policy is not None:
         payload["policy"], blobs = _policy(policy)
+        blobs |= _state(payload, saved)
     return hand_over(data / "handover", RETRAIN, payload, blobs)
 
 
 def hand_over_policy(data: Path, policy: PolicyVersion, learned: Learned) -> str:
     """Return the id of the parcel with a policy to go back to."""
-    save(data, learned)
-    payload, blobs = _policy(policy)
-    return hand_over(data / "handover", ROLLBACK, {"policy": payload}, blobs)
+    saved = save(data, learned)
+    fields, blobs = _policy(policy)
+    payload = {"policy": fields}
+    blobs |= _state(payload, saved)
+    return hand_over(data / "handover", ROLLBACK, payload, blobs)
 
 
 def hand_over_evals(data: Path, evals: Sequence[Eval]) -> str:
@@ -150,6 +154,8 @@ def _policies(parcel: Handover) -> Sequence[HandedOver]:
         policy = PolicyVersion(**parcel.payload["policy"], space=parcel.blobs["space"])
         Learned.start(policy)
         found.append(policy)
+    if "state" in parcel.payload:
+        found.append(SavedState(**parcel.payload["state"], content=parcel.blobs["state"]))
     if "retrain" in parcel.payload:
         found.append(Retrain(**parcel.payload["retrain"]))
     return found
@@ -174,6 +180,14 @@ def save(data: Path, learned: Learned | None) -> snapshots.Snapshot | None:
     return snapshots.save(
         data / "snapshots", learned.policy_version, learned.upto_seq, learned.to_arrays()
     )
+
+
+def _state(payload: dict[str, Any], saved: snapshots.Snapshot | None) -> dict[str, bytes]:
+    """Add what a policy is adopted with, for machines that do not have this one's snapshots."""
+    if saved is None:
+        return {}
+    payload["state"] = {"policy_version": saved.policy_version, "upto_seq": saved.upto_seq}
+    return {"state": saved.path.read_bytes()}
 
 
 def _policy(policy: PolicyVersion) -> tuple[dict[str, Any], dict[str, bytes]]:

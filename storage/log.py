@@ -32,11 +32,23 @@ from storage.records import (
 from storage.rows import Row
 from storage.spending import Spending
 from storage.spool import Standing
+from storage.states import SavedState, StatesLog
 from storage.ticket import Ticket
 from storage.words import Expiry, Stripped, Transcript
 
 Subscriber = Callable[[Sequence[Event]], None]
-HandedOver = Eval | Expiry | Fence | Key | Latest | PolicyVersion | Retrain | Revocation | Stripped
+HandedOver = (
+    Eval
+    | Expiry
+    | Fence
+    | Key
+    | Latest
+    | PolicyVersion
+    | Retrain
+    | Revocation
+    | SavedState
+    | Stripped
+)
 
 
 class WritableLog(Protocol):
@@ -293,5 +305,5 @@ class ReadableLog(LearnableLog, Protocol):
         ...
 
 
-class Log(WritableLog, ReadableLog, LeasableLog, SharingLog, Protocol):
+class Log(WritableLog, ReadableLog, LeasableLog, SharingLog, StatesLog, Protocol):
     """The log: the truth that posterior and policy are folded from."""

@@ -11,7 +11,7 @@ from typing import Protocol, cast
 
 from sqlite_utils import Database, Migrations
 
-from storage import allotments, keys, latest, leases, search, words
+from storage import allotments, keys, latest, leases, search, states, words
 from storage.views import VIEWS
 
 MIGRATIONS = Migrations("turnpike")
@@ -217,6 +217,12 @@ def m010_leases(db: Runs) -> None:
 def m011_allotments(db: Runs) -> None:
     """Create the table of what each process may spend of a budget."""
     run(db, allotments.TABLES)
+
+
+@MIGRATIONS()
+def m012_states(db: Runs) -> None:
+    """Create the table of what policies were adopted with."""
+    run(db, states.TABLES)
 
 
 @MIGRATIONS()

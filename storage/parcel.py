@@ -44,12 +44,21 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     raises : DamagedFile unless every byte is as it was written
     """
     try:
-        digest, _, body = path.read_bytes().partition(b"\n")
+        content = path.read_bytes()
     except OSError as error:
         raise DamagedFile(f"cannot read {path}: {error.strerror}") from error
+    return opened(str(path), content)
+
+
+def opened(where: str, content: bytes) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return header and blobs of a file's content, wherever it was kept.
+
+    raises : DamagedFile unless every byte is as it was written
+    """
+    digest, _, body = content.partition(b"\n")
     if hashlib.sha256(body).hexdigest().encode() != digest:
         raise DamagedFile(
-            f"{path} is cut short or altered: its SHA-256 is not the one in its first line"
+            f"{where} is cut short or altered: its SHA-256 is not the one in its first line"
         )
     first, _, rest = body.partition(b"\n")
     header: dict[str, Any] = json.loads(first)

@@ -28,6 +28,7 @@ from storage.records import (
 )
 from storage.rows import R, Row, columns, restore, text
 from storage.spending import DECIDED_SINCE, Spending, spending
+from storage.states import STATE, SavedState
 from storage.stretches import NEWEST_LESSON
 
 PAGE = 500
@@ -244,6 +245,11 @@ class LogReader(ABC):
         """Return the policy version that serves, None before the first."""
         row = self._one(LATEST_POLICY)
         return None if row is None else restore(PolicyVersion, row)
+
+    def saved_state(self, version: int) -> SavedState | None:
+        """Return what a policy version was adopted with, None if that was not kept."""
+        row = self._one(STATE, version=version)
+        return None if row is None else restore(SavedState, row)
 
     def policy_version(self, version: int) -> PolicyVersion:
         """Return one policy version."""

@@ -29,6 +29,7 @@ from storage.records import (
     Retrain,
     SnapshotRow,
 )
+from storage.states import SavedState
 from storage.words import Expiry, Stripped, Transcript
 
 SqlValue = str | int | float | bytes | None
@@ -45,6 +46,7 @@ Record = (
     | PolicyVersion
     | Retrain
     | Revocation
+    | SavedState
     | SnapshotRow
     | Expiry
     | Stripped
@@ -63,6 +65,7 @@ TABLES: dict[type[Record], str] = {
     SnapshotRow: "snapshots",
     Key: "keys",
     Revocation: "revocations",
+    SavedState: "states",
     Latest: "latest",
     Transcript: "transcripts",
 }

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from policy.errors import DamagedFile
 from storage import parcel
+from storage.states import SavedState
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -70,7 +71,7 @@ def save(folder: Path, policy_version: int, upto_seq: int, arrays: Arrays) -> Sn
         "upto_seq": upto_seq,
         "sha256": sha256,
     }
-    path = folder / f"{upto_seq:012d}-v{policy_version:06d}{SUFFIX}"
+    path = folder / _name(policy_version, upto_seq)
     parcel.write(path, header, {name: _pack(array) for name, array in arrays.items()})
     for old in _newest_first(folder)[KEEP:]:
         old.unlink(missing_ok=True)
@@ -82,7 +83,19 @@ def load(path: Path) -> Snapshot:
 
     raises : DamagedFile if it is cut short, altered, or of a schema this program does not know
     """
-    header, blobs = parcel.read(path)
+    return _snapshot(path, *parcel.read(path))
+
+
+def of_state(state: SavedState) -> Snapshot:
+    """Return the snapshot that a policy was adopted with, as the log has kept it.
+
+    raises : DamagedFile as above
+    """
+    path = Path(_name(state.policy_version, state.upto_seq))
+    return _snapshot(path, *parcel.opened(f"the log's {path}", state.content))
+
+
+def _snapshot(path: Path, header: Mapping[str, Any], blobs: Mapping[str, bytes]) -> Snapshot:
     if header.get("schema") != SCHEMA:
         raise DamagedFile(
             f"{path} has schema {header.get('schema')}, and this program reads {SCHEMA}: "
@@ -108,6 +121,10 @@ def _first_whole(paths: Iterable[Path]) -> Found:
         except DamagedFile as error:
             damaged.append(error.message)
     return Found(None, tuple(damaged))
+
+
+def _name(policy_version: int, upto_seq: int) -> str:
+    return f"{upto_seq:012d}-v{policy_version:06d}{SUFFIX}"
 
 
 def _newest_first(folder: Path, name: str = "*") -> list[Path]:

@@ -25,6 +25,7 @@ from storage.records import (
 from storage.rows import TABLES, Row, columns, plain, restore
 from storage.spool import Spare
 from storage.sql import Refused, Sql, Values
+from storage.states import FORGET, SavedState
 
 ALREADY_RECORDED = "already_recorded"
 
@@ -235,6 +236,11 @@ def _add_key(db: Sql, values: Values) -> None:
     insert(db, Key, values)
 
 
+def _keep_state(db: Sql, values: Values) -> None:
+    insert(db, SavedState, values)
+    db.execute(FORGET, {"version": values["policy_version"]})
+
+
 RECEIVERS: dict[type[Any], Callable[[Sql, Values], object]] = {
     Eval: _add_eval,
     PolicyVersion: adopt,
@@ -242,6 +248,7 @@ RECEIVERS: dict[type[Any], Callable[[Sql, Values], object]] = {
     Key: _add_key,
     Fence: lambda db, values: require(db, str(values["name"]), int(values["token"] or 0)),
     Latest: lambda db, values: db.execute(REPLACE_OLDER, values),
+    SavedState: _keep_state,
     Revocation: lambda db, values: insert(db, Revocation, values),
     **ERASERS,
 }

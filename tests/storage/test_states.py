@@ -1,0 +1,33 @@
+"""What a policy was adopted with is there for machines that have no snapshot of it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from policy.errors import DamagedFile
+from storage import snapshots
+from storage.log import HandedOver, Log
+from storage.states import SavedState
+from tests.storage.rounds import NOON_S, POLICY, but
+
+
+def test_a_snapshot_made_elsewhere_is_the_same_here(log: Log, tmp_path: Path) -> None:
+    there = snapshots.save(tmp_path / "there", 2, 7, {"mean": np.arange(3.0)})
+    state = SavedState(policy_version=2, upto_seq=7, content=there.path.read_bytes())
+    given: list[HandedOver] = [but(POLICY, version=2), state]
+    assert log.receive("h", "retrain", NOON_S, given).wait()
+    kept = log.saved_state(2)
+    assert kept == state
+    here = snapshots.of_state(kept)
+    assert (here.sha256, here.upto_seq) == (there.sha256, 7)
+    with pytest.raises(DamagedFile, match="cut short or altered"):
+        snapshots.of_state(but(state, content=state.content[:-1]))
+
+
+def test_only_the_newest_few_are_kept(log: Log) -> None:
+    for version in range(1, 9):
+        state = SavedState(policy_version=version, upto_seq=version, content=b"x")
+        log.receive(f"{version}", "retrain", NOON_S, [but(POLICY, version=version), state]).wait()
+    kept = [version for version in range(1, 9) if log.saved_state(version) is not None]
+    assert kept == [5, 6, 7, 8]
