@@ -20,7 +20,8 @@ from policy.drift import Watch
 from policy.evidence import Evidence
 from storage import snapshots
 from storage.events import Event
-from storage.log import LearnableLog, ReadableLog
+from storage.learnable import LearnableLog
+from storage.log import ReadableLog
 
 LARGE = 200_000
 """Beyond so many learning events the log is added up; below it a fold takes seconds."""

@@ -21,7 +21,7 @@ from policy.errors import InvalidInput
 from policy.hyper import Hyper
 from policy.tuning import score, tuned
 from storage.events import EvalEvent
-from storage.log import LearnableLog
+from storage.learnable import LearnableLog
 from storage.records import PolicyVersion, Retrain, RetrainTrigger, Round
 
 HELD_OUT = 0.3

@@ -12,7 +12,7 @@ from bench.ledger import Ledger
 from policy.errors import InvalidInput
 from policy.hyper import Hyper
 from storage.events import EvalEvent
-from storage.log import LearnableLog
+from storage.learnable import LearnableLog
 from storage.records import Decision, Eval
 from storage.sqlite_log import SqliteLog
 from tests.storage.rounds import DECISION, OUTCOME, RETRAIN
