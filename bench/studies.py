@@ -17,7 +17,7 @@ from bench.page import page as standard_page
 from bench.runs import KEPT, finish
 from bench.stability import Rewording
 from bench.stability import page as stability_page
-from bench.standard import TABLES, Section, sections
+from bench.standard import FEW_PROMPTS, TABLES, Section, sections
 from bench.synthetic import synthetic
 from bench.tables import load
 
@@ -89,7 +89,9 @@ def _asked(every: Sequence[Section], only: Sequence[str]) -> list[Section]:
 def drift(seeds: int, out: Path) -> None:
     """Let the best arm become worse without a word and better again; count alarms without cause."""
     tables = synthetic(), load("general_2026"), load("coderouterbench_id_test")
+    large = load("mmlu_pro").sample(FEW_PROMPTS, 0), load("routellm_mmlu").sample(FEW_PROMPTS, 0)
     streams = [Stream(table, drop) for table in tables for drop in (DROP, 0.0)]
+    streams += [Stream(table) for table in large]
     found = [(stream, spread(stream, range(seeds))) for stream in streams]
     publish(out / "drift.md", drift_page(found))
 

@@ -24,7 +24,7 @@ from policy.types import Floats
 from storage.events import EvalEvent, Event, FeedbackEvent, OutcomeEvent, PolicyEvent
 from storage.records import Decision, PolicyVersion
 
-FOLD = 2
+FOLD = 3
 """Counts up when the same events give another result, so that no older snapshot is taken."""
 LONGEST_RUN = 1_000
 CELLS_PER_HALF_LIFE = 64  # forgetting happens in steps of about one per cent

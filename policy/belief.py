@@ -82,7 +82,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Standing:
-    """What is believed of one arm in all contexts: weights, and a typical sd of its mean reward.
+    """What is believed of one arm in all contexts: weights, and the sd of its mean over those asked.
 
     shapes : weights (d,)
     """
@@ -152,12 +152,17 @@ class Belief:
         return max(sum(kinds), 1.0)
 
     def standing(self, arm: str) -> Standing:
-        """Return an arm's mean weights, and its doubt on average over what it has been asked."""
-        belief = self._of(arm)
+        """Return an arm's mean weights, and the sd of its mean reward over what it has been asked.
+
+        What a belief is wrong by on one prompt mostly cancels over many.
+        """
+        belief = self.known.get(arm, self._unknown)
         mean, covariance = self.shared
-        asked = belief.evidence.gram / max(belief.evidence.weight, 1.0)
-        common = float((belief.pull.T @ asked @ belief.pull * covariance).sum())
-        variance = self.noise * (common + float((asked * belief.covariance).sum()))
+        asked = belief.evidence.gram[-1] / max(belief.evidence.weight, 1.0)  # the constant is last
+        pulled = asked @ belief.pull
+        variance = self.noise * float(
+            pulled @ covariance @ pulled + asked @ belief.covariance @ asked
+        )
         return Standing(belief.pull @ mean + belief.offset, float(np.sqrt(max(variance, 0.0))))
 
     def under(self, prior: Prior) -> Self:

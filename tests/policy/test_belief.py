@@ -259,3 +259,16 @@ def test_intervals_cover_the_truth_although_the_data_were_chosen_by_looking(how:
     for nominal, seen in zip((0.5, 0.9), inside.values(), strict=True):
         assert np.std(seen) / np.sqrt(PROBLEMS) < 0.01  # the run can tell
         assert abs(np.mean(seen) - nominal) < 0.015
+
+
+def test_the_doubt_of_a_standing_is_that_about_the_mean_of_what_was_asked() -> None:
+    rng = np.random.default_rng(11)
+    asked = contexts(rng, 40)
+    belief = Belief(PRIOR)
+    for i, x in enumerate(asked):
+        belief = belief.update("ab"[i % 2], x, float(rng.random()))
+    said = belief.predict(asked[::2].mean(axis=0), ("a",))
+    assert belief.standing("a").sd == pytest.approx(float(said.sd[0]))
+    assert belief.standing("a").weights @ asked[0] == pytest.approx(
+        float(belief.predict(asked[0], ("a",)).mean[0])
+    )

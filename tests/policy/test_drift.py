@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from policy.belief import Standing
+from policy.belief import Belief, Standing
 from policy.drift import DAY_S, FEWEST, HOUR_S, UNSETTLED_S, Watch
+from policy.hyper import Hyper
 from policy.types import Floats
 
 CONSTANT = np.ones(1)
@@ -33,6 +34,27 @@ def test_three_tenths_up_or_down_are_found_within_150_outcomes(before: float, af
     took = [found_after(known(before), thumbs(after, 300, seed)) for seed in range(100)]
     assert np.quantile(took, 0.95) < 150
     assert np.median(took) < 80
+
+
+@pytest.mark.parametrize(("after", "least", "most"), [(0.14, 19, 20), (0.44, 0, 1)])
+def test_doubt_of_single_prompts_does_not_hide_a_change_of_all(
+    after: float, least: int, most: int
+) -> None:
+    groups, found = (*["facts"] * 30, "constant"), 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        belief = Belief(Hyper().quality_prior(groups))
+        asked = np.column_stack([rng.standard_normal((700, 30)), np.ones(700)])
+        rewards = np.concatenate([thumbs(0.44, 400, seed), thumbs(after, 300, 100 + seed)])
+        for x, reward in zip(asked[:400], rewards, strict=False):
+            belief = belief.update("a", x, float(reward))
+        watch = Watch.new().against(belief.standing("a"))
+        for x, reward in zip(asked[400:], rewards[400:], strict=True):
+            watch = watch.observe(x, float(reward))
+            found += watch.alarmed
+            if watch.alarmed:
+                break
+    assert least <= found <= most
 
 
 @pytest.mark.slow
