@@ -100,10 +100,9 @@ def _asked(played: Sequence[tuple[Section, Mapping[str, Found]]]) -> Iterator[st
     for label, figure, least, each in rows:
         first = each["policies"][_policies([each])[0]]
         known = each["baselines"]["full_information"][figure]
-        use = "" if first["budget_use"] is None else f"{first['budget_use']:.2f}"
         yield (
             f"| {label} | {figure.replace('_', ' ')} | {least} | {_figure(first, figure)} "
-            f"| {_verdict(first, figure, least)} | {known:.4f} | {use} | {each['seeds']} |"
+            f"| {_verdict(first, figure, least)} | {known:.4f} | {_use(first)} | {each['seeds']} |"
         )
 
 
@@ -134,7 +133,7 @@ def _rows(section: Section, found: Mapping[str, Found]) -> Iterator[str]:
         cells = [_figure(figure, section.judged) for figure in figures]
         cells += [_ahead(first["ahead"][name]) for name in (MIXTURE, "best_single")]
         cells.append(f"{first['cost_usd']:.3g}")
-        cells += [f"{each['policies'][name]['budget_use']:.2f}" for name in policies if paced]
+        cells += [_use(each["policies"].get(name)) for name in policies if paced]
         yield f"| {label} | {' | '.join(cells)} |"
 
 
@@ -147,6 +146,12 @@ def _figure(figures: Found | None, judged: str) -> str:
         return ""
     error = figures[judged + "_se"]
     return f"{figures[judged]:.4f}" + ("" if error is None else f" ± {error:.4f}")
+
+
+def _use(figures: Found | None) -> str:
+    if figures is None or figures["budget_use"] is None:
+        return ""
+    return f"{figures['budget_use']:.2f}"
 
 
 def _ahead(more: Found) -> str:

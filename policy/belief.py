@@ -82,7 +82,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Standing:
-    """What is believed of one arm in all contexts: weights, and the sd of its mean over those asked.
+    """What is believed of one arm in all contexts: weights, and the sd of its mean over them.
 
     shapes : weights (d,)
     """
