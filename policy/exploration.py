@@ -18,6 +18,8 @@ from policy.types import Floats
 BURST = 5.0
 MOST_TRIALS = 100.0
 """Of one arm, however few there are."""
+UNRATED = 1.0 / 3.0
+"""What an answer uses up of a trial: ten ratings in a hundred answers can be bad luck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +64,18 @@ def with_control(pmf: Floats, arms: Sequence[str], control: Control | None) -> F
 def charges(seen: Floats, served: Floats, free_trials: float) -> Floats:
     """Return what a unit of probability mass is charged on each arm, 0 untried, 1 well known.
 
-    All arms share the free trials, so that hundreds of arms are not each tried as often as two. An
-    answer uses one up, rated or not, and so does what is known without one: an eval, a hint.
+    All arms share the free trials, so that hundreds of arms are not each tried as often as two. A
+    rated outcome uses one up, an eval or a hint too, and an answer that nobody rates a third.
 
     shapes : seen (k,) outcomes and evals of each arm, served (k,) answers it has given -> (k,)
 
-    >>> charges(np.array([0.0, 20.0, 0.0]), np.array([0.0, 30.0, 4000.0]), 240.0).tolist()
+    >>> charges(np.array([0.0, 20.0, 0.0]), np.array([0.0, 90.0, 4000.0]), 240.0).tolist()
     [0.0, 0.375, 1.0]
     """
     if free_trials <= 0:
         return np.ones(len(seen))
     each = min(free_trials / len(seen), MOST_TRIALS)
-    charged: Floats = np.minimum(np.maximum(seen, served) / each, 1.0)
+    charged: Floats = np.minimum(np.maximum(seen, served * UNRATED) / each, 1.0)
     return charged
 
 

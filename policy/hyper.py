@@ -23,7 +23,7 @@ class Hyper:
     """Everything that shapes what a policy believes and how it chooses.
 
     units  : scales in noise standard deviations, half_life_s seconds, floor and explored_share
-             0..1, free_trials answers of all arms together before trying one out is charged in full
+             0..1, free_trials outcomes of all arms together before trying one is charged in full
     """
 
     quality_deviation: Scales = QUALITY_DEVIATION

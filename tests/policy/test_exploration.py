@@ -63,14 +63,17 @@ def test_an_arm_that_nobody_has_tried_is_tried_whatever_the_allowance() -> None:
     assert charged_off(cut, 0, charge) == 0.0
 
 
-@pytest.mark.parametrize(("evals", "arms", "most"), [(0, 2, 100), (0, 12, 25), (200, 2, 0)])
-def test_free_trials_are_shared_and_not_for_arms_that_came_with_evals(
-    evals: int, arms: int, most: int
+@pytest.mark.parametrize(
+    ("rated", "evals", "arms", "most"),
+    [(0.0, 0, 2, 300), (1.0, 0, 2, 100), (1.0, 0, 12, 25), (1.0, 200, 2, 0)],
+)
+def test_free_trials_are_shared_longer_where_nobody_rates_and_none_for_arms_with_evals(
+    rated: float, evals: int, arms: int, most: int
 ) -> None:
     rng, served = np.random.default_rng(3), np.zeros(arms)
     even = np.full(arms, 1.0 / arms)
     for _ in range(10_000):
-        charge = charges(served + evals, served, 300.0)
+        charge = charges(rated * served + evals, served, 300.0)
         cut = limited(even, 0, Allowance(0.0), charge)
         served[rng.choice(arms, p=cut)] += 1
     assert 0.8 * most <= served[1] <= most
