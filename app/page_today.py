@@ -1,15 +1,18 @@
 """The page of today: what is spent and how satisfied users are, where it goes, what has changed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from app.charts import by_arm, colours, satisfaction, span
 from app.traffic import Sums, Traffic
 from app.wiring import Parts
+from policy.errors import NotReady
 from storage.records import Retrain
 
 CHANGES = 8
+REPORTED: Mapping[str, str] = {"1h": "1d", "24h": "1d", "7d": "7d", "30d": "30d"}
+"""The report that goes with a span: reports are about whole days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ def today(parts: Parts, sees: str | None, name: str | None, now_s: float) -> dic
         "is_empty": not len(traffic.starts_s),
         "total": lately.total(),
         "before": period.before(traffic).total(),
+        "report": reported(parts, sees, REPORTED[period.name]),
+        "is_whole_days": period.name in REPORTED.values(),
         "cached": _share(lately, "cached"),
         "fallbacks": _share(lately, "fallback"),
         "arms": _arms(lately, paints),
@@ -50,6 +55,14 @@ def today(parts: Parts, sees: str | None, name: str | None, now_s: float) -> dic
         "concerns": list(concerns(parts)),
         "changes": changes(parts),
     }
+
+
+def reported(parts: Parts, sees: str | None, report: str) -> dict[str, Any] | None:
+    """Return what the report says, None while a long log is added up for the first time."""
+    try:
+        return parts.reports.lately(report, sees)
+    except NotReady:
+        return None
 
 
 def concerns(parts: Parts) -> Iterator[Concern]:

@@ -37,10 +37,9 @@ from policy.errors import InvalidInput, TurnpikeError, Unauthenticated
 pages = Blueprint("pages", __name__)
 install(pages)
 
-CACHED_S = 3_600
 HEADERS = {
     "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
         "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "x-content-type-options": "nosniff",
@@ -208,7 +207,7 @@ def sign_out() -> Response:
 @public
 def static(filename: str) -> Response:
     """Give a file that the pages are made with."""
-    return send_from_directory("static", filename, max_age=CACHED_S)
+    return send_from_directory("static", filename)
 
 
 @pages.get("/pages/<path:path>")

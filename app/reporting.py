@@ -27,6 +27,7 @@ COLUMNS = (
     "section", "name", "requests", "spent_usd", "would_have_cost_usd", "saved_usd", "low_usd",
     "high_usd", "why_not",
 )  # fmt: skip
+LATELY_S = 30.0
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet take a text for a formula."""
 
@@ -50,6 +51,19 @@ class Reports:
         self._log = log
         self._catalogue = catalogue
         self._named = named
+        self._lately: dict[tuple[str, str | None], tuple[float, dict[str, Any]]] = {}
+
+    def lately(self, period: str, tenant: str | None) -> dict[str, Any]:
+        """Return the same, half a minute old at most: for a page that is looked at again and again.
+
+        raises : NotReady, StoreUnavailable
+        """
+        now_s = time.time()
+        asked_at_s, made = self._lately.get((period, tenant), (0.0, {}))
+        if not 0 <= now_s - asked_at_s < LATELY_S:
+            made = self.of(period, tenant)
+            self._lately[period, tenant] = now_s, made
+        return made
 
     def of(self, period: str, tenant: str | None) -> dict[str, Any]:
         """Return the report of a period, for one tenant or for all.

@@ -62,14 +62,10 @@ class Parts:
     keyring: Keyring
     instruments: Instruments
     traffic: Following
-    started_at_s: float
+    reports: Reports
     closing: ExitStack
+    started_at_s: float = field(default_factory=time.time)
     drain: Drain = field(default_factory=Drain)
-
-    @property
-    def reports(self) -> Reports:
-        """Return what makes the savings reports."""
-        return Reports(self.log, self.catalogue, self.settings.baseline)
 
     def close(self) -> None:
         """Save what has been learned, write what waits, close every connection."""
@@ -88,15 +84,15 @@ def assemble(
     file, folder, health = CatalogueFile(settings.arms), settings.folder, _health(settings, clock)
     catalogue = served(file, settings)
     with ExitStack() as ending:
-        upstream = ending.enter_context(Upstream(catalogue, environ))
-        own, now_s = ending.enter_context(_own_folder(settings)), time.time()
+        upstream, now_s = ending.enter_context(Upstream(catalogue, environ)), time.time()
+        own = ending.enter_context(_own_folder(settings))
         log = ending.enter_context(_log(settings, own, now_s))
         keyring = Keyring(settings, subkeys(settings, folder), log, goals(settings, catalogue()))
         live = Live(log, folder, hints(catalogue()), keyring.goals, keyring.has_goal, now_s)
         cache = ending.enter_context(closing(_cache(settings, own, upstream)))
         traffic, terms = Following(log, own, time.time), _terms(settings)
-        keeper = Keeper(folder, log, live, catalogue, cache, traffic, keyring)
-        ending.callback(_started(keeper).stop)
+        kept = (log, live, catalogue, cache, traffic, keyring)
+        ending.callback(_started(Keeper(folder, *kept)).stop)
         observed = Observed(log, terms.retention, (instruments := Instruments.new()).observers)
         return Parts(
             settings=settings,
@@ -111,7 +107,7 @@ def assemble(
             keyring=keyring,
             instruments=instruments,
             traffic=traffic,
-            started_at_s=now_s,
+            reports=Reports(log, catalogue, settings.baseline),
             closing=ending.pop_all(),
         )
 

@@ -15,7 +15,7 @@ import click
 
 from bench.filled import fill
 from bench.processes import used
-from bench.serving import ask, free_bind, port_of, serving
+from bench.serving import ALONE, ask, free_bind, port_of, serving
 from upstream.tasks import is_right, tasks
 
 ASKED = 300
@@ -38,10 +38,11 @@ HEAD = """# The pages over a long log
 
 Made by `python -m bench pages{asked}` on {cores} cores. The log holds thirty days of copies of
 {base} decisions of the sandbox, {rated:.0%} of them rated, in SQLite; each page is asked {rounds}
-times of the service as `./run` starts it. Milliseconds are medians from the request to the last
+times of the service, without its scheduler. Milliseconds are medians from the request to the last
 byte, on a machine that may do other work beside; CPU is that of the service's processes for one
-request. *first* is the first page after a start: it waits until all is added up that went through
-in the last sixty-one days, which the service otherwise does in the background.
+request. A service that was stopped has kept what it had added up, and its first page finds it; over
+a log for which nothing was kept the first page waits until all of the last sixty-one days is added
+up, which the service otherwise does in the background.
 """
 
 
@@ -88,13 +89,15 @@ def measure(decisions: int, rounds: int) -> list[Asked]:
             "TURNPIKE_BIND": free_bind(),
             "TURNPIKE_SANDBOX": "on",
             "TURNPIKE_LOG_LEVEL": "warning",
-            "TURNPIKE_RETRAIN_FIRST_OUTCOMES": str(10**9),  # pages are measured, no retrain
         }
         with serving(settings):
             newest = _use(port_of(settings))
         fill(Path(folder) / "sandbox" / "turnpike.db", decisions, time.time())
-        with serving(settings):
-            return list(_ask_all(port_of(settings), newest, rounds))
+        settings |= {"TURNPIKE_SANDBOX_URL": f"http://{free_bind()}/v1"}  # nobody is asked
+        with serving(settings, ALONE):
+            asked = list(_ask_all(port_of(settings), newest, rounds))
+        with serving(settings, ALONE):
+            return [_ask(port_of(settings), "first after a restart", "/", 1), *asked]
 
 
 def _use(port: int) -> str:
@@ -111,7 +114,7 @@ def _use(port: int) -> str:
 
 
 def _ask_all(port: int, newest: str, rounds: int) -> Iterator[Asked]:
-    yield _ask(port, "first", "/", 1)
+    yield _ask(port, "first, nothing kept", "/", 1)
     for name, path in PAGES.items():
         yield _ask(port, name, path.format(id=newest), rounds)
 

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 READY_WITHIN_S = 90.0
 ENDED_WITHIN_S = 60.0
+WHOLE = ("app", "serve")
+ALONE = ("gunicorn", "--config", "python:app.gunicorn_conf", "app.wsgi:application()")
+"""Without the scheduler and the sandbox."""
 ANSWERED_WITHIN_S = 60.0
 
 
@@ -40,13 +43,13 @@ def port_of(settings: Mapping[str, str]) -> int:
 
 
 @contextmanager
-def serving(settings: Mapping[str, str]) -> Iterator[None]:
-    """Run the service until the block ends, and see it end in order.
+def serving(settings: Mapping[str, str], module: Sequence[str] = WHOLE) -> Iterator[None]:
+    """Run the service, whole or alone, until the block ends, and see it end in order.
 
     raises : TimeoutError if it does not start, RuntimeError if it ends by itself
     """
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("TURNPIKE_")}
-    command = [sys.executable, "-m", "app", "serve"]
+    command = [sys.executable, "-m", *module]
     with subprocess.Popen(  # noqa: S603
         command, cwd=ROOT, env={**inherited, **settings}, stdout=subprocess.DEVNULL
     ) as process:

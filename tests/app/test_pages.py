@@ -86,6 +86,9 @@ def test_today_tells_what_was_spent_and_rated(used: Running) -> None:
     assert dollars(total.cost_usd) in text
     assert "83.3 %" in text
     assert f"from {total.rated} ratings" in text
+    report = used.get("/report?since=7d")
+    assert "Saved, 7 days" in page(used, "/?span=7d")
+    assert report["rules"][0]["rule"] in page(used, "/?span=7d")
 
 
 def test_the_policy_page_tells_every_arm_and_task(used: Running) -> None:

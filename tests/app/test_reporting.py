@@ -134,3 +134,14 @@ def test_the_command_reports_a_log_without_a_service(
     assert CliRunner().invoke(main, ["report", "--csv"]).stdout.startswith("section,name,")
     assert CliRunner().invoke(main, ["report"]).stdout.startswith("30d since ")
     assert CliRunner().invoke(main, ["report", "--since", "2d"]).exit_code == 2
+
+
+def test_a_page_that_is_looked_at_again_and_again_adds_up_twice_a_minute(
+    priced: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked(priced, 2)
+    first = priced.parts.reports.lately("7d", None)
+    asked(priced, 1)
+    assert priced.parts.reports.lately("7d", None) == first
+    monkeypatch.setattr(reporting, "LATELY_S", 0.0)
+    assert priced.parts.reports.lately("7d", None)["requests"] == first["requests"] + 1

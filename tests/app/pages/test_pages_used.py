@@ -15,7 +15,7 @@ from tests.storage.rounds import but
 
 LOOK_NOW = "document.dispatchEvent(new Event('visibilitychange'))"
 HIDE = "Object.defineProperty(document, 'hidden', {value: true, configurable: true})"
-COUNT = ".kpis div:has-text('Requests') .big"
+COUNT = "#requests"
 
 
 @pytest.fixture(scope="module")
