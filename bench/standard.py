@@ -15,6 +15,7 @@ from bench.cells import PEERS, Cell
 from bench.options import HALF, Options, Scenario
 from bench.peers.player import PREFIX
 from bench.runs import KEPT
+from bench.yardsticks import cheapest_mixture
 
 Judged = Literal["reward", "second_half", "changed"]
 
@@ -23,6 +24,7 @@ OURS = ("thompson", "greedy")
 RIVALS = ("thompson", PARETO)
 THUMBS = Options(binary=True, delay=50)
 BUDGETS = 7
+FLOOR = 0.98
 FEW_SEEDS, MANY_SEEDS = 2, 1_000
 FEW_PROMPTS = 1_000
 TABLES = {
@@ -75,6 +77,7 @@ def sections(prompts: int | None, kept: Path = KEPT) -> list[Section]:
     return [
         *_asked_for(cells),
         *_usual(cells),
+        _floors(cells),
         *_rarely_rated(cells),
         *_changes(cells),
         *_crowds(cells[CROWDED]),
@@ -132,6 +135,26 @@ def _usual(cells: dict[str, Cell]) -> Iterator[Section]:
         " goes on. Seven budgets between the cheapest and the dearest arm's mean cost.",
         {label: cell for name in PACED for label, cell in _budgets(cells[name])},
     )
+
+
+def _floors(cells: dict[str, Cell]) -> Section:
+    """Return the section of quality floors, each named with what a static choice would cost."""
+    paced: dict[str, Cell] = {}
+    asked: dict[str, Mapping[Judged, float]] = {}
+    for name in LARGE:
+        table, options = cells[name].loaded, cells[name].options
+        floor = FLOOR * float(table.scores[:, table.cost_usd.mean(axis=0).argmax()].mean())
+        usd = cheapest_mixture(table.scores, table.cost_usd, floor)
+        label = f"{name} (static: ${usd:.3g})"
+        told = replace(options, learn_on=HALF, quality_floor=FLOOR)
+        paced[label] = replace(cells[name], options=told, policies=OURS[:1])
+        asked[label] = {"reward": float(f"{floor:.3f}")}
+    says = (
+        f"The least spend that keeps {FLOOR:.0%} of the dearest arm's quality, beside what the"
+        " cheapest static mixture that does would cost, known in hindsight. Half of the table was"
+        " learned on before."
+    )
+    return Section("floor", "Floor of quality", says, paced, asked=asked)
 
 
 def _rarely_rated(cells: dict[str, Cell]) -> Iterator[Section]:

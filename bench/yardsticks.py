@@ -92,6 +92,21 @@ def static_mixture(scores: Floats, cost_usd: Floats, spend_usd: float) -> Floats
     return mixture
 
 
+def cheapest_mixture(scores: Floats, cost_usd: Floats, reward: float) -> float:
+    """Return what the cheapest mixture of two arms with this mean score costs, in hindsight.
+
+    shapes : scores, cost_usd (n, k)
+
+    >>> cheapest_mixture(np.array([[0.5, 1.0]]), np.array([[1.0, 3.0]]), 0.75)
+    2.0
+    """
+    score, cost = scores.mean(axis=0), cost_usd.mean(axis=0)
+    below, enough = np.flatnonzero(score < reward), np.flatnonzero(score >= reward)
+    share = (reward - score[below, None]) / (score[enough] - score[below, None])
+    mixed = (1.0 - share) * cost[below, None] + share * cost[enough]
+    return float(min(cost[enough].min(), mixed.min(initial=np.inf)))
+
+
 def foresee(table: Table, sketches: Sequence[Sketch]) -> list[Foreseen]:
     """Return what full information foresees of every prompt, once for each ridge penalty.
 

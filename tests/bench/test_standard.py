@@ -25,7 +25,7 @@ def standard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Secti
 
 
 def test_every_section_has_cells_that_can_be_played(standard: dict[str, Section]) -> None:
-    assert len(standard) == 14
+    assert len(standard) == 15
     assert [len(standard[name].cells) for name in ("thumbs", "warm")] == [9, 3]  # 100 evals only
     assert not standard["warm_long"].cells  # 300 are more than there are
     for section in standard.values():
@@ -35,7 +35,7 @@ def test_every_section_has_cells_that_can_be_played(standard: dict[str, Section]
 
 
 def test_what_was_asked_for_is_asked_of_cells_that_are_there(standard: dict[str, Section]) -> None:
-    asked = [standard["asked"], standard["asked_long"]]
+    asked = [standard["asked"], standard["asked_long"], standard["floor"]]
     assert all(set(section.asked) == set(section.cells) for section in asked)
     assert list(asked[0].asked["coderouterbench_id_test"]) == ["reward", "second_half"]
     dearest = asked[1].cells["routellm_mmlu at 91 % of the dearest arm"]

@@ -7,7 +7,7 @@ import pytest
 
 from bench.course import Course, lay
 from bench.options import Options
-from bench.yardsticks import foresee, static_mixture, yardsticks
+from bench.yardsticks import cheapest_mixture, foresee, static_mixture, yardsticks
 from tests.bench.worlds import easy
 
 WORLD = easy(300)
@@ -125,3 +125,14 @@ def test_the_static_mixture_is_the_best_of_all_mixtures(seed: int) -> None:
 def test_with_less_than_the_cheapest_costs_it_is_the_cheapest() -> None:
     mixture = static_mixture(np.array([[0.5, 1.0]]), np.array([[1.0, 3.0]]), 0.5)
     assert mixture.tolist() == [1.0, 0.0]
+
+
+def test_the_cheapest_mixture_reaches_the_reward_and_no_pair_does_for_less() -> None:
+    rng = np.random.default_rng(5)
+    scores, cost = rng.random((50, 4)), rng.random((50, 4))
+    reward = float(np.quantile(scores.mean(axis=0), 0.6))
+    usd = cheapest_mixture(scores, cost, reward)
+    spends = static_mixture(scores, cost, usd + 1e-9)
+    assert float(spends @ scores.mean(axis=0)) >= reward - 1e-9
+    less = static_mixture(scores, cost, usd - 1e-6)
+    assert float(less @ scores.mean(axis=0)) < reward
