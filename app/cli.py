@@ -19,7 +19,7 @@ SECTIONS = {
     "Models": ("arms", "import"),
     "What it has learned and saved": ("report", "retrain", "rollback"),
     "Who may use it": ("keys",),
-    "What is kept": ("export", "forget", "migrate-to"),
+    "What is kept": ("export", "forget", "prune", "migrate-to"),
     "Its parts": ("work", "sandbox", "cluster", "balance"),
 }
 
@@ -96,12 +96,13 @@ def rollback(version: int | None, as_json: bool) -> None:
 
 
 @main.command()
+@as_json_option
 @told_plainly
-def prune() -> None:
+def prune(as_json: bool) -> None:
     """Take out the words whose keeping time is over (the scheduler does it by itself)."""
     from app.pruning import prune as run
 
-    run(in_force(Settings.load()))
+    run(in_force(Settings.load()), as_json=as_json)
 
 
 @main.command("import")

@@ -1,7 +1,6 @@
 """The whole policy as JSON: what is believed of each arm, what a dollar buys, what was learned."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -22,7 +21,10 @@ STEPS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0)
 
 
 def overview(parts: Parts, holder: Holder) -> dict[str, Any]:
-    """Return the policy in force, and the goal of whoever asks; use is of the last seven days."""
+    """Return the policy in force, and the goal and use of whoever asks, of the last seven days.
+
+    What is believed is shared by all tenants; what was asked and spent is shown to its own.
+    """
     learned, now_s, arms = parts.live.learned, time.time(), parts.catalogue().arms
     lately = Lately.of(learned, list(arms), beside(lambda: parts.log.recent(RECENT)))
     beliefs, terms = {arm: _belief(learned, lately, arm) for arm in arms}, parts.router.terms
@@ -36,19 +38,23 @@ def overview(parts: Parts, holder: Holder) -> dict[str, Any]:
         "willingness_to_pay_usd": pacer.willingness_to_pay_usd,
         "goal": goal(pacer, now_s),
         "frontier": _frontier(lately, pacer.willingness_to_pay_usd),
-        "arms": _arms(parts, list(arms.values()), beliefs, now_s),
+        "arms": _arms(parts, holder.sees, beliefs, now_s),
         "features": _features(learned),
         "hyper": learned.hyper.to_json(),
         "noise_sd": float(np.sqrt(learned.beliefs.quality.noise)),
-        "cache": {
-            **parts.cache.figures(),
-            "last_7_days": asdict(beside(lambda: parts.log.cache_use(now_s - SINCE_S))),
-        },
+        "cache": _cache(parts, holder.sees, now_s),
         "store": asdict(parts.log.standing),
-        "counts": asdict(beside(parts.log.counts)),
+        "counts": asdict(beside(parts.log.counts)) if holder.sees is None else None,
         "retrains": [_retrain(each) for each in parts.log.retrains(10)],
         "catalogue_error": parts.file.error,
     }
+
+
+def _cache(parts: Parts, tenant: str | None, now_s: float) -> dict[str, Any]:
+    """Return what the cache has done; what it holds is of all tenants, so not for each to see."""
+    used = asdict(beside(lambda: parts.log.cache_use(now_s - SINCE_S, tenant)))
+    held = parts.cache.figures() if tenant is None else {"mode": parts.cache.rules.mode}
+    return {**held, "last_7_days": used}
 
 
 def goal(pacer: Pacer, now_s: float) -> dict[str, Any]:
@@ -89,9 +95,10 @@ def _features(learned: Learned) -> dict[str, Any]:
 
 
 def _arms(
-    parts: Parts, arms: Sequence[Arm], beliefs: dict[str, dict[str, Any]], now_s: float
+    parts: Parts, tenant: str | None, beliefs: dict[str, dict[str, Any]], now_s: float
 ) -> list[dict[str, Any]]:
-    used = {each.arm: each for each in beside(lambda: parts.log.arms(now_s - SINCE_S))}
+    """Return each arm with what is believed of it, and what it has done for a tenant or for all."""
+    used = {each.arm: each for each in beside(lambda: parts.log.arms(now_s - SINCE_S, tenant))}
     requests = sum(each.requests for each in used.values())
     return [
         {
@@ -106,7 +113,8 @@ def _arms(
             "health": asdict(parts.router.health.standing(arm)),
             **_use(used.get(arm.name), requests),
         }
-        for arm in arms
+        for arm in parts.catalogue().arms.values()
+        if arm.name in beliefs
     ]
 
 

@@ -8,6 +8,7 @@ import click
 from app.delivery import delivered
 from app.retention import Retention
 from app.settings import Settings
+from app.told import tell
 from jobs.intake import hand_over_expiries
 from jobs.prune import DAY_S, Keeping
 from storage.stores import open_reader
@@ -24,7 +25,7 @@ def keeping(settings: Settings) -> Keeping:
     )
 
 
-def prune(settings: Settings) -> None:
+def prune(settings: Settings, *, as_json: bool = False) -> None:
     """Take out every text and hash whose keeping time is over, and say how many there were.
 
     raises : ConfigError if there is no log; StoreUnavailable
@@ -36,4 +37,5 @@ def prune(settings: Settings) -> None:
             for expiry in found:
                 gone[expiry.what] += 1
             click.echo(f"{sum(gone.values())} taken out ...", err=True)
-    click.echo(f"the words of {gone['text']} decisions and {gone['hash']} hashes were taken out")
+    said = f"the words of {gone['text']} decisions and {gone['hash']} hashes were taken out"
+    tell({"texts": gone["text"], "hashes": gone["hash"]}, said, as_json=as_json)

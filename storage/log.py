@@ -211,12 +211,12 @@ class ReadableLog(LearnableLog, Protocol):
         """Return the upstream calls of a decision in order."""
         ...
 
-    def arms(self, since_s: float) -> list[ArmSummary]:
-        """Return what each arm has done since then, the most used first."""
+    def arms(self, since_s: float, tenant: str | None = None) -> list[ArmSummary]:
+        """Return what each arm has done since then, for one tenant or all, the most used first."""
         ...
 
-    def cache_use(self, since_s: float) -> CacheSummary:
-        """Return what stored answers have done since then."""
+    def cache_use(self, since_s: float, tenant: str | None = None) -> CacheSummary:
+        """Return what stored answers have done since then, for one tenant or all."""
         ...
 
     def spend_usd(

@@ -88,9 +88,15 @@ SELECT o.arm, count(*) AS requests,
     max(f.last_feedback_at_s) AS last_feedback_at_s
 FROM outcomes o LEFT JOIN (
     SELECT arm, count(*) AS rated, avg(reward) AS reward, max(at_s) AS last_feedback_at_s
-    FROM feedback_effective WHERE at_s >= :since_s AND excluded = 0 GROUP BY arm
+    FROM feedback_effective e WHERE at_s >= :since_s AND excluded = 0
+        AND (CAST(:tenant AS TEXT) IS NULL OR EXISTS (
+            SELECT 1 FROM decisions d WHERE d.id = e.decision_id AND d.tenant = :tenant))
+    GROUP BY arm
 ) f ON f.arm = o.arm
-WHERE o.at_s >= :since_s AND o.cache = 'miss' GROUP BY o.arm ORDER BY requests DESC, o.arm
+WHERE o.at_s >= :since_s AND o.cache = 'miss'
+    AND (CAST(:tenant AS TEXT) IS NULL OR EXISTS (
+        SELECT 1 FROM decisions d WHERE d.id = o.decision_id AND d.tenant = :tenant))
+GROUP BY o.arm ORDER BY requests DESC, o.arm
 """
 
 CACHE_USE = """
@@ -100,6 +106,7 @@ SELECT count(*) FILTER (WHERE o.cache = 'hit') AS hits,
         AS saved_usd
 FROM outcomes o JOIN decisions d ON d.id = o.decision_id
 WHERE o.at_s >= :since_s AND o.cache <> 'miss'
+    AND (CAST(:tenant AS TEXT) IS NULL OR d.tenant = :tenant)
 """
 
 LATEST_POLICY = "SELECT * FROM policies ORDER BY version DESC LIMIT 1"
@@ -202,13 +209,14 @@ class LogReader(ABC):
         """Return how much the log holds."""
         return self._all(Counts, COUNTS)[0]
 
-    def arms(self, since_s: float) -> list[ArmSummary]:
-        """Return what each arm has done since then, the most used first."""
-        return self._all(ArmSummary, ARMS, since_s=since_s)
+    def arms(self, since_s: float, tenant: str | None = None) -> list[ArmSummary]:
+        """Return what each arm has done since then, for one tenant or all, the most used first."""
+        return self._all(ArmSummary, ARMS, since_s=since_s, tenant=tenant and text(tenant))
 
-    def cache_use(self, since_s: float) -> CacheSummary:
-        """Return what stored answers have done since then."""
-        return self._all(CacheSummary, CACHE_USE, since_s=since_s)[0]
+    def cache_use(self, since_s: float, tenant: str | None = None) -> CacheSummary:
+        """Return what stored answers have done since then, for one tenant or all."""
+        whose = tenant and text(tenant)
+        return self._all(CacheSummary, CACHE_USE, since_s=since_s, tenant=whose)[0]
 
     def spend_usd(
         self, since_s: float, tenant: str | None = None, key_id: str | None = None

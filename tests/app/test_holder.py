@@ -106,3 +106,30 @@ def test_a_conversation_of_one_tenant_takes_no_seat_of_another(
     shop.ask("x " * 2_000, **session)
     told = site.post("/complete", {"prompt": "y", "session": "s1"}).json
     assert site.get(f"/decisions/{told['id']}").json["cached_by_arm"] == {}
+
+
+def test_i8_the_policy_shows_a_tenant_what_is_shared_and_its_own_use_and_no_others(
+    service: Running,
+) -> None:
+    shop, site = Keyed(service, "shop"), Keyed(service, "site")
+    operator = Keyed(service, "ops", scopes=("read", "admin"))
+    for _ in range(3):
+        answer = shop.ask(models=["gpt-4o"])
+        shop.post("/feedback", {"id": answer["id"], "thumbs": "up"})
+    site.ask(models=["qwen3-32b"])
+    seen = {each.row.name: each.get("/policy").json for each in (shop, site, operator)}
+    used = {
+        name: {arm["arm"]: arm["requests"] for arm in told["arms"] if arm["requests"]}
+        for name, told in seen.items()
+    }
+    assert used == {
+        "shop": {"gpt-4o": 3},
+        "site": {"qwen3-32b": 1},
+        "ops": {"gpt-4o": 3, "qwen3-32b": 1},
+    }
+    rated = {name: {arm["rated"] for arm in told["arms"]} for name, told in seen.items()}
+    assert rated == {"shop": {0, 3}, "site": {0}, "ops": {0, 3}}
+    assert [seen[name]["counts"] is None for name in ("shop", "site", "ops")] == [True, True, False]
+    assert "answers" not in seen["site"]["cache"]
+    beliefs = [[arm["belief"]["effective_n"] for arm in told["arms"]] for told in seen.values()]
+    assert beliefs[0] == beliefs[1] == beliefs[2]
