@@ -118,6 +118,14 @@ class Cache:
                 self._forget(keys)
                 self.count("evicted", len(keys))
 
+    def forget(self, until_s: float) -> None:
+        """Forget every answer up to a moment: somebody is forgotten, whose it may be.
+
+        raises : StoreUnavailable
+        """
+        if self._file is not None:
+            self._forget(self._file.forget(until_s))
+
     def clear(self) -> int:
         """Forget every answer, and return how many there were.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from app.arm_commands import arms
+from app.keeping_commands import KEEPING
 from app.key_commands import keys
 from app.mode import in_force
 from app.report_command import report
@@ -95,16 +96,6 @@ def rollback(version: int | None, as_json: bool) -> None:
     run(in_force(Settings.load()), version, as_json=as_json)
 
 
-@main.command()
-@as_json_option
-@told_plainly
-def prune(as_json: bool) -> None:
-    """Take out the words whose keeping time is over (the scheduler does it by itself)."""
-    from app.pruning import prune as run
-
-    run(in_force(Settings.load()), as_json=as_json)
-
-
 @main.command("import")
 @click.argument("table", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @as_json_option
@@ -143,5 +134,7 @@ def doctor(as_json: bool) -> None:
 main.add_command(arms)
 main.add_command(keys)
 for each in COMMANDS:
+    main.add_command(each)
+for each in KEEPING:
     main.add_command(each)
 main.add_command(report)

@@ -14,8 +14,9 @@ from app.live import Live
 from app.traffic import Following
 from jobs.intake import records
 from policy.errors import InvalidInput, StoreUnavailable
+from storage.erasing import erased_at_s
 from storage.handover import take
-from storage.log import WritableLog
+from storage.log import Log, WritableLog
 from upstream.catalogue import Catalogue
 
 LOGGER = get_logger()
@@ -25,6 +26,7 @@ MARGIN_S = 300.0
 """How much longer than its arm's calls may take a request may be busy with a decision."""
 LOOK_BACK_S = 86_400.0  # what is older was found by an earlier look, or at the start
 COUNT_EVERY_S = 10.0
+CLOCKS_APART_S = 60.0
 
 
 def hints(catalogue: Catalogue) -> dict[str, float]:
@@ -45,7 +47,7 @@ class Keeper(threading.Thread):
     def __init__(
         self,
         data: Path,
-        log: WritableLog,
+        log: Log,
         live: Live,
         catalogue: Callable[[], Catalogue],
         cache: Cache,
@@ -63,6 +65,7 @@ class Keeper(threading.Thread):
         self._keyring = keyring
         self._stopping = threading.Event()
         self._abandoned_s = 0.0
+        self._erased_s = 0.0
 
     def run(self) -> None:
         """Do the chores until stopped; a store that is away is asked again the next time."""
@@ -87,10 +90,19 @@ class Keeper(threading.Thread):
         self._live.follow_hints(hints(self._catalogue()), now_s)
         self._live.snapshot_when_due(now_s)
         self._cache.prune()
+        self._follow_erasures()
         if now_s - self._counted_at_s >= COUNT_EVERY_S:
             # A piece each round, until who opens a page finds nearly all of it added up.
             more = self._traffic.advance()
             self._counted_at_s = now_s - COUNT_EVERY_S if more else now_s
+
+    def _follow_erasures(self) -> None:
+        """Forget what was derived for somebody who is forgotten: answers, and sums by tenant."""
+        erased_s = erased_at_s(self._log.ask)
+        if erased_s > self._erased_s:
+            self._cache.forget(erased_s + CLOCKS_APART_S)
+            self._traffic.begin_anew(erased_s + CLOCKS_APART_S)
+            self._erased_s = erased_s
 
     def _abandon(self, now_s: float) -> None:
         """Give an end to decisions that no request can still be busy with; once a minute."""

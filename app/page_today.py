@@ -85,6 +85,9 @@ def changes(parts: Parts) -> list[Change]:
         if each.source == "rollback":
             says = "An earlier policy serves again."
             found.append(Change(each.created_at_s, f"Policy {each.version}", says, "back"))
+        elif each.source == "forget":
+            says = "Somebody was forgotten, and the log was folded anew without their words."
+            found.append(Change(each.created_at_s, f"Policy {each.version}", says, "new"))
         elif each.source == "catalogue":
             says = "The catalogue's quality hints have changed."
             found.append(Change(each.created_at_s, f"Policy {each.version}", says, "new"))

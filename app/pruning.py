@@ -25,7 +25,7 @@ def keeping(settings: Settings) -> Keeping:
     )
 
 
-def prune(settings: Settings, *, as_json: bool = False) -> None:
+def prune(settings: Settings, *, as_json: bool) -> None:
     """Take out every text and hash whose keeping time is over, and say how many there were.
 
     raises : ConfigError if there is no log; StoreUnavailable

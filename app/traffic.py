@@ -223,6 +223,17 @@ class Following:
                 self._save(traffic)
         return traffic.upto_seq < newest
 
+    def begin_anew(self, until_s: float) -> None:
+        """Forget what was added up and kept up to a moment; the log has changed since.
+
+        raises : OSError
+        """
+        with self._lock:
+            for kept in self._folder.glob("*"):
+                if kept.stat().st_mtime <= until_s:
+                    kept.unlink()
+            self._traffic, self._saved_seq = None, 0
+
     def save(self) -> None:
         """Keep what was added up, if anything was since the last time.
 

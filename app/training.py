@@ -4,6 +4,7 @@ import fcntl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from jobs.intake import hand_over_policy, hand_over_retrain
 from jobs.learned import Learned
 from jobs.refold import Fold, LogSource, Watches, folding, followed
 from policy.errors import InvalidInput
+from storage.erasing import erased_at_s
 from storage.log import ReadableLog
-from storage.records import Fence, PolicyVersion, RetrainTrigger
+from storage.reader import LogReader
+from storage.records import Fence, PolicySource, PolicyVersion, RetrainTrigger
 from storage.stores import open_log, open_reader
 
 LEASE = "retrain"
@@ -109,14 +112,28 @@ def rollback(settings: Settings, version: int | None, *, as_json: bool = False) 
         if latest is None or latest.version == 1:
             raise InvalidInput("there is no earlier policy version to go back to", param="version")
         wanted = log.policy_version(latest.version - 1 if version is None else version)
-        policy = _renewed(wanted, latest.version + 1)
-        position = log.position()
-        click.echo(f"folding {position} events under policy {wanted.version} ...", err=True)
-        with _folding(settings, log) as fold:
-            learned = fold(Learned.start(policy), position)
-    delivered(settings, lambda data: hand_over_policy(data, policy, learned))
+        policy = readopted(settings, log, wanted, "rollback")
     said = f"policy {policy.version} serves: it is version {wanted.version} again"
     tell({"version": policy.version, "again": wanted.version}, said, as_json=as_json)
+
+
+def readopted(
+    settings: Settings, log: LogReader, wanted: PolicyVersion, source: PolicySource
+) -> PolicyVersion:
+    """Return a policy version adopted once more, under a new number, folded over the whole log.
+
+    raises : InvalidInput if another version was adopted meanwhile
+    """
+    latest = log.latest_policy() or wanted
+    # The clock of whoever took the last erasure may be ahead of ours.
+    now_s = max(time.time(), erased_at_s(log.ask))
+    policy = replace(wanted, version=latest.version + 1, created_at_s=now_s, source=source)
+    position = log.position()
+    click.echo(f"folding {position} events under policy {wanted.version} ...", err=True)
+    with _folding(settings, log) as fold:
+        learned = fold(Learned.start(policy), position)
+    delivered(settings, lambda data: hand_over_policy(data, policy, learned))
+    return policy
 
 
 def _folding(settings: Settings, log: ReadableLog) -> AbstractContextManager[Fold]:
@@ -131,14 +148,3 @@ def _folding(settings: Settings, log: ReadableLog) -> AbstractContextManager[Fol
         return {} if policy is None else followed(snapshots, Learned.start(policy))
 
     return folding(log, source, settings.dask, watches)
-
-
-def _renewed(policy: PolicyVersion, version: int) -> PolicyVersion:
-    return PolicyVersion(
-        version=version,
-        created_at_s=time.time(),
-        source="rollback",
-        feature_version=policy.feature_version,
-        space=policy.space,
-        hyper=policy.hyper,
-    )

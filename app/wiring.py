@@ -154,10 +154,15 @@ def _opened(settings: Settings, own: Path) -> Log:
             time.sleep(STORE_AGAIN_AFTER_S)
 
 
+def cache_path(settings: Settings, own: Path) -> Path:
+    """Return where a process keeps the answers that it may give again, in its own folder."""
+    name = settings.database.stem if isinstance(settings.database, Path) else "turnpike"
+    return own / f"{name}.cache.db"
+
+
 def _cache(settings: Settings, own: Path, upstream: Upstream) -> Cache:
     """Return the cache; one that is switched off keeps nothing of what it held."""
-    name = settings.database.stem if isinstance(settings.database, Path) else "turnpike"
-    path = own / f"{name}.cache.db"
+    path = cache_path(settings, own)
     rules = Rules(settings.cache, settings.cache_fresh_s, settings.cache_stale_s)
     if settings.prompts == "off" and settings.cache in {"exact", "semantic"}:
         raise ConfigError(

@@ -163,6 +163,13 @@ class CacheFile:
         with self._working():
             return self._delete("decision_id = ? AND tenant = ?", [decision_id, tenant])
 
+    def forget(self, until_s: float) -> list[bytes]:
+        """Forget everything up to a moment, also on the disk, and return the keys."""
+        with self._working() as db:
+            forgotten = self._delete("created_at_s <= ?", [until_s])
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return forgotten
+
     def clear(self) -> list[bytes]:
         """Forget everything, also on the disk, and return the keys there were."""
         with self._working() as db:

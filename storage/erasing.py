@@ -53,6 +53,13 @@ ERASED_AT_S = """
 SELECT COALESCE(max(received_at_s), 0.0) AS at_s FROM handovers WHERE kind = 'forget'
 """
 
+SPACE = """
+SELECT space FROM policies WHERE feature_version = :version ORDER BY version LIMIT 1
+"""
+
+# What was added up by tenant is made again without the one who is forgotten.
+DELETE_RESULTS = "DELETE FROM latest"
+
 DELETE_TEXT = "DELETE FROM transcripts WHERE decision_id = :decision_id"
 
 EMPTY_HASH = "UPDATE decisions SET prompt_sha256 = '' WHERE id = :decision_id"
@@ -134,6 +141,12 @@ def erased_at_s(ask: Ask) -> float:
     return float(ask(ERASED_AT_S, {})[0]["at_s"])
 
 
+def space(ask: Ask, feature_version: int) -> bytes:
+    """Return the feature space of a version as it was stored, nothing for the built-in one."""
+    rows = ask(SPACE, {"version": feature_version})
+    return bytes(rows[0]["space"]) if rows else b""
+
+
 def expire(db: Sql, values: Values) -> None:
     """Take out a text or a hash whose time is over."""
     statement = {"text": DELETE_TEXT, "hash": EMPTY_HASH}[str(values["what"])]
@@ -146,6 +159,8 @@ def strip(db: Sql, values: Values) -> None:
     db.execute(STRIP, values)
     for statement in (HUSH, DELETE_TEXT):
         db.execute(statement, decision)
+    if values["tenant"] == FORGOTTEN:
+        db.execute(DELETE_RESULTS)
     raters = [str(row["rater"]) for row in db.query(RATERS, decision)]
     named = [rater for rater in raters if not rater.startswith(FORGOTTEN)]
     # Two raters of one decision stay two; which they are is told by nothing.

@@ -26,7 +26,7 @@ OutcomeStatus = Literal[
     "abandoned",
 ]
 CacheUse = Literal["miss", "hit", "stale"]
-PolicySource = Literal["initial", "catalogue", "retrain", "rollback"]
+PolicySource = Literal["initial", "catalogue", "retrain", "rollback", "forget"]
 RetrainTrigger = Literal["schedule", "feedback", "manual"]
 RatingStatus = Literal["recorded", "updated", "revoked", "duplicate"]
 

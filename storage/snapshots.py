@@ -107,6 +107,14 @@ def _snapshot(path: Path, header: Mapping[str, Any], blobs: Mapping[str, bytes])
     return Snapshot(path, header["policy_version"], header["upto_seq"], arrays, header["sha256"])
 
 
+def forget_before(folder: Path, policy_version: int) -> None:
+    """Delete the snapshots of earlier policy versions: what they had learned is to be unlearned."""
+    for path in folder.glob(f"*{SUFFIX}"):
+        version = path.name.removesuffix(SUFFIX).rpartition("-v")[2]
+        if int(version) < policy_version:
+            path.unlink(missing_ok=True)
+
+
 def newest(folder: Path, policy_version: int | None = None) -> Found:
     """Return the whole snapshot that has learned furthest, of one policy version or of any."""
     name = "*" if policy_version is None else f"*-v{policy_version:06d}"

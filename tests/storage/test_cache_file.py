@@ -130,6 +130,17 @@ def test_nothing_of_what_was_cleared_is_left_on_the_disk(cache: CacheFile, path:
     assert b"secret" not in left
 
 
+def test_what_was_stored_up_to_a_moment_is_forgotten_on_the_disk_too(
+    cache: CacheFile, path: Path
+) -> None:
+    for n in range(3):
+        cache.put(but(ANSWER, key=b"%d" % n, text=f"canary {n}", created_at_s=NOON_S + n))
+    assert cache.forget(NOON_S + 1) == [b"0", b"1"]
+    assert (keys(cache, 3), cache.held.answers) == ([b"2"], 1)
+    left = b"".join(each.read_bytes() for each in path.parent.iterdir())
+    assert (b"canary 0" in left, b"canary 1" in left, b"canary 2" in left) == (False, False, True)
+
+
 @pytest.mark.parametrize("damage", [b"no database at all" * 100, b""], ids=["garbage", "empty"])
 def test_a_file_that_cannot_be_used_is_made_anew(path: Path, damage: bytes) -> None:
     path.write_bytes(damage)

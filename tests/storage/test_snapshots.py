@@ -72,6 +72,14 @@ def test_only_the_last_few_are_kept(tmp_path: Path) -> None:
     assert kept == [4, 5, 6, 7, 8]
 
 
+def test_what_earlier_policies_had_learned_is_forgotten(tmp_path: Path) -> None:
+    for version, seq in ((1, 5), (2, 9), (3, 7)):
+        snapshots.save(tmp_path, version, seq, {})
+    snapshots.forget_before(tmp_path, 3)
+    assert [path.name for path in tmp_path.iterdir()] == ["000000000007-v000003.snapshot"]
+    snapshots.forget_before(tmp_path / "nowhere", 3)
+
+
 def test_a_newer_schema_is_named(tmp_path: Path) -> None:
     path = tmp_path / "1.snapshot"
     parcel.write(path, {"schema": 99}, {})

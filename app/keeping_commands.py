@@ -1,0 +1,41 @@
+"""The commands about what is kept: take it out, forget somebody, write it to a file."""
+
+import click
+
+from app.mode import in_force
+from app.settings import Settings
+from app.told import as_json_option, told_plainly
+
+
+@click.command()
+@as_json_option
+@told_plainly
+def prune(as_json: bool) -> None:
+    """Take out the words whose keeping time is over (the scheduler does it by itself)."""
+    from app.pruning import prune as run
+
+    run(in_force(Settings.load()), as_json=as_json)
+
+
+@click.command()
+@click.option("--tenant", help="Everything of this tenant.")
+@click.option("--session", help="Everything of this session; of any tenant, if none is named.")
+@click.option("--yes", is_flag=True, help="Do not ask first.")
+@as_json_option
+@told_plainly
+def forget(tenant: str | None, session: str | None, yes: bool, as_json: bool) -> None:
+    """Forget a tenant or a session: words, comments, raters, stored answers, what was learned."""
+    from app.forgetting import forget as run
+    from storage.erasing import Whose
+
+    if not tenant and not session:
+        raise click.UsageError("give --tenant, --session or both: whom to forget")
+    run(
+        in_force(Settings.load()),
+        Whose(tenant=tenant, session=session),
+        confirmed=yes,
+        as_json=as_json,
+    )
+
+
+KEEPING = (prune, forget)
