@@ -7,6 +7,7 @@ import click
 
 from bench import crash as killing
 from bench import start as starting
+from bench import writing as costing
 from bench.crash_page import lines as crash_lines
 from bench.studies import OUT, publish
 
@@ -32,6 +33,14 @@ def start(decisions: int, out: Path) -> None:
     with TemporaryDirectory() as folder:
         found = starting.run(decisions, Path(folder), _tell)
     publish(out / "start.md", starting.lines(found))
+
+
+@click.command()
+@click.option("--rounds", type=click.IntRange(1), default=9)
+@OUT
+def writing(rounds: int, out: Path) -> None:
+    """Measure what it costs to write everything down: on a disk, in memory, not at all."""
+    publish(out / "writing.md", costing.lines(costing.measure(rounds, _tell), rounds))
 
 
 def _tell(what: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.fickle import Fickle, Mood, fickle
+from bench.parity import parity
 from bench.serving import Refused, ask, free_bind, port_of, serving
 
 ARMS = ("first", "second", "third", "fourth", "last")
@@ -84,15 +85,18 @@ class Lived:
 def run(seconds: float, per_s: float) -> list[Lived]:
     """Return what each phase came to, `seconds` long, at `per_s` requests a second.
 
-    raises : TimeoutError if the service does not start
+    raises : TimeoutError if the service does not start; RowsDiffer if an answer is not in the log
     """
     with TemporaryDirectory() as folder, fickle() as provider:
         settings = _settings(Path(folder), provider.url)
         with serving(settings), ThreadPoolExecutor(CALLERS) as callers:
-            return [
-                _live(phase, provider, callers, port_of(settings), (seconds, per_s))
-                for phase in PHASES
-            ]
+            with parity(Path(settings["TURNPIKE_DATABASE"])) as counted:
+                lived = [
+                    _live(phase, provider, callers, port_of(settings), (seconds, per_s))
+                    for phase in PHASES
+                ]
+                counted.add(sum(len(each.seen) - each.refused for each in lived))
+            return lived
 
 
 def lines(lived: list[Lived]) -> Iterator[str]:

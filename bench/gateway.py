@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 
 from bench.gateways import CHAT, ROOT, Running, body, free_port, started, wait_until_answered
 from bench.load import Load, Target, plain, streams
+from bench.parity import parity
 from bench.processes import used
 
 WARM_S, PLAIN_S, LATENCY_S = 2.0, 4.0, 2.0
@@ -52,10 +53,10 @@ def measure(names: Sequence[str], rounds: int, held: int, told: Callable[[str], 
     figures: dict[str, Figures] = defaultdict(lambda: defaultdict(list))
     failures: dict[str, str] = {}
     *ours, theirs = sorted(os.sched_getaffinity(0))
-    with ExitStack() as running_until, _on_cores(ours or [theirs]):
+    with ExitStack() as running_until, on_cores(ours or [theirs]):
         folder = running_until.enter_context(TemporaryDirectory())
         upstream = running_until.enter_context(provider())
-        with _on_cores([theirs]):
+        with on_cores([theirs]):
             running = running_until.enter_context(started(names, Path(folder), upstream))
         for gateway in running:
             plain(gateway.target, body(), FEW[-1], WARM_S)
@@ -72,18 +73,27 @@ def measure(names: Sequence[str], rounds: int, held: int, told: Callable[[str], 
 def _one_round(
     gateway: Running, direct: Target, figures: Figures, failures: dict[str, str]
 ) -> None:
-    for callers in CALLERS:
-        asking = partial(plain, gateway.target, body(), callers, PLAIN_S)
-        load, cpu_s = _cost(gateway, asking)
-        answered = len(load.latencies_s)
-        _note(gateway, load, failures)
-        if answered:
-            figures[f"cpu_ms_c{callers}"].append(1e3 * cpu_s / answered)
-            figures[f"per_s_c{callers}"].append(answered / load.elapsed_s)
-    for callers in FEW:
-        straight = plain(direct, body(), callers, LATENCY_S / 2)
-        through = plain(gateway.target, body(), callers, LATENCY_S)
-        _add(figures, f"added_ms_c{callers}", through.latencies_s, straight.latencies_s)
+    """Measure one gateway once; of ours, every answer must be in the log."""
+    with parity(gateway.database) as counted:
+        for callers in CALLERS:
+            asking = partial(plain, gateway.target, body(), callers, PLAIN_S)
+            load, cpu_s = _cost(gateway, asking)
+            answered = counted.add(len(load.latencies_s))
+            _note(gateway, load, failures)
+            if answered:
+                figures[f"cpu_ms_c{callers}"].append(1e3 * cpu_s / answered)
+                figures[f"per_s_c{callers}"].append(answered / load.elapsed_s)
+        for callers in FEW:
+            straight = plain(direct, body(), callers, LATENCY_S / 2)
+            through = plain(gateway.target, body(), callers, LATENCY_S)
+            counted.add(len(through.latencies_s))
+            _add(figures, f"added_ms_c{callers}", through.latencies_s, straight.latencies_s)
+        counted.add(_streamed(gateway, direct, figures, failures))
+    figures["memory_mb"].append(used(gateway.pid).memory_mb)
+
+
+def _streamed(gateway: Running, direct: Target, figures: Figures, failures: dict[str, str]) -> int:
+    """Measure streams, and return how many came whole."""
     first = body(stream=True, tokens=1)
     straight = streams(direct, first, 1, 1, FIRST_TOKENS)
     through = streams(gateway.target, first, 1, 1, FIRST_TOKENS)
@@ -96,7 +106,7 @@ def _one_round(
     _note(gateway, load, failures)
     if load.chunks:
         figures["cpu_s_per_1000_chunks"].append(1e3 * cpu_s / load.chunks)
-    figures["memory_mb"].append(used(gateway.pid).memory_mb)
+    return len(through.latencies_s) + len(load.latencies_s)
 
 
 def _cost(gateway: Running, ask: Callable[[], Load]) -> tuple[Load, float]:
@@ -114,7 +124,9 @@ def _add(figures: Figures, name: str, through_s: list[float], straight_s: list[f
 
 def _hold(gateway: Running, held: int, figures: Figures, failures: dict[str, str]) -> None:
     long = body(stream=True, tokens=HELD_TOKENS)
-    load, cpu_s = _cost(gateway, lambda: streams(gateway.target, long, held, HELD_TOKENS))
+    with parity(gateway.database) as counted:
+        load, cpu_s = _cost(gateway, lambda: streams(gateway.target, long, held, HELD_TOKENS))
+        counted.add(len(load.latencies_s))
     _note(gateway, load, failures)
     figures["held"].append(len(load.latencies_s))
     figures["held_cpu_s"].append(cpu_s)
@@ -146,7 +158,7 @@ def provider() -> Iterator[int]:
 
 
 @contextmanager
-def _on_cores(cores: Sequence[int]) -> Iterator[None]:
+def on_cores(cores: Sequence[int]) -> Iterator[None]:
     """Keep this process and what it starts inside to these cores."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)

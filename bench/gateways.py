@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,11 +54,12 @@ class Gateway:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A gateway that answers."""
+    """A gateway that answers; ours has a log."""
 
     name: str
     pid: int
     target: Target
+    database: Path | None = None
 
 
 def turnpike(folder: Path, port: int, upstream: int) -> Gateway:
@@ -137,36 +138,38 @@ def started(names: Sequence[str], folder: Path, upstream: int) -> Iterator[list[
 
     raises : TimeoutError if one does not answer in time
     """
-    running: list[tuple[Running, subprocess.Popen[bytes]]] = []
-    try:
+    with ExitStack() as until:
+        running = []
         for name in names:
             own, port = folder / name, free_port()
             own.mkdir()
             gateway = KNOWN[name](own, port, upstream)
             if gateway is not None:
-                running.append(_start(gateway, own, port))
-        yield [each for each, _ in running]
-    finally:
-        for _, process in running:
-            process.terminate()
-        for _, process in running:
-            process.wait(ENDED_WITHIN_S)
+                running.append(until.enter_context(start(gateway, own, port)))
+        yield running
 
 
-def _start(gateway: Gateway, folder: Path, port: int) -> tuple[Running, subprocess.Popen[bytes]]:
+@contextmanager
+def start(gateway: Gateway, folder: Path, port: int) -> Iterator[Running]:
+    """Yield a gateway that answers, then end it.
+
+    raises : TimeoutError if it does not answer in time
+    """
     ours = {name: value for name, value in os.environ.items() if not name.startswith("TURNPIKE_")}
     with (folder / "lines.txt").open("wb") as lines:
         process = subprocess.Popen(  # noqa: S603
             gateway.command, env={**ours, **gateway.environ}, cwd=ROOT, stdout=lines, stderr=lines
         )
-    target = Target(port, CHAT, gateway.head)
+    target, database = Target(port, CHAT, gateway.head), gateway.environ.get("TURNPIKE_DATABASE")
     try:
         wait_until_answered(target, process)
+        yield Running(gateway.name, process.pid, target, Path(database) if database else None)
     except TimeoutError as error:
-        process.kill()
         said = (folder / "lines.txt").read_text(errors="replace")[-500:]
         raise TimeoutError(f"{gateway.name} does not answer: {said}") from error
-    return Running(gateway.name, process.pid, target), process
+    finally:
+        process.terminate()
+        process.wait(ENDED_WITHIN_S)
 
 
 def wait_until_answered(target: Target, process: subprocess.Popen[bytes]) -> None:
