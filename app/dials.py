@@ -42,11 +42,18 @@ def _secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _url(url: SecretStr) -> SecretStr:
+    if re.fullmatch(r"https?://[^\s/]+(/\S*)?", url.get_secret_value()) is None:
+        raise ValueError("it must be a URL, such as https://hooks.example.com/turnpike")
+    return url
+
+
 Seconds = Annotated[float, Field(gt=0, le=YEAR_S)]
 Days = Annotated[float, Field(gt=0, le=36_500)]
 Where = Annotated[Path | str, BeforeValidator(_place)]
 Rule = Annotated[str, AfterValidator(_rule)]
 Address = Annotated[str, AfterValidator(checked)]
 Origins = Annotated[str, AfterValidator(checked_origins)]
+Url = Annotated[SecretStr, AfterValidator(_url)]
 Key = Annotated[SecretStr, AfterValidator(_key)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]

@@ -1,10 +1,11 @@
 """How the service stands, as gauges: breakers, the price of a dollar, queues, what is learned."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 
 from app.live import Live
+from app.lookout import Alarm
 from app.metrics import Metrics
 from policy.types import Arm
 from storage.log import Log
@@ -22,6 +23,7 @@ class Standing:
     log: Log
     live: Live
     health: Health
+    alarms: Sequence[Alarm]
 
 
 class Gauges:
@@ -40,6 +42,9 @@ class Gauges:
         self._retrain = gauge("retrain_age_seconds", "Seconds since the last retrain", newest)
         self._version = gauge("policy_version", "The policy version that serves", newest)
         self._pays = gauge("willingness_to_pay_usd", "Dollars a thumbs-up is worth", newest)
+        self._alarms = gauge(
+            "alarms", "1 while an alarm is open", newest, "alarm", "arm", "severity"
+        )
         self._left = gauge("budget_left_usd", "Dollars left of the hour's or day's budget", newest)
 
     def look(self, at: Standing, now_s: float) -> None:
@@ -58,5 +63,8 @@ class Gauges:
         retrains = log.retrains(1)
         self._retrain.set(now_s - retrains[0].ended_at_s if retrains else nan)
         self._pays.set(live.pacer.willingness_to_pay_usd)
+        self._alarms.clear()
+        for alarm in at.alarms:
+            self._alarms.labels(alarm.name, alarm.about, alarm.severity).set(1)
         left_usd = live.pacer.unspent_usd(now_s)
         self._left.set(nan if left_usd is None else left_usd)

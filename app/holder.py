@@ -8,7 +8,7 @@ from policy.pacer import Budget, Goal
 
 TENANT = "default"
 
-Scope = Literal["complete", "feedback", "read", "admin"]
+Scope = Literal["complete", "feedback", "read", "metrics", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 EVERYTHING: frozenset[Scope] = frozenset(SCOPES)
 
@@ -17,8 +17,9 @@ EVERYTHING: frozenset[Scope] = frozenset(SCOPES)
 class Holder:
     """Whoever holds a key; `key_id` None is where none is asked for.
 
-    `complete` may ask, `feedback` may rate, `read` may see, all of it for its own tenant; `admin`
-    is the operator: what it sees and rates may be anybody's, and it may change the service.
+    `complete` may ask, `feedback` may rate, `read` may see, all of it for its own tenant; `metrics`
+    may read the counters of the whole service; `admin` is the operator: what it sees and rates may
+    be anybody's, and it may change the service.
     `allowed_arms` None allows every arm; `goal` None decides at the service's price; `cap` is a
     budget that is a ceiling beside it.
     """

@@ -59,11 +59,14 @@ def report() -> Response:
 
 
 @operating.get("/metrics")
-@needs("read")
+@needs("metrics")
 @endpoint(None, None, (StoreUnavailable,), also=("text/plain",))
 def metrics() -> Response:
     """Show every counter and gauge, in the text format of Prometheus."""
     running = parts()
-    standing = Standing(running.catalogue().arms, running.log, running.live, running.router.health)
+    health = running.router.health
+    standing = Standing(
+        running.catalogue().arms, running.log, running.live, health, running.alarms.open
+    )
     running.instruments.gauges.look(standing, time.time())
     return Response(running.instruments.metrics.page(), content_type=CONTENT_TYPE)

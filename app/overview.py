@@ -45,6 +45,7 @@ def overview(parts: Parts, holder: Holder) -> dict[str, Any]:
         "cache": _cache(parts, holder.sees, now_s),
         "store": asdict(parts.log.standing),
         "counts": asdict(beside(parts.log.counts)) if holder.sees is None else None,
+        "alarms": _alarms(parts) if holder.sees is None else None,
         "retrains": [_retrain(each) for each in parts.log.retrains(10)],
         "catalogue_error": parts.file.error,
     }
@@ -55,6 +56,10 @@ def _cache(parts: Parts, tenant: str | None, now_s: float) -> dict[str, Any]:
     used = asdict(beside(lambda: parts.log.cache_use(now_s - SINCE_S, tenant)))
     held = parts.cache.figures() if tenant is None else {"mode": parts.cache.rules.mode}
     return {**held, "last_7_days": used}
+
+
+def _alarms(parts: Parts) -> list[dict[str, Any]]:
+    return [asdict(alarm) for alarm in parts.alarms.open]
 
 
 def goal(pacer: Pacer, now_s: float) -> dict[str, Any]:

@@ -67,6 +67,9 @@ def reported(parts: Parts, sees: str | None, report: str) -> dict[str, Any] | No
 
 def concerns(parts: Parts) -> Iterator[Concern]:
     """Yield what is wrong now."""
+    for alarm in parts.alarms.open:
+        what = f"{alarm.about}: {alarm.name}" if alarm.about else alarm.name.capitalize()
+        yield Concern(what, f"{alarm.says}; {alarm.remedy}")
     if parts.file.error is not None:
         yield Concern("The catalogue cannot be used as it is", parts.file.error)
     for arm in parts.catalogue().arms.values():

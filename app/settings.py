@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from app.address import is_loopback, origins
 from app.ask import Recovery
-from app.dials import DAY_S, YEAR_S, Address, Days, Key, Origins, Rule, Seconds, Secret, Where
+from app.dials import DAY_S, YEAR_S, Address, Days, Key, Origins, Rule, Seconds, Secret, Url, Where
 from app.given import PREFIX, from_environment, from_file
 from app.mistakes import right, seen
 from app.retention import Prompts
@@ -23,7 +23,7 @@ from policy.decide import RULES
 from policy.errors import ConfigError
 
 # A database's URL carries its password.
-MAY_BE_SECRET = frozenset({"api_key", "secret", "database"})
+MAY_BE_SECRET = frozenset({"api_key", "secret", "database", "alarm_webhook"})
 
 
 class Settings(BaseSettings):
@@ -111,6 +111,9 @@ class Settings(BaseSettings):
     )
     report_every_s: float = Field(
         3_600.0, ge=1, le=YEAR_S, description="Seconds between reports of a long log."
+    )
+    alarm_webhook: Url | None = Field(
+        None, description="Where alarms are POSTed as JSON when they are raised and when over."
     )
     retrain_first_outcomes: int = Field(
         25,

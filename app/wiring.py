@@ -2,6 +2,7 @@
 
 import os
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from structlog import get_logger
 
+from app.alarms import Alarms
 from app.berth import berth
 from app.cache import Cache, Rules
 from app.drain import Drain
@@ -18,6 +20,7 @@ from app.instruments import Instruments
 from app.keeper import Keeper, abandon, hints
 from app.keyring import Keyring
 from app.live import Live
+from app.lookout import Lookout
 from app.loop import beside
 from app.observed import Observed
 from app.ratings import Ratings
@@ -28,6 +31,7 @@ from app.settings import Settings
 from app.similar import Similar
 from app.subkeys import subkeys
 from app.traffic import Following
+from app.webhook import Webhook
 from policy.errors import ConfigError, StoreUnavailable
 from storage.cache_file import Bounds, CacheFile, remove
 from storage.log import Log
@@ -63,6 +67,7 @@ class Parts:
     instruments: Instruments
     traffic: Following
     reports: Reports
+    alarms: Alarms
     closing: ExitStack
     started_at_s: float = field(default_factory=time.time)
     drain: Drain = field(default_factory=Drain)
@@ -81,35 +86,45 @@ def assemble(
 
     raises : ConfigError
     """
+    with ExitStack() as ending:
+        return _assembled(settings, environ, clock, ending)
+
+
+def _assembled(
+    settings: Settings,
+    environ: Mapping[str, str],
+    clock: Callable[[], float],
+    ending: ExitStack,
+) -> Parts:
     file, folder, health = CatalogueFile(settings.arms), settings.folder, _health(settings, clock)
     catalogue = served(file, settings)
-    with ExitStack() as ending:
-        upstream, now_s = ending.enter_context(Upstream(catalogue, environ)), time.time()
-        own = ending.enter_context(_own_folder(settings))
-        log = ending.enter_context(_log(settings, own, now_s))
-        keyring = Keyring(settings, subkeys(settings, folder), log, goals(settings, catalogue()))
-        live = Live(log, folder, hints(catalogue()), keyring.goals, keyring.has_goal, now_s)
-        cache = ending.enter_context(closing(_cache(settings, own, upstream)))
-        traffic, terms = Following(log, own, time.time), _terms(settings)
-        kept = (log, live, catalogue, cache, traffic, keyring)
-        ending.callback(_started(Keeper(folder, *kept)).stop)
-        observed = Observed(log, terms.retention, (instruments := Instruments.new()).observers)
-        return Parts(
-            settings=settings,
-            file=file,
-            catalogue=catalogue,
-            log=log,
-            live=live,
-            upstream=upstream,
-            cache=cache,
-            router=Router(terms, catalogue, upstream, observed, live, health, cache),
-            ratings=Ratings(observed, cache, settings.feedback_window_s),
-            keyring=keyring,
-            instruments=instruments,
-            traffic=traffic,
-            reports=Reports(log, catalogue, settings.baseline),
-            closing=ending.pop_all(),
-        )
+    upstream, now_s = ending.enter_context(Upstream(catalogue, environ)), time.time()
+    own = ending.enter_context(_own_folder(settings))
+    log = ending.enter_context(_log(settings, own, now_s))
+    keyring = Keyring(settings, subkeys(settings, folder), log, goals(settings, catalogue()))
+    live = Live(log, folder, hints(catalogue()), keyring.goals, keyring.has_goal, now_s)
+    cache = ending.enter_context(closing(_cache(settings, own, upstream)))
+    traffic, terms = Following(log, own, time.time), _terms(settings)
+    alarms = _alarms(settings, catalogue, log, live, health)
+    _start(ending, Keeper(folder, log, live, catalogue, cache, traffic, keyring), alarms)
+    observed = Observed(log, terms.retention, (instruments := Instruments.new()).observers)
+    return Parts(
+        settings=settings,
+        file=file,
+        catalogue=catalogue,
+        log=log,
+        live=live,
+        upstream=upstream,
+        cache=cache,
+        router=Router(terms, catalogue, upstream, observed, live, health, cache),
+        ratings=Ratings(observed, cache, settings.feedback_window_s),
+        keyring=keyring,
+        instruments=instruments,
+        traffic=traffic,
+        reports=Reports(log, catalogue, settings.baseline),
+        alarms=alarms,
+        closing=ending.pop_all(),
+    )
 
 
 def served(file: CatalogueFile, settings: Settings) -> Callable[[], Catalogue]:
@@ -200,9 +215,24 @@ def _tell_of(arm: str, why: str) -> None:
         LOGGER.info("an arm is back", arm=arm)
 
 
-def _started(keeper: Keeper) -> Keeper:
-    keeper.start()
-    return keeper
+def _start(ending: ExitStack, *threads: Keeper | Alarms) -> None:
+    """Start the threads; they end in the other order."""
+    for thread in threads:
+        ending.callback(thread.stop)
+        thread.start()
+
+
+def _alarms(
+    settings: Settings,
+    catalogue: Callable[[], Catalogue],
+    log: Log,
+    live: Live,
+    health: Health,
+) -> Alarms:
+    lookout = Lookout(settings, lambda: catalogue().arms, log, live, health)
+    url = settings.alarm_webhook
+    webhook = None if url is None else Webhook(url.get_secret_value())
+    return Alarms(lookout, log, webhook, uuid.uuid4().hex)
 
 
 def _terms(settings: Settings) -> Terms:

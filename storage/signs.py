@@ -1,0 +1,70 @@
+"""What is known of every answer without anybody rating it, summed by arm; and when ratings came."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from policy.shifts import Sample
+from storage.sql import Ask
+
+SIGNS = """
+SELECT arm, count(*) AS answers,
+    count(*) FILTER (WHERE status IN ('error', 'timeout', 'truncated_upstream')) AS errors,
+    count(*) FILTER (WHERE status = 'filtered') AS refusals,
+    count(*) FILTER (WHERE status = 'ok') AS whole,
+    COALESCE(sum(CASE WHEN status = 'ok' THEN latency_s END), 0.0) AS latency_s,
+    COALESCE(sum(CASE WHEN status = 'ok' THEN latency_s * latency_s END), 0.0) AS latency_squares,
+    COALESCE(sum(CASE WHEN status = 'ok' THEN output_tokens END), 0) AS tokens,
+    COALESCE(sum(CASE WHEN status = 'ok' THEN 1.0 * output_tokens * output_tokens END), 0.0)
+        AS token_squares
+FROM outcomes
+WHERE at_s >= :since_s AND at_s < :until_s AND cache = 'miss' GROUP BY arm
+"""
+
+RATED = """
+SELECT (SELECT max(at_s) FROM feedback) AS last_at_s,
+    (SELECT count(*) FROM feedback WHERE at_s >= :since_s) AS ratings,
+    (SELECT count(*) FROM outcomes WHERE at_s >= :since_s) AS answers,
+    (SELECT count(*) FROM outcomes
+        WHERE at_s > COALESCE((SELECT max(at_s) FROM feedback), 0.0)) AS answers_since
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What one arm's answers were like in a span of time."""
+
+    errors: Sample
+    refusals: Sample
+    latency_s: Sample
+    tokens: Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """How many ratings and answers there were since a moment, and answers since the last rating."""
+
+    last_at_s: float | None
+    ratings: int
+    answers: int
+    answers_since: int
+
+
+def signs(ask: Ask, since_s: float, until_s: float) -> Mapping[str, Signs]:
+    """Return what the answers of each arm were like with since_s <= at_s < until_s."""
+    return {
+        row["arm"]: Signs(
+            errors=Sample.of_share(row["answers"], row["errors"]),
+            refusals=Sample.of_share(row["answers"], row["refusals"]),
+            latency_s=Sample(row["whole"], row["latency_s"], row["latency_squares"]),
+            tokens=Sample(row["whole"], float(row["tokens"]), row["token_squares"]),
+        )
+        for row in ask(SIGNS, {"since_s": since_s, "until_s": until_s})
+    }
+
+
+def rated(ask: Ask, since_s: float) -> Rated:
+    """Return how many ratings came since a moment, and how long ago the last one was."""
+    [row] = ask(RATED, {"since_s": since_s})
+    return Rated(
+        **{name: row[name] for name in ("last_at_s", "ratings", "answers", "answers_since")}
+    )

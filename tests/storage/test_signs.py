@@ -1,0 +1,42 @@
+"""What is known of answers without ratings, whatever the log is stored in."""
+
+import pytest
+
+from storage.log import Log
+from tests.storage.rounds import DECISION, NOON_S, OUTCOME, but
+
+
+def answered(log: Log, identity: str, at_s: float = 0.0, **more: object) -> None:
+    log.decide(but(DECISION, id=identity, decided_at_s=NOON_S + at_s))
+    log.settle(but(OUTCOME, decision_id=identity, at_s=NOON_S + at_s, **more)).wait()
+
+
+def test_answers_are_summed_by_arm(log: Log) -> None:
+    answered(log, "a", latency_s=1.0, output_tokens=10)
+    answered(log, "b", 1, latency_s=3.0, output_tokens=30)
+    answered(log, "c", 2, status="timeout", latency_s=99.0)
+    answered(log, "d", 3, status="filtered")
+    answered(log, "e", 4, arm="large", status="error")
+    answered(log, "hit", 5, cache="hit", latency_s=0.0)
+    answered(log, "late", 60)
+    found = log.lookups.signs(NOON_S, NOON_S + 60)
+    small = found["small"]
+    assert (small.errors.n, small.errors.total) == (4, 1)
+    assert (small.refusals.n, small.refusals.total) == (4, 1)
+    assert (small.latency_s.n, small.latency_s.mean) == (2, 2.0)
+    assert small.latency_s.variance == pytest.approx(1.0)
+    assert (small.tokens.mean, small.tokens.variance) == (20.0, pytest.approx(100.0))
+    assert found["large"].errors.mean == 1.0
+    assert found["large"].tokens.n == 0
+
+
+def test_ratings_are_counted_and_the_last_one_is_known(log: Log) -> None:
+    nothing = log.lookups.rated(NOON_S)
+    assert (nothing.last_at_s, nothing.ratings, nothing.answers_since) == (None, 0, 0)
+    for n in range(4):
+        answered(log, f"d{n}", n * 10)
+    log.rate("d0", "r", 1.0, at_s=NOON_S + 15, tenant="acme", window_s=1e9)
+    found = log.lookups.rated(NOON_S)
+    assert (found.last_at_s, found.ratings) == (NOON_S + 15, 1)
+    assert (found.answers, found.answers_since) == (4, 2)
+    assert log.lookups.rated(NOON_S + 20).ratings == 0
