@@ -22,7 +22,7 @@ from jobs.requests import requests
 from jobs.satisfaction import of_baseline, ours, votes
 from jobs.tally import Always, ByWords, Counting, Rule, Tally, most_usd
 from policy.baselines import baseline, by_words
-from policy.savings import Saving, saving
+from policy.savings import FEWEST_ESS, FEWEST_OF_A_PART, Saving, saving
 from storage.records import Decision, Round
 from storage.spending import Spending
 
@@ -221,7 +221,8 @@ def _savings(month: _Month) -> Iterator[Told]:
                 paid = [each for each in month.paid if kind == "all" or each.arm == name]
                 what = rule.name if kind == "all" else f"{rule.name}, not {name}"
                 truth = sum(each.bills_usd[place] - each.spent_usd for each in paid)
-                yield _saved(what, saving(sums), truth)
+                fewest = FEWEST_ESS if kind == "all" else FEWEST_OF_A_PART
+                yield _saved(what, saving(sums, fewest), truth)
 
 
 def _saved(what: str, made: Saving, truth: float) -> Told:

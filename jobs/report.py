@@ -22,7 +22,7 @@ from jobs.tally import (
     most_usd,
 )
 from policy.baselines import baseline
-from policy.savings import Saving, Sums, saving
+from policy.savings import FEWEST_OF_A_PART, Saving, Sums, saving
 from policy.types import Arm
 from storage.records import Decision, Round
 from storage.spending import Spending
@@ -161,7 +161,7 @@ def _compared(name: str, comparison: Comparison) -> dict[str, Any]:
     by_bill = sorted(comparison.sums.items(), key=lambda item: -item[1].spent)
     for (kind, part), sums in by_bill:
         if kind != ALL[0] and len(parts[kind]) < SHOWN_PARTS and sums.requests:
-            parts[kind].append({"name": part, **_saved(sums, saving(sums))})
+            parts[kind].append({"name": part, **_saved(sums, saving(sums, FEWEST_OF_A_PART))})
     cached = comparison.cached
     return {
         "rule": name,

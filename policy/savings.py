@@ -21,6 +21,8 @@ DOUBT = 0.25
 """By so much the model may be off, on average, where the log says nothing."""
 MOST_UNHEARD = 0.5
 FEWEST_ESS = 10.0
+FEWEST_OF_A_PART = 20.0
+"""A task's or an arm's bills are weighed more unevenly, so that it takes more of them."""
 PRIOR_HITS = 1.0
 """Before any bill is seen, its error is believed to be as large as the bill, with this weight."""
 
@@ -128,25 +130,26 @@ class Saving:
         return self.too_little
 
 
-def saving(sums: Sums) -> Saving:
-    """Return what the rule would have cost more than was spent.
+def saving(sums: Sums, fewest: float = FEWEST_ESS) -> Saving:
+    """Return what the rule would have cost more than was spent; `fewest` bills are needed.
 
     source : ratio estimator, Cochran 1977, 6; weights of Hajek 1971; interval on the logarithm
     """
     if sums.elsewhere == 0:
-        return _shown(sums, 1.0, 0.0, 0.0)
+        return _shown(sums, fewest, 1.0, 0.0, 0.0)
     if sums.weight_predicted <= 0:
-        return _shown(sums, 1.0, inf, inf)
+        return _shown(sums, fewest, 1.0, inf, inf)
     ratio = sums.weight_billed / sums.weight_predicted
     bill, ess = ratio * sums.predicted, sums.ess
     if bill <= 0 or ess <= 1:
-        return _shown(sums, ratio, inf, inf)
+        return _shown(sums, fewest, ratio, inf, inf)
     scale = sums.predicted / sums.reach
     drawn = scale**2 * sums.reach_square * ess / (ess - 1.0)
     error = sqrt(_relative_variance(sums, ratio) * (drawn + sums.predicted_square))
     factor = exp(min(student(ess - 1.0) * error / (ratio * sums.predicted), 50.0))
     doubt = DOUBT * ratio * sums.predicted_unheard
-    return _shown(sums, ratio, bill - bill / factor + doubt, bill * factor - bill + doubt)
+    below, above = bill - bill / factor + doubt, bill * factor - bill + doubt
+    return _shown(sums, fewest, ratio, below, above)
 
 
 def student(freedom: float) -> float:
@@ -176,7 +179,7 @@ def _relative_variance(sums: Sums, ratio: float) -> float:
     return (seen * sums.hits + ratio**2 * PRIOR_HITS) / (sums.hits + PRIOR_HITS)
 
 
-def _shown(sums: Sums, ratio: float, below: float, above: float) -> Saving:
+def _shown(sums: Sums, fewest: float, ratio: float, below: float, above: float) -> Saving:
     bill = ratio * sums.predicted
     saved = bill - sums.spent_elsewhere + sums.known
     return Saving(
@@ -187,11 +190,11 @@ def _shown(sums: Sums, ratio: float, below: float, above: float) -> Saving:
         ess=sums.ess,
         unheard=sums.unheard,
         ratio=ratio,
-        too_little=_too_little(sums),
+        too_little=_too_little(sums, fewest),
     )
 
 
-def _too_little(sums: Sums) -> str | None:
+def _too_little(sums: Sums, fewest: float) -> str | None:
     if sums.elsewhere == 0:
         return None if sums.known else "nothing went elsewhere, so there is nothing to compare"
     if sums.unheard > MOST_UNHEARD:
@@ -199,9 +202,9 @@ def _too_little(sums: Sums) -> str | None:
             f"{sums.unheard:.0%} of the bill is of requests that could hardly have gone to the "
             "rule's arm, so the log says too little of what they would have cost there"
         )
-    if sums.ess < FEWEST_ESS:
+    if sums.ess < fewest:
         return (
             f"the log holds about {sums.ess:.0f} comparable bills of the rule's arm, and "
-            f"{FEWEST_ESS:.0f} are needed"
+            f"{fewest:.0f} are needed"
         )
     return None if sums.hits else "the rule's arm was never drawn"
