@@ -1,5 +1,7 @@
 """The commands about what is kept: take it out, forget somebody, write it to a file."""
 
+from pathlib import Path
+
 import click
 
 from app.mode import in_force
@@ -38,4 +40,16 @@ def forget(tenant: str | None, session: str | None, yes: bool, as_json: bool) ->
     )
 
 
-KEEPING = (prune, forget)
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--since", help="A span such as 36h, 30d, 2w, or a day (UTC); default: all.")
+@as_json_option
+@told_plainly
+def export(file: Path, since: str | None, as_json: bool) -> None:
+    """Write decisions with their outcomes, rewards and calls to FILE, as Parquet."""
+    from app.exporting import export_log as run
+
+    run(in_force(Settings.load()), file, since, as_json=as_json)
+
+
+KEEPING = (prune, forget, export)

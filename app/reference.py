@@ -97,6 +97,14 @@ def metrics() -> str:
     return table(("metric", "kind", "labels", "what it tells"), rows)
 
 
+def exported() -> str:
+    """Return a table of the columns of the exported log."""
+    from jobs.export import COLUMNS  # it imports pyarrow, and only this table needs it
+
+    rows = [(f"`{each.name}`", f"`{_short(each.kind)}`", each.says) for each in COLUMNS]
+    return table(("column", "type", "what it is"), rows)
+
+
 def tree() -> str:
     """Return every module with the first line of its docstring."""
     rows = [row for room in ROOMS for row in _modules(room)]
@@ -123,6 +131,16 @@ def _commands(group: Group, before: str) -> Iterator[tuple[str, Command]]:
             yield from _commands(command, f"{before}{name} ")
         else:
             yield f"{before}{name}", command
+
+
+def _short(kind: object) -> str:
+    """Return the name of a type without the fields of what it holds.
+
+    >>> _short("list<item: double>"), _short("list<item: struct<n: int64, arm: string>>")
+    ('list of double', 'list of struct')
+    """
+    held = str(kind).removeprefix("list<item: ").removesuffix(">").partition("<")[0]
+    return f"list of {held}" if str(kind).startswith("list") else str(kind)
 
 
 def _code(value: object) -> str:
