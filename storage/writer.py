@@ -136,6 +136,11 @@ class Inbox:
     def __len__(self) -> int:
         return len(self._units)
 
+    @property
+    def is_open(self) -> bool:
+        """Return whether units are still admitted."""
+        return self._open
+
     def close(self) -> None:
         """Admit nothing more; what waits can still be taken."""
         with self._filled:
@@ -195,7 +200,7 @@ class GroupWriter:
     @property
     def is_running(self) -> bool:
         """Return whether anything can still be written."""
-        return self._thread.is_alive()
+        return self._inbox.is_open and self._thread.is_alive()
 
     def stop(self) -> None:
         """Admit nothing more; what waits is still committed."""
