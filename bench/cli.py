@@ -9,7 +9,7 @@ import click
 from bench import failover as outage
 from bench.cells import PEERS, Cell
 from bench.decision import measure
-from bench.durability import crash, start, writing
+from bench.durability import crash, replicas, start, writing
 from bench.gateway_page import gateway
 from bench.likeness import cache
 from bench.live import Traffic, run
@@ -173,5 +173,6 @@ main.add_command(cache)
 main.add_command(gateway)
 main.add_command(pages)
 main.add_command(crash)
+main.add_command(replicas)
 main.add_command(start)
 main.add_command(writing)

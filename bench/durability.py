@@ -1,14 +1,18 @@
 """Commands that write a page each: what is promised of the log, held against kills and clocks."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
 
 from bench import crash as killing
+from bench import replicas as replicating
 from bench import start as starting
 from bench import writing as costing
 from bench.crash_page import lines as crash_lines
+from bench.replicas_page import lines as replicas_lines
 from bench.studies import OUT, publish
 
 
@@ -23,6 +27,19 @@ def crash(kills: int, seed: int, out: Path) -> None:
     publish(out / "crash.md", crash_lines(crashed, seed))
     if crashed.is_lossy:
         raise click.ClickException("something was lost, doubled or broken: the page says what")
+
+
+@click.command()
+@click.option("--restarts", type=click.IntRange(1), default=50)
+@click.option("--seed", default=0)
+@OUT
+def replicas(restarts: int, seed: int, out: Path) -> None:
+    """Restart and kill replicas and PostgreSQL under load, and say who saw it and what is lost."""
+    with opened_folder() as folder:
+        found = replicating.run(restarts, seed, folder, _tell)
+    publish(out / "replicas.md", replicas_lines(found, seed))
+    if not found.is_good:
+        raise click.ClickException("something was seen, lost or unlike: the page says what")
 
 
 @click.command()
@@ -41,6 +58,14 @@ def start(decisions: int, out: Path) -> None:
 def writing(rounds: int, out: Path) -> None:
     """Measure what it costs to write everything down: on a disk, in memory, not at all."""
     publish(out / "writing.md", costing.lines(costing.measure(rounds, _tell), rounds))
+
+
+@contextmanager
+def opened_folder() -> Iterator[Path]:
+    """Yield a folder that any user may enter: root runs PostgreSQL as somebody else."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 def _tell(what: str) -> None:

@@ -32,7 +32,6 @@ LOGGER = get_logger()
 AGAIN_AFTER_S = 1.0
 ROOM = 0.9
 REST = 5.0
-"""How many times longer than it has taken an attempt in vain is not made again."""
 
 KINDS: dict[str, type[Any]] = {
     kind.__name__: kind for kind in (Decision, Attempt, Outcome, Transcript)
@@ -97,10 +96,15 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Spooling:
-    """How large the spool is; `goes_on` is that a row may be lost where it does not fit either."""
+    """How large the spool is; `goes_on` is that a row may be lost where it does not fit either.
+
+    `rest` is how many times longer than it has taken an attempt in vain is not made again,
+    None what suits a file.
+    """
 
     size_bytes: int
     goes_on: bool = False
+    rest: float | None = None
 
 
 class Spool:
@@ -110,8 +114,11 @@ class Spool:
     not take either is told `none`, and gets no error.
     """
 
-    def __init__(self, file: SpoolFile | None = None, *, goes_on: bool = False) -> None:
+    def __init__(
+        self, file: SpoolFile | None = None, *, goes_on: bool = False, rest: float | None = None
+    ) -> None:
         self._file = file
+        self._rest = rest
         self._goes_on = goes_on
         self._away_since_s: float | None = None
         self._not_before = 0.0
@@ -127,7 +134,8 @@ class Spool:
         """
         if spooling is None:
             return cls()
-        return cls(SpoolFile(spool_path(path), spooling.size_bytes), goes_on=spooling.goes_on)
+        file = SpoolFile(spool_path(path), spooling.size_bytes)
+        return cls(file, goes_on=spooling.goes_on, rest=spooling.rest)
 
     @property
     def standing(self) -> Standing:
@@ -196,8 +204,9 @@ class Spool:
 
     def _leave(self, why: str) -> None:
         now = time.monotonic()
+        rest = REST if self._rest is None else self._rest
         if now >= self._not_before:
-            self._not_before = now + max(AGAIN_AFTER_S, REST * (now - self._began))
+            self._not_before = now + max(AGAIN_AFTER_S, rest * (now - self._began))
         if self._away_since_s is None:
             self._away_since_s = time.time()
             LOGGER.error("the log cannot be written", reason=why)

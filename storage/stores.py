@@ -1,5 +1,6 @@
 """Opening a log where it is, without asking which store that is."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from storage.log import Log
@@ -29,7 +30,10 @@ def open_log(
         return SqliteLog(place, commit, spooling, patience_s)
     from storage.postgres_log import PostgresLog
 
-    spool = Spool() if folder is None else Spool.beside(folder / "log", spooling)
+    spool = Spool()
+    if folder is not None and spooling is not None:
+        # Whoever asks a server that is away is told at once, so it can be asked again soon.
+        spool = Spool.beside(folder / "log", replace(spooling, rest=1.0))
     return PostgresLog(place, spool)
 
 

@@ -1,0 +1,208 @@
+"""Are replicas seen to restart, and is anything lost? Three of them on PostgreSQL, under load.
+
+While callers of every kind ask and rate through a load balancer, replicas are restarted in order,
+replicas are killed, and PostgreSQL is restarted as after a crash. Then all replicas must have
+learned the same, and what callers were told must be in the log.
+"""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bench.callers import Caller, Diary
+from bench.serving import ROOT, ask, free_bind, port_of
+from bench.victims import Service
+from jobs.invariants import broken
+from jobs.witness import Journal, Witness
+from policy.exploration import Control
+from storage.place import beside
+from storage.postgres_reader import PostgresReader
+from storage.postgres_server import PostgresServer
+
+Disturbance = Literal["a replica restarts", "a replica is killed", "PostgreSQL is killed"]
+DISTURBANCES: dict[Disturbance, float] = {
+    "a replica restarts": 0.5,
+    "a replica is killed": 0.2,
+    "PostgreSQL is killed": 0.3,
+}
+REPLICAS = 3
+CALLERS = 6
+BETWEEN_S = (0.5, 2.5)
+AGREE_WITHIN_S = BACK_WITHIN_S = 120.0
+LOOK_EVERY_S = 0.1
+CONTROL = Control(0.05, "gpt-4o")
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """What came of a run: how often what was disturbed, and what callers saw of it.
+
+    `faults` are answers that were none while nothing but orderly restarts of replicas went on;
+    `excused` those during kills. `agreed_s` is how long after the last answer all replicas had
+    learned the same, None if they never had.
+    """
+
+    disturbed: Counter[Disturbance]
+    journal: Journal
+    seen: Counter[str]
+    agreed_s: float | None
+    broken: list[str]
+    events: int
+    seconds: float
+
+    @property
+    def is_good(self) -> bool:
+        """Return whether nobody saw a restart, nothing is lost, and all learned the same."""
+        return not (self.journal.malformed or self.broken) and self.agreed_s is not None
+
+
+def run(restarts: int, seed: int, folder: Path, told: Callable[[str], None]) -> Restarted:
+    """Return what came of so many disturbances."""
+    drawn, began_s = random.Random(seed), time.monotonic()  # noqa: S311
+    disturbed: Counter[Disturbance] = Counter()
+    with ExitStack() as ending:
+        server = ending.enter_context(PostgresServer(folder / "postgres"))
+        replicas = ending.enter_context(_replicas(server.url, folder))
+        port = ending.enter_context(_balancer(replicas))
+        diary = ending.enter_context(Diary(folder / "journal.jsonl"))
+        with _calling(port, diary, drawn):
+            for n in range(restarts):
+                time.sleep(drawn.uniform(*BETWEEN_S))
+                [what] = drawn.choices(list(DISTURBANCES), list(DISTURBANCES.values()))
+                _disturb(what, server, replicas, drawn.choice(replicas), diary)
+                disturbed[what] += 1
+                told(f"{n + 1} of {restarts}: {what}")
+            time.sleep(BETWEEN_S[1])
+        agreed_s = _agreed(replicas, time.monotonic())
+        with PostgresReader(str(beside(server.url, "sandbox"))) as log:
+            witness = Witness(journal=diary.journal, control=CONTROL, is_quiet=False)
+            return Restarted(
+                disturbed,
+                diary.journal,
+                diary.seen,
+                agreed_s,
+                broken(log, witness),
+                log.position(),
+                time.monotonic() - began_s,
+            )
+
+
+def _disturb(
+    what: Disturbance,
+    server: PostgresServer,
+    replicas: list[Service],
+    replica: Service,
+    diary: Diary,
+) -> None:
+    if what == "a replica restarts":
+        replica.stop()
+        replica.start()
+        replica.wait_until_ready()
+        return
+    # A stream of a killed replica ends in the middle, and no thumb is taken without the store.
+    diary.excused.set()
+    diary.kills += 1
+    if what == "PostgreSQL is killed":
+        server.restart(signal.SIGQUIT)
+    else:
+        replica.kill_all()
+        replica.start()
+        replica.wait_until_ready()
+    _wait(lambda: all(_writes(each) for each in replicas))
+    diary.kills += 1
+    diary.excused.clear()
+
+
+def _writes(replica: Service) -> bool:
+    """Return whether a replica writes the log, and nothing waits beside it."""
+    store = ask(replica.port, "GET", "/policy")["store"]
+    return store["away_since_s"] is None and store["waiting"] == 0
+
+
+def _wait(holds: Callable[[], bool]) -> None:
+    """Return once something holds.
+
+    raises : TimeoutError if it does not
+    """
+    give_up_at = time.monotonic() + BACK_WITHIN_S
+    while time.monotonic() < give_up_at:
+        with suppress(OSError, RuntimeError, ValueError):
+            if holds():
+                return
+        time.sleep(LOOK_EVERY_S)
+    raise TimeoutError(f"not back after {BACK_WITHIN_S:.0f} s")
+
+
+@contextmanager
+def _replicas(database: str, folder: Path) -> Iterator[list[Service]]:
+    given = [(_settings(database, folder, n), folder / f"{n}.txt") for n in range(REPLICAS)]
+    services = [Service(*each) for each in given]
+    try:
+        for service in services:
+            service.start()
+        for service in services:
+            service.wait_until_ready()
+        yield services
+    finally:
+        for service in services:
+            service.kill_all()
+
+
+@contextmanager
+def _balancer(replicas: list[Service]) -> Iterator[int]:
+    port = port_of({"TURNPIKE_BIND": free_bind()})
+    to = [word for each in replicas for word in ("--to", f"127.0.0.1:{each.port}")]
+    command = [sys.executable, "-m", "app", "balance", "--port", str(port), *to]
+    with subprocess.Popen(command, cwd=ROOT) as process:  # noqa: S603  ours
+        try:
+            _wait(lambda: bool(ask(port, "GET", "/healthz")))
+            yield port
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def _calling(port: int, diary: Diary, drawn: random.Random) -> Iterator[None]:
+    callers = [Caller(port, f"caller {n}", diary, drawn.randrange(1 << 30)) for n in range(CALLERS)]
+    for each in callers:
+        each.start()
+    try:
+        yield
+    finally:
+        for each in callers:
+            each.stopping.set()
+        for each in callers:
+            each.join()
+
+
+def _agreed(replicas: list[Service], since_s: float) -> float | None:
+    """Return after how many seconds all replicas have learned the same."""
+    while time.monotonic() - since_s < AGREE_WITHIN_S:
+        policies = [ask(each.port, "GET", "/policy") for each in replicas]
+        if len({(each["learned_events"], each["learned_sha256"]) for each in policies}) == 1:
+            return time.monotonic() - since_s
+    return None
+
+
+def _settings(database: str, folder: Path, n: int) -> dict[str, str]:
+    return {
+        "TURNPIKE_DATABASE": database,
+        "TURNPIKE_DATA": str(folder / f"replica-{n}"),
+        "TURNPIKE_SECRET": "for a trial on loopback, and for nothing else",
+        "TURNPIKE_BIND": free_bind(),
+        "TURNPIKE_SANDBOX": "on",
+        "TURNPIKE_SANDBOX_LATENCY_S": "0.001",
+        "TURNPIKE_BASELINE": str(CONTROL.arm),
+        "TURNPIKE_CONTROL_SHARE": str(CONTROL.share),
+        "TURNPIKE_RETRAIN_EVERY_S": "20",
+        "TURNPIKE_DRAIN_S": "3",
+        "TURNPIKE_LOG_LEVEL": "error",
+    }
