@@ -25,6 +25,7 @@ CONTRACT = {
     errors.UnsupportedMediaType: (415, "invalid_request_error", "unsupported_media_type"),
     errors.Unauthenticated: (401, "authentication_error", "invalid_api_key"),
     errors.Forbidden: (403, "permission_error", "insufficient_scope"),
+    errors.RateLimited: (429, "rate_limit_error", "rate_limited"),
     errors.NotReady: (503, "server_error", "not_ready"),
     errors.Draining: (503, "server_error", "draining"),
     errors.NoEligibleArm: (400, "invalid_request_error", "no_eligible_arm"),
@@ -49,6 +50,8 @@ def made(kind: type[TurnpikeError]) -> TurnpikeError:
         return kind({"small": "no vision"})
     if issubclass(kind, UpstreamError):
         return kind("said so", arm="small")
+    if issubclass(kind, errors.RateLimited):
+        return kind("said so", retry_after_s=3.0)
     return kind("said so", param="prompt")
 
 
