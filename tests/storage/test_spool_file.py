@@ -87,10 +87,10 @@ def test_what_was_forgotten_is_nowhere_in_the_file(path: Path) -> None:
     file.append([b"the canary sings", b"at dawn"])
     size = path.stat().st_size
     file.clear()
-    file.close()
     left = path.read_bytes()[TERM_BYTES:]
     assert left == bytes(len(left))
     assert path.stat().st_size == size
+    file.close()
 
 
 @given(kept=st.integers(0, 3 * (HEAD_BYTES + 5)))
