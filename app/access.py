@@ -142,10 +142,11 @@ def _is_without_key(view: Callable[..., Any]) -> bool:
 
 def _holder(view: Callable[..., Any]) -> Holder:
     keyring = _keyring()
-    session = request.cookies.get(SESSION)
-    if view in _WITH_COOKIE and session and "authorization" not in request.headers:
-        _require_own_page()
-        return keyring.holder_of(session)
+    if view in _WITH_COOKIE and "authorization" not in request.headers:
+        session = request.cookies.get(SESSION)
+        if session:
+            _require_own_page()
+            return keyring.holder_of(session)
     return keyring.holder(_bearer())
 
 

@@ -46,8 +46,8 @@ class Rates:
                 f"again in {ceil(self._reset_s(limit, holder.key_id))} s",
                 retry_after_s=self._reset_s(limit, holder.key_id),
             )
-        left = self._limiter.get_window_stats(limit, holder.key_id).remaining
-        return Standing(limit.amount, left, self._reset_s(limit, holder.key_id))
+        stats = self._limiter.get_window_stats(limit, holder.key_id)
+        return Standing(limit.amount, stats.remaining, max(stats.reset_time - time.time(), 0.0))
 
     def wrong_key(self, address: str) -> None:
         """Count a wrong key from an address.

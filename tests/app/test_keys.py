@@ -113,3 +113,15 @@ def test_an_arm_that_is_none_is_told(tmp_path: Path) -> None:
 def test_without_any_key_the_list_says_what_to_do(tmp_path: Path) -> None:
     assert "keys create NAME" in turnpike(tmp_path, "keys", "list").stdout
     assert as_json(turnpike(tmp_path, "keys", "list", "--json")) == []
+
+
+@pytest.mark.slow
+def test_a_key_is_made_listed_and_revoked_in_postgres_too(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    dials = {"TURNPIKE_DATABASE": postgres_url, "TURNPIKE_DATA": str(tmp_path)}
+    key = as_json(turnpike(tmp_path, "keys", "create", "shop", "--json", **dials))
+    [listed] = as_json(turnpike(tmp_path, "keys", "list", "--json", **dials))
+    assert (listed["id"], listed["revoked_at_s"]) == (key["id"], None)
+    assert turnpike(tmp_path, "keys", "revoke", "shop", **dials).exit_code == 0
+    assert as_json(turnpike(tmp_path, "keys", "list", "--json", **dials)) == []
