@@ -12,8 +12,10 @@ from urllib.request import urlopen
 import click
 
 from app.berth import berths
+from app.keys import known
 from app.mode import in_force, missing_keys
 from app.settings import Settings
+from app.subkeys import FILE, subkeys
 from policy.errors import ConfigError, StoreUnavailable
 from storage.database import has_wal_reset_race, sqlite_version
 from storage.place import shown
@@ -71,6 +73,7 @@ def findings(settings: Settings, catalogue: Catalogue) -> Iterator[Finding]:
     yield from _store(settings)
     yield from _spools(settings)
     yield from _learning(settings)
+    yield from _access(settings)
 
 
 def _keys(settings: Settings, catalogue: Catalogue) -> Iterator[Finding]:
@@ -164,3 +167,21 @@ def _learning(settings: Settings) -> Iterator[Finding]:
         yield Finding("note" if late else "ok", "retrain", says)
     else:
         yield Finding("note", "retrain", "never yet; it runs by itself once there is feedback")
+
+
+def _access(settings: Settings) -> Iterator[Finding]:
+    """Say who needs a key, and whether what guards the keys is guarded itself."""
+    try:
+        keys = known(settings)
+        if (settings.folder / FILE).exists():
+            subkeys(settings, settings.folder)
+    except (ConfigError, StoreUnavailable) as error:
+        yield Finding("problem", "access", error.message)
+        return
+    active = sum(each.revoked_at_s is None for each in keys)
+    if not keys and settings.api_key is None:
+        says = f"nobody needs a key at {settings.bind}, which only this machine can reach"
+        yield Finding("note", "access", f"{says}; make one with `keys create`")
+    else:
+        own = "" if settings.api_key is None else " and TURNPIKE_API_KEY"
+        yield Finding("ok", "access", f"{active} keys{own} open the service")

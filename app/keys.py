@@ -48,7 +48,7 @@ def create(settings: Settings, wanted: Wanted, *, as_json: bool) -> None:
     raises : InvalidInput if its name is taken or it names no arm; ConfigError
     """
     _require_arms(settings, wanted.allowed_arms or ())
-    if any(each.key.name == wanted.name for each in _known(settings) if not each.revoked_at_s):
+    if any(each.key.name == wanted.name for each in known(settings) if not each.revoked_at_s):
         raise InvalidInput(f"there is a key named {wanted.name!r}: revoke it, or take another name")
     identity = secrets.token_hex(4)
     secret = f"{PREFIX}_{identity}_{secrets.token_urlsafe(32)}"
@@ -68,7 +68,7 @@ def listed(settings: Settings, *, with_revoked: bool, as_json: bool) -> None:
     """Print the keys with their limits, and what each has spent in its hour or day."""
     rows: list[dict[str, Any]] = []
     lines: list[tuple[object, ...]] = []
-    for each in _known(settings):
+    for each in known(settings):
         if with_revoked or each.revoked_at_s is None:
             key, revoked_at_s = each.key, each.revoked_at_s
             spent_usd = _spent_usd(settings, key)
@@ -84,7 +84,7 @@ def revoke(settings: Settings, named: str, *, as_json: bool) -> None:
 
     raises : InvalidInput if there is none
     """
-    active = [each.key for each in _known(settings) if each.revoked_at_s is None]
+    active = [each.key for each in known(settings) if each.revoked_at_s is None]
     found = next((key for key in active if named in {key.id, key.name}), None)
     if found is None:
         listed = ", ".join(key.name for key in active) or "there is none"
@@ -97,7 +97,11 @@ def revoke(settings: Settings, named: str, *, as_json: bool) -> None:
     )
 
 
-def _known(settings: Settings) -> list[KeyStanding]:
+def known(settings: Settings) -> list[KeyStanding]:
+    """Return every key of the log, if there is a log.
+
+    raises : ConfigError, StoreUnavailable
+    """
     if not exists(settings.database):
         return []
     with open_reader(settings.database) as log:

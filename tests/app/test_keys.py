@@ -125,3 +125,18 @@ def test_a_key_is_made_listed_and_revoked_in_postgres_too(
     assert (listed["id"], listed["revoked_at_s"]) == (key["id"], None)
     assert turnpike(tmp_path, "keys", "revoke", "shop", **dials).exit_code == 0
     assert as_json(turnpike(tmp_path, "keys", "list", "--json", **dials)) == []
+
+
+def findings(folder: Path) -> dict[str, str]:
+    ended = turnpike(folder, "doctor", "--json")
+    rows = json.loads(ended.stdout)
+    return {each["about"]: f"{each['level']}: {each['says']}" for each in rows}
+
+
+def test_the_doctor_tells_who_needs_a_key_and_whether_the_secret_is_guarded(tmp_path: Path) -> None:
+    assert findings(tmp_path)["access"].startswith("note: nobody needs a key at 127.0.0.1:8000")
+    made(tmp_path, "shop")
+    assert findings(tmp_path)["access"] == "ok: 1 keys open the service"
+    (tmp_path / "secret").chmod(0o644)
+    assert findings(tmp_path)["access"].startswith("problem: ")
+    assert "chmod 600" in findings(tmp_path)["access"]

@@ -10,6 +10,7 @@ import pytest
 
 from tests.app.keyed import Keyed
 from tests.app.running import Provider, Running, catalogue, running
+from tests.storage.rounds import but
 from upstream.provider import Reply, serve
 
 CALLERS = 50
@@ -116,6 +117,20 @@ def test_b10_what_was_held_for_a_stream_that_is_left_is_given_back(priced: Runni
     pacer = priced.parts.live.pacer_of(priced.parts.keyring.holder(shop.key))
     assert (pacer.books.reserved_usd, pacer.books.expected_usd) == (0.0, 0.0)
     assert pacer.books.settled_usd == pytest.approx(priced.parts.log.spend_usd(0.0))
+
+
+def test_b10_what_a_killed_process_had_under_way_counts_after_the_restart(tmp_path: Path) -> None:
+    with serve(exact, ["one"]) as provider:
+        arms = catalogue(tmp_path, provider.url, {"one": ARM})
+        with running(tmp_path, arms) as service:
+            shop = Keyed(service, budget_usd=2.5 * CALL_USD)
+            row = service.parts.log.decision(shop.ask(max_tokens=TOKENS)["id"]).decision
+            service.parts.log.decide(but(row, id="tp-killed")).wait()
+        with running(tmp_path, arms) as shop.service:
+            lost = shop.service.parts.log.decision("tp-killed").outcome
+            assert lost is not None
+            assert (lost.status, lost.cost_usd) == ("abandoned", pytest.approx(CALL_USD))
+            assert shop.refused("/complete", BODY) == (429, "budget_exceeded")
 
 
 def test_b10_a_call_that_fails_costs_the_key_nothing(tmp_path: Path) -> None:
