@@ -199,7 +199,7 @@ def test_words_wait_with_their_decision_and_leave_nothing_behind(path: Path) -> 
     with SqliteLog(path, spooling=Spooling(SPOOL_BYTES)) as log:
         log.bring_back()
         assert transcripts(log.ask, "d") == [words]
-    assert b"canary" not in spool_path(path).read_bytes()
+        assert b"canary" not in spool_path(path).read_bytes()
 
 
 def test_a_row_that_no_log_takes_is_set_aside_and_stops_nothing(path: Path) -> None:
