@@ -54,7 +54,7 @@ def said(environ: dict[str, str]) -> Iterator[list[str]]:
 
 @pytest.mark.slow
 def test_every_command_of_the_tutorial_says_what_the_page_says(said: list[str]) -> None:
-    doctor, asked, chat, rated, why, demo, policy, route = said
+    doctor, asked, chat, rated, why, demo, policy, report, route = said
     assert "the sandbox answers" in doctor
     assert {"arm", "cost_usd", "propensity", "id"} <= json.loads(asked).keys()
     assert json.loads(chat)["choices"][0]["message"]["content"]
@@ -62,6 +62,7 @@ def test_every_command_of_the_tutorial_says_what_the_page_says(said: list[str]) 
     assert json.loads(why)["arm"]
     assert "Turnpike, second half" in demo
     assert {"arms", "frontier"} <= json.loads(policy).keys()
+    assert "gpt-4o" in report
     assert json.loads(route)["arm"]
 
 
