@@ -34,7 +34,8 @@ thompson spent per prompt.
 ROUNDED = 0.0005
 NOISE = 2.0
 """Standard errors beyond which a difference is told as one."""
-RIVAL_BASELINES = (MIXTURE, "evals_pick", "category_beta", "word_count", "uniform")
+RIVAL_BASELINES = (MIXTURE, "evals_pick", "category_beta")
+"""Those that keep to what may be spent, beside the peers."""
 
 
 def page(played: Sequence[tuple[Section, Mapping[str, Found]]]) -> Iterator[str]:
@@ -79,31 +80,41 @@ def _losses(played: Sequence[tuple[Section, Mapping[str, Found]]]) -> str:
                 if more["se"] is not None and more["reward"] < -NOISE * more["se"]:
                     name = rival.removeprefix(PREFIX).replace("_", " ")
                     lost.append(f"{section.title.lower()}, {label}: {name} ({_ahead(more)})")
-    if not lost:
-        return "Nowhere below is thompson behind a peer, a baseline or the static mixture."
-    return f"Behind by more than {NOISE:g} standard errors: {'; '.join(lost)}."
+    short = [f"{label}, {verdict}" for label, _, verdict in _reached(played) if "short" in verdict]
+    behind = "; ".join(lost) if lost else "nothing"
+    missed = "; ".join(short) if short else "nothing"
+    return (
+        f"Short of what was asked: {missed}. Behind others by more than {NOISE:g} standard errors:"
+        f" {behind}."
+    )
+
+
+def _reached(
+    played: Sequence[tuple[Section, Mapping[str, Found]]],
+) -> Iterator[tuple[str, str, str]]:
+    """Yield what was asked of each figure: its label, the cells of its row, and the verdict."""
+    for section, found in played:
+        for label, each in found.items():
+            first = each["policies"][_policies([each])[0]]
+            for figure, least in section.asked.get(label, {}).items():
+                known = each["baselines"]["full_information"][figure]
+                verdict = _verdict(first, figure, least)
+                row = (
+                    f"| {label} | {figure.replace('_', ' ')} | {least} | {_figure(first, figure)} "
+                    f"| {verdict} | {known:.4f} | {first['cost_usd']:.3g} | {_use(first)} "
+                    f"| {each['seeds']} |"
+                )
+                yield label, row, verdict
 
 
 def _asked(played: Sequence[tuple[Section, Mapping[str, Found]]]) -> Iterator[str]:
     """Yield what was asked for in figures beside what was reached."""
-    rows = [
-        (label, figure, least, each)
-        for section, found in played
-        for label, each in found.items()
-        for figure, least in section.asked.get(label, {}).items()
-    ]
-    if not rows:
-        return
-    yield from ("", "## Asked and reached", "")
-    yield "| | figure | asked | reached | | full information | of budget | seeds |"
-    yield "|---|---|--:|--:|---|--:|--:|--:|"
-    for label, figure, least, each in rows:
-        first = each["policies"][_policies([each])[0]]
-        known = each["baselines"]["full_information"][figure]
-        yield (
-            f"| {label} | {figure.replace('_', ' ')} | {least} | {_figure(first, figure)} "
-            f"| {_verdict(first, figure, least)} | {known:.4f} | {_use(first)} | {each['seeds']} |"
-        )
+    rows = [row for _, row, _ in _reached(played)]
+    if rows:
+        yield from ("", "## Asked and reached", "")
+        yield ("| | figure | asked | reached | | full information | USD | of budget | seeds |")
+        yield "|---|---|--:|--:|---|--:|--:|--:|--:|"
+        yield from rows
 
 
 def _verdict(first: Found, figure: str, least: float) -> str:

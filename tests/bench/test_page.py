@@ -52,7 +52,9 @@ def test_what_was_asked_and_where_it_is_behind_come_first(cell: Cell) -> None:
     rows = [line for line in text.splitlines() if line.startswith("| easy | ")]
     assert "| reached |" in rows[0]
     assert "| short by 0." in rows[1]
-    assert "Behind by more than 2 standard errors: asked, easy: " in text.partition("##")[0]
+    told = text.partition("##")[0]
+    assert "Short of what was asked: easy, short by 0." in told
+    assert "Behind others by more than 2 standard errors: asked, easy: " in told
 
 
 @pytest.mark.slow
