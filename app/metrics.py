@@ -62,7 +62,7 @@ class Metrics:
         self._child(self._requests, endpoint, str(status)).inc()
         self._child(self._request_s, endpoint).observe(seconds)
 
-    def decided(self, decision: Decision) -> None:
+    def decided(self, decision: Decision, _prompt: str) -> None:
         """Count a decision."""
         self._child(self._decisions, decision.arm, decision.kind).inc()
 
@@ -80,7 +80,7 @@ class Metrics:
         if attempt.cached_tokens:
             self._child(self._tokens, arm, "cached").inc(attempt.cached_tokens)
 
-    def settled(self, outcome: Outcome) -> None:
+    def settled(self, outcome: Outcome, _answer: str) -> None:
         """Count how a decision ended."""
         self._child(self._outcomes, outcome.status, outcome.cache).inc()
 

@@ -16,15 +16,15 @@ from storage.words import Part
 class Observer(Protocol):
     """Is told of every row that goes to the log; it must be quick and must not fail."""
 
-    def decided(self, decision: Decision) -> None:
-        """Take notice of a decision."""
+    def decided(self, decision: Decision, prompt: str) -> None:
+        """Take notice of a decision; the prompt is for nobody who has not been asked to keep it."""
         ...
 
     def attempted(self, attempt: Attempt) -> None:
         """Take notice of an upstream call that has ended."""
         ...
 
-    def settled(self, outcome: Outcome) -> None:
+    def settled(self, outcome: Outcome, answer: str) -> None:
         """Take notice of how a decision ended."""
         ...
 
@@ -80,7 +80,7 @@ class Observed:
         ticket = self._log.decide(decision)
         self._keep(decision.id, "prompt", decision.decided_at_s, prompt)
         for each in self._observers:
-            each.decided(decision)
+            each.decided(decision, prompt)
         return ticket
 
     def attempt(self, attempt: Attempt) -> Ticket[None]:
@@ -95,7 +95,7 @@ class Observed:
         self._keep(outcome.decision_id, "answer", outcome.at_s, answer)
         ticket = self._log.settle(outcome)
         for each in self._observers:
-            each.settled(outcome)
+            each.settled(outcome, answer)
         return ticket
 
     def rate(self, *asked: Any, **more: Any) -> Rating:

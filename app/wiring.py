@@ -99,15 +99,15 @@ def _assembled(
     file, folder, health = CatalogueFile(settings.arms), settings.folder, _health(settings, clock)
     catalogue = served(file, settings)
     upstream, now_s = ending.enter_context(Upstream(catalogue, environ)), time.time()
-    own = ending.enter_context(_own_folder(settings))
-    log = ending.enter_context(_log(settings, own, now_s))
+    log, own = ending.enter_context(_log(settings, now_s))
     keyring = Keyring(settings, subkeys(settings, folder), log, goals(settings, catalogue()))
     live = Live(log, folder, hints(catalogue()), keyring.goals, keyring.has_goal, now_s)
     cache = ending.enter_context(closing(_cache(settings, own, upstream)))
     traffic, terms = Following(log, own, time.time), _terms(settings)
     alarms = _alarms(settings, catalogue, log, live, health)
     _start(ending, Keeper(folder, log, live, catalogue, cache, traffic, keyring), alarms)
-    observed = Observed(log, terms.retention, (instruments := Instruments.new()).observers)
+    instruments = ending.enter_context(closing(Instruments.new(environ, catalogue)))
+    observed = Observed(log, terms.retention, instruments.observers)
     return Parts(
         settings=settings,
         file=file,
@@ -147,15 +147,15 @@ def _own_folder(settings: Settings) -> AbstractContextManager[Path]:
 
 
 @contextmanager
-def _log(settings: Settings, own: Path, now_s: float) -> Iterator[Log]:
-    """Yield the log. Where nobody else writes it, what is open died with an earlier process.
+def _log(settings: Settings, now_s: float) -> Iterator[tuple[Log, Path]]:
+    """Yield the log and our own folder. Where nobody else writes it, what is open is dead.
 
     Among others the keeper gives it an end, once no process can still be busy with it.
     """
-    with _opened(settings, own) as log:
+    with _own_folder(settings) as own, _opened(settings, own) as log:
         if isinstance(settings.database, Path):
             abandon(log, now_s, before_s=now_s, after_s=float("-inf"))
-        yield log
+        yield log, own
 
 
 def _opened(settings: Settings, own: Path) -> Log:

@@ -25,6 +25,10 @@ def create_app(parts: Parts) -> Flask:
     app.extensions["turnpike"] = parts
     for each in BLUEPRINTS:
         app.register_blueprint(each)
+    if parts.instruments.traces is not None:
+        from app import traces  # which imports OpenTelemetry
+
+        traces.install(app, parts.instruments.traces)
     errors.install(app)
     metrics.install(app, parts.instruments.metrics)
     drain.install(app, parts.drain)

@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
-from app.instruments import Instruments
+from app.gauges import Gauges
+from app.metrics import Metrics
 
 BOARD = json.loads((Path(__file__).parents[2] / "deploy/grafana.json").read_text(encoding="utf-8"))
 PANELS = [panel for panel in BOARD["panels"] if panel["type"] != "row"]
 QUERIES = [(panel["title"], each["expr"]) for panel in PANELS for each in panel["targets"]]
-TOLD = {each.name: each for each in Instruments.new().metrics.told}
+METRICS = Metrics()
+Gauges(METRICS)
+TOLD = {each.name: each for each in METRICS.told}
 PARTS = re.compile(r"_(bucket|count|sum)$")
 
 
