@@ -61,4 +61,4 @@ def test_hundreds_of_arms_are_played_with_few_seeds(standard: dict[str, Section]
     (cell,) = standard["arms184"].cells.values()
     assert len(cell.loaded.names) == 184
     assert standard["arms184"].seeds(20) == range(FEW_SEEDS)
-    assert standard["arms20"].seeds(20) == range(20)
+    assert standard["asked"].seeds(20) == range(20)
