@@ -145,6 +145,6 @@ def _folding(settings: Settings, log: ReadableLog) -> AbstractContextManager[Fol
 
     def watches() -> Watches:
         policy = log.latest_policy()
-        return {} if policy is None else followed(snapshots, Learned.start(policy))
+        return {} if policy is None else followed(snapshots, log, Learned.start(policy))
 
     return folding(log, source, settings.dask, watches)

@@ -13,16 +13,21 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
 
+from structlog import get_logger
+
 from jobs.learned import Learned
 from jobs.lessons import KINDS, Lessons, Reached, Sums, Terms, added, read, summed
 from policy.belief import Belief
 from policy.drift import Watch
+from policy.errors import DamagedFile
 from policy.evidence import Evidence
 from storage import snapshots
 from storage.events import Event
 from storage.learnable import LearnableLog
 from storage.log import ReadableLog
+from storage.states import StatesLog
 
+LOGGER = get_logger()
 LARGE = 200_000
 """Beyond so many learning events the log is added up; below it a fold takes seconds."""
 STRETCH = 100_000
@@ -210,8 +215,16 @@ def computing(address: str | None) -> Iterator[Compute]:
         yield lambda graph: client.gather(client.compute(list(graph)))
 
 
-def followed(folder: Path, incumbent: Learned) -> Watches:
-    """Return the watches of the service that follows the log, as its newest snapshot has them."""
+def followed(folder: Path, log: StatesLog, incumbent: Learned) -> Watches:
+    """Return the watches of the service that follows the log, as its newest snapshot has them.
+
+    Where the service is on other machines, they are those that its policy was adopted with.
+    """
     found = snapshots.newest(folder, incumbent.policy_version).snapshot
+    if found is None and (state := log.saved_state(incumbent.policy_version)) is not None:
+        try:
+            found = snapshots.of_state(state)
+        except DamagedFile as error:
+            LOGGER.warning("earlier changes of arms are not known", reason=error.message)
     restored = None if found is None else incumbent.restored(found.arrays, found.upto_seq)
     return {} if restored is None else restored.watches

@@ -57,8 +57,10 @@ SPACE = """
 SELECT space FROM policies WHERE feature_version = :version ORDER BY version LIMIT 1
 """
 
-# What was added up by tenant is made again without the one who is forgotten.
+# What was added up by tenant is made again without the one who is forgotten. So is what policies
+# were adopted with: where it is missing, the log is folded.
 DELETE_RESULTS = "DELETE FROM latest"
+DELETE_STATES = "DELETE FROM states"
 
 DELETE_TEXT = "DELETE FROM transcripts WHERE decision_id = :decision_id"
 
@@ -159,6 +161,7 @@ def strip(db: Sql, values: Values) -> None:
     db.execute(STRIP, values)
     for statement in (HUSH, DELETE_TEXT):
         db.execute(statement, decision)
+    db.execute(DELETE_STATES)
     if values["tenant"] == FORGOTTEN:
         db.execute(DELETE_RESULTS)
     raters = [str(row["rater"]) for row in db.query(RATERS, decision)]

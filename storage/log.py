@@ -181,7 +181,7 @@ class WritableLog(Protocol):
     def __exit__(self, *exc_info: object) -> None: ...
 
 
-class ReadableLog(LearnableLog, Protocol):
+class ReadableLog(LearnableLog, StatesLog, Protocol):
     """What the log can be asked; every answer includes all that was durable before the question."""
 
     @property
@@ -269,5 +269,5 @@ class ReadableLog(LearnableLog, Protocol):
         ...
 
 
-class Log(WritableLog, ReadableLog, LeasableLog, SharingLog, StatesLog, Protocol):
+class Log(WritableLog, ReadableLog, LeasableLog, SharingLog, Protocol):
     """The log: the truth that posterior and policy are folded from."""

@@ -1,25 +1,32 @@
 """A log in a file, folded by the workers of a real Dask cluster over TCP."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from distributed import LocalCluster
 
 from features.space import Space
+from jobs.intake import hand_over_policy, records
 from jobs.learned import Learned
-from jobs.refold import LogSource, Watches, computing, folding, followed, refolded
+from jobs.refold import LogSource, computing, folding, followed, refolded
+from jobs.retrain import retrain
 from policy.hyper import DAY_S, Hyper
 from storage import snapshots
+from storage.handover import take
 from storage.sqlite_log import SqliteLog
 from storage.sqlite_reader import SqliteReader
-from tests.jobs.test_learned import TEXTS, context, sketch
+from storage.words import Stripped
+from tests.features.texts import sketches
+from tests.jobs.test_intake import POLICY
+from tests.jobs.test_learned import TEXTS, context, declining, sketch
 from tests.jobs.test_refold import EXACT, apart
 from tests.storage.rounds import DECISION, EVAL, NOON_S, OUTCOME, but
 
 ROUNDS = 120
+STRIPPED = Stripped(decision_id="d", tenant="acme", key_id=None, sketch=b"", context=np.ones(1))
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +83,6 @@ def test_workers_of_a_cluster_give_the_fold_and_the_same_bytes_as_one_process(
     assert apart(here, there) == 0.0
 
 
-def opened(path: Path, log: SqliteReader, large: int) -> AbstractContextManager[object]:
-    return folding(log, source(path), None, dict, large)
-
-
 @pytest.mark.parametrize("large", [1, 10_000])
 def test_a_log_is_added_up_once_it_is_large(path: Path, large: int) -> None:
     with SqliteReader(path) as log, folding(log, source(path), None, dict, large) as fold:
@@ -88,8 +91,52 @@ def test_a_log_is_added_up_once_it_is_large(path: Path, large: int) -> None:
         assert apart(fold(before, position), start().fold(log.events())) < EXACT
 
 
-def test_the_changes_are_those_of_the_newest_snapshot(tmp_path: Path) -> None:
-    assert followed(tmp_path, start()) == {}
-    known: Watches = start().watches
-    snapshots.save(tmp_path, 1, 9, start().to_arrays())
-    assert followed(tmp_path, start()) == known
+def changed() -> Learned:
+    return start().fold(declining())
+
+
+def test_the_changes_are_those_of_the_newest_snapshot(tmp_path: Path, path: Path) -> None:
+    with SqliteReader(path) as log:
+        assert followed(tmp_path, log, start()) == {}
+        snapshots.save(tmp_path, 1, 9, changed().to_arrays())
+        [watch] = followed(tmp_path, log, start()).values()
+    assert watch.changes == changed().watches["a"].changes != ()
+
+
+def test_on_another_machine_the_changes_are_those_the_policy_was_adopted_with(
+    tmp_path: Path,
+) -> None:
+    policy = but(POLICY, hyper=Hyper().to_json())
+    with SqliteLog(tmp_path / "turnpike.db") as log:
+        hand_over_policy(tmp_path, policy, changed())
+        take(tmp_path / "handover", log, records, NOON_S)
+        [watch] = followed(tmp_path / "elsewhere", log, start()).values()
+        assert watch.changes == changed().watches["a"].changes != ()
+        log.receive("p", "forget", NOON_S, [STRIPPED]).wait()
+        assert followed(tmp_path / "elsewhere", log, start()) == {}
+
+
+@pytest.mark.slow
+def test_a_retrain_by_sums_is_the_retrain_in_order(tmp_path: Path) -> None:
+    prompts = sketches(60)
+    with SqliteLog(tmp_path / "turnpike.db") as log:
+        log.adopt(but(POLICY, hyper=Hyper().to_json())).wait()
+        evals = [
+            but(
+                EVAL,
+                prompt_sha256=f"p{n}",
+                sketch=each.to_bytes(),
+                arm=arm,
+                score=float((arm == "small") == (n % 2 == 0)),
+            )
+            for n, each in enumerate(prompts)
+            for arm in ("small", "large")
+        ]
+        log.add_evals(evals).wait()
+        with folding(log, source(tmp_path / "turnpike.db"), None, dict, large=1) as fold:
+            sums = retrain(log, "manual", lambda: NOON_S, fold=fold)
+        in_order = retrain(log, "manual", lambda: NOON_S)
+    assert sums.learned is not None
+    assert in_order.learned is not None
+    assert (sums.retrain.promoted, sums.retrain.reason) == (True, in_order.retrain.reason)
+    assert apart(in_order.learned, sums.learned) < EXACT
