@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.app.pages.browsing import browsing, chromium
 from tests.app.running import Running
 from tests.app.serving import served
+
+WITHIN_MS = 30_000
+expect.set_options(timeout=WITHIN_MS)  # pages look every five seconds, as long as the default waits
 
 HERE = chromium()
 collect_ignore_glob = [] if HERE else ["test_*.py"]
