@@ -149,7 +149,7 @@ def evals_table(path: Path, prompts: int = 100) -> Path:
     return path
 
 
-def eventually(holds: Callable[[], bool], within_s: float = 5.0) -> bool:
+def eventually(holds: Callable[[], bool], within_s: float = 20.0) -> bool:
     """Return whether something came true in time."""
     give_up_at = time.monotonic() + within_s
     while not holds():
