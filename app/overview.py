@@ -86,6 +86,9 @@ def goal(pacer: Pacer, now_s: float) -> dict[str, Any]:
             "baseline": wanted.baseline,
             "baseline_quality": ring.quality_of(wanted.baseline) if known else None,
             "quality": ring.quality(pacer.willingness_to_pay_usd) if known else None,
+            "surely_above": ring.above(pacer.willingness_to_pay_usd, wanted.share, wanted.baseline)
+            if wanted.baseline in ring.arms
+            else None,
         }
     return {**left, "kind": "willingness_to_pay", "usd": wanted.usd}
 

@@ -146,4 +146,5 @@ def _forecast(decision: Decision, learned: Learned) -> Forecast:
     context = learned.context(decision)
     said = learned.beliefs.quality.predict(context, decision.eligible)
     drawn = Thompson(learned.beliefs.quality, learned.hyper).draws(said, seeded(decision.id))
-    return Forecast(decision.eligible, said.mean, cost, drawn[:DRAWS_KEPT], decision.decided_at_s)
+    drawn = drawn[:DRAWS_KEPT]
+    return Forecast(decision.eligible, said.mean, cost, drawn, said.doubt, decision.decided_at_s)

@@ -50,7 +50,10 @@ class CategoryBeta:
         drawn, cost_usd = self._rng.beta(good, bad), self._cost_usd(category)[offered]
         taken = int((drawn - cost_usd / self._pacer.willingness_to_pay_usd).argmax())
         arm, names = offered[taken], tuple(each.name for each in arms)
-        forecast = Forecast(names, good / (good + bad), cost_usd, drawn[None], START_S + t)
+        rated = (self._good + self._bad)[:, offered].sum(axis=0)
+        said = good / (good + bad)
+        doubt = np.sqrt(said * (1.0 - said) / rated)
+        forecast = Forecast(names, said, cost_usd, drawn[None], doubt, START_S + t)
         hold = self._holds[t] = Hold(float(cost_usd[taken]), 0.0)
         self._pacer = self._pacer.decided(forecast, hold, START_S + t)
         self.decide_s += perf_counter() - started

@@ -68,16 +68,23 @@ class Prediction:
     """What a belief says of one context, arm by arm.
 
     shapes : mean (k,), covariance (k, k) of the mean reward, weight (k,) outcomes seen
+    units  : noise is the variance of one reward
     """
 
     mean: Floats
     covariance: Floats
     weight: Floats
+    noise: float
 
     @property
     def sd(self) -> Floats:
         """Return the standard deviation of each arm's mean reward, (k,)."""
         return np.sqrt(np.diag(self.covariance))
+
+    @property
+    def doubt(self) -> Floats:
+        """Return how far an arm's mean over many prompts may be off, far less than `sd`, (k,)."""
+        return np.sqrt(self.noise / (1.0 + np.maximum(self.weight, 0.0)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,6 +194,7 @@ class Belief:
             pulls @ mean + [context @ belief.offset for belief in beliefs],
             self.noise * (pulls @ covariance @ pulls.T + np.diag(own)),
             np.array([belief.evidence.weight for belief in beliefs]),
+            self.noise,
         )
 
     def weights(self, arms: Sequence[str]) -> Floats:

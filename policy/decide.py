@@ -58,7 +58,7 @@ class Question:
 class Verdict:
     """The arm taken and the whole distribution it was drawn from.
 
-    shapes : propensities, quality, quality_sd, cost_usd, reserve_usd (k,), in the order of
+    shapes : propensities, quality, quality_sd, doubt, cost_usd, reserve_usd (k,), in the order of
              `eligible`; drawn (m, k), some of the draws of quality that were counted
     """
 
@@ -68,6 +68,7 @@ class Verdict:
     propensities: Floats
     quality: Floats
     quality_sd: Floats
+    doubt: Floats
     cost_usd: Floats
     reserve_usd: Floats
     drawn: Floats
@@ -92,7 +93,7 @@ class Verdict:
 
     def forecast(self, at_s: float) -> Forecast:
         """Return what was predicted of the arms, for the ring that sets the price of a dollar."""
-        return Forecast(self.eligible, self.quality, self.cost_usd, self.drawn, at_s)
+        return Forecast(self.eligible, self.quality, self.cost_usd, self.drawn, self.doubt, at_s)
 
 
 def seeded(decision_id: str) -> np.random.Generator:
@@ -157,6 +158,7 @@ def decide(
         propensities=drawn_from.propensities,
         quality=said.mean,
         quality_sd=said.sd,
+        doubt=said.doubt,
         cost_usd=fit.cost_usd,
         reserve_usd=fit.reserve_usd,
         drawn=drawn_from.drawn[:DRAWS_KEPT],

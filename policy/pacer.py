@@ -220,9 +220,7 @@ class Pacer:
         if isinstance(self.goal, WillingnessToPay):
             return self.goal.usd
         if isinstance(self.goal, QualityFloor):
-            baseline = self.ring.quality_of(self.goal.baseline)
-            wanted = None if baseline is None else self.goal.share * baseline
-            return HIGHEST_USD if wanted is None else self.ring.for_quality(wanted)
+            return self.ring.for_share(self.goal.share, self.goal.baseline)
         target = self.target_usd(now_s)
         if target is None or not self.ring.forecasts:
             return self.goal.usd  # nothing is predicted yet; tight enough to start with

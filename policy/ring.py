@@ -16,6 +16,8 @@ LOWEST_USD, HIGHEST_USD = 1e-9, 1e6
 CHEAPEST_CALLS = 0.1
 """The lowest price of a thumb, in calls of the cheapest arm: no dearer arm is taken at it."""
 STEPS = 24
+SURE = 1.0
+"""Standard deviations by which a floor of quality is held at least."""
 CELLS = 1 << 15
 """Predicted utilities that one step looks at; many arms are looked at with fewer draws each."""
 
@@ -24,13 +26,16 @@ CELLS = 1 << 15
 class Forecast:
     """What was predicted of the arms for one prompt.
 
-    shapes : quality, cost_usd (k,); drawn (m, k) draws of the quality that the policy chose by
+    `doubt` is how far an arm's mean quality over many prompts may be off, as a standard deviation.
+
+    shapes : quality, cost_usd, doubt (k,); drawn (m, k) draws of the quality the policy chose by
     """
 
     arms: tuple[str, ...]
     quality: Floats
     cost_usd: Floats
     drawn: Floats
+    doubt: Floats
     at_s: float = 0.0
 
 
@@ -67,9 +72,9 @@ class Ring:
 
     def quality_of(self, arm: str) -> float | None:
         """Return the mean quality of always asking one arm, None where no prompt could go to it."""
-        if arm not in self._arms:
+        if arm not in self.arms:
             return None
-        return float(np.nanmean(self._tables.quality[:, self._arms.index(arm)]))
+        return float(np.nanmean(self._tables.quality[:, self.arms.index(arm)]))
 
     def rate_hz(self, now_s: float) -> float:
         """Return the requests per second lately."""
@@ -81,23 +86,47 @@ class Ring:
         """Return the highest willingness to pay that spends no more than this per request."""
         return self._highest(lambda payment: self.spend_usd(payment) <= usd)
 
-    def for_quality(self, quality: float) -> float:
-        """Return the lowest willingness to pay that brings this mean quality, else the highest."""
-        return self._highest(lambda payment: self.quality(payment) < quality)
+    def for_share(self, share: float, arm: str) -> float:
+        """Return the lowest willingness to pay that surely keeps a share of an arm's mean quality.
+
+        Where nothing is sure, or the arm could not be asked, that is the highest: then the arms
+        that look best are asked, and what they bring is what has to be known.
+        """
+        if arm not in self.arms:
+            return HIGHEST_USD
+        return self._highest(lambda payment: self.above(payment, share, arm) < 0.0)
+
+    def above(self, willingness_to_pay_usd: float, share: float, arm: str) -> float:
+        """Return how far mean quality is above a share of an arm's, less what doubt there is.
+
+        The doubt is of the difference: it counts an arm by how much more, or less, of it is asked
+        than the share of the one it is held against.
+        """
+        quality, it = self._tables.quality, self.arms.index(arm)
+        asked = self._asked(willingness_to_pay_usd)
+        apart = asked.mean(axis=0)
+        apart[it] -= share
+        more = float(np.nansum(asked * quality, axis=1).mean() - share * np.nanmean(quality[:, it]))
+        return more - SURE * float(np.linalg.norm(apart * self._doubt))
 
     def _mean(self, of: Floats, payment: float) -> float:
-        """Return the mean of a table (n, k) over what would be chosen.
+        """Return the mean of a table (n, k) over what would be asked."""
+        return float(np.nansum(self._asked(payment) * of, axis=1).mean())
+
+    def _asked(self, payment: float) -> Floats:
+        """Return how often each arm would be asked for each prompt, (n, k).
 
         No more than the explored share goes off the best arm, as `policy/exploration.py` has it.
         """
-        tables, rows = self._tables, np.arange(len(of))
-        price = tables.cost_usd / payment
+        tables = self._tables
+        price, every = tables.cost_usd / payment, np.arange(len(self.arms))
         best = np.nanargmax(tables.quality - price, axis=1)
         won = (tables.drawn - price).argmax(axis=2)
         off = float((won != best).mean())
         allowed = min(1.0, self.explored_share / off) if off > 0 else 0.0
-        at_best = float(of[rows, best].mean())
-        return at_best + allowed * (float(of[rows, won].mean()) - at_best)
+        at_best, drawn = best[:, None] == every, (won[..., None] == every).mean(axis=0)
+        asked: Floats = at_best + allowed * (drawn - at_best)
+        return asked
 
     def _highest(self, holds: Callable[[float], bool]) -> float:
         if holds(HIGHEST_USD):
@@ -110,14 +139,25 @@ class Ring:
         return exp(low)
 
     @cached_property
-    def _arms(self) -> tuple[str, ...]:
+    def arms(self) -> tuple[str, ...]:
+        """Return the arms that any of the prompts could go to, sorted."""
         return tuple(sorted({arm for each in self.forecasts for arm in each.arms}))
 
     @cached_property
+    def _doubt(self) -> Floats:
+        """Return the newest doubt of each arm's mean, (k,)."""
+        newest = {
+            arm: sd
+            for each in self.forecasts
+            for arm, sd in zip(each.arms, each.doubt.tolist(), strict=True)
+        }
+        return np.array([newest[arm] for arm in self.arms])
+
+    @cached_property
     def _tables(self) -> Tables:
-        n, k = len(self.forecasts), len(self._arms)
+        n, k = len(self.forecasts), len(self.arms)
         m = max(1, min(CELLS // (n * k), max(len(each.drawn) for each in self.forecasts)))
-        place = {arm: i for i, arm in enumerate(self._arms)}
+        place = {arm: i for i, arm in enumerate(self.arms)}
         quality, cost = np.full((n, k), np.nan), np.zeros((n, k))
         drawn = np.full((m, n, k), -np.inf)
         for row, each in enumerate(self.forecasts):

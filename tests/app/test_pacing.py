@@ -119,6 +119,7 @@ def test_a_floor_of_quality_shows_what_it_expects(tmp_path: Path, provider: Prov
         goal = service.get("/policy")["goal"]
         assert goal["baseline"] == "gpt-4o"
         assert goal["quality"] >= 0.97 * goal["baseline_quality"]
+        assert goal["surely_above"] < goal["quality"] - 0.98 * goal["baseline_quality"]
 
 
 def test_a_call_that_fails_gives_back_what_was_held_for_it(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from bench.course import order
 from bench.options import Options
 from bench.replay import play
-from tests.bench.worlds import easy
+from tests.bench.worlds import easy, nearly_as_good
 
 WORLD = easy(400)
 SKETCHES = WORLD.sketches("both")
@@ -86,3 +86,13 @@ def test_a_small_willingness_to_pay_buys_the_cheap_arm() -> None:
     options = Options(willingness_to_pay_usd=1e-4)
     played = play(table, table.sketches("text"), options, 0)
     assert (played.arms[50:] == 2).mean() > 0.9
+
+
+@pytest.mark.slow
+def test_a_floor_of_quality_is_held_from_the_first_request_though_the_baseline_is_unknown() -> None:
+    table = nearly_as_good(400)
+    options = Options(quality_floor=0.98)
+    played = [play(table, table.sketches("text"), options, seed) for seed in range(3)]
+    floor = 0.98 * table.scores[:, 1].mean()
+    assert np.mean([each.reward.mean() for each in played]) > floor - 0.01
+    assert min(each.reward.mean() for each in played) > floor - 0.05

@@ -1,5 +1,6 @@
 """Small tables made up for the tests: an easy world, and what is best in it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,20 @@ def easy(n: int = 400, seed: int = 0) -> Table:
         cost_usd=cost,
         input_tokens=np.zeros(n, np.int64),
         output_tokens=np.full((n, 3), 100, np.int64),
+    )
+
+
+def nearly_as_good(n: int) -> Table:
+    """Two arms whatever the prompt: a nearly free one satisfies 80 %, one 500 times dearer 93 %."""
+    table = easy(n)
+    likely = np.array([0.8, 0.93])
+    return replace(
+        table,
+        name="nearly_as_good",
+        arms=(table.arms[2], table.arms[0]),
+        scores=(np.random.default_rng(1).random((n, 2)) < likely).astype(float),
+        cost_usd=np.tile([0.00001, 0.005], (n, 1)),
+        output_tokens=np.full((n, 2), 100, np.int64),
     )
 
 

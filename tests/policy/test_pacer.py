@@ -22,7 +22,7 @@ class World:
         quality = np.array([0.55, 0.55 + gain])
         cost = np.array([1e-5, 1e-3]) * self.rng.uniform(0.5, 1.5)
         drawn = quality + 0.05 * self.rng.standard_normal((16, 2))
-        return Forecast(ARMS, quality, cost, drawn, at_s)
+        return Forecast(ARMS, quality, cost, drawn, np.full(2, 0.01), at_s)
 
     def paid_usd(self, expected_usd: float) -> float:
         """Return what a call really costs: more than expected by a factor that nobody knows."""

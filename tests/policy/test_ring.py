@@ -1,21 +1,25 @@
 """What another price of a dollar would spend and bring is what counting by hand says."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from policy.ring import CELLS, HIGHEST_USD, LOWEST_USD, RING, Forecast, Ring
+from policy.ring import CELLS, HIGHEST_USD, LOWEST_USD, RING, SURE, Forecast, Ring
 from policy.types import Floats
 
 ARMS = ("cheap", "dear")
 
 
-def forecasts(n: int, seed: int = 0, draws: int = 4) -> list[Forecast]:
+def forecasts(n: int, doubt: tuple[float, float] = (0.0, 0.0)) -> list[Forecast]:
     """Return prompts on which the dear arm is better by differing amounts."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     quality = rng.uniform([0.5, 0.6], [0.7, 0.95], (n, 2))
     cost = rng.uniform([1e-5, 1e-3], [3e-5, 5e-3], (n, 2))
-    drawn = quality[:, None] + 0.05 * rng.standard_normal((n, draws, 2))
-    return [Forecast(ARMS, *each) for each in zip(quality, cost, drawn, strict=True)]
+    drawn = quality[:, None] + 0.05 * rng.standard_normal((n, 4, 2))
+    return [
+        Forecast(ARMS, *each, np.array(doubt)) for each in zip(quality, cost, drawn, strict=True)
+    ]
 
 
 def ring(found: list[Forecast], explored_share: float = 1.0) -> Ring:
@@ -66,14 +70,32 @@ def test_the_price_for_a_spend_spends_it(share: float) -> None:
     assert found == pytest.approx(wanted, rel=0.02)
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_the_price_for_a_quality_is_the_least_that_brings_it(share: float) -> None:
+@pytest.mark.parametrize("share", [0.8, 0.9, 0.99])
+def test_the_price_for_a_share_of_an_arm_is_the_least_that_keeps_it(share: float) -> None:
     filled = ring(forecasts(RING))
-    lowest, highest = filled.quality(LOWEST_USD), filled.quality(HIGHEST_USD)
-    wanted = lowest + share * (highest - lowest)
-    payment = filled.for_quality(wanted)
+    wanted = share * filled.quality(HIGHEST_USD)
+    baseline = filled.quality_of("dear")
+    assert baseline is not None
+    payment = filled.for_share(wanted / baseline, "dear")
     assert filled.quality(payment) == pytest.approx(wanted, abs=0.002)
     assert filled.quality(payment * 0.9) <= wanted
+
+
+def test_doubt_counts_by_how_much_more_or_less_of_an_arm_is_asked_than_the_share() -> None:
+    sure, filled = ring(forecasts(RING)), ring(forecasts(RING, (0.02, 0.3)))
+    for payment, asked in ((LOWEST_USD, (1.0, -0.9)), (HIGHEST_USD, None)):
+        if asked is None:
+            dear = np.mean([each.drawn.argmax(axis=1).mean() for each in filled.forecasts])
+            asked = 1.0 - float(dear), float(dear) - 0.9
+        doubt = SURE * np.hypot(asked[0] * 0.02, asked[1] * 0.3)
+        less = sure.above(payment, 0.9, "dear") - filled.above(payment, 0.9, "dear")
+        assert less == pytest.approx(doubt)
+
+
+def test_a_share_of_an_arm_that_nobody_knows_is_surely_kept_by_that_arm_alone() -> None:
+    unknown = ring(forecasts(RING, (0.01, 0.5)))
+    assert unknown.above(LOWEST_USD, 0.5, "dear") < 0 < unknown.above(HIGHEST_USD, 0.9, "dear")
+    assert unknown.for_share(0.9, "dear") > 3 * ring(forecasts(RING)).for_share(0.9, "dear")
 
 
 def test_a_spend_out_of_reach_leaves_the_highest_price_and_one_too_small_the_cheapest_arm() -> None:
@@ -83,13 +105,16 @@ def test_a_spend_out_of_reach_leaves_the_highest_price_and_one_too_small_the_che
     assert filled.spend_usd(tight) == pytest.approx(filled.spend_usd(LOWEST_USD))
 
 
-def test_a_quality_nobody_reaches_leaves_the_highest_price() -> None:
-    assert ring(forecasts(50)).for_quality(2.0) == HIGHEST_USD
+def test_a_share_nobody_reaches_or_of_nobody_leaves_the_highest_price() -> None:
+    assert ring(forecasts(50)).for_share(2.0, "dear") == HIGHEST_USD
+    assert ring(forecasts(50)).for_share(0.5, "unheard of") == HIGHEST_USD
+    assert Ring(0.1).for_share(0.5, "dear") == HIGHEST_USD
 
 
 def test_an_arm_that_was_not_eligible_is_never_chosen_nor_counted() -> None:
-    alone = Forecast(("cheap",), np.array([0.5]), np.array([1e-5]), np.array([[0.5]]))
-    both = Forecast(ARMS, np.array([0.5, 0.9]), np.array([1e-5, 1e-3]), np.array([[0.5, 0.9]]))
+    one, two = (np.array([0.5]), np.array([1e-5])), (np.array([0.5, 0.9]), np.array([1e-5, 1e-3]))
+    alone = Forecast(("cheap",), *one, np.array([[0.5]]), np.zeros(1))
+    both = Forecast(ARMS, *two, np.array([[0.5, 0.9]]), np.zeros(2))
     filled = ring([alone, both])
     assert filled.spend_usd(HIGHEST_USD) == pytest.approx((1e-5 + 1e-3) / 2)
     assert filled.quality_of("dear") == pytest.approx(0.9)
@@ -107,7 +132,8 @@ def test_many_arms_are_looked_at_with_fewer_draws() -> None:
 
     def one(_: int) -> Forecast:
         quality: Floats = rng.uniform(size=184)
-        return Forecast(names, quality, rng.uniform(1e-5, 1e-2, 184), quality + np.zeros((16, 1)))
+        cost: Floats = rng.uniform(1e-5, 1e-2, 184)
+        return Forecast(names, quality, cost, quality + np.zeros((16, 1)), np.zeros(184))
 
     filled = ring([one(i) for i in range(RING)])
     assert filled.spend_usd(0.01) > 0
@@ -115,9 +141,6 @@ def test_many_arms_are_looked_at_with_fewer_draws() -> None:
 
 
 def test_the_rate_is_that_of_the_prompts_in_the_ring() -> None:
-    found = [
-        Forecast(each.arms, each.quality, each.cost_usd, each.drawn, at_s=100.0 + 2 * i)
-        for i, each in enumerate(forecasts(50))
-    ]
+    found = [replace(each, at_s=100.0 + 2 * i) for i, each in enumerate(forecasts(50))]
     assert ring(found).rate_hz(200.0) == pytest.approx(0.5)
     assert Ring(0.1).rate_hz(200.0) == 0.0
