@@ -33,7 +33,7 @@ class Hyper:
     hints: Mapping[str, float] = field(default_factory=dict)
     half_life_s: float = 90 * DAY_S
     temperature: float = 0.3
-    cold_outcomes: float = 10.0
+    cold_outcomes: float = 5.0
     draws: int = 256
     floor: float = 0.004
     explored_share: float = 0.10
