@@ -1,22 +1,15 @@
-"""Callers of every kind at once, who keep a journal of what they were told.
-
-A line of the journal is flushed to the disk after the answer it is about has come, and before the
-next request: whatever is in it, somebody relies on.
-"""
+"""Callers of every kind at once, who keep a journal of what they were told."""
 
 import http.client
 import json
-import os
 import random
 import threading
 import time
-from collections import Counter
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from jobs.witness import Journal, Thumb
+from bench.diary import Diary
 
-PAUSE_S = 0.05
+PAUSE_S = 0.1
 ANSWERED_WITHIN_S = 30.0
 RATED, RATED_AGAIN = 0.5, 0.3
 PLAIN, STREAM, CHAT = "plain", "streamed", "OpenAI stream"
@@ -25,62 +18,6 @@ REWARDS = {"up": 1.0, "down": 0.0, "neutral": None}
 
 class Cut(Exception):
     """The service has closed in the middle: nothing was acknowledged."""
-
-
-class Diary:
-    """The journal on disk; `excused` says whether the service is being killed or started."""
-
-    def __init__(self, path: Path) -> None:
-        self.excused = threading.Event()
-        self.kills = 0
-        self.seen: Counter[str] = Counter()
-        self._file = path.open("ab", buffering=0)
-        self._lock = threading.Lock()
-        self._outcomes: set[str] = set()
-        self._thumbs: dict[Thumb, float | None] = {}
-        self._malformed: list[str] = []
-
-    def outcome(self, kind: str, decision_id: str) -> None:
-        """Keep that an answer came to its end."""
-        self._write({"outcome": decision_id})
-        with self._lock:
-            self.seen[kind] += 1
-            self._outcomes.add(decision_id)
-
-    def thumb(
-        self, decision_id: str, rater: str, told: dict[str, Any], reward: float | None
-    ) -> None:
-        """Keep that a vote was acknowledged; one that stood already is one of these too."""
-        self._write({"thumb": decision_id, "rater": rater, **told, "reward": reward})
-        with self._lock:
-            self.seen["thumbs"] += 1
-            if told["revision"]:
-                self._thumbs[decision_id, rater, told["revision"]] = reward
-
-    def fault(self, kills: int, what: str) -> None:
-        """Keep that an answer was none, unless the service was killed meanwhile."""
-        with self._lock:
-            if kills == self.kills and not self.excused.is_set():
-                self._malformed.append(what)
-            else:
-                self.seen["cut off by a kill"] += 1
-
-    @property
-    def journal(self) -> Journal:
-        """Return all that clients were told."""
-        with self._lock:
-            return Journal(frozenset(self._outcomes), dict(self._thumbs), tuple(self._malformed))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._file.close()
-
-    def _write(self, line: dict[str, Any]) -> None:
-        with self._lock:
-            self._file.write(json.dumps(line).encode() + b"\n")
-            os.fsync(self._file.fileno())
 
 
 class Caller(threading.Thread):

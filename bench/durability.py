@@ -1,5 +1,6 @@
 """Commands that write a page each: what is promised of the log, held against kills and clocks."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,20 +14,29 @@ from bench import start as starting
 from bench import writing as costing
 from bench.crash_page import lines as crash_lines
 from bench.replicas_page import lines as replicas_lines
+from bench.runs import KEPT
 from bench.studies import OUT, publish
 
 
 @click.command()
 @click.option("--kills", type=click.IntRange(1), default=200)
 @click.option("--seed", default=0)
+@click.option(
+    "--kept",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=KEPT / "crash",
+    show_default="build/bench/crash",
+    help="Where a run is kept until its page is written, so that an interrupted one goes on.",
+)
 @OUT
-def crash(kills: int, seed: int, out: Path) -> None:
+def crash(kills: int, seed: int, kept: Path, out: Path) -> None:
     """Kill processes of the service under load, and hold what clients were told against the log."""
-    with TemporaryDirectory() as folder:
-        crashed = killing.run(kills, seed, Path(folder), _tell)
+    folder = kept / str(seed)
+    crashed = killing.run(kills, seed, folder, _tell)
     publish(out / "crash.md", crash_lines(crashed, seed))
     if crashed.is_lossy:
-        raise click.ClickException("something was lost, doubled or broken: the page says what")
+        raise click.ClickException(f"something was lost, doubled or broken: see {folder}")
+    shutil.rmtree(folder)
 
 
 @click.command()

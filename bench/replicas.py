@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bench.callers import Caller, Diary
+from bench.crash import calling
+from bench.diary import Diary
 from bench.serving import ROOT, ask, free_bind, port_of
 from bench.victims import Service
 from jobs.invariants import broken
@@ -73,7 +74,7 @@ def run(restarts: int, seed: int, folder: Path, told: Callable[[str], None]) -> 
         replicas = ending.enter_context(_replicas(server.url, folder))
         port = ending.enter_context(_balancer(replicas))
         diary = ending.enter_context(Diary(folder / "journal.jsonl"))
-        with _calling(port, diary, drawn):
+        with calling(CALLERS, port, diary, seed):
             for n in range(restarts):
                 time.sleep(drawn.uniform(*BETWEEN_S))
                 [what] = drawn.choices(list(DISTURBANCES), list(DISTURBANCES.values()))
@@ -167,20 +168,6 @@ def _balancer(replicas: list[Service]) -> Iterator[int]:
             yield port
         finally:
             process.terminate()
-
-
-@contextmanager
-def _calling(port: int, diary: Diary, drawn: random.Random) -> Iterator[None]:
-    callers = [Caller(port, f"caller {n}", diary, drawn.randrange(1 << 30)) for n in range(CALLERS)]
-    for each in callers:
-        each.start()
-    try:
-        yield
-    finally:
-        for each in callers:
-            each.stopping.set()
-        for each in callers:
-            each.join()
 
 
 def _agreed(replicas: list[Service], since_s: float) -> float | None:

@@ -13,18 +13,25 @@ from typing import Literal
 from bench.processes import parent_of, started_with
 from bench.serving import ROOT, ask, port_of
 
-Victim = Literal["worker", "master", "parent", "scheduler", "everything", "a start"]
+Victim = Literal["worker", "master", "parent", "scheduler", "retrain", "everything", "a start"]
 VICTIMS: Mapping[Victim, float] = {
-    "worker": 0.4,
-    "master": 0.1,
+    "worker": 0.3,
+    "master": 0.15,
     "parent": 0.1,
-    "scheduler": 0.1,
-    "everything": 0.2,
+    "scheduler": 0.15,
+    "retrain": 0.05,
+    "everything": 0.15,
     "a start": 0.1,
 }
 """Who is killed how often: one process, all of them at one moment, or all while they start."""
 
-COMMANDS = {"master": "gunicorn", "worker": "gunicorn", "scheduler": "app work"}
+COMMANDS = {
+    "master": "gunicorn",
+    "worker": "gunicorn",
+    "scheduler": "app work",
+    "retrain": "app retrain",
+}
+CHILDREN = {"master", "scheduler"}
 READY_WITHIN_S = 120.0
 ENDED_WITHIN_S = 60.0
 LOOK_EVERY_S = 0.05
@@ -40,17 +47,23 @@ class Service:
             **settings,
         }
         self._lines = lines
-        self._process: subprocess.Popen[bytes]
+        self._started: subprocess.Popen[bytes] | None = None
 
     @property
     def pid(self) -> int:
         """Return the process that has started all others."""
         return self._process.pid
 
+    @property
+    def _process(self) -> subprocess.Popen[bytes]:
+        if self._started is None:
+            raise RuntimeError("the service was never started")
+        return self._started
+
     def start(self) -> None:
         """Start it; it is not ready yet."""
         with self._lines.open("ab") as lines:
-            self._process = subprocess.Popen(
+            self._started = subprocess.Popen(
                 [sys.executable, "-m", "app", "serve"],
                 cwd=ROOT,
                 env=self._environ,
@@ -87,10 +100,14 @@ class Service:
             _kill(self._found(victim))
 
     def kill_all(self) -> None:
-        """Kill every process of it at once."""
-        for pid in [self._process.pid, *self._pids()]:
-            _kill(pid)
-        self._process.wait()
+        """Kill every process of it at once, also what an earlier run has left."""
+        if self._started is not None:
+            self._started.kill()
+            self._started.wait()
+        while pids := self._pids():
+            for pid in pids:
+                _kill(pid)
+            time.sleep(LOOK_EVERY_S)
 
     def wait_until_gone(self) -> None:
         """Return when nothing of it is left, which happens by itself after a part was killed.
@@ -108,10 +125,15 @@ class Service:
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(ENDED_WITHIN_S)
 
+    def fits(self) -> set[int]:
+        """Return the processes that fit a policy now."""
+        return {pid for pid, said in self._pids().items() if COMMANDS["retrain"] in said}
+
     def _found(self, victim: Victim) -> int:
         """Return a process by its command; it may be about to start.
 
-        Of gunicorn's two the master is our child, and the worker is the master's.
+        Of gunicorn's two the master is our child, and the worker is the master's; a retrain is the
+        scheduler's.
 
         raises : TimeoutError if there is none
         """
@@ -119,7 +141,7 @@ class Service:
         while time.monotonic() < give_up_at:
             for pid, command in self._pids().items():
                 is_ours = parent_of(pid) == self._process.pid
-                if COMMANDS[victim] in command and is_ours == (victim != "worker"):
+                if COMMANDS[victim] in command and is_ours == (victim in CHILDREN):
                     return pid
             time.sleep(LOOK_EVERY_S)
         raise TimeoutError(f"there is no {victim} among {self._pids()}")
@@ -128,7 +150,9 @@ class Service:
         """Return its processes but the first, orphans too: by the address they all were given."""
         mark = f"TURNPIKE_BIND={self._environ['TURNPIKE_BIND']}".encode()
         return {
-            pid: command for pid, command in started_with(mark).items() if pid != self._process.pid
+            pid: command
+            for pid, command in started_with(mark).items()
+            if self._started is None or pid != self._started.pid
         }
 
 

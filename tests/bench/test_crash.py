@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.callers import Diary
-from bench.crash import Crashed, run
+from bench.crash import Crashed, Kill, run
 from bench.crash_page import lines
+from bench.diary import Diary
 from jobs.witness import Journal
 
-SEED = 0  # draws all processes at once, then a worker
+SEED = 49  # draws all processes at once, then a worker, at any moment
 
 
 @pytest.mark.slow
@@ -17,8 +17,8 @@ def test_what_was_acknowledged_before_kills_is_there_after_them(tmp_path: Path) 
     told: list[str] = []
     crashed = run(2, SEED, tmp_path, told.append)
     assert crashed.broken == []
-    assert (crashed.lost, crashed.doubled, crashed.kills) == (0, 0, 2)
-    assert crashed.back_s.keys() == {"worker", "everything"}
+    assert (crashed.lost, crashed.doubled) == (0, 0)
+    assert [each.victim for each in crashed.killed] == ["everything", "worker"]
     assert len(crashed.journal.outcomes) > 20
     assert len(crashed.journal.thumbs) > 10
     page = "\n".join(lines(crashed, SEED))
@@ -26,18 +26,21 @@ def test_what_was_acknowledged_before_kills_is_there_after_them(tmp_path: Path) 
     assert "bounds the chance of a loss in one kill at 77.6%" in page
 
 
+def killed(back_s: float, *, is_fitting: bool = False) -> Kill:
+    return Kill("worker", back_s, is_fitting, fits=1, cut_off=2, took_s=30.0)
+
+
 def made(**changes: object) -> Crashed:
     given: dict = {
-        "back_s": {"worker": [1.0, 3.0]},
+        "killed": [killed(1.0), killed(3.0, is_fitting=True)],
         "journal": Journal(frozenset({"a", "b"})),
         "seen": {"thumbs": 3},
         "broken": [],
         "lost": 0,
         "doubled": 0,
         "decisions": 4,
-        "retrains": 1,
-        "versions": 1,
-        "seconds": 60.0,
+        "judged": 1,
+        "promoted": 0,
     }
     return Crashed(**{**given, **changes})
 
@@ -49,7 +52,10 @@ def test_a_page_says_what_was_lost_and_bounds_nothing_then() -> None:
     assert "| **lost** | **1** |" in page
     assert "- I1: the outcome of a was acknowledged and is not there" in page
     assert "bounds" not in page
-    assert "| the worker that serves | 2 | 2.0 | 3.0 |" in page
+    assert "| the worker that serves | 2 | 1 | 2.0 | 3.0 |" in page
+    assert "| requests cut off by a kill | 4 |" in page
+    assert "| retrains that were seen to begin | 2 |" in page
+    assert "| retrains that came to their end | 1 |" in page
     assert not made().is_lossy
 
 
@@ -74,3 +80,22 @@ def test_a_journal_is_on_the_disk_line_by_line(tmp_path: Path) -> None:
         assert len(raw) == 3
         assert diary.journal.outcomes == {"a"}
         assert diary.journal.thumbs == {("a", "ann", 1): 1.0}
+
+
+def test_an_interrupted_run_goes_on_with_what_was_told_and_forgets_half_a_line(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Diary(path) as diary:
+        diary.outcome("plain", "a")
+        diary.thumb("a", "ann", {"status": "recorded", "revision": 1}, 1.0)
+        diary.fault(diary.kills, "while nobody was killed")
+    with path.open("ab") as file:
+        file.write(b'{"outcome": "never fl')
+    with Diary(path) as diary:
+        diary.outcome("streamed", "b")
+    with Diary(path) as diary:
+        assert diary.journal == Journal(
+            frozenset({"a", "b"}), {("a", "ann", 1): 1.0}, ("while nobody was killed",)
+        )
+        assert diary.seen == {"plain": 1, "streamed": 1, "thumbs": 1}
