@@ -12,6 +12,7 @@ from bench.diary import Diary
 PAUSE_S = 0.1
 ANSWERED_WITHIN_S = 30.0
 RATED, RATED_AGAIN = 0.5, 0.3
+ASKED, CHATTED, RATED_AT = "/complete", "/v1/chat/completions", "/feedback"
 PLAIN, STREAM, CHAT = "plain", "streamed", "OpenAI stream"
 REWARDS = {"up": 1.0, "down": 0.0, "neutral": None}
 
@@ -47,14 +48,14 @@ class Caller(threading.Thread):
         prompt = f"What is {self._random.randrange(100)} + {self._random.randrange(100)}?"
         kind = self._random.choice((PLAIN, PLAIN, STREAM, CHAT))
         if kind == PLAIN:
-            answer = self._answer("/complete", {"prompt": prompt, "task": "maths"})
+            answer = self._answer(ASKED, {"prompt": prompt, "task": "maths"})
             identity = answer["id"]
         elif kind == STREAM:
-            identity = self._streamed("/complete", {"prompt": prompt, "stream": True})
+            identity = self._streamed(ASKED, {"prompt": prompt, "stream": True})
         else:
             messages = [{"role": "user", "content": prompt}]
             asked = {"model": "auto", "messages": messages, "stream": True}
-            identity = self._streamed("/v1/chat/completions", asked)
+            identity = self._streamed(CHATTED, asked)
         self.diary.outcome(kind, identity)
         if self._random.random() < RATED:
             self._asked.append(identity)
@@ -65,7 +66,7 @@ class Caller(threading.Thread):
     def _rate(self, identity: str) -> None:
         thumbs = self._random.choice(("up", "up", "down", "neutral"))
         asked = {"id": identity, "thumbs": thumbs, "rater": self.name}
-        told = self._answer("/feedback", asked)
+        told = self._answer(RATED_AT, asked)
         told.pop("id")
         self.diary.thumb(identity, self.name, told, REWARDS[thumbs])
 
@@ -98,6 +99,8 @@ class Caller(threading.Thread):
             raw = response.read()
         finally:
             connection.close()
+        if response.status >= http.client.INTERNAL_SERVER_ERROR:
+            self.diary.refused(path)
         if response.status != http.client.OK:
             raise Cut(f"{path} was answered {response.status}: {raw[:200]!r}")
         return raw

@@ -42,6 +42,11 @@ class Diary:
         """Keep that a vote was acknowledged; one that stood already is one of these too."""
         self._write({"thumb": decision_id, "rater": rater, **told, "reward": reward})
 
+    def refused(self, path: str) -> None:
+        """Keep that something was answered with a 5xx, whatever is being killed."""
+        with self._lock:
+            self.seen[f"5xx of {path}"] += 1
+
     def fault(self, kills: int, what: str) -> None:
         """Keep that an answer was none, unless the service was killed meanwhile."""
         if kills == self.kills and not self.excused.is_set():

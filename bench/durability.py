@@ -40,7 +40,9 @@ def crash(kills: int, seed: int, kept: Path, out: Path) -> None:
 
 
 @click.command()
-@click.option("--restarts", type=click.IntRange(1), default=50)
+@click.option(
+    "--restarts", type=click.IntRange(1), default=50, help="How often PostgreSQL is killed."
+)
 @click.option("--seed", default=0)
 @OUT
 def replicas(restarts: int, seed: int, out: Path) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from bench.callers import ASKED, CHATTED
 from bench.crash import calling
 from bench.diary import Diary
 from bench.serving import ROOT, ask, free_bind, port_of
@@ -30,13 +31,16 @@ from storage.postgres_server import PostgresServer
 
 Disturbance = Literal["a replica restarts", "a replica is killed", "PostgreSQL is killed"]
 DISTURBANCES: dict[Disturbance, float] = {
+    "PostgreSQL is killed": 1.0,
     "a replica restarts": 0.5,
-    "a replica is killed": 0.2,
-    "PostgreSQL is killed": 0.3,
+    "a replica is killed": 0.25,
 }
+"""What is done how often for each time that PostgreSQL is killed; each at least once."""
 REPLICAS = 3
 CALLERS = 6
 BETWEEN_S = (0.5, 2.5)
+AGREE_S = 2.0
+"""How long after the last answer all replicas should have learned the same."""
 AGREE_WITHIN_S = BACK_WITHIN_S = 120.0
 LOOK_EVERY_S = 0.1
 CONTROL = Control(0.05, "gpt-4o")
@@ -46,9 +50,9 @@ CONTROL = Control(0.05, "gpt-4o")
 class Restarted:
     """What came of a run: how often what was disturbed, and what callers saw of it.
 
-    `faults` are answers that were none while nothing but orderly restarts of replicas went on;
-    `excused` those during kills. `agreed_s` is how long after the last answer all replicas had
-    learned the same, None if they never had.
+    `journal.malformed` are answers that were none while nothing but orderly restarts of replicas
+    went on. `agreed_s` is how long after the last answer all replicas had learned the same, None if
+    they never had.
     """
 
     disturbed: Counter[Disturbance]
@@ -60,13 +64,20 @@ class Restarted:
     seconds: float
 
     @property
+    def refused(self) -> int:
+        """Return how many questions were answered with a 5xx, whatever was done meanwhile."""
+        return self.seen[f"5xx of {ASKED}"] + self.seen[f"5xx of {CHATTED}"]
+
+    @property
     def is_good(self) -> bool:
-        """Return whether nobody saw a restart, nothing is lost, and all learned the same."""
-        return not (self.journal.malformed or self.broken) and self.agreed_s is not None
+        """Return whether nobody saw a restart, nothing is lost, and all soon learned the same."""
+        is_seen = self.journal.malformed or self.refused
+        is_late = self.agreed_s is None or self.agreed_s > AGREE_S
+        return not (is_seen or self.broken or is_late)
 
 
 def run(restarts: int, seed: int, folder: Path, told: Callable[[str], None]) -> Restarted:
-    """Return what came of so many disturbances."""
+    """Return what came of killing PostgreSQL so often, and replicas beside it."""
     drawn, began_s = random.Random(seed), time.monotonic()  # noqa: S311
     disturbed: Counter[Disturbance] = Counter()
     with ExitStack() as ending:
@@ -75,12 +86,11 @@ def run(restarts: int, seed: int, folder: Path, told: Callable[[str], None]) -> 
         port = ending.enter_context(_balancer(replicas))
         diary = ending.enter_context(Diary(folder / "journal.jsonl"))
         with calling(CALLERS, port, diary, seed):
-            for n in range(restarts):
+            for n, what in enumerate(deck := shuffled(restarts, drawn), start=1):
                 time.sleep(drawn.uniform(*BETWEEN_S))
-                [what] = drawn.choices(list(DISTURBANCES), list(DISTURBANCES.values()))
                 _disturb(what, server, replicas, drawn.choice(replicas), diary)
                 disturbed[what] += 1
-                told(f"{n + 1} of {restarts}: {what}")
+                told(f"{n} of {len(deck)} after {time.monotonic() - began_s:.0f} s: {what}")
             time.sleep(BETWEEN_S[1])
         agreed_s = _agreed(replicas, time.monotonic())
         with PostgresReader(str(beside(server.url, "sandbox"))) as log:
@@ -94,6 +104,15 @@ def run(restarts: int, seed: int, folder: Path, told: Callable[[str], None]) -> 
                 log.position(),
                 time.monotonic() - began_s,
             )
+
+
+def shuffled(restarts: int, drawn: random.Random) -> list[Disturbance]:
+    """Return what is done, in an order that is drawn: of every kind so many as belong to it."""
+    deck = [
+        what for what, share in DISTURBANCES.items() for _ in range(max(1, round(share * restarts)))
+    ]
+    drawn.shuffle(deck)
+    return deck
 
 
 def _disturb(
