@@ -19,7 +19,7 @@ from bench.peers.player import PREFIX
 from bench.peers.worker import ADAPTERS
 from bench.report import lines
 from bench.runs import KEPT
-from bench.studies import drift, everything, ope, refold, report, stability
+from bench.studies import adoption, drift, everything, ope, refold, report, stability
 from bench.tables import load
 from policy.decide import RULES
 
@@ -166,6 +166,7 @@ def failover(seconds: float, per_s: float) -> None:
 main.add_command(everything)
 main.add_command(ope)
 main.add_command(report)
+main.add_command(adoption)
 main.add_command(drift)
 main.add_command(refold)
 main.add_command(stability)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from bench.adoption import Addition
+from bench.adoption import page as adoption_page
 from bench.cores import spread
 from bench.drift import DROP, Stream
 from bench.drift import page as drift_page
@@ -94,6 +96,18 @@ def drift(seeds: int, out: Path) -> None:
     streams += [Stream(table) for table in large]
     found = [(stream, spread(stream, range(seeds))) for stream in streams]
     publish(out / "drift.md", drift_page(found))
+
+
+@click.command()
+@click.option("--seeds", type=click.IntRange(1), default=8)
+@OUT
+def adoption(seeds: int, out: Path) -> None:
+    """Offer one more arm on the way, a good or a useless one, and count how often it is used."""
+    tables = [load(name) for name in ("general_2026", "coderouterbench_id_test")]
+    tables += [load(name).sample(FEW_PROMPTS, 0) for name in ("mmlu_pro", "routellm_mmlu")]
+    additions = [Addition(table, is_useless) for is_useless in (False, True) for table in tables]
+    found = [(addition, spread(addition, range(seeds))) for addition in additions]
+    publish(out / "adoption.md", adoption_page(found))
 
 
 @click.command()
