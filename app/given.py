@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.mistakes import seen
-from app.orphan import PARENT
+from app.processes.orphan import PARENT
 from policy.errors import ConfigError
 
 PREFIX = "TURNPIKE_"

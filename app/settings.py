@@ -14,11 +14,11 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.address import is_loopback, origins
-from app.ask import Recovery
 from app.dials import DAY_S, YEAR_S, Address, Days, Key, Origins, Rule, Seconds, Secret, Url, Where
 from app.given import PREFIX, from_environment, from_file
 from app.mistakes import right, seen
-from app.retention import Prompts
+from app.routing.ask import Recovery
+from app.routing.retention import Prompts
 from policy.decide import RULES
 from policy.errors import ConfigError
 

@@ -11,27 +11,27 @@ from pathlib import Path
 
 from structlog import get_logger
 
-from app.alarms import Alarms
-from app.berth import berth
-from app.cache import Cache, Rules
-from app.drain import Drain
-from app.goals import goals
-from app.instruments import Instruments
-from app.keeper import Keeper, abandon, hints
-from app.keyring import Keyring
-from app.live import Live
-from app.lookout import Lookout
-from app.loop import beside
-from app.observed import Observed
-from app.ratings import Ratings
-from app.reporting import Reports
-from app.retention import Retention
-from app.router import Router, Terms
+from app.answers.cache import Cache, Rules
+from app.answers.similar import Similar
+from app.keys.keyring import Keyring
+from app.keys.subkeys import subkeys
+from app.monitoring.alarms import Alarms
+from app.monitoring.instruments import Instruments
+from app.monitoring.lookout import Lookout
+from app.monitoring.reporting import Reports
+from app.monitoring.traffic import Following
+from app.monitoring.webhook import Webhook
+from app.processes.berth import berth
+from app.processes.drain import Drain
+from app.processes.keeper import Keeper, abandon, hints
+from app.processes.loop import beside
+from app.routing.goals import goals
+from app.routing.live import Live
+from app.routing.observed import Observed
+from app.routing.ratings import Ratings
+from app.routing.retention import Retention
+from app.routing.router import Router, Terms
 from app.settings import Settings
-from app.similar import Similar
-from app.subkeys import subkeys
-from app.traffic import Following
-from app.webhook import Webhook
 from policy.errors import ConfigError, StoreUnavailable
 from storage.cache_file import Bounds, CacheFile, remove
 from storage.log import Log

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 READY_WITHIN_S = 90.0
 ENDED_WITHIN_S = 60.0
 WHOLE = ("app", "serve")
-ALONE = ("gunicorn", "--config", "python:app.gunicorn_conf", "app.wsgi:application()")
+ALONE = ("gunicorn", "--config", "python:app.processes.gunicorn_conf")
 """Without the scheduler and the sandbox."""
 ANSWERED_WITHIN_S = 60.0
 

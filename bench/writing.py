@@ -20,10 +20,11 @@ from bench.gateways import Running, body, free_port, start, turnpike
 from bench.load import plain
 from bench.parity import parity
 from bench.processes import used
+from bench.serving import ALONE
 
 CALLERS, SECONDS, WARM_S = 32, 4.0, 2.0
 MEMORY = Path("/dev/shm")  # noqa: S108 (a file system in memory, and a folder of our own in it)
-SERVE = ("--config", "python:app.gunicorn_conf", "app.wsgi:application()")
+SERVE = ALONE[1:]
 DISK, SHARED, OFF = "on a disk, flushed", "in memory", "not written"
 
 

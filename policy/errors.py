@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as one tree; `app/errors.py` says which HTTP status each one is.
+"""Everything that can go wrong, as one tree; `app/api/errors.py` says which HTTP status each is.
 
 TurnpikeError
   ConfigError                  a file or variable is wrong: the start is refused

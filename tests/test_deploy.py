@@ -22,12 +22,12 @@ import pytest
 import yaml
 from flask import Flask
 
-from app import gunicorn_conf, serve
-from app.children import free_port
-from app.cli import main
+from app.commands.cli import main
 from app.given import PREFIX
+from app.processes import gunicorn_conf, serve
+from app.processes.children import SERVICE, free_port
+from app.processes.wsgi import BLUEPRINTS
 from app.settings import Settings
-from app.wsgi import BLUEPRINTS
 from upstream.catalogue import load
 
 ROOT = Path(__file__).parents[1]
@@ -116,12 +116,7 @@ def _filled(value: str, given: Mapping[str, str]) -> str:
 
 
 def test_every_command_is_one_of_ours() -> None:
-    gunicorn = ["python", "-m", "gunicorn", "--config", "python:app.gunicorn_conf"]
-    assert pod("turnpike")["containers"][0]["command"] == [*gunicorn, "app.wsgi:application()"]
-    # The same as what `serve` starts.
-    assert '"gunicorn", "--config", "python:app.gunicorn_conf", "app.wsgi:application()"' in (
-        Path(serve.__file__).read_text(encoding="utf-8")
-    )
+    assert pod("turnpike")["containers"][0]["command"] == ["python", "-m", *SERVICE]
     commands = [pod("turnpike-scheduler")["containers"][0]["command"]]
     commands += [yaml.safe_load(rest) for what, rest in instructions() if what == "CMD"]
     assert [command[:3] for command in commands] == [["python", "-m", "app"]] * 2

@@ -27,7 +27,8 @@ PRIVATE = re.compile(
     r"(?<![\w.])/(?:home|root|tmp|Users|work)/\w+|pypi\.org|pythonhosted\.org|registry\.npmjs"
 )
 
-OUTSIDE = "clients"  # the service as programs that are not ours see it, whatever room they reach
+# The service as programs that are not ours see it, whatever room they reach.
+OUTSIDE = {"clients", "browser"}
 MAY_SKIP = Path("tests/clients/installing.py")  # Node is nothing that ./test can install
 
 Rule = Callable[[Path, str], list[str]]
@@ -183,11 +184,11 @@ def strangers_among_tests(root: Path) -> list[str]:
         for path in files(root)
         if len(path.parts) > 2
         and is_test(path)
-        and path.parts[1] != OUTSIDE
+        and not OUTSIDE & set(path.parts)
         and path.name.startswith("test_")
         and not any(
             path.stem.removeprefix("test_").startswith(source.stem)
-            for source in (root / path.parts[1]).glob("*.py")
+            for source in root.joinpath(*path.parts[1:-1]).glob("*.py")
         )
     ]
 
@@ -197,12 +198,16 @@ def test_tests_mirror_the_rooms() -> None:
 
 
 def test_a_test_of_nothing_is_seen(tmp_path: Path) -> None:
-    (tmp_path / "policy").mkdir()
-    (tmp_path / "tests/policy").mkdir(parents=True)
+    for folder in ("policy", "app/keys", "tests/policy", "tests/app/keys", "tests/app/browser"):
+        (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "policy/thompson.py").touch()
     for name in ("test_thompson.py", "test_thompson_floor.py", "test_posterior.py"):
         (tmp_path / "tests/policy" / name).touch()
-    assert strangers_among_tests(tmp_path) == ["tests/policy/test_posterior.py"]
+    (tmp_path / "app/keys/holder.py").touch()
+    for name in ("keys/test_holder.py", "test_holder.py", "browser/test_pages.py"):
+        (tmp_path / "tests/app" / name).touch()
+    strangers = ["tests/app/test_holder.py", "tests/policy/test_posterior.py"]
+    assert strangers_among_tests(tmp_path) == strangers
 
 
 def names(requirements: str) -> set[str]:

@@ -5,8 +5,8 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from app.keyring import digest
-from app.subkeys import subkeys
+from app.keys.keyring import digest
+from app.keys.subkeys import subkeys
 from storage.keys import Revocation
 from tests.app.running import SUM, Running
 from tests.storage.rounds import NOON_S, but

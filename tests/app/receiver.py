@@ -1,8 +1,8 @@
-"""A real webhook for tests: it answers what a test says, and keeps what it was sent."""
+"""A real receiver of POSTs for tests, and a webhook that answers what a test says."""
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -20,20 +20,15 @@ class Receiver:
 
 
 @contextmanager
-def receiving(*statuses: int) -> Iterator[Receiver]:
-    """Yield a receiver on a free port."""
-    receiver = Receiver(statuses=list(statuses))
+def listening(take: Callable[[str, bytes], int]) -> Iterator[str]:
+    """Yield the address of a server that answers a path and a body with a status; 0 hangs up."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            receiver.tries += 1
-            status = receiver.statuses.pop(0) if receiver.statuses else 200
+            status = take(self.path, self.rfile.read(int(self.headers["content-length"])))
             if status == 0:
                 self.close_connection = True
                 return
-            if status < 300:
-                receiver.taken.append(json.loads(body))
             self.send_response(status)
             self.send_header("location", "/elsewhere")
             self.send_header("content-length", "0")
@@ -43,9 +38,25 @@ def receiving(*statuses: int) -> Iterator[Receiver]:
             """Say nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        receiver.url = f"http://127.0.0.1:{server.server_port}/hook?token=s3cret"
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
-        yield receiver
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
         thread.join()
+
+
+@contextmanager
+def receiving(*statuses: int) -> Iterator[Receiver]:
+    """Yield a webhook on a free port."""
+    receiver = Receiver(statuses=list(statuses))
+
+    def take(_path: str, body: bytes) -> int:
+        receiver.tries += 1
+        status = receiver.statuses.pop(0) if receiver.statuses else 200
+        if 0 < status < 300:
+            receiver.taken.append(json.loads(body))
+        return status
+
+    with listening(take) as address:
+        receiver.url = f"{address}/hook?token=s3cret"
+        yield receiver

@@ -14,9 +14,9 @@ from typing import Any
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from app.processes.wsgi import create_app
 from app.settings import Settings
 from app.wiring import Parts, assemble
-from app.wsgi import create_app
 from jobs.learned import Learned
 from storage.snapshots import digest
 from upstream.catalogue import load

@@ -10,12 +10,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app.berth import berths
 from app.mode import in_force
+from app.processes.berth import berths
 from app.settings import Settings
 from storage.postgres_log import PostgresLog
+from tests.app.commands.test_cli import turnpike
 from tests.app.running import Provider, Running, evals_table, eventually, running
-from tests.app.test_cli import turnpike
 
 ROOT = Path(__file__).parents[2]
 
@@ -145,9 +145,10 @@ def test_the_sandbox_has_a_schema_of_its_own(tmp_path: Path, postgres_url: str) 
 def test_the_driver_is_loaded_after_the_loop_has_patched_what_waits() -> None:
     """Loaded before, it would wait for the server in a way that holds up every other request."""
     asked = (
-        "import sys, app.gunicorn_conf; assert 'psycopg' not in sys.modules\n"
+        "import sys, app.processes.gunicorn_conf; assert 'psycopg' not in sys.modules\n"
         "from gevent import monkey; monkey.patch_all()\n"
-        "import app.wsgi, storage.postgres_log, psycopg.waiting as w; print(w.wait.__name__)"
+        "import app.processes.wsgi, storage.postgres_log, psycopg.waiting as w\n"
+        "print(w.wait.__name__)"
     )
     ended = subprocess.run(
         [sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, check=True

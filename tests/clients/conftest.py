@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from app.processes.children import SERVICE
 from storage.sqlite_reader import SqliteReader
 from tests.app.running import catalogue
 from tests.clients.installing import ROOT
@@ -78,8 +79,7 @@ def _served(made: Gateway, arms: Path) -> subprocess.Popen[bytes]:
         "SANDBOX": "off",
     }
     environ = os.environ | {f"TURNPIKE_{name}": value for name, value in dials.items()}
-    service = ("gunicorn", "--config", "python:app.gunicorn_conf", "app.wsgi:application()")
-    return subprocess.Popen([sys.executable, "-m", *service], env=environ, cwd=ROOT)
+    return subprocess.Popen([sys.executable, "-m", *SERVICE], env=environ, cwd=ROOT)
 
 
 def _wait_until_ready(made: Gateway, process: subprocess.Popen[bytes]) -> None:

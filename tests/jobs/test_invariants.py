@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.evals import import_evals
-from app.training import retrain
+from app.commands.evals import import_evals
+from app.commands.training import retrain
 from jobs.invariants import INVARIANTS, broken
 from jobs.witness import Audit, Journal, Witness
 from policy.exploration import Control
@@ -20,8 +20,8 @@ from storage.records import Round
 from storage.spool import Spare, Spool, Spooling
 from storage.sqlite_log import SqliteLog
 from storage.sqlite_reader import SqliteReader
+from tests.app.routing.test_live import learn
 from tests.app.running import evals_table, running, sandbox
-from tests.app.test_live import learn
 from tests.storage.rounds import DECISION
 
 CANARY = b"canary-4711"

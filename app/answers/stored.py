@@ -1,0 +1,53 @@
+"""A completion as it is stored, and a stored answer as it is said again."""
+
+import time
+
+from app.answers.request_key import RequestKey
+from app.routing.turn import Completion
+from features.likeness import Likeness
+from policy.types import Usage
+from storage.cache_file import StoredAnswer
+from upstream.recall import Said
+
+
+def said(stored: StoredAnswer) -> Said:
+    """Return a stored answer as it is sent again."""
+    usage = Usage(
+        stored.input_tokens, stored.output_tokens, stored.cached_tokens, stored.usage_estimated
+    )
+    return Said(stored.text, stored.model, usage, stored.created_at_s)
+
+
+def is_whole(completion: Completion) -> bool:
+    """Return whether an answer came from a provider, to its own end, and is nothing but a text."""
+    ended = completion.ended
+    choices = completion.data.get("choices") or [{"message": {}}]
+    acts = {"tool_calls", "function_call", "refusal", "audio"} & {
+        name for name, value in choices[0]["message"].items() if value
+    }
+    whole = ended.status == "ok" and ended.finish_reason == "stop"
+    asked = completion.turn.cache == "miss"
+    return whole and asked and not acts and bool(completion.text.strip())
+
+
+def as_stored(
+    key: RequestKey, likeness: Likeness | None, tenant: str, completion: Completion
+) -> StoredAnswer:
+    """Return what is stored of a completion."""
+    turn, usage = completion.turn, completion.ended.usage
+    return StoredAnswer(
+        key=key.key,
+        kin=key.kin,
+        likeness=b"" if likeness is None else likeness.to_bytes(),
+        tenant=tenant,
+        decision_id=turn.decision.id,
+        arm=turn.arm.name,
+        model=completion.model,
+        text=completion.text,
+        input_tokens=usage.input_tokens,
+        cached_tokens=usage.cached_tokens,
+        output_tokens=usage.output_tokens,
+        usage_estimated=usage.estimated,
+        cost_usd=completion.cost_usd,
+        created_at_s=time.time(),
+    )

@@ -1,0 +1,151 @@
+"""OpenAI's chat completions: their request as ours, our answer as theirs.
+
+What a provider says passes through as it came; only the id is the decision's, so that it can be
+rated, and the tokens used are shown in a stream only to those who asked.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import Field, ValidationError
+from werkzeug.datastructures import Headers
+
+from app.api.messages import Messages
+from app.api.models import named
+from app.api.schemas import GOOD_SESSION, AskRequest, Wishes
+from app.mistakes import right, seen
+from app.routing.answering import Answering
+from app.routing.ask import Ask
+from app.routing.turn import Completion
+from policy.errors import InvalidInput
+from policy.types import Arm, Usage
+
+PREFIX = "x-turnpike-"
+HEADERS = {PREFIX + name.replace("_", "-"): name for name in Wishes.model_fields}
+THEIR_SESSIONS = ("x-session-id", "x-conversation-id")
+LISTED = ("models", "fallbacks")  # with commas between
+
+
+class ChatRequest(AskRequest):
+    """A conversation, who should answer, and any parameter of OpenAI's API."""
+
+    model: str = Field(
+        min_length=1, description="`auto`, `auto:cheap`, `auto:best`, or an arm or model by name."
+    )
+    messages: Messages = Field(description="The conversation.")
+
+    def ask(self, arms: Mapping[str, Arm]) -> Ask:
+        """Return the request as the router takes it.
+
+        raises : UnknownModel; InvalidInput for `models` beside a name that pins
+        """
+        wanted, ask = named(self.model, arms), self.asking(self.messages)
+        if wanted.arm is None:
+            return replace(ask, pay_factor=wanted.pay_factor)
+        if self.models is not None:
+            raise InvalidInput(
+                f"models is {seen(self.models)} while model {seen(self.model)} names one arm; "
+                "leave out one of the two",
+                param="models",
+            )
+        return replace(ask, models=(wanted.arm,))
+
+    @property
+    def wants_usage(self) -> bool:
+        """Return whether the tokens used are to be shown in the stream."""
+        return bool((self.stream_options or {}).get("include_usage"))
+
+
+def wished(headers: Headers) -> dict[str, Any]:
+    """Return the wishes that came as headers, by the name of their field.
+
+    raises : InvalidInput naming the header
+
+    >>> wished(Headers({"x-turnpike-explore": "false", "x-turnpike-models": "a, b"}))
+    {'explore': False, 'models': ['a', 'b']}
+    """
+    given = {
+        _field(header): value for header, value in headers if header.lower().startswith(PREFIX)
+    }
+    listed = {name: given.pop(name) for name in LISTED if name in given}
+    try:
+        wishes = Wishes.model_validate_strings(given).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        found = error.errors(include_url=False)[0]
+        header = PREFIX + str(found["loc"][0]).replace("_", "-")
+        message = f"{header} is {seen(found['input'])}: {right(found)}"
+        raise InvalidInput(message, param=header) from error
+    for name, value in listed.items():
+        wishes[name] = [each.strip() for each in value.split(",")]
+    return _session_of(headers) | wishes
+
+
+def whole(completion: Completion) -> dict[str, Any]:
+    """Return an answer that came in one piece, as OpenAI would write it."""
+    head = {"object": "chat.completion", "created": int(time.time()), "model": completion.model}
+    said = {name: value for name, value in completion.data.items() if value or name not in head}
+    return {**head, **said, "id": completion.turn.decision.id}
+
+
+def frames(answering: Answering, wants_usage: bool) -> Iterator[dict[str, Any]]:
+    """Yield a streamed answer as OpenAI's frames."""
+    decision = answering.turn.decision
+    head = {
+        "object": "chat.completion.chunk",
+        "created": int(time.time()),
+        "model": answering.turn.arm.model,
+    }
+    ours = {"id": decision.id}
+    counting, has_told = None, False
+    for chunk in answering.chunks():
+        data = chunk.data
+        if data.get("usage"):
+            if not data["choices"]:
+                counting = data  # told at the end, when all that was used is known
+                continue
+            has_told = True
+        yield {**head, **_shown(data, wants_usage), **ours}
+    if wants_usage and not has_told:
+        yield {**head, **_counted(answering.completion, counting), **ours}
+
+
+def _session_of(headers: Headers) -> dict[str, Any]:
+    """Return the session that a client names for purposes of its own, if it is a name here too."""
+    named = (headers.get(name, "") for name in THEIR_SESSIONS)
+    found = next((each for each in named if GOOD_SESSION.fullmatch(each)), None)
+    return {} if found is None else {"session": found}
+
+
+def _field(header: str) -> str:
+    header = header.lower()
+    if header not in HEADERS:
+        raise InvalidInput(
+            f"{seen(header)} is no header here; those of ours are {', '.join(HEADERS)}",
+            param=header,
+        )
+    return HEADERS[header]
+
+
+def _shown(data: Mapping[str, Any], wants_usage: bool) -> Mapping[str, Any]:
+    if wants_usage or "usage" not in data:
+        return data
+    return {name: value for name, value in data.items() if name != "usage"}
+
+
+def _counted(completion: Completion, frame: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return the frame that tells the tokens used: the provider's, if one alone has answered."""
+    if frame is not None and not completion.continued_by:
+        return frame
+    return {"choices": [], **(frame or {}), "usage": _usage(completion.ended.usage)}
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    """Return the tokens of an answer in OpenAI's words, where no provider has told them."""
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+    }

@@ -1,0 +1,177 @@
+"""One table: which error is which HTTP status; and every error page as the same JSON envelope."""
+
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from math import ceil
+from typing import Any
+
+from flask import Flask, Response, g, jsonify, request
+from structlog import get_logger
+from structlog.contextvars import bind_contextvars, clear_contextvars
+from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.wrappers import Response as WsgiResponse
+
+from app.processes.journal import told
+from policy import errors
+from policy.errors import TurnpikeError
+
+LOGGER = get_logger()
+REQUEST_ID = "x-request-id"
+GOOD_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+RETRY_AFTER_S = 5.0
+PATH_CHARS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How an error is told over HTTP."""
+
+    status: HTTPStatus
+    type: str
+
+
+INVALID = "invalid_request_error"
+UPSTREAM = "upstream_error"
+
+# The nearest class in an error's line of ancestors counts.
+KINDS: Mapping[type[TurnpikeError], Kind] = {
+    TurnpikeError: Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "server_error"),
+    errors.InvalidInput: Kind(HTTPStatus.BAD_REQUEST, INVALID),
+    errors.PayloadTooLarge: Kind(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, INVALID),
+    errors.UnsupportedMediaType: Kind(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, INVALID),
+    errors.UnknownModel: Kind(HTTPStatus.NOT_FOUND, INVALID),
+    errors.Unauthenticated: Kind(HTTPStatus.UNAUTHORIZED, "authentication_error"),
+    errors.Forbidden: Kind(HTTPStatus.FORBIDDEN, "permission_error"),
+    errors.RateLimited: Kind(HTTPStatus.TOO_MANY_REQUESTS, "rate_limit_error"),
+    errors.NoEligibleArm: Kind(HTTPStatus.BAD_REQUEST, INVALID),
+    errors.NotServed: Kind(HTTPStatus.NOT_FOUND, "not_found_error"),
+    errors.BudgetExceeded: Kind(HTTPStatus.TOO_MANY_REQUESTS, "insufficient_quota"),
+    errors.UnknownDecision: Kind(HTTPStatus.NOT_FOUND, "not_found_error"),
+    errors.FeedbackClosed: Kind(HTTPStatus.GONE, "not_found_error"),
+    errors.StoreUnavailable: Kind(HTTPStatus.SERVICE_UNAVAILABLE, "server_error"),
+    errors.NotReady: Kind(HTTPStatus.SERVICE_UNAVAILABLE, "server_error"),
+    errors.Draining: Kind(HTTPStatus.SERVICE_UNAVAILABLE, "server_error"),
+    errors.CallerGone: Kind(HTTPStatus.BAD_REQUEST, INVALID),
+    errors.UpstreamError: Kind(HTTPStatus.BAD_GATEWAY, UPSTREAM),
+    errors.UpstreamRejected: Kind(HTTPStatus.BAD_REQUEST, INVALID),
+    errors.UpstreamBusy: Kind(HTTPStatus.TOO_MANY_REQUESTS, "rate_limit_error"),
+    errors.UpstreamTimeout: Kind(HTTPStatus.GATEWAY_TIMEOUT, UPSTREAM),
+}
+
+# What Flask and Werkzeug raise by themselves: type, code, and what the caller should do.
+HTTP_KINDS: Mapping[int, tuple[str, str, str]] = {
+    HTTPStatus.BAD_REQUEST: (
+        INVALID,
+        "bad_request",
+        "the request cannot be read as HTTP, or ended before its body did; send it again whole",
+    ),
+    HTTPStatus.NOT_FOUND: (
+        "not_found_error",
+        "not_found",
+        "there is no {path!r} here; /openapi.json lists what there is",
+    ),
+    HTTPStatus.METHOD_NOT_ALLOWED: (
+        INVALID,
+        "method_not_allowed",
+        "{method} is not allowed for {path!r}; the Allow header says what is",
+    ),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
+        INVALID,
+        "request_too_large",
+        "the body is larger than this service takes; send less",
+    ),
+    HTTPStatus.INTERNAL_SERVER_ERROR: (
+        "server_error",
+        "internal_error",
+        "something of ours broke; the x-request-id of this answer finds it in the service's log",
+    ),
+}
+
+
+def kind_of(error: type[TurnpikeError]) -> Kind:
+    """Return how errors of a class are told, by the nearest ancestor in the table."""
+    return next(KINDS[each] for each in error.__mro__ if each in KINDS)
+
+
+def envelope(error: TurnpikeError) -> dict[str, Any]:
+    """Return the error as every path and every stream shows it; of our own defects nothing.
+
+    >>> envelope(errors.InvalidInput("no prompt", param="prompt"))["error"]["code"]
+    'invalid_value'
+    """
+    kind = kind_of(type(error))
+    if kind.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _enveloped(*HTTP_KINDS[kind.status])
+    return _enveloped(kind.type, error.code, error.message, error.param)
+
+
+def install(app: Flask) -> None:
+    """Answer every error of this application with the envelope, and name every request."""
+    app.logger.disabled = True  # it would tell each defect a second time, without the request id
+    app.register_error_handler(TurnpikeError, _ours)
+    app.register_error_handler(HTTPException, _http)
+    app.before_request(_name_request)
+    app.after_request(_tell_request_id)
+
+
+def _enveloped(kind: str, code: str, message: str, param: str | None = None) -> dict[str, Any]:
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def _ours(error: TurnpikeError) -> Response:
+    """Answer what we raise on purpose; what the caller cannot mend is logged too."""
+    status = kind_of(type(error)).status
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        defect = error if status == HTTPStatus.INTERNAL_SERVER_ERROR else None
+        LOGGER.warning("request failed", **told(error), exc_info=defect)
+    response = jsonify(envelope(error))
+    response.status_code = status
+    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+        asked_s = getattr(error, "retry_after_s", None)
+        response.headers["retry-after"] = str(max(1, ceil(asked_s or RETRY_AFTER_S)))
+    if isinstance(error, errors.UpstreamError) and error.is_last:
+        # The arms have been tried already: a client that tries again only does it all once more.
+        response.headers["x-should-retry"] = "false"
+    if status == HTTPStatus.UNAUTHORIZED:
+        response.headers["www-authenticate"] = "Bearer"
+    return response
+
+
+def _http(error: HTTPException) -> WsgiResponse:
+    """Answer what Flask and Werkzeug raise; their headers stay, `Allow` among them."""
+    if isinstance(error, InternalServerError):
+        LOGGER.error("a defect of ours", exc_info=error.original_exception or error)
+    answer = error.get_response()
+    if answer.status_code < HTTPStatus.BAD_REQUEST:
+        return answer  # a redirect, or something that a view has made whole
+    told = _enveloped(*HTTP_KINDS.get(answer.status_code) or _by_name(error))
+    message = told["error"]["message"]
+    told["error"]["message"] = message.format(method=request.method, path=request.path[:PATH_CHARS])
+    answer.data = json.dumps(told)
+    answer.content_type = "application/json"
+    return answer
+
+
+def _by_name(error: HTTPException) -> tuple[str, str, str]:
+    """Return how an error that is in no table is told: by its own name."""
+    return INVALID, error.name.lower().replace(" ", "_"), error.name
+
+
+def _name_request() -> None:
+    given = request.headers.get(REQUEST_ID, "")
+    g.request_id = given if GOOD_REQUEST_ID.fullmatch(given) else _new_id()
+    clear_contextvars()
+    bind_contextvars(request_id=g.request_id, method=request.method, path=request.path[:PATH_CHARS])
+
+
+def _tell_request_id(response: Response) -> Response:
+    response.headers[REQUEST_ID] = g.request_id
+    return response
+
+
+def _new_id() -> str:
+    return f"req-{secrets.token_hex(16)}"

@@ -1,0 +1,72 @@
+"""What operators and their tools read over HTTP: whether traffic is wanted, and metrics."""
+
+import time
+
+from flask import Blueprint, Response, jsonify, request
+
+from app.api.access import needs, public, who
+from app.api.openapi import endpoint
+from app.api.responses import Anything, ReadyResponse
+from app.api.routes import parts
+from app.api.schemas import checked
+from app.monitoring.gauges import Standing
+from app.monitoring.metrics import CONTENT_TYPE
+from app.monitoring.reporting import ReportQuery, as_csv
+from app.wiring import Parts
+from policy.errors import NotReady, StoreUnavailable
+
+operating = Blueprint("operating", __name__)
+
+
+@operating.get("/readyz")
+@public
+@endpoint(None, ReadyResponse, (NotReady,))
+def readyz() -> Response:
+    """Say whether traffic should be sent here: answers can be recorded, and an arm can be asked."""
+    running = parts()
+    if reasons := not_ready(running):
+        raise NotReady(f"not ready: {'; '.join(reasons)}")
+    away = running.log.standing.away_since_s is not None
+    return jsonify({"status": "ready", "log": "spool" if away else "log"})
+
+
+def not_ready(running: Parts) -> list[str]:
+    """Return why no traffic should be sent here. What serves has learned all that it will fold."""
+    standing, health = running.log.standing, running.router.health
+    found = {
+        "the service is being stopped": running.drain.is_begun,
+        f"answers cannot be recorded ({standing.why or 'the writer has stopped'})": (
+            not standing.takes_rows
+        ),
+        "every arm is shut": all(
+            health.standing(arm).state == "open" for arm in running.catalogue().arms.values()
+        ),
+    }
+    return [reason for reason, holds in found.items() if holds]
+
+
+@operating.get("/report")
+@needs("read")
+@endpoint(None, Anything, (NotReady, StoreUnavailable), query=ReportQuery, also=("text/csv",))
+def report() -> Response:
+    """Say what was spent and saved, with intervals, and how satisfied users are."""
+    asked = checked(ReportQuery, request.args.to_dict())
+    made = parts().reports.of(asked.since, who().sees)
+    if asked.format == "json":
+        return jsonify(made)
+    headers = {"content-disposition": f"attachment; filename=turnpike-{asked.since}.csv"}
+    return Response(as_csv(made), content_type="text/csv; charset=utf-8", headers=headers)
+
+
+@operating.get("/metrics")
+@needs("metrics")
+@endpoint(None, None, (StoreUnavailable,), also=("text/plain",))
+def metrics() -> Response:
+    """Show every counter and gauge, in the text format of Prometheus."""
+    running = parts()
+    health = running.router.health
+    standing = Standing(
+        running.catalogue().arms, running.log, running.live, health, running.alarms.open
+    )
+    running.instruments.gauges.look(standing, time.time())
+    return Response(running.instruments.metrics.page(), content_type=CONTENT_TYPE)

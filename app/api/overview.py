@@ -1,0 +1,186 @@
+"""The whole policy as JSON: what is believed of each arm, what a dollar buys, what was learned."""
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from app.keys.holder import Holder
+from app.processes.loop import beside
+from app.routing.lately import RECENT, Lately
+from app.wiring import Parts
+from jobs.learned import Learned
+from policy.pacer import Budget, Pacer, QualityFloor
+from policy.types import Arm
+from storage.records import ArmSummary, Retrain
+from storage.snapshots import digest
+
+SINCE_S = 7 * 86_400.0
+STEPS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0)
+
+
+def overview(parts: Parts, holder: Holder) -> dict[str, Any]:
+    """Return the policy in force, and the goal and use of whoever asks, of the last seven days.
+
+    What is believed is shared by all tenants; what was asked and spent is shown to its own.
+    """
+    learned, now_s, arms = parts.live.learned, time.time(), parts.catalogue().arms
+    lately = Lately.of(learned, list(arms), beside(lambda: parts.log.recent(RECENT)))
+    beliefs, terms = {arm: _belief(learned, lately, arm) for arm in arms}, parts.router.terms
+    pacer = parts.live.pacer_of(holder)
+    return {
+        "policy": terms.policy,
+        "policy_version": learned.policy_version,
+        "learned_events": learned.upto_seq,
+        "learned_sha256": digest(learned.to_arrays()),
+        "sandbox": terms.sandbox,
+        "willingness_to_pay_usd": pacer.willingness_to_pay_usd,
+        "goal": goal(pacer, now_s),
+        "frontier": _frontier(lately, pacer.willingness_to_pay_usd),
+        "arms": _arms(parts, holder.sees, beliefs, now_s),
+        "features": _features(learned),
+        "hyper": learned.hyper.to_json(),
+        "noise_sd": float(np.sqrt(learned.beliefs.quality.noise)),
+        "cache": _cache(parts, holder.sees, now_s),
+        "store": asdict(parts.log.standing),
+        "counts": asdict(beside(parts.log.counts)) if holder.sees is None else None,
+        "alarms": _alarms(parts) if holder.sees is None else None,
+        "retrains": [_retrain(each) for each in parts.log.retrains(10)],
+        "catalogue_error": parts.file.error,
+    }
+
+
+def _cache(parts: Parts, tenant: str | None, now_s: float) -> dict[str, Any]:
+    """Return what the cache has done; what it holds is of all tenants, so not for each to see."""
+    used = asdict(beside(lambda: parts.log.cache_use(now_s - SINCE_S, tenant)))
+    held = parts.cache.figures() if tenant is None else {"mode": parts.cache.rules.mode}
+    return {**held, "last_7_days": used}
+
+
+def _alarms(parts: Parts) -> list[dict[str, Any]]:
+    return [asdict(alarm) for alarm in parts.alarms.open]
+
+
+def goal(pacer: Pacer, now_s: float) -> dict[str, Any]:
+    """Return what sets the willingness to pay, and how near to it the service is."""
+    wanted, ring = pacer.goal, pacer.ring
+    left = {"left_usd": pacer.unspent_usd(now_s)}
+    if isinstance(wanted, Budget):
+        books = pacer.at(now_s).books
+        return {
+            **left,
+            "kind": "budget",
+            "usd": wanted.usd,
+            "per": wanted.per,
+            "spent_usd": books.spent_usd + books.elsewhere_usd,
+            "requests": books.requests,
+            "next_usd_per_request": pacer.target_usd(now_s),
+        }
+    if isinstance(wanted, QualityFloor):
+        known = bool(ring.forecasts)
+        return {
+            **left,
+            "kind": "quality_floor",
+            "share": wanted.share,
+            "baseline": wanted.baseline,
+            "baseline_quality": ring.quality_of(wanted.baseline) if known else None,
+            "quality": ring.quality(pacer.willingness_to_pay_usd) if known else None,
+            "surely_above": ring.above(pacer.willingness_to_pay_usd, wanted.share, wanted.baseline)
+            if wanted.baseline in ring.arms
+            else None,
+        }
+    return {**left, "kind": "willingness_to_pay", "usd": wanted.usd}
+
+
+def _features(learned: Learned) -> dict[str, Any]:
+    return {
+        "version": learned.space.version,
+        "dimensions": len(learned.beliefs.quality.prior.groups),
+        "terms": len(learned.space.buckets),
+        "tasks": list(learned.space.tags),
+    }
+
+
+def _arms(
+    parts: Parts, tenant: str | None, beliefs: dict[str, dict[str, Any]], now_s: float
+) -> list[dict[str, Any]]:
+    """Return each arm with what is believed of it, and what it has done for a tenant or for all."""
+    used = {each.arm: each for each in beside(lambda: parts.log.arms(now_s - SINCE_S, tenant))}
+    requests = sum(each.requests for each in used.values())
+    return [
+        {
+            "arm": arm.name,
+            "model": arm.model,
+            "provider": arm.provider,
+            "tier": arm.tier,
+            "input_usd_per_mtok": arm.input_usd_per_mtok,
+            "output_usd_per_mtok": arm.output_usd_per_mtok,
+            "belief": beliefs[arm.name],
+            "answers_as": _drift(parts, arm),
+            "health": asdict(parts.router.health.standing(arm)),
+            **_use(used.get(arm.name), requests),
+        }
+        for arm in parts.catalogue().arms.values()
+        if arm.name in beliefs
+    ]
+
+
+def _drift(parts: Parts, arm: Arm) -> dict[str, Any] | None:
+    """Return how an arm has answered as another model since the start, if it has."""
+    drift = parts.router.drifts.of(arm.name)
+    return None if drift is None else asdict(drift)
+
+
+def _use(used: ArmSummary | None, requests: int) -> dict[str, Any]:
+    """Return what an arm has done lately."""
+    if used is None:
+        return {"requests": 0, "share": 0.0, "availability": None, "cost_usd": 0.0, "rated": 0}
+    return {
+        "requests": used.requests,
+        "share": used.requests / requests,
+        "availability": used.answered / used.requests,
+        "cost_usd": used.cost_usd,
+        "cost_usd_per_request": used.cost_usd / used.requests,
+        "latency_s": used.latency_s,
+        "rated": used.rated,
+        "mean_reward": used.reward,
+        "last_feedback_at_s": used.last_feedback_at_s,
+    }
+
+
+def _belief(learned: Learned, lately: Lately, arm: str) -> dict[str, Any]:
+    """Return what is believed of an arm's quality over the recent prompts, or the average one."""
+    belief = lately.belief(arm)
+    return {
+        "quality": belief.quality,
+        "quality_sd": belief.quality_sd,
+        "effective_n": belief.outcomes,
+        "changed_at_s": learned.changed_at_s(arm),
+    }
+
+
+def _frontier(lately: Lately, willingness_to_pay_usd: float) -> list[dict[str, float]]:
+    """Return what other prices of a dollar would have cost and brought on the recent prompts."""
+    return [
+        {
+            "willingness_to_pay_usd": point.willingness_to_pay_usd,
+            "cost_usd_per_request": point.cost_usd,
+            "quality": point.quality,
+        }
+        for point in lately.frontier([willingness_to_pay_usd * step for step in STEPS])
+    ]
+
+
+def _retrain(retrain: Retrain) -> dict[str, Any]:
+    return {
+        "id": retrain.id,
+        "at_s": retrain.ended_at_s,
+        "took_s": retrain.ended_at_s - retrain.started_at_s,
+        "trigger": retrain.trigger,
+        "incumbent_version": retrain.incumbent_version,
+        "candidate_version": retrain.candidate_version,
+        "promoted": retrain.promoted,
+        "reason": retrain.reason,
+        "report": dict(retrain.report),
+    }

@@ -1,0 +1,240 @@
+"""HTTP in, HTTP out: read, call the router, write."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from flask import Blueprint, Response, current_app, jsonify, request
+
+from app.api.access import needs, public, voter, who
+from app.api.body import json_body
+from app.api.errors import envelope
+from app.api.openapi import STREAM, document, endpoint
+from app.api.overview import overview
+from app.api.responses import (
+    Anything,
+    ClearResponse,
+    CompleteResponse,
+    FeedbackResponse,
+    HealthResponse,
+    RouteResponse,
+    TokensUsed,
+)
+from app.api.schemas import CompleteRequest, FeedbackRequest, M, checked
+from app.keys.feedback_tokens import FeedbackTokens
+from app.routing.answering import Answering
+from app.routing.turn import Completion
+from app.routing.why import considered, why
+from app.wiring import Parts
+from policy.errors import (
+    FeedbackClosed,
+    NoEligibleArm,
+    StoreUnavailable,
+    TurnpikeError,
+    UnknownDecision,
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamTimeout,
+)
+from storage.erasing import transcripts
+
+blueprint = Blueprint("turnpike", __name__)
+STREAMS = (STREAM,)
+DONE = "data: [DONE]\n\n"
+ENCODER = json.JSONEncoder(allow_nan=False)
+RATING = (UnknownDecision, FeedbackClosed, StoreUnavailable)
+ASKING = (NoEligibleArm, UpstreamError, UpstreamBusy, UpstreamTimeout, StoreUnavailable)
+
+
+@blueprint.post("/complete")
+@needs("complete")
+@endpoint(CompleteRequest, CompleteResponse, ASKING, also=STREAMS, decides=True)
+def complete() -> Response:
+    """Answer a prompt with the arm that is worth its price; streamed as server-sent events."""
+    ask = body(CompleteRequest).ask()
+    if not ask.stream:
+        completion = parts().router.complete(ask, who())
+        plain = jsonify(completion_json(completion, parts().keyring.feedback_tokens))
+        return signed(plain, {"cache": completion.turn.cache, "durable": completion.durable})
+    answering = parts().router.stream(ask, who())
+    response = event_stream(
+        to_the_end(answering, _events(answering, parts().keyring.feedback_tokens)), answering.close
+    )
+    return signed(response, {"cache": answering.turn.cache, "durable": answering.durable})
+
+
+@blueprint.post("/feedback")
+@needs("feedback", token=True)
+@endpoint(FeedbackRequest, FeedbackResponse, RATING)
+def feedback() -> Response:
+    """Take a thumb for a decision; acknowledged only when it is durable and learned."""
+    raw = json_body(request, parts().settings.max_body_bytes)
+    by_token = voter(raw.get("id"), raw.get("feedback_token"))
+    given = checked(FeedbackRequest, raw)
+    if by_token is None:
+        rating = parts().ratings.rate(given.vote, who().sees)
+    else:
+        rating = parts().ratings.rate(given.browsers_vote, None)
+    return jsonify({"id": given.id, "status": rating.status, "revision": rating.revision})
+
+
+@blueprint.post("/route")
+@needs("complete")
+@endpoint(CompleteRequest, RouteResponse, (NoEligibleArm, UpstreamBusy))
+def route() -> Response:
+    """Say which arm would be asked now, and why; nobody is asked, nothing is recorded."""
+    decision = parts().router.route(body(CompleteRequest).ask(), who())
+    return jsonify(
+        {
+            "arm": decision.arm,
+            "propensity": decision.propensity,
+            "policy": decision.policy,
+            "policy_version": decision.policy_version,
+            "arms": considered(decision),
+            "ineligible": dict(decision.ineligible),
+        }
+    )
+
+
+@blueprint.get("/decisions/<decision_id>")
+@needs("read")
+@endpoint(None, Anything, (UnknownDecision, StoreUnavailable))
+def decision(decision_id: str) -> Response:
+    """Tell why a decision went to its arm, what it brought, and what would have flipped it."""
+    log = parts().log
+    found = log.decision(decision_id, who().sees)
+    return jsonify(why(found, log.attempts(decision_id), transcripts(log.ask, decision_id)))
+
+
+@blueprint.get("/policy")
+@needs("read")
+@endpoint(None, Anything, (StoreUnavailable,))
+def policy() -> Response:
+    """Show the whole policy: beliefs, shares, costs, the price of a dollar, the last retrains."""
+    return jsonify(overview(parts(), who()))
+
+
+@blueprint.delete("/cache")
+@needs("admin")
+@endpoint(None, ClearResponse, (StoreUnavailable,))
+def clear_cache() -> Response:
+    """Forget every stored answer."""
+    return jsonify({"evicted": parts().cache.clear()})
+
+
+@blueprint.get("/healthz")
+@public
+@endpoint(None, HealthResponse, ())
+def healthz() -> Response:
+    """Say that the service is up."""
+    running = parts()
+    return jsonify(
+        {
+            "status": "ok",
+            "sandbox": running.router.terms.sandbox,
+            "policy_version": running.live.learned.policy_version,
+            "uptime_s": time.time() - running.started_at_s,
+        }
+    )
+
+
+@blueprint.get("/openapi.json")
+@public
+@endpoint(None, Anything, ())
+def openapi() -> Response:
+    """Describe this API in OpenAPI 3.1, made from the code."""
+    return jsonify(document(current_app, secured=parts().keyring.asks))
+
+
+def parts() -> Parts:
+    """Return the running service."""
+    running: Parts = current_app.extensions["turnpike"]
+    return running
+
+
+def body(model: type[M]) -> M:
+    """Return the request's body as a checked model.
+
+    raises : UnsupportedMediaType, PayloadTooLarge, InvalidInput
+    """
+    return checked(model, json_body(request, parts().settings.max_body_bytes))
+
+
+def event_stream(events: Iterator[str] | Iterator[bytes], hang_up: Callable[[], None]) -> Response:
+    """Return the response that sends the events of an answer, and ends its call when it ends."""
+    response = Response(events, mimetype=STREAM)
+    response.headers["cache-control"] = "no-store"
+    response.headers["x-accel-buffering"] = "no"
+    response.call_on_close(hang_up)
+    return response
+
+
+def signed(response: Response, told: Mapping[str, object]) -> Response:
+    """Return the response with headers of ours."""
+    for name, value in told.items():
+        response.headers[f"x-turnpike-{name}"] = str(value)
+    return response
+
+
+def event(data: Mapping[str, Any]) -> str:
+    r"""Return one server-sent event.
+
+    >>> event({"text": "hi"})
+    'data: {"text": "hi"}\n\n'
+    """
+    return f"data: {ENCODER.encode(data)}\n\n"
+
+
+def completion_json(completion: Completion, tokens: FeedbackTokens) -> dict[str, Any]:
+    """Return an answer as `/complete` shows it."""
+    turn, ended = completion.turn, completion.ended
+    usage = TokensUsed(
+        input_tokens=ended.usage.input_tokens,
+        cached_tokens=ended.usage.cached_tokens,
+        output_tokens=ended.usage.output_tokens,
+        estimated=ended.usage.estimated,
+    )
+    return CompleteResponse(
+        id=turn.decision.id,
+        arm=turn.arm.name,
+        model=completion.model,
+        text=completion.text,
+        finish_reason=ended.finish_reason,
+        usage=usage,
+        cost_usd=completion.cost_usd,
+        latency_s=ended.latency_s,
+        ttft_s=ended.ttft_s,
+        cache=turn.cache,
+        propensity=turn.decision.propensity,
+        policy_version=turn.decision.policy_version,
+        attempts=completion.attempts,
+        sandbox=turn.decision.sandbox,
+        feedback_token=tokens.of(turn.decision),
+        tool_calls=completion.tool_calls,
+        continued_by=list(completion.continued_by),
+    ).model_dump(exclude_none=False)
+
+
+def to_the_end(answering: Answering, events: Iterator[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield events as they are written: `[DONE]` last, or an error and no `[DONE]`."""
+    try:
+        yield from map(event, events)
+    except TurnpikeError as error:
+        yield event(envelope(error))
+        return
+    finally:
+        answering.close()
+    if answering.durable != "log":  # too late for a header, and a comment disturbs no client
+        yield f": durable={answering.durable}\n\n"
+    yield DONE
+
+
+def _events(answering: Answering, tokens: FeedbackTokens) -> Iterator[dict[str, Any]]:
+    """Yield the answer as events: who answers, pieces, then the whole without its text."""
+    decision = answering.turn.decision
+    told = {"id": decision.id, "feedback_token": tokens.of(decision)}
+    yield {**told, "arm": answering.turn.arm.name}
+    for text in answering:
+        yield {"text": text}
+    yield completion_json(answering.completion, tokens)

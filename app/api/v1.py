@@ -1,0 +1,141 @@
+"""The drop-in endpoints under /v1: a client of OpenAI's changes its base URL and nothing else."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from http import HTTPStatus
+
+from flask import Blueprint, Response, jsonify, request
+
+from app.api.access import needs, who
+from app.api.body import json_body
+from app.api.chat import PREFIX, ChatRequest, frames, whole, wished
+from app.api.errors import envelope
+from app.api.models import described, listed
+from app.api.openapi import endpoint
+from app.api.responses import Anything
+from app.api.routes import ASKING, STREAMS, event, event_stream, parts, signed, to_the_end
+from app.api.schemas import checked
+from app.routing.turn import Turn
+from policy.errors import (
+    Draining,
+    Forbidden,
+    NotServed,
+    UnknownModel,
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamTimeout,
+)
+from policy.types import Arm
+from storage.spool import Durable
+from upstream.passing import Passed
+
+PASSING = (NotServed, UnknownModel, UpstreamError, UpstreamBusy, UpstreamTimeout)
+v1 = Blueprint("v1", __name__, url_prefix="/v1")
+
+
+@v1.post("/chat/completions")
+@needs("complete")
+@endpoint(ChatRequest, Anything, (*ASKING, UnknownModel), also=STREAMS, decides=True)
+def chat_completions() -> Response:
+    """Answer as OpenAI's chat completions do: `auto` routes, the name of an arm or model pins."""
+    given = json_body(request, parts().settings.max_body_bytes)
+    asked = checked(ChatRequest, wished(request.headers) | given)
+    ask = asked.ask(parts().catalogue().arms)
+    if ask.stream:
+        answering = parts().router.stream(ask, who())
+        response = event_stream(
+            to_the_end(answering, frames(answering, asked.wants_usage)), answering.close
+        )
+        return _signed(response, answering.turn, answering.attempts, answering.durable)
+    completion = parts().router.complete(ask, who())
+    answer = json.dumps(whole(completion), allow_nan=False)
+    response = Response(answer, mimetype="application/json")
+    response.headers[PREFIX + "cost-usd"] = f"{completion.cost_usd:.12g}"
+    return _signed(response, completion.turn, completion.attempts, completion.durable)
+
+
+@v1.get("/models")
+@needs("complete")
+@endpoint(None, Anything, ())
+def models() -> Response:
+    """List every name that `model` may have, as OpenAI lists models."""
+    return jsonify(listed(_allowed()))
+
+
+@v1.get("/models/<path:model>")
+@needs("complete")
+@endpoint(None, Anything, (UnknownModel,))
+def one_model(model: str) -> Response:
+    """Describe one name that `model` may have."""
+    return jsonify(described(model, _allowed()))
+
+
+@v1.post("/embeddings")
+@needs("complete")
+@endpoint(Anything, Anything, PASSING)
+def embeddings() -> Response:
+    """Pass a request for embeddings to the provider that takes them, unread."""
+    return _passed("embeddings")
+
+
+@v1.post("/responses")
+@needs("complete")
+@endpoint(Anything, Anything, PASSING, also=STREAMS)
+def responses() -> Response:
+    """Pass a request of OpenAI's responses API to the provider that takes them, unread."""
+    return _passed("responses")
+
+
+def _allowed() -> dict[str, Arm]:
+    """Return the arms that the key of the request allows."""
+    arms = parts().catalogue().arms
+    return {name: arms[name] for name in who().among(arms)}
+
+
+def _passed(endpoint: str) -> Response:
+    """Return what the provider says, as it comes; what breaks off ends with an error event."""
+    holder = who()
+    if holder.counts_dollars or holder.allowed_arms is not None:
+        raise Forbidden(
+            f"what {endpoint} costs is not known here, nor which arm answers: it needs a key "
+            "without a budget and for all arms"
+        )
+    given = json_body(request, parts().settings.max_body_bytes)
+    try:
+        passed = parts().upstream.pass_on(endpoint, given)
+    except UpstreamError as error:
+        if error.http_status == HTTPStatus.NOT_FOUND:
+            raise UnknownModel(error.message, param="model") from error
+        raise
+    if passed.is_stream:
+        response = event_stream(_events(passed), passed.close)
+    else:
+        with closing(passed):
+            response = Response(b"".join(passed.received))
+    response.content_type = passed.content_type
+    return response
+
+
+def _events(passed: Passed) -> Iterator[bytes]:
+    try:
+        yield from passed.received
+    except (UpstreamError, Draining) as error:
+        # The blank line ends whatever event was cut in the middle.
+        yield f"\n\nevent: error\n{event({'type': 'error', **envelope(error)['error']})}".encode()
+    finally:
+        passed.close()
+
+
+def _signed(response: Response, turn: Turn, attempts: int, durable: Durable) -> Response:
+    """Return the response with what OpenAI's format has no place for."""
+    told = {
+        "decision-id": turn.decision.id,
+        "feedback-token": parts().keyring.feedback_tokens.of(turn.decision),
+        "arm": turn.arm.name,
+        "attempts": attempts,
+        "cache": turn.cache,
+        "propensity": f"{turn.decision.propensity:.12g}",
+        "durable": durable,
+    }
+    return signed(response, told)

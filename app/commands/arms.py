@@ -1,0 +1,202 @@
+"""Arms from the command line: which there are, whether each answers, and which could be added."""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+
+from app.commands.told import EX_FAILED, table, tell
+from app.settings import Settings
+from policy.errors import InvalidInput, UpstreamError, UpstreamRejected
+from policy.types import Arm
+from upstream.catalogue import Catalogue, load
+from upstream.client import Upstream
+from upstream.fields import ARM_NAME
+from upstream.listing import Listed, listing
+from upstream.naming import answering
+
+CALLERS = 8
+MOST_TOKENS = 16
+LONGEST_NAME = 56
+QUESTION = {"messages": [{"role": "user", "content": "Answer with the one word ok."}]}
+UNKNOWN = "look it up: the provider does not say"
+LISTED = ("arm", "provider", "model", "in $/M", "out $/M", "window", "tier", "can")
+CHECKED = ("", "arm", "seconds", "says")
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What became of asking one arm; `answered_as` is a model that is another than was asked."""
+
+    arm: str
+    answers: bool
+    latency_s: float
+    says: str
+    answered_as: str | None = None
+
+
+def listed(settings: Settings, *, as_json: bool) -> None:
+    """Print the arms of the catalogue with their prices.
+
+    raises : ConfigError
+    """
+    arms = load(settings.arms).arms.values()
+    rows = [
+        (arm.name, arm.provider, arm.model, f"{arm.input_usd_per_mtok:g}",
+         f"{arm.output_usd_per_mtok:g}", arm.context_window, arm.tier,
+         ",".join(sorted(arm.capabilities)))
+        for arm in arms
+    ]  # fmt: skip
+    told = [{**asdict(arm), "capabilities": sorted(arm.capabilities)} for arm in arms]
+    tell(told, table(LISTED, rows), as_json=as_json)
+
+
+def check(settings: Settings, named: Sequence[str], *, as_json: bool) -> int:
+    """Ask each arm for a word and print what came; return 1 if one of them does not answer.
+
+    raises : ConfigError; InvalidInput for a name that is no arm
+    """
+    catalogue = load(settings.arms)
+    arms = [_arm(name, catalogue) for name in named] or list(catalogue.arms.values())
+    found = list(_asked(arms, catalogue, os.environ))
+    rows = [
+        (_mark(each), each.arm, f"{each.latency_s:.2f}" if each.answers else "", each.says)
+        for each in found
+    ]
+    tell([asdict(each) for each in found], table(CHECKED, rows), as_json=as_json)
+    return 0 if all(each.answers for each in found) else EX_FAILED
+
+
+def sync(settings: Settings, named: str, matching: str, *, write: bool, as_json: bool) -> None:
+    """Print entries for the models that a provider lists and the catalogue lacks, or append them.
+
+    An entry is complete where the provider tells prices and window; else it is a comment, for
+    somebody to complete. No entry that is there is touched.
+
+    raises : ConfigError; InvalidInput for a name that is no provider; UpstreamError
+    """
+    catalogue = load(settings.arms)
+    if named not in catalogue.providers:
+        known = ", ".join(catalogue.providers)
+        raise InvalidInput(f"{named!r} is no provider; those of {settings.arms} are {known}")
+    there = {arm.model for arm in catalogue.arms.values() if arm.provider == named}
+    offered = listing(catalogue.providers[named], os.environ)
+    missing = [
+        each for each in offered if each.model not in there and matching in each.model.lower()
+    ]
+    entries = list(_entries(missing, named, set(catalogue.arms)))
+    if write and entries:
+        _append(settings.arms, entries)
+    done = f"appended to {settings.arms}" if write else "nothing is written without --write"
+    summary = f"# {len(offered)} models listed, {len(missing)} not in the catalogue; {done}"
+    told = [{**asdict(each), "is_complete": each.is_priced} for each in missing]
+    tell(told, "\n".join([*([] if write else entries), summary]), as_json=as_json)
+
+
+def _asked(
+    arms: Sequence[Arm], catalogue: Catalogue, environ: Mapping[str, str]
+) -> Iterator[Checked]:
+    """Yield what became of each arm; those without a key are not asked."""
+    unset = {
+        name: provider.api_key_env
+        for name, provider in catalogue.providers.items()
+        if provider.api_key_env and not environ.get(provider.api_key_env)
+    }
+    providers = {n: each for n, each in catalogue.providers.items() if n not in unset}
+    reachable = Catalogue(providers, catalogue.arms)
+
+    def ask(arm: Arm) -> Checked:
+        if arm.provider in unset:
+            return Checked(arm.name, False, 0.0, f"{unset[arm.provider]} is not set")
+        return _checked(upstream, arm, catalogue)
+
+    with Upstream(lambda: reachable, environ) as upstream, ThreadPoolExecutor(CALLERS) as pool:
+        asking = pool.map(ask, arms)
+        with click.progressbar(asking, length=len(arms), label="asking", file=sys.stderr) as seen:
+            yield from seen
+
+
+def _checked(upstream: Upstream, arm: Arm, catalogue: Catalogue) -> Checked:
+    try:
+        try:
+            answer = upstream.answer(arm, {**QUESTION, "max_tokens": MOST_TOKENS})
+        except UpstreamRejected:  # some models know that limit by another name
+            answer = upstream.answer(arm, QUESTION)
+    except UpstreamError as error:
+        return Checked(arm.name, False, 0.0, error.message)
+    if answering(arm, answer.model, catalogue.arms.values()) is arm:
+        return Checked(arm.name, True, answer.latency_s, f"answers as {answer.model}")
+    says = f"answers as {answer.model}; if that is right, say answers_as in [arm.{arm.name}]"
+    return Checked(arm.name, True, answer.latency_s, says, answer.model)
+
+
+def _mark(checked: Checked) -> str:
+    if not checked.answers:
+        return "FAILED"
+    return "ok" if checked.answered_as is None else "note"
+
+
+def _entries(models: Sequence[Listed], provider: str, taken: set[str]) -> Iterator[str]:
+    """Yield an entry of the catalogue for each model, under a name that no other arm has."""
+    for each in models:
+        name = _name_for(each.model, taken)
+        taken.add(name)
+        fields = {
+            "provider": provider,
+            "model": each.model,
+            "input_usd_per_mtok": each.input_usd_per_mtok,
+            "output_usd_per_mtok": each.output_usd_per_mtok,
+            "context_window": each.context_window,
+        }
+        lines = [f"[arm.{json.dumps(name)}]"]
+        lines += [f"{field} = {_toml(value)}" for field, value in fields.items()]
+        before = "" if each.is_priced else "# "
+        yield "".join(f"{before}{line}\n" for line in lines)
+
+
+def _name_for(model: str, taken: set[str]) -> str:
+    """Return a name for an arm: the end of the model's, as a catalogue takes it.
+
+    >>> _name_for("vendor/Some Model:free", {"some-model:free"})
+    'some-model:free-2'
+    """
+    name = re.sub(r"[^a-z0-9._:-]+", "-", model.rpartition("/")[2].lower())[:LONGEST_NAME]
+    if not ARM_NAME.holds(name):
+        name = f"model-{name}"
+    return next(
+        each
+        for each in (name, *(f"{name}-{n}" for n in range(2, len(taken) + 3)))
+        if each not in taken
+    )
+
+
+def _toml(value: object) -> str:
+    return f"  # {UNKNOWN}" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _append(path: Path, entries: Sequence[str]) -> None:
+    """Write the catalogue anew with the entries at its end, whole or not at all.
+
+    raises : ConfigError if it would be no catalogue any more, with the old one left as it was
+    """
+    path = path.resolve()
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    try:
+        text = path.read_text(encoding="utf-8").rstrip()
+        draft.write_text("\n\n".join([text, *entries]), encoding="utf-8")
+        load(draft)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _arm(name: str, catalogue: Catalogue) -> Arm:
+    if name not in catalogue.arms:
+        raise InvalidInput(f"{name!r} is no arm; the arms are {', '.join(catalogue.arms)}")
+    return catalogue.arms[name]

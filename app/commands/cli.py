@@ -1,0 +1,140 @@
+"""The commands: `python -m app --help`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from app.commands.arm_commands import arms
+from app.commands.keeping_commands import KEEPING
+from app.commands.key_commands import keys
+from app.commands.report_command import report
+from app.commands.scale_commands import COMMANDS
+from app.commands.told import EXIT_CODES, Sections, as_json_option, told_plainly
+from app.mode import in_force
+from app.settings import Settings
+from storage.records import RetrainTrigger
+
+SECTIONS = {
+    "Start here": ("serve", "demo", "doctor"),
+    "Models": ("arms", "import"),
+    "What it has learned and saved": ("report", "retrain", "rollback"),
+    "Who may use it": ("keys",),
+    "What is kept": ("export", "forget", "prune", "migrate-to"),
+    "Its parts": ("work", "sandbox", "cluster", "balance"),
+}
+
+
+@click.group(
+    cls=Sections,
+    sections=SECTIONS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: "
+    + "; ".join(f"{code} {means}" for code, means in EXIT_CODES.items())
+    + ".",
+)
+def main() -> None:
+    """Turnpike: the LLM router that learns.
+
+    `serve` starts it, without any provider's key too: then synthetic models answer. `demo` lets you
+    watch it learn. Settings are TURNPIKE_* variables or turnpike.toml. Every command takes --help.
+    """
+
+
+@main.command()
+@told_plainly
+def serve() -> None:
+    """Start the service, the scheduler and, without a provider key, the sandbox."""
+    from app.processes.serve import serve as run
+
+    sys.exit(run(in_force(Settings.load())))
+
+
+@main.command()
+@told_plainly
+def work() -> None:
+    """Run the scheduler alone (serve starts it by itself)."""
+    from app.processes.work import work as run
+
+    run(in_force(Settings.load()))
+
+
+@main.command()
+@click.option("--port", default=8001, show_default=True, help="Port on 127.0.0.1.")
+@told_plainly
+def sandbox(port: int) -> None:
+    """Run the sandbox provider alone: synthetic models that cost nothing."""
+    from app.processes.work import sandbox as run
+
+    run(in_force(Settings.load()), port)
+
+
+@main.command()
+@click.option(
+    "--trigger",
+    type=click.Choice(["manual", "schedule", "feedback"]),
+    default="manual",
+    help="What is recorded as the reason.",
+)
+@as_json_option
+@told_plainly
+def retrain(trigger: RetrainTrigger, as_json: bool) -> None:
+    """Fit a new policy to the log, and promote it if it is not worse."""
+    from app.commands.training import retrain as run
+
+    run(in_force(Settings.load()), trigger, as_json=as_json)
+
+
+@main.command()
+@click.argument("version", type=int, required=False)
+@as_json_option
+@told_plainly
+def rollback(version: int | None, as_json: bool) -> None:
+    """Serve with an earlier policy again: VERSION, or the one before the last."""
+    from app.commands.training import rollback as run
+
+    run(in_force(Settings.load()), version, as_json=as_json)
+
+
+@main.command("import")
+@click.argument("table", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@as_json_option
+@told_plainly
+def import_(table: Path, as_json: bool) -> None:
+    """Warm-start from a team's own evals: a CSV with prompt, task and a score column per arm."""
+    from app.commands.evals import import_evals as run
+
+    run(in_force(Settings.load()), table, as_json=as_json)
+
+
+@main.command()
+@click.option("--prompts", default=2_000, show_default=True, help="How many prompts to send.")
+@click.option("--rated", default=1.0, show_default=True, help="Share of answers that get a thumb.")
+@click.option("--seed", default=0, show_default=True, help="Which prompts, in which order.")
+@click.option("--key", help="A key, where the service asks for one; default: TURNPIKE_API_KEY.")
+@as_json_option
+@told_plainly
+def demo(prompts: int, rated: float, seed: int, key: str | None, as_json: bool) -> None:
+    """Send prompts and thumbs to a running sandbox service and show what it learns."""
+    from app.commands.demo import demo as run
+
+    sys.exit(run(in_force(Settings.load()), prompts, rated, seed, key=key, as_json=as_json))
+
+
+@main.command()
+@as_json_option
+@told_plainly
+def doctor(as_json: bool) -> None:
+    """Say what is configured, reachable, learning; exit 1 if something needs attention."""
+    from app.monitoring.doctor import doctor as run
+
+    sys.exit(run(Settings.load(), as_json))
+
+
+main.add_command(arms)
+main.add_command(keys)
+for each in COMMANDS:
+    main.add_command(each)
+for each in KEEPING:
+    main.add_command(each)
+main.add_command(report)

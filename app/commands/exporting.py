@@ -1,0 +1,62 @@
+"""The log in a file for other programs, with progress on the way."""
+
+import os
+import re
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from app.commands.told import tell
+from app.mistakes import seen
+from app.settings import Settings
+from jobs.export import export
+from policy.errors import ConfigError, InvalidInput
+from storage.stores import open_reader
+
+SPAN = re.compile(r"(\d{1,6})([hdw])")
+SECONDS = {"h": 3_600.0, "d": 86_400.0, "w": 7 * 86_400.0}
+ALWAYS_S = 0.0
+
+
+def export_log(settings: Settings, path: Path, since: str | None, *, as_json: bool) -> None:
+    """Write the log to a file, showing how far it has come, and say how much it was.
+
+    raises : InvalidInput if `since` is no moment; ConfigError if the file cannot be written
+    """
+    since_s = ALWAYS_S if since is None else moment_s(since, time.time())
+    with open_reader(settings.database) as log:
+        length = log.decided_since(since_s)
+        with click.progressbar(length=length, label="exporting", file=sys.stderr) as shown:
+            try:
+                decisions = export(log, path, since_s, shown.update)
+            except OSError as error:
+                # pyarrow says more than what went wrong in `strerror`.
+                why = os.strerror(error.errno) if error.errno else error
+                raise ConfigError(f"cannot write {path}: {why}") from error
+    told = {"file": str(path), "decisions": decisions, "bytes": path.stat().st_size}
+    said = f"{decisions} decisions in {path} ({told['bytes']:,} bytes)"
+    tell(told, said, as_json=as_json)
+
+
+def moment_s(since: str, now_s: float) -> float:
+    """Return the moment that a span before now, or a day (UTC), begins.
+
+    raises : InvalidInput
+
+    >>> moment_s("36h", 1e9) == 1e9 - 36 * 3600, moment_s("1970-01-02", 1e9)
+    (True, 86400.0)
+    """
+    span = SPAN.fullmatch(since)
+    if span is not None:
+        return now_s - int(span[1]) * SECONDS[span[2]]
+    try:
+        return datetime.strptime(since, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()
+    except ValueError as error:
+        raise InvalidInput(
+            f"since is {seen(since)}: it must be a span such as 36h, 30d or 2w, or a day such as "
+            "2026-11-01",
+            param="since",
+        ) from error

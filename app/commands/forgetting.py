@@ -1,0 +1,114 @@
+"""Forget a tenant or a session: in the log, in what was learned, among stored answers.
+
+The log is done first, piece by piece, then the policy is folded anew over what is left. Whoever is
+killed in between is told so by the next `forget`, which goes on.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import click
+
+from app.commands.delivery import delivered
+from app.commands.told import tell
+from app.commands.training import readopted
+from app.settings import Settings
+from app.wiring import cache_path
+from jobs.forget import stripped
+from jobs.intake import hand_over_stripped
+from policy.errors import ConfigError, InvalidInput
+from storage import snapshots
+from storage.cache_file import remove
+from storage.erasing import Whose, erased_at_s, held
+from storage.reader import LogReader
+from storage.stores import open_log, open_reader
+
+TRIES = 3
+
+
+def forget(settings: Settings, whose: Whose, *, confirmed: bool, as_json: bool) -> None:
+    """Take them out of everything, show how far it has come, and say what there was.
+
+    raises : ConfigError if there is no log; StoreUnavailable
+    """
+    with open_reader(settings.database) as log:
+        there = held(log.ask, whose)
+        told: dict[str, Any] = {**asdict(there), "policy_version": None}
+        if there.decisions:
+            if not confirmed:
+                click.confirm(_asked(whose, there.decisions, there.comments), abort=True, err=True)
+            _strip(settings, log, whose, there.decisions)
+        if there.decisions or _is_unfinished(log):
+            told["policy_version"] = _unlearned(settings, log)
+            _forget_answers(settings)
+    tell(told, _in_words(whose, told), as_json=as_json)
+
+
+def _strip(settings: Settings, log: LogReader, whose: Whose, decisions: int) -> None:
+    """Hand over what stays until nothing is left to be found, also of what came meanwhile."""
+    with click.progressbar(length=decisions, label="forgetting", file=sys.stderr) as shown:
+        while held(log.ask, whose).decisions:
+            for piece in stripped(log.ask, whose):
+                delivered(settings, partial(hand_over_stripped, stripped=piece))
+                shown.update(len(piece))
+
+
+def _is_unfinished(log: LogReader) -> bool:
+    """Return whether somebody was forgotten, and the policy that serves still knows their words."""
+    policy = log.latest_policy()
+    return policy is not None and erased_at_s(log.ask) > policy.created_at_s
+
+
+def _unlearned(settings: Settings, log: LogReader) -> int | None:
+    """Return the version of the policy that was folded anew, None before the first policy.
+
+    raises : InvalidInput if others adopt one each time while we fold
+    """
+    for left in reversed(range(TRIES)):
+        policy = log.latest_policy()
+        if policy is None:
+            return None
+        try:
+            version = readopted(settings, log, policy, "forget").version
+        except InvalidInput:
+            # Another policy was adopted while we folded: it may know the words, so once more.
+            if not left:
+                raise
+        else:
+            snapshots.forget_before(settings.folder / "snapshots", version)
+            return version
+    return None
+
+
+def _forget_answers(settings: Settings) -> None:
+    """Delete the stored answers, unless a service holds them, which forgets them by itself."""
+    if not isinstance(settings.database, str):
+        try:
+            with open_log(settings.database):
+                remove(cache_path(settings, settings.folder))
+        except ConfigError:
+            return
+
+
+def _in_words(whose: Whose, told: Mapping[str, Any]) -> str:
+    if not told["decisions"] and told["policy_version"] is None:
+        return f"there is nothing of {_named(whose)} in the log"
+    left = (
+        f"forgotten: {told['decisions']} decisions of {_named(whose)}, with the words of "
+        f"{told['transcripts']} prompts and answers, {told['comments']} comments, and who gave "
+        f"{told['ratings']} ratings"
+    )
+    version = told["policy_version"]
+    return left if version is None else f"{left}; policy {version} serves, and knows none of it"
+
+
+def _asked(whose: Whose, decisions: int, comments: int) -> str:
+    return f"Forget {decisions} decisions and {comments} comments of {_named(whose)} for ever?"
+
+
+def _named(whose: Whose) -> str:
+    named = (("session", whose.session), ("tenant", whose.tenant))
+    return " of ".join(f"{what} {name!r}" for what, name in named if name is not None)

@@ -1,0 +1,137 @@
+"""Keys from the command line: made and shown once, listed with what they have spent, revoked."""
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from app.commands.delivery import delivered
+from app.commands.told import table, tell
+from app.keys.holder import Scope
+from app.keys.keyring import digest, known
+from app.keys.subkeys import subkeys
+from app.settings import Settings
+from jobs.intake import hand_over_key, hand_over_revocation
+from policy.errors import InvalidInput
+from policy.pacer import SECONDS, Per
+from storage.keys import Key, Revocation
+from storage.stores import open_reader
+from upstream.catalogue import load
+
+PREFIX = "tpk"
+COLUMNS = ("id", "name", "tenant", "scopes", "limits", "spent", "made", "revoked")
+NONE_YET = "there is no key yet: make one with `keys create NAME`"
+SHOWN_ONCE = """It is shown this once: the log keeps nothing but a digest of it. Send it as
+Authorization: Bearer, as OpenAI's clients do with their api_key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a new key is to be; the fields are those of `storage.keys.Key`."""
+
+    name: str
+    tenant: str
+    scopes: tuple[Scope, ...]
+    allowed_arms: tuple[str, ...] | None = None
+    rate_limit: str | None = None
+    budget_usd: float | None = None
+    budget_per: Per = "day"
+    willingness_to_pay_usd: float | None = None
+    quality_floor: float | None = None
+
+
+def create(settings: Settings, wanted: Wanted, *, as_json: bool) -> None:
+    """Make a key, and show it this once.
+
+    raises : InvalidInput if its name is taken or it names no arm; ConfigError
+    """
+    _require_arms(settings, wanted.allowed_arms or ())
+    if any(each.key.name == wanted.name for each in known(settings) if not each.revoked_at_s):
+        raise InvalidInput(f"there is a key named {wanted.name!r}: revoke it, or take another name")
+    identity = secrets.token_hex(4)
+    secret = f"{PREFIX}_{identity}_{secrets.token_urlsafe(32)}"
+    key = Key(
+        id=identity,
+        digest=digest(subkeys(settings, settings.folder), secret),
+        created_at_s=time.time(),
+        **asdict(wanted),
+    )
+    delivered(settings, lambda data: hand_over_key(data, key))
+    made = f"made key {key.name} ({key.id}) of tenant {key.tenant}: {', '.join(key.scopes)}"
+    told = f"{made}{_limits(key, '; ')}\n\n  {secret}\n\n{SHOWN_ONCE}"
+    tell({**_described(key), "key": secret}, told, as_json=as_json)
+
+
+def listed(settings: Settings, *, with_revoked: bool, as_json: bool) -> None:
+    """Print the keys with their limits, and what each has spent in its hour or day."""
+    rows: list[dict[str, Any]] = []
+    lines: list[tuple[object, ...]] = []
+    for each in known(settings):
+        if with_revoked or each.revoked_at_s is None:
+            key, revoked_at_s = each.key, each.revoked_at_s
+            spent_usd = _spent_usd(settings, key)
+            rows.append({**_described(key), "revoked_at_s": revoked_at_s, "spent_usd": spent_usd})
+            said = (key.id, key.name, key.tenant, ",".join(key.scopes), _limits(key))
+            spent = f"${spent_usd:.4f}"
+            lines.append((*said, spent, _day(key.created_at_s), _day(revoked_at_s)))
+    tell(rows, table(COLUMNS, lines) if lines else NONE_YET, as_json=as_json)
+
+
+def revoke(settings: Settings, named: str, *, as_json: bool) -> None:
+    """End a key, by its name or id; requests under way with it are still answered.
+
+    raises : InvalidInput if there is none
+    """
+    active = [each.key for each in known(settings) if each.revoked_at_s is None]
+    found = next((key for key in active if named in {key.id, key.name}), None)
+    if found is None:
+        listed = ", ".join(key.name for key in active) or "there is none"
+        raise InvalidInput(f"{named!r} is no key that could be revoked; the keys: {listed}")
+    revocation = Revocation(key_id=found.id, at_s=time.time())
+    delivered(settings, lambda data: hand_over_revocation(data, revocation))
+    told = f"key {found.name} ({found.id}) opens nothing any more"
+    tell(
+        {"id": found.id, "name": found.name, "revoked_at_s": revocation.at_s}, told, as_json=as_json
+    )
+
+
+def _spent_usd(settings: Settings, key: Key) -> float:
+    """Return what a key has spent in the hour or day of its budget, without one today."""
+    now_s, window_s = time.time(), SECONDS.get(key.budget_per, SECONDS["day"])
+    with open_reader(settings.database) as log:
+        return log.spend_usd(now_s - now_s % window_s, key_id=key.id)
+
+
+def _require_arms(settings: Settings, named: Sequence[str]) -> None:
+    arms = load(settings.arms).arms
+    for arm in named:
+        if arm not in arms:
+            raise InvalidInput(f"{arm!r} is no arm; the arms are {', '.join(arms)}", param="arms")
+
+
+def _described(key: Key) -> dict[str, Any]:
+    fields = asdict(key)
+    del fields["digest"]
+    return fields
+
+
+def _limits(key: Key, before: str = "") -> str:
+    """Return what a key is limited to, in words."""
+    said = [
+        key.rate_limit,
+        None if key.budget_usd is None else f"${key.budget_usd:g}/{key.budget_per}",
+    ]
+    if key.willingness_to_pay_usd is not None:
+        said.append(f"pays ${key.willingness_to_pay_usd:g}")
+    if key.quality_floor is not None:
+        said.append(f"quality {key.quality_floor:g}")
+    if key.allowed_arms is not None:
+        said.append(f"arms {','.join(key.allowed_arms)}")
+    words = ", ".join(filter(None, said))
+    return before + words if words else ""
+
+
+def _day(at_s: float | None) -> str:
+    return "" if at_s is None else datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,29 @@
+"""What the log keeps no longer: taken out of it piece by piece, by the process that writes it."""
+
+import time
+from functools import partial
+
+import click
+
+from app.commands.delivery import delivered
+from app.commands.told import tell
+from app.processes.work import keeping
+from app.settings import Settings
+from jobs.intake import hand_over_expiries
+from storage.stores import open_reader
+
+
+def prune(settings: Settings, *, as_json: bool) -> None:
+    """Take out every text and hash whose keeping time is over, and say how many there were.
+
+    raises : ConfigError if there is no log; StoreUnavailable
+    """
+    kept, gone = keeping(settings), {"text": 0, "hash": 0}
+    with open_reader(settings.database) as log:
+        while found := kept.overdue(log.ask, time.time()):
+            delivered(settings, partial(hand_over_expiries, expiries=found))
+            for expiry in found:
+                gone[expiry.what] += 1
+            click.echo(f"{sum(gone.values())} taken out ...", err=True)
+    said = f"the words of {gone['text']} decisions and {gone['hash']} hashes were taken out"
+    tell({"texts": gone["text"], "hashes": gone["hash"]}, said, as_json=as_json)

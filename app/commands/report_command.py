@@ -1,0 +1,69 @@
+"""`python -m app report`: what was saved, from the log, with or without a running service."""
+
+import json
+import time
+from typing import Any
+
+import click
+
+from app.commands.told import as_json_option, told_plainly
+from app.mode import in_force
+from app.settings import Settings
+from jobs.report import PERIODS
+
+
+@click.command()
+@click.option(
+    "--since",
+    type=click.Choice(list(PERIODS)),
+    default="30d",
+    show_default=True,
+    help="Whole days (UTC), today among them.",
+)
+@as_json_option
+@click.option("--csv", "as_table", is_flag=True, help="Print CSV, for a spreadsheet.")
+@click.option("--keep", is_flag=True, help="Hand every report to the service; print nothing.")
+@told_plainly
+def report(since: str, as_json: bool, as_table: bool, keep: bool) -> None:
+    """Say what was spent and saved, with intervals, and how satisfied users are."""
+    from app.monitoring.reporting import as_csv, as_text
+
+    settings = in_force(Settings.load())
+    if keep:
+        _keep(settings)
+        return
+    click.echo("adding up the log ...", err=True)
+    made = _made(settings, [since])[""][since]
+    if as_json:
+        click.echo(json.dumps(made, indent=2, allow_nan=False))
+    elif as_table:
+        click.echo(as_csv(made), nl=False)
+    else:
+        click.echo("\n".join(as_text(made)))
+
+
+def _made(settings: Settings, periods: list[str]) -> dict[str, dict[str, Any]]:
+    from jobs.report import reports
+    from storage.stores import open_reader
+    from upstream.catalogue import load
+
+    arms = list(load(settings.arms).arms.values())
+    with open_reader(settings.database) as log:
+        return reports(log, arms, settings.baseline, time.time(), periods)
+
+
+def _keep(settings: Settings) -> None:
+    """Hand the reports of all periods over, unless the log is short enough to ask at any time."""
+    from app.commands.delivery import delivered
+    from app.monitoring.reporting import AT_ONCE, kept
+    from jobs.intake import hand_over_latest
+    from jobs.report import begins_s
+    from storage.stores import open_reader
+
+    with open_reader(settings.database) as log:
+        before = log.latest("report")
+        longest = max(PERIODS, key=PERIODS.__getitem__)
+        if log.decided_since(begins_s(longest, time.time())) <= AT_ONCE:
+            return
+    latest = kept(_made(settings, list(PERIODS)), before, time.time())
+    delivered(settings, lambda data: hand_over_latest(data, latest))

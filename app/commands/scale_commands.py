@@ -1,0 +1,49 @@
+"""The commands for those who outgrow one machine: `migrate-to`, `cluster`, and its `balance`."""
+
+import sys
+
+import click
+
+from app.commands.told import told_plainly
+from app.mode import in_force
+from app.settings import Settings
+
+
+@click.command("migrate-to")
+@click.argument("url")
+@told_plainly
+def migrate_to(url: str) -> None:
+    """Copy the log from SQLite to the empty PostgreSQL database at URL, and prove it equal."""
+    from app.commands.migrating import migrate_to as run
+
+    run(in_force(Settings.load()), url)
+
+
+@click.command()
+@click.option("--replicas", type=click.IntRange(1, 16), default=3, show_default=True)
+@click.option("--prompts", default=2_000, show_default=True, help="How many the demo sends.")
+@click.option("--stay", is_flag=True, help="Go on serving after the demo.")
+@told_plainly
+def cluster(replicas: int, prompts: int, stay: bool) -> None:
+    """Try replicas on this machine: PostgreSQL, a load balancer, the demo, and that they agree."""
+    from app.commands.cluster import cluster as run
+
+    sys.exit(run(Settings.load(), replicas, prompts, stay=stay))
+
+
+@click.command()
+@click.option("--port", type=int, required=True, help="Port on 127.0.0.1.")
+@click.option("--to", multiple=True, required=True, help="A replica, as host:port.")
+def balance(port: int, to: tuple[str, ...]) -> None:
+    """Run the load balancer of `cluster` alone."""
+    from gevent import monkey
+
+    monkey.patch_all()
+    from app.commands.balancer import balance as run
+    from app.processes.orphan import end_with_parent
+
+    end_with_parent()
+    run(port, to)
+
+
+COMMANDS = (migrate_to, cluster, balance)

@@ -1,0 +1,150 @@
+"""Retrain and roll back from the command line: read the log, hand the result to its writer."""
+
+import fcntl
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from app.commands.delivery import delivered
+from app.commands.told import tell
+from app.settings import Settings
+from jobs.alone import alone
+from jobs.due import due
+from jobs.intake import hand_over_policy, hand_over_retrain
+from jobs.learned import Learned
+from jobs.refold import Fold, LogSource, Watches, folding, followed
+from policy.errors import InvalidInput
+from storage.erasing import erased_at_s
+from storage.log import ReadableLog
+from storage.reader import LogReader
+from storage.records import Fence, PolicySource, PolicyVersion, RetrainTrigger
+from storage.stores import open_log, open_reader
+
+LEASE = "retrain"
+AT_IT = "another process is retraining: nothing to do"
+IDLE: dict[str, Any] = {"id": None, "promoted": None, "candidate_version": None, "took_s": 0.0}
+
+
+def retrain(settings: Settings, trigger: RetrainTrigger, *, as_json: bool = False) -> None:
+    """Fit a candidate, hand it over with the verdict, and say what came of it.
+
+    Where others may do the same, only one does, and the others say so.
+
+    raises : InvalidInput before the first start; StoreUnavailable
+    """
+    if isinstance(settings.database, Path):
+        with _held(settings.folder) as mine, open_reader(settings.database) as reader:
+            told = _retrain(settings, trigger, reader) if mine else IDLE | {"reason": AT_IT}
+            return tell(told, _in_words(told), as_json=as_json)
+    open_reader(settings.database).close()  # without a log there is nothing to fit
+    with open_log(settings.database) as log, alone(log, LEASE) as fence:
+        told = _retrain(settings, trigger, log, fence) if fence else IDLE | {"reason": AT_IT}
+        return tell(told, _in_words(told), as_json=as_json)
+
+
+def _retrain(
+    settings: Settings, trigger: RetrainTrigger, log: ReadableLog, fence: Fence | None = None
+) -> Mapping[str, Any]:
+    """Return what came of it; `promoted` None means that nothing was tried."""
+    from jobs.retrain import retrain as fit_and_judge  # going back needs no scikit-learn
+
+    if not _is_wanted(settings, trigger, log):
+        return IDLE | {"reason": "another process has just retrained: nothing to do"}
+    click.echo("fitting and judging a candidate ...", err=True)
+    with _folding(settings, log) as fold:
+        result = fit_and_judge(log, trigger, time.time, settings.retrain_first_outcomes, fold)
+    made = result.retrain
+    delivered(
+        settings, lambda data: hand_over_retrain(data, made, result.policy, result.learned, fence)
+    )
+    return {
+        "id": made.id,
+        "promoted": made.promoted,
+        "candidate_version": made.candidate_version,
+        "reason": made.reason,
+        "took_s": made.ended_at_s - made.started_at_s,
+    }
+
+
+def _in_words(told: Mapping[str, Any]) -> str:
+    if told["promoted"] is None:
+        return str(told["reason"])
+    verdict = "promoted" if told["promoted"] else "kept the incumbent"
+    return f"{verdict}: {told['reason']} ({told['took_s']:.1f} s)"
+
+
+def _is_wanted(settings: Settings, trigger: RetrainTrigger, log: ReadableLog) -> bool:
+    """Return whether it is still due: another process may have done it while we waited."""
+    if trigger == "feedback":
+        return due(log.counts(), settings.retrain_first_outcomes)
+    latest = next(iter(log.retrains(1)), None)
+    if trigger == "manual" or latest is None:
+        return True
+    return time.time() - latest.started_at_s > settings.retrain_every_s / 2
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[bool]:
+    """Yield whether no other process of this machine retrains, and keep it so."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{LEASE}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def rollback(settings: Settings, version: int | None, *, as_json: bool = False) -> None:
+    """Adopt an earlier policy again, under a new version number, folded over the whole log.
+
+    raises : InvalidInput if there is no such version
+    """
+    with open_reader(settings.database) as log:
+        latest = log.latest_policy()
+        if latest is None or latest.version == 1:
+            raise InvalidInput("there is no earlier policy version to go back to", param="version")
+        wanted = log.policy_version(latest.version - 1 if version is None else version)
+        policy = readopted(settings, log, wanted, "rollback")
+    said = f"policy {policy.version} serves: it is version {wanted.version} again"
+    tell({"version": policy.version, "again": wanted.version}, said, as_json=as_json)
+
+
+def readopted(
+    settings: Settings, log: LogReader, wanted: PolicyVersion, source: PolicySource
+) -> PolicyVersion:
+    """Return a policy version adopted once more, under a new number, folded over the whole log.
+
+    raises : InvalidInput if another version was adopted meanwhile
+    """
+    latest = log.latest_policy() or wanted
+    # The clock of whoever took the last erasure may be ahead of ours.
+    now_s = max(time.time(), erased_at_s(log.ask))
+    policy = replace(wanted, version=latest.version + 1, created_at_s=now_s, source=source)
+    position = log.position()
+    click.echo(f"folding {position} events under policy {wanted.version} ...", err=True)
+    with _folding(settings, log) as fold:
+        learned = fold(Learned.start(policy), position)
+    delivered(settings, lambda data: hand_over_policy(data, policy, learned))
+    return policy
+
+
+def _folding(settings: Settings, log: ReadableLog) -> AbstractContextManager[Fold]:
+    """Return how the log is folded; the changes of arms are those the service has found."""
+    place = settings.database
+    at = place.absolute() if isinstance(place, Path) else place
+    source = LogSource(partial(open_reader, at))
+    snapshots = settings.folder / "snapshots"
+
+    def watches() -> Watches:
+        policy = log.latest_policy()
+        return {} if policy is None else followed(snapshots, log, Learned.start(policy))
+
+    return folding(log, source, settings.dask, watches)

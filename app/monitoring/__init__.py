@@ -1,0 +1,1 @@
+"""Monitoring: figures, metrics, traces and alarms, and what somebody should look at."""

@@ -1,0 +1,187 @@
+"""What is configured, reachable, learning: findings in plain words, each with what to do."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.request import urlopen
+
+import click
+
+from app.keys.keyring import known
+from app.keys.subkeys import FILE, subkeys
+from app.mode import in_force, missing_keys
+from app.processes.berth import berths
+from app.settings import Settings
+from policy.errors import ConfigError, StoreUnavailable
+from storage.database import has_wal_reset_race, sqlite_version
+from storage.place import shown
+from storage.spool import spool_path
+from storage.spool_file import waiting_in
+from storage.stores import open_reader
+from upstream.catalogue import Catalogue, Provider, load
+from upstream.reach import reach
+
+Level = Literal["ok", "note", "problem"]
+
+COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
+ANSWER_WITHIN_S = 5.0
+STALE_AFTER = 3
+CONNECTIONS_EACH = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    level: Level
+    about: str
+    says: str
+
+
+def doctor(settings: Settings, as_json: bool) -> int:
+    """Print the findings; return 1 if one of them is a problem."""
+    findings = list(examine(settings))
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            mark = click.style(f"{finding.level:8}", fg=COLOURS[finding.level])
+            click.echo(f"{mark}{finding.about:12}{finding.says}")
+    return int(any(finding.level == "problem" for finding in findings))
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Yield what was found, from the catalogue to the last retrain."""
+    try:
+        catalogue, settings = load(settings.arms), in_force(settings)
+    except ConfigError as error:
+        yield Finding("problem", "catalogue", error.message)
+        return
+    yield from findings(settings, catalogue)
+
+
+def findings(settings: Settings, catalogue: Catalogue) -> Iterator[Finding]:
+    """Yield what was found of a catalogue under the settings in force."""
+    yield Finding("ok", "catalogue", f"{settings.arms}: {len(catalogue.arms)} arms")
+    yield from _keys(settings, catalogue)
+    yield from (_reachable(provider) for provider in catalogue.providers.values())
+    yield _service(settings)
+    yield from _store(settings)
+    yield from _spools(settings)
+    yield from _learning(settings)
+    yield from _access(settings)
+
+
+def _keys(settings: Settings, catalogue: Catalogue) -> Iterator[Finding]:
+    for name in missing_keys(catalogue, os.environ):
+        if settings.sandbox == "off":
+            yield Finding("problem", "key", f"{name} is not set; set it to the provider's key")
+        else:
+            says = f"{name} is not set, so the sandbox answers; set it to use the provider"
+            yield Finding("note", "key", says)
+
+
+def _reachable(provider: Provider) -> Finding:
+    """Say whether the provider answers, and takes the key if there is one."""
+    reached = reach(provider, os.environ)
+    says = f"{provider.name} at {provider.base_url} {reached.says}"
+    if not reached.answers:
+        return Finding("note", "provider", f"{says}; check base_url and the network")
+    if reached.refuses and os.environ.get(provider.api_key_env or ""):
+        return Finding("problem", "provider", f"{says}: it refuses {provider.api_key_env}")
+    return Finding("ok", "provider", says)
+
+
+def _service(settings: Settings) -> Finding:
+    url = f"http://{settings.bind}/healthz"
+    try:
+        with urlopen(url, timeout=ANSWER_WITHIN_S):
+            return Finding("ok", "service", f"answers at {url}")
+    except OSError:
+        return Finding("note", "service", f"does not answer at {url}; start it with ./run")
+
+
+def _store(settings: Settings) -> Iterator[Finding]:
+    """Say which store it is, and what its operator should know."""
+    if not isinstance(settings.database, Path):
+        yield from _postgres(settings.database)
+    elif has_wal_reset_race():
+        # It needs two writers, and we have one.
+        says = "has the WAL-reset race (fixed in 3.51.3): let nothing else write the log"
+        yield Finding("note", "sqlite", f"{sqlite_version()} {says}")
+    else:
+        yield Finding("ok", "sqlite", sqlite_version())
+
+
+def _postgres(url: str) -> Iterator[Finding]:
+    from storage.postgres_state import state
+
+    try:
+        found = state(url)
+    except StoreUnavailable as error:
+        yield Finding("problem", "postgresql", error.message)
+        return
+    yield Finding("ok", "postgresql", f"{found.version} at {shown(url)}")
+    for name in found.unsafe:
+        says = f"{name} is off there, so what we acknowledge can be lost: set it to on"
+        yield Finding("problem", "postgresql", says)
+    if found.connections_left < CONNECTIONS_EACH:
+        says = f"{found.connections_left} connections are left, and a process may need "
+        yield Finding("note", "postgresql", f"{says}{CONNECTIONS_EACH}: raise max_connections")
+
+
+def _spools(settings: Settings) -> Iterator[Finding]:
+    """Say what waits beside the log."""
+    at = settings.database
+    paths = [at] if isinstance(at, Path) else [each / "log" for each in berths(settings.folder)]
+    if waiting := sum(waiting_in(spool_path(path)) for path in paths):
+        says = f"{waiting} rows wait for the log; it could not be written: is the disk full?"
+        yield Finding("problem", "spool", f"{says} A running service brings them by itself")
+
+
+def _learning(settings: Settings) -> Iterator[Finding]:
+    if isinstance(settings.database, Path) and not settings.database.exists():
+        yield Finding("note", "log", f"{settings.database} does not exist yet: start with ./run")
+        return
+    try:
+        with open_reader(settings.database) as log:
+            counts, retrains, policy = log.counts(), log.retrains(1), log.latest_policy()
+    except (ConfigError, StoreUnavailable) as error:
+        yield Finding("problem", "log", error.message)
+        return
+    version = 0 if policy is None else policy.version
+    yield Finding("ok", "log", f"{counts.decisions} decisions, policy version {version}")
+    rated = f"{counts.rated} rated decisions, {counts.evals} eval scores"
+    if counts.rated + counts.evals == 0:
+        yield Finding("note", "feedback", f"{rated}: POST thumbs to /feedback, or import evals")
+    else:
+        yield Finding("ok", "feedback", rated)
+    if retrains:
+        age_s = time.time() - retrains[0].ended_at_s
+        late = age_s > STALE_AFTER * settings.retrain_every_s
+        says = f"{age_s / 60:.0f} minutes ago: {retrains[0].reason}"
+        yield Finding("note" if late else "ok", "retrain", says)
+    else:
+        yield Finding("note", "retrain", "never yet; it runs by itself once there is feedback")
+
+
+def _access(settings: Settings) -> Iterator[Finding]:
+    """Say who needs a key, and whether what guards the keys is guarded itself."""
+    try:
+        keys = known(settings)
+        if (settings.folder / FILE).exists():
+            subkeys(settings, settings.folder)
+    except (ConfigError, StoreUnavailable) as error:
+        yield Finding("problem", "access", error.message)
+        return
+    active = sum(each.revoked_at_s is None for each in keys)
+    if not keys and settings.api_key is None:
+        says = f"nobody needs a key at {settings.bind}, which only this machine can reach"
+        yield Finding("note", "access", f"{says}; make one with `keys create`")
+    else:
+        own = "" if settings.api_key is None else " and TURNPIKE_API_KEY"
+        yield Finding("ok", "access", f"{active} keys{own} open the service")

@@ -1,0 +1,74 @@
+"""Arms whose provider answers with another model than was asked for: told hourly, and shown."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from structlog import get_logger
+
+from app.routing.turn import Ended, Turn
+from policy.types import Arm
+from upstream.naming import answering
+
+LOGGER = get_logger()
+TOLD_EVERY_S = 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How an arm has answered as another model: which last, how often, since when, and when last.
+
+    `billed_as` is the arm whose price is booked; without one in the catalogue, that of the arm.
+    """
+
+    model: str
+    billed_as: str
+    answers: int
+    since_s: float
+    last_at_s: float
+
+
+class Drifts:
+    """What has been noticed since the start; safe for many threads."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._drifts: dict[str, Drift] = {}
+        self._told_at_s: dict[str, float] = {}
+
+    def of(self, arm: str) -> Drift | None:
+        """Return how an arm has drifted, None if it has not."""
+        return self._drifts.get(arm)
+
+    def follow(self, turn: Turn, ended: Ended) -> None:
+        """Record an answer of another model; the service's lines tell of each arm once an hour."""
+        if ended.model is None:
+            return
+        answered = answering(turn.arm, ended.model, turn.known.values())
+        if answered is not turn.arm and self._note(turn.arm, ended.model, answered or turn.arm):
+            LOGGER.warning("another model answered", **_told(turn.arm, ended.model, answered))
+
+    def _note(self, arm: Arm, model: str, billed: Arm) -> bool:
+        """Record it, and return whether it is to be told."""
+        with self._lock:
+            now_s, known = self._clock(), self._drifts.get(arm.name)
+            answers, since_s = (0, now_s) if known is None else (known.answers, known.since_s)
+            self._drifts[arm.name] = Drift(model, billed.name, answers + 1, since_s, now_s)
+            is_due = now_s - self._told_at_s.get(arm.name, -TOLD_EVERY_S) >= TOLD_EVERY_S
+            if is_due:
+                self._told_at_s[arm.name] = now_s
+            return is_due
+
+
+def _told(arm: Arm, model: str, answered: Arm | None) -> dict[str, Any]:
+    price = "unknown, booked as asked" if answered is None else f"that of {answered.name}"
+    return {
+        "arm": arm.name,
+        "asked": arm.model,
+        "answered": model,
+        "price": price,
+        "remedy": f"if that is right, say answers_as in [arm.{arm.name}] of the catalogue",
+    }

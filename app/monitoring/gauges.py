@@ -1,0 +1,70 @@
+"""How the service stands, as gauges: breakers, the price of a dollar, queues, what is learned."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import nan
+
+from app.monitoring.lookout import Alarm
+from app.monitoring.metrics import Metrics
+from app.routing.live import Live
+from policy.types import Arm
+from storage.log import Log
+from upstream.breaker import State
+from upstream.health import Health
+
+STATES: dict[State, int] = {"closed": 0, "half-open": 1, "open": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the gauges are read from."""
+
+    arms: Mapping[str, Arm]
+    log: Log
+    live: Live
+    health: Health
+    alarms: Sequence[Alarm]
+
+
+class Gauges:
+    """The gauges of one service; every look sets them all, to NaN what there is none of.
+
+    Of several workers the worst breaker counts, calls and queues are added up, and of what all
+    of them read in the same log the newest value is shown.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        gauge, newest = metrics.gauge, "livemostrecent"
+        self._breaker = gauge("breaker_state", "0 closed, 1 half-open, 2 open", "livemax", "arm")
+        self._under_way = gauge("calls_under_way", "Upstream calls under way", "livesum", "arm")
+        self._queue = gauge("log_queue_depth", "Writes that wait for the disk", "livesum")
+        self._lag = gauge("learning_lag_events", "Events in the log not learned yet", "livemax")
+        self._retrain = gauge("retrain_age_seconds", "Seconds since the last retrain", newest)
+        self._version = gauge("policy_version", "The policy version that serves", newest)
+        self._pays = gauge("willingness_to_pay_usd", "Dollars a thumbs-up is worth", newest)
+        self._alarms = gauge(
+            "alarms", "1 while an alarm is open", newest, "alarm", "arm", "severity"
+        )
+        self._left = gauge("budget_left_usd", "Dollars left of the hour's or day's budget", newest)
+
+    def look(self, at: Standing, now_s: float) -> None:
+        """Set every gauge to how things stand now.
+
+        raises : StoreUnavailable
+        """
+        for arm in at.arms.values():
+            standing = at.health.standing(arm)
+            self._breaker.labels(arm.name).set(STATES[standing.state])
+            self._under_way.labels(arm.name).set(standing.under_way)
+        log, live = at.log, at.live
+        self._queue.set(log.waiting)
+        self._lag.set(max(log.position() - live.learned.upto_seq, 0))
+        self._version.set(live.learned.policy_version)
+        retrains = log.retrains(1)
+        self._retrain.set(now_s - retrains[0].ended_at_s if retrains else nan)
+        self._pays.set(live.pacer.willingness_to_pay_usd)
+        self._alarms.clear()
+        for alarm in at.alarms:
+            self._alarms.labels(alarm.name, alarm.about, alarm.severity).set(1)
+        left_usd = live.pacer.unspent_usd(now_s)
+        self._left.set(nan if left_usd is None else left_usd)

@@ -1,0 +1,176 @@
+"""What somebody should look at now, each with a remedy: of the log, the arms, the budget."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from app.routing.live import Live
+from app.settings import Settings
+from policy.pacer import Budget
+from policy.shifts import grown, risen, shrunk
+from policy.types import Arm
+from storage.log import Log
+from storage.signs import Signs
+from upstream.health import Health
+
+Severity = Literal["warning", "critical"]
+Key = tuple[str, str]
+
+LATELY_S = 3_600.0
+BEFORE_S = 7 * 86_400.0
+KEPT_S = 600.0
+"""So long the sums of the days before are kept; reading them takes a third of a second."""
+ERRORS_BY, REFUSALS_BY = 0.10, 0.05
+SLOWER_BY, LENGTH_BY = 2.0, 1.5
+NEARLY_SPENT, SPENT, OVER_BUDGET = 0.9, 0.995, 1.1
+FEWEST_REQUESTS = 200
+LATE_RETRAINS = 3
+MISSED_RATINGS = 10.0
+"""So many ratings would have come by now at the usual rate: chance leaves them all out once in
+twenty thousand times."""
+NEVER_RATED = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something to look at: what it is, of which arm, since when, and what to do about it."""
+
+    name: str
+    about: str
+    severity: Severity
+    says: str
+    remedy: str
+    since_s: float
+
+    @property
+    def key(self) -> Key:
+        """Return what tells it from others; it stays while the alarm does."""
+        return self.name, self.about
+
+
+@dataclass(frozen=True, slots=True)
+class Lookout:
+    """Where alarms are looked for."""
+
+    settings: Settings
+    arms: Callable[[], Mapping[str, Arm]]
+    log: Log
+    live: Live
+    health: Health
+
+    def found(
+        self, now_s: float, before: Mapping[str, Signs], were: Collection[Key]
+    ) -> Iterator[Alarm]:
+        """Yield what is wrong now; `before` is how answers usually are, `were` what was wrong.
+
+        raises : StoreUnavailable
+        """
+        yield from self._log_away()
+        yield from self._outage(now_s)
+        lately = self.log.lookups.signs(now_s - LATELY_S, now_s)
+        for arm in self.arms():
+            yield from self._changed(arm, now_s)
+            if arm in lately and arm in before:
+                yield from _shifted(arm, lately[arm], before[arm], were, now_s)
+        yield from self._budget(now_s)
+        yield from self._retrain(now_s)
+        yield from self._drought(now_s)
+
+    def usual(self, now_s: float) -> Mapping[str, Signs]:
+        """Return how answers were in the days before the last hour."""
+        return self.log.lookups.signs(now_s - BEFORE_S, now_s - LATELY_S)
+
+    def _log_away(self) -> Iterator[Alarm]:
+        standing = self.log.standing
+        if standing.away_since_s is not None:
+            says = f"the log cannot be written: {standing.why or 'no reason known'}"
+            remedy = "make room on its disk, or bring its server back; rows wait in the spool"
+            yield Alarm("log", "", "critical", says, remedy, standing.away_since_s)
+
+    def _outage(self, now_s: float) -> Iterator[Alarm]:
+        states = {arm.name: self.health.standing(arm) for arm in self.arms().values()}
+        if states and all(each.state == "open" for each in states.values()):
+            whys = "; ".join(f"{name}: {each.why}" for name, each in states.items())
+            remedy = "see whether the providers, their keys and the network are up: ./run doctor"
+            yield Alarm("outage", "", "critical", f"no arm can be asked: {whys}", remedy, now_s)
+
+    def _changed(self, arm: str, now_s: float) -> Iterator[Alarm]:
+        """Yield that an arm's ratings no longer fit what was believed of it."""
+        changes = [at_s for at_s in self.live.learned.changed_at_s(arm) if at_s > now_s - BEFORE_S]
+        if changes:
+            says = "its ratings no longer fit what was believed of it, so it is judged anew"
+            remedy = "see what the provider has changed; take the arm out if it stays bad"
+            yield Alarm("drift", arm, "warning", says, remedy, changes[-1])
+
+    def _budget(self, now_s: float) -> Iterator[Alarm]:
+        pacer = self.live.pacer
+        goal, books = pacer.goal, pacer.at(now_s).books
+        if not isinstance(goal, Budget):
+            return
+        remedy = "raise TURNPIKE_BUDGET_USD, or let it be: the willingness to pay follows"
+        if goal.per == "request":
+            each_usd = books.spent_usd / books.requests if books.requests else 0.0
+            if books.requests >= FEWEST_REQUESTS and each_usd > OVER_BUDGET * goal.usd:
+                says = f"a request costs ${each_usd:.3g} on average, the budget is ${goal.usd:.3g}"
+                yield Alarm("budget", "", "warning", says, remedy, now_s)
+            return
+        share = books.spent_usd / goal.usd
+        if share >= NEARLY_SPENT:
+            says = f"{share:.0%} of the ${goal.usd:g} for this {goal.per} is spent"
+            severity: Severity = "critical" if share >= SPENT else "warning"
+            yield Alarm("budget", "", severity, says, remedy, now_s)
+
+    def _retrain(self, now_s: float) -> Iterator[Alarm]:
+        retrains = self.log.retrains(1)
+        late_s = LATE_RETRAINS * self.settings.retrain_every_s
+        if retrains and now_s - retrains[0].ended_at_s > late_s:
+            hours = (now_s - retrains[0].ended_at_s) / 3_600.0
+            says = f"the last retrain was {hours:.1f} hours ago"
+            remedy = "see that the scheduler runs (./run work) and what its lines say"
+            yield Alarm("retrain", "", "warning", says, remedy, now_s)
+
+    def _drought(self, now_s: float) -> Iterator[Alarm]:
+        """Yield that ratings have stopped, or never came."""
+        rated = self.log.lookups.rated(now_s - BEFORE_S)
+        remedy = "see that the product still posts thumbs to /feedback, with ids of answers"
+        if rated.last_at_s is None:
+            if rated.answers_since >= NEVER_RATED:
+                says = f"none of {rated.answers_since} answers was ever rated"
+                yield Alarm("feedback", "", "warning", says, remedy, now_s)
+            return
+        answered = max(rated.answers - rated.answers_since, 1)
+        missed = rated.answers_since * rated.ratings / answered
+        if missed >= MISSED_RATINGS:
+            says = (
+                f"{rated.answers_since} answers since the last rating, where {missed:.0f} ratings "
+                "would have come"
+            )
+            yield Alarm("feedback", "", "warning", says, remedy, rated.last_at_s)
+
+
+def _shifted(
+    arm: str, now: Signs, before: Signs, were: Collection[Key], now_s: float
+) -> Iterator[Alarm]:
+    """Yield what is no longer as usual about an arm's answers, whatever anybody says of them."""
+
+    def is_open(name: str) -> bool:
+        return (name, arm) in were
+
+    if risen(now.errors, before.errors, ERRORS_BY, is_open=is_open("errors")):
+        says = f"{now.errors.mean:.0%} of its calls fail, {before.errors.mean:.0%} before"
+        remedy = "see what its provider says of it; requests go to other arms meanwhile"
+        yield Alarm("errors", arm, "warning", says, remedy, now_s)
+    if risen(now.refusals, before.refusals, REFUSALS_BY, is_open=is_open("refusals")):
+        share, usual = now.refusals.mean, before.refusals.mean
+        says = f"{share:.0%} of its answers are filtered, {usual:.0%} before"
+        remedy = "see whether its content filter or your prompts have changed"
+        yield Alarm("refusals", arm, "warning", says, remedy, now_s)
+    if grown(now.latency_s, before.latency_s, SLOWER_BY, is_open=is_open("latency")):
+        says = f"its answers take {now.latency_s.mean:.2g} s, {before.latency_s.mean:.2g} s before"
+        remedy = "see its provider's status; a shorter first_content_s passes it over sooner"
+        yield Alarm("latency", arm, "warning", says, remedy, now_s)
+    longer = grown(now.tokens, before.tokens, LENGTH_BY, is_open=is_open("length"))
+    if longer or shrunk(now.tokens, before.tokens, LENGTH_BY, is_open=is_open("length")):
+        says = f"its answers have {now.tokens.mean:.0f} tokens, {before.tokens.mean:.0f} before"
+        remedy = "see whether the model, its settings or the prompts it gets have changed"
+        yield Alarm("length", arm, "warning", says, remedy, now_s)

@@ -1,0 +1,182 @@
+"""The savings report as it is asked for: made at once of a short log, else the last one made.
+
+A long log takes seconds to add up, which is a job's work (`python -m app report --keep`); its
+result lies in the log, and is shown with its age.
+"""
+
+import csv
+import io
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.pages.shown import count, dollars, moment, percent
+from app.processes.loop import beside
+from jobs.report import EVERYBODY, begins_s, reports
+from policy.errors import NotReady
+from storage.latest import Latest
+from storage.log import Log
+from upstream.catalogue import Catalogue
+
+NAME = "report"
+AT_ONCE = 5_000
+"""Decisions that are added up while somebody waits; it takes a third of a second."""
+COLUMNS = (
+    "section", "name", "requests", "spent_usd", "would_have_cost_usd", "saved_usd", "low_usd",
+    "high_usd", "why_not",
+)  # fmt: skip
+LATELY_S = 30.0
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What makes a spreadsheet take a text for a formula."""
+
+Made = Mapping[str, Mapping[str, Any]]
+Period = Literal["1d", "7d", "30d", "90d"]
+
+
+class ReportQuery(BaseModel):
+    """Which report, and in what form."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: Period = Field("30d", description="Whole days (UTC), today among them.")
+    format: Literal["json", "csv"] = Field("json", description="The form it comes in.")
+
+
+class Reports:
+    """The reports of a running service."""
+
+    def __init__(self, log: Log, catalogue: Callable[[], Catalogue], named: str | None) -> None:
+        self._log = log
+        self._catalogue = catalogue
+        self._named = named
+        self._lately: dict[tuple[str, str | None], tuple[float, dict[str, Any]]] = {}
+
+    def lately(self, period: str, tenant: str | None) -> dict[str, Any]:
+        """Return the same, half a minute old at most: for a page that is looked at again and again.
+
+        raises : NotReady, StoreUnavailable
+        """
+        now_s = time.time()
+        asked_at_s, made = self._lately.get((period, tenant), (0.0, {}))
+        if not 0 <= now_s - asked_at_s < LATELY_S:
+            made = self.of(period, tenant)
+            self._lately[period, tenant] = now_s, made
+        return made
+
+    def of(self, period: str, tenant: str | None) -> dict[str, Any]:
+        """Return the report of a period, for one tenant or for all.
+
+        raises : NotReady while a long log is added up for the first time; StoreUnavailable
+        """
+        now_s, whose = time.time(), tenant or EVERYBODY
+        if self._log.decided_since(begins_s(period, now_s)) <= AT_ONCE:
+            made: Made = beside(lambda: self._at_once(period, whose, now_s))
+        else:
+            kept = self._log.latest(NAME)
+            made = {} if kept is None else kept.body
+        if whose not in made:
+            raise NotReady(
+                "the report of so long a log is made by the scheduler, and not made yet: ask again "
+                "in a minute"
+            )
+        found = made[whose][period]
+        return {**found, "age_s": now_s - found["until_s"]}
+
+    def _at_once(self, period: str, whose: str, now_s: float) -> Made:
+        arms = list(self._catalogue().arms.values())
+        return reports(self._log, arms, self._named, now_s, [period], [whose])
+
+
+def kept(made: Made, before: Latest | None, at_s: float) -> Latest:
+    """Return the reports as the log keeps them, in place of those before."""
+    version = 1 if before is None else before.version + 1
+    return Latest(name=NAME, at_s=at_s, version=version, body=made)
+
+
+def as_csv(report: Mapping[str, Any]) -> str:
+    """Return a report as one table, safe to open in a spreadsheet."""
+    written = io.StringIO()
+    table = csv.writer(written)
+    table.writerow(COLUMNS)
+    for section, row in _rows(report):
+        name = str(row.get("name", row.get("line", "")))
+        cells = [section, f"'{name}" if name.startswith(FORMULA) else name]
+        table.writerow([*cells, *(_cell(row.get(column)) for column in COLUMNS[2:])])
+    return written.getvalue()
+
+
+def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield what a report says, row by row, each with the section it is in."""
+    for line in report["lines"]:
+        yield "lines", {**line, "spent_usd": line["usd"]}
+    for rule in report["rules"]:
+        yield rule["rule"], {**rule["total"], "name": "total"}
+        for part in ("tasks", "arms"):
+            for row in rule[part]:
+                yield f"{rule['rule']}: {part}", row
+    said = report["satisfaction"]
+    for name in ("ours", "baseline", "more_than_baseline"):
+        row = said[name]
+        yield (
+            "satisfaction (mean, low, high instead of dollars)",
+            {
+                "name": name,
+                "requests": row["rated"],
+                "saved_usd": row["mean"],
+                "low_usd": row["low"],
+                "high_usd": row["high"],
+                "why_not": row["why_not"],
+            },
+        )
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    return "" if value is None else str(value)
+
+
+def as_text(report: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines of a report for a terminal."""
+    total = report["rules"][0]["total"]
+    begun = moment(report["since_s"])
+    yield f"{report['period']} since {begun}, {count(report['requests'])} requests"
+    yield f"spent      {dollars(report['spent_usd'])}"
+    for rule in report["rules"]:
+        yield f"saved      {_saving(rule['total'])} against {rule['rule']}"
+    yield from _satisfied(report["satisfaction"], report["baseline"])
+    yield ""
+    for line in report["lines"]:
+        figures = f"{count(line['requests']):>10} {dollars(line['usd']):>12}"
+        yield f"{line['line']:15} {figures}  {line['says']}"
+    for part in ("tasks", "arms"):
+        yield ""
+        yield f"{part} against {report['rules'][0]['rule']}"
+        for row in report["rules"][0][part]:
+            yield f"{row['name'][:40]:40} {dollars(row['spent_usd']):>12}  saved {_saving(row)}"
+    if total["why_not"]:
+        yield ""
+        yield "what makes savings shown: TURNPIKE_CONTROL_SHARE, see docs/report.md"
+
+
+def _saving(row: Mapping[str, Any]) -> str:
+    if row["why_not"] is not None:
+        return f"not shown: {row['why_not']}"
+    interval = f"{dollars(row['low_usd'])} to {dollars(row['high_usd'])}"
+    return f"{dollars(row['saved_usd'])} ({interval}), {percent(row['saved_share'])}"
+
+
+def _satisfied(said: Mapping[str, Any], baseline: str) -> Iterator[str]:
+    rated = f"{count(said['rated'])} of {count(said['answered'])} answers rated"
+    yield f"satisfied  {_mean(said['ours'])}, {rated}"
+    yield f"           {_mean(said['baseline'])} with {baseline}"
+    yield f"           {_mean(said['more_than_baseline'], signed=True)} more than with {baseline}"
+
+
+def _mean(row: Mapping[str, Any], *, signed: bool = False) -> str:
+    if row["why_not"] is not None:
+        return f"not shown: {row['why_not']}"
+    form = "+.1%" if signed else ".1%"
+    return f"{row['mean']:{form}} ({row['low']:{form}} to {row['high']:{form}})"

@@ -1,0 +1,137 @@
+"""What the charts of the pages show, as plain data: drawn in the browser, and told as tables."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from app.monitoring.traffic import DAY_S, HOUR_S, Sums, Traffic
+
+COLOURS = 8
+OTHER = "c8"
+"""The colour of whatever has none of its own."""
+
+Unit = Literal["usd", "count", "share"]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of time in steps; it ends with the step that is under way."""
+
+    name: str
+    label: str
+    since_s: float
+    until_s: float
+    step_s: float
+
+    @property
+    def length_s(self) -> float:
+        """Return how long it is."""
+        return self.until_s - self.since_s
+
+    def of(self, traffic: Traffic) -> Traffic:
+        """Return the traffic in it."""
+        return traffic.between(self.since_s, self.until_s)
+
+    def before(self, traffic: Traffic) -> Traffic:
+        """Return the traffic of the same length before it."""
+        return traffic.between(self.since_s - self.length_s, self.since_s)
+
+    def starts_s(self) -> list[float]:
+        """Return when each step begins."""
+        steps = round(self.length_s / self.step_s)
+        return [self.since_s + i * self.step_s for i in range(steps)]
+
+
+SPANS: Mapping[str, tuple[str, float, float]] = {
+    "1h": ("hour", HOUR_S, HOUR_S / 12),
+    "24h": ("24 hours", DAY_S, HOUR_S),
+    "7d": ("7 days", 7 * DAY_S, 6 * HOUR_S),
+    "30d": ("30 days", 30 * DAY_S, DAY_S),
+}
+DEFAULT = "7d"
+
+
+def span(name: str | None, traffic: Traffic, now_s: float) -> Span:
+    """Return the span of this name; without one, the shortest that holds all there is."""
+    if name is None or name not in SPANS:
+        age_s = now_s - float(traffic.starts_s.min()) if len(traffic.starts_s) else 0.0
+        short = [each for each in ("1h", "24h") if age_s < SPANS[each][1]]
+        name = short[0] if short else DEFAULT
+    label, length_s, step_s = SPANS[name]
+    until_s = (now_s // step_s + 1) * step_s
+    return Span(name, label, until_s - length_s, until_s, step_s)
+
+
+def colours(arms: Iterable[str]) -> dict[str, str]:
+    """Return the colour of each arm of the catalogue; those beyond the eighth share one.
+
+    >>> colours(["a", "b"])
+    {'a': 'c0', 'b': 'c1'}
+    """
+    return {arm: f"c{i}" if i < COLOURS else OTHER for i, arm in enumerate(arms)}
+
+
+def by_arm(
+    traffic: Traffic,
+    period: Span,
+    paints: Mapping[str, str],
+    unit: Unit,
+    of: Callable[[Sums], float],
+) -> dict[str, Any]:
+    """Return a stack of arms over time; as shares, each step adds up to one."""
+    starts_s, used = period.starts_s(), traffic.by("arm")
+    shown = [arm for arm in paints if arm in used and paints[arm] != OTHER]
+    rest = [arm for arm in used if arm not in shown]
+    groups = [(arm, paints[arm], [arm]) for arm in shown]
+    groups += [("other arms" if len(rest) > 1 else rest[0], OTHER, rest)] if rest else []
+    series = []
+    for name, colour, arms in groups:
+        steps = traffic.where("arm", arms).by_step(period.step_s)
+        values = [of(steps.get(start_s, Sums())) for start_s in starts_s]
+        series.append({"name": name, "colour": colour, "values": values})
+    if unit == "share":
+        _as_shares(series)
+    return _chart("stack", unit, starts_s, period.step_s, series)
+
+
+def satisfaction(traffic: Traffic, period: Span) -> dict[str, Any]:
+    """Return the mean reward over time with its interval; a step without ratings has a gap."""
+    steps, starts_s = traffic.by_step(period.step_s), period.starts_s()
+    found = [steps.get(start_s, Sums()) for start_s in starts_s]
+    means = [each.satisfaction for each in found]
+    offs = [each.satisfaction_off for each in found]
+    low = [_bounded(mean, off, -1) for mean, off in zip(means, offs, strict=True)]
+    high = [_bounded(mean, off, 1) for mean, off in zip(means, offs, strict=True)]
+    series: list[dict[str, Any]] = [
+        {"name": "satisfied", "colour": "accent", "values": means},
+        {"name": "at least", "colour": "accent", "values": low},
+        {"name": "at most", "colour": "accent", "values": high},
+    ]
+    return _chart("band", "share", starts_s, period.step_s, series)
+
+
+def is_empty(chart: Mapping[str, Any]) -> bool:
+    """Return whether there is nothing to draw."""
+    return not any(value for series in chart["series"] for value in series["values"])
+
+
+def _bounded(mean: float | None, off: float | None, sign: int) -> float | None:
+    if mean is None or off is None:
+        return None
+    return min(max(mean + sign * off, 0.0), 1.0)
+
+
+def _as_shares(series: Sequence[dict[str, Any]]) -> None:
+    for i, total in enumerate(map(sum, zip(*(each["values"] for each in series), strict=True))):
+        for each in series:
+            each["values"][i] = each["values"][i] / total if total else 0.0
+
+
+def _chart(
+    kind: str,
+    unit: Unit,
+    starts_s: Sequence[float],
+    step_s: float,
+    series: Sequence[dict[str, Any]],
+) -> dict[str, Any]:
+    return {"kind": kind, "unit": unit, "x": starts_s, "step_s": step_s, "series": series}

@@ -1,0 +1,214 @@
+"""The page of the policy: what is believed of each arm, what a dollar buys, what each task gets."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from math import log10
+from typing import Any
+
+from app.api.overview import goal
+from app.mistakes import seen
+from app.monitoring.traffic import DAY_S, Sums, Traffic
+from app.pages.charts import OTHER, by_arm, colours, span
+from app.pages.shown import decimals, dollars, percent
+from app.processes.loop import beside
+from app.routing.lately import RECENT, Lately
+from app.wiring import Parts
+from policy.errors import InvalidInput
+from policy.frontier import Point
+from policy.pacer import Pacer
+from policy.ring import HIGHEST_USD, LOWEST_USD
+
+SEVEN_DAYS = "7d"
+TASKS = 12
+CURVE = 48
+BELOW, ABOVE = 0.1, 1_000.0
+"""The slider's ends, in calls of the cheapest and of the dearest arm."""
+
+
+def policy(parts: Parts, sees: str | None, name: str | None, now_s: float) -> dict[str, Any]:
+    """Return what the page shows; figures of use are of the last seven days."""
+    traffic, lately = parts.traffic.now(sees), lately_of(parts)
+    period, week = span(name, traffic, now_s), span(SEVEN_DAYS, traffic, now_s)
+    paints, used = colours(parts.catalogue().arms), week.of(traffic)
+    pacer, learned = parts.live.pacer, parts.live.learned
+    return {
+        "period": period,
+        "is_empty": not lately.tasks,
+        "rule": parts.router.terms.policy,
+        "version": learned.policy_version,
+        "goal": goal(pacer, now_s),
+        "pay": pacer.willingness_to_pay_usd,
+        "paints": paints,
+        "arms": _arms(parts, lately, used, traffic),
+        "shares": by_arm(period.of(traffic), period, paints, "share", lambda sums: sums.decisions),
+        "frontier": _frontier(lately, paints, pacer.willingness_to_pay_usd),
+        "slider": slider(lately, pacer.willingness_to_pay_usd),
+        "now": _moved(lately, pacer, traffic, pacer.willingness_to_pay_usd, paints),
+        "tasks": _tasks(lately, used, paints),
+        "hyper": learned.hyper,
+        "dimensions": len(learned.beliefs.quality.prior.groups),
+        "terms": len(learned.space.buckets),
+        "tags": list(learned.space.tags),
+        "noise_sd": float(learned.beliefs.quality.noise) ** 0.5,
+        "learned_events": learned.upto_seq,
+    }
+
+
+def lately_of(parts: Parts) -> Lately:
+    """Return the recent prompts as the policy sees them now."""
+    recent = beside(lambda: parts.log.recent(RECENT))
+    return Lately.of(parts.live.learned, list(parts.catalogue().arms), recent)
+
+
+def payment(given: str) -> float:
+    """Return a willingness to pay from a query.
+
+    raises : InvalidInput
+    """
+    try:
+        usd = float(given)
+    except ValueError:
+        usd = float("nan")
+    if not LOWEST_USD <= usd <= HIGHEST_USD:
+        raise InvalidInput(
+            f"pay is {seen(given)}: it must be dollars from {LOWEST_USD:g} to {HIGHEST_USD:g}",
+            param="pay",
+        )
+    return usd
+
+
+def moved_to(parts: Parts, sees: str | None, willingness_to_pay_usd: float) -> dict[str, Any]:
+    """Return what another willingness to pay would do to spend, quality and the arms' shares."""
+    traffic, paints = parts.traffic.now(sees), colours(parts.catalogue().arms)
+    lately, pacer = lately_of(parts), parts.live.pacer
+    return _moved(lately, pacer, traffic, willingness_to_pay_usd, paints)
+
+
+def _moved(
+    lately: Lately,
+    pacer: Pacer,
+    traffic: Traffic,
+    willingness_to_pay_usd: float,
+    paints: Mapping[str, str],
+) -> dict[str, Any]:
+    now, then = lately.at(pacer.willingness_to_pay_usd), lately.at(willingness_to_pay_usd)
+    if now is None or then is None:
+        return {"willingness_to_pay_usd": willingness_to_pay_usd, "says": "", "shares": []}
+    shares = sorted(zip(then.shares, lately.arms, strict=True), reverse=True)
+    return {
+        "willingness_to_pay_usd": willingness_to_pay_usd,
+        "cost_usd_per_request": then.cost_usd,
+        "quality": then.quality,
+        "shares": [
+            {"arm": arm, "share": share, "colour": paints.get(arm, OTHER)}
+            for share, arm in shares
+            if share > 0
+        ],
+        "says": _told(now, then),
+        "a_month": _a_month(traffic, then),
+    }
+
+
+def slider(lately: Lately, pay: float) -> dict[str, float]:
+    """Return the ends and the place of the slider, as decimal logarithms of dollars."""
+    costs = [found[0] for arm in lately.arms if (found := lately.always(arm)) is not None]
+    costs = [cost for cost in costs if cost > 0] or [pay]
+    low, high = log10(min(costs) * BELOW), log10(max(costs) * ABOVE)
+    at = min(max(log10(pay), log10(LOWEST_USD)), log10(HIGHEST_USD))
+    return {"low": min(low, at), "high": max(high, min(at, high + 1)), "at": min(at, high + 1)}
+
+
+def _told(now: Point, then: Point) -> str:
+    """Return the difference in words."""
+    spend = then.cost_usd / now.cost_usd - 1 if now.cost_usd else 0.0
+    better = 100 * (then.quality - now.quality)
+    if abs(spend) < 0.0005 and abs(better) < 0.005:  # noqa: PLR2004
+        return "As it is now."
+    dearer = "dearer" if spend > 0 else "cheaper"
+    up = "better" if better > 0 else "worse"
+    return f"{percent(abs(spend))} {dearer} and {decimals(abs(better), 1)} points {up} than now."
+
+
+def _a_month(traffic: Traffic, point: Point) -> str:
+    """Return what a month would cost at the pace of the last seven days."""
+    week = span(SEVEN_DAYS, traffic, time.time()).of(traffic)
+    if not len(week.starts_s):
+        return ""
+    lasted_s = max(time.time() - float(week.starts_s.min()), DAY_S)
+    requests = week.total().requests * 30 * DAY_S / lasted_s
+    return f"About {dollars(point.cost_usd * requests)} a month at the pace of late."
+
+
+def _frontier(lately: Lately, paints: Mapping[str, str], pay: float) -> dict[str, Any]:
+    """Return the curve of what money buys, where we are on it, and every arm alone."""
+    ends = slider(lately, pay)
+    step = (ends["high"] - ends["low"]) / CURVE
+    points = lately.frontier([10 ** (ends["low"] + i * step) for i in range(CURVE + 1)])
+    now = lately.at(pay)
+    alone = {arm: lately.always(arm) for arm in lately.arms}
+    return {
+        "kind": "frontier",
+        "curve": [[each.cost_usd, each.quality] for each in points],
+        "now": None if now is None else [now.cost_usd, now.quality],
+        "arms": [
+            {"name": arm, "colour": paints.get(arm, OTHER), "at": at}
+            for arm, at in alone.items()
+            if at is not None and at[0] > 0
+        ],
+    }
+
+
+def _arms(parts: Parts, lately: Lately, week: Traffic, ever: Traffic) -> list[dict[str, Any]]:
+    used, total = week.by("arm"), week.total()
+    return [
+        {
+            "arm": arm,
+            "colour": colour,
+            "belief": lately.belief(arm.name),
+            "sums": used.get(arm.name, Sums()),
+            "share": used.get(arm.name, Sums()).decisions / max(total.decisions, 1),
+            "latency_s": _latency_s(week, arm.name),
+            "health": asdict(parts.router.health.standing(arm)),
+            "drift": parts.router.drifts.of(arm.name),
+            "rated_at_s": ever.rated_at_s.get(arm.name) or None,
+            "changed_at_s": parts.live.learned.changed_at_s(arm.name)[-1:],
+        }
+        for arm, colour in zip(
+            parts.catalogue().arms.values(), colours(parts.catalogue().arms).values(), strict=True
+        )
+    ]
+
+
+def _latency_s(week: Traffic, arm: str) -> float | None:
+    answered = week.where("arm", [arm]).where("status", ["ok"]).total()
+    return answered.latency_s / answered.decisions if answered.decisions else None
+
+
+def _tasks(lately: Lately, week: Traffic, paints: Mapping[str, str]) -> dict[str, Any]:
+    """Return a table of tasks and arms: who gets the work, and how good each is believed to be."""
+    used = [arm for arm in paints if arm in week.by("arm")]
+    tasks = list(week.by("task").items())
+    return {
+        "arms": [(arm, paints[arm]) for arm in used],
+        "rows": [_task(lately, week, task, sums, used) for task, sums in tasks[:TASKS]],
+        "more": max(len(tasks) - TASKS, 0),
+    }
+
+
+def _task(
+    lately: Lately, week: Traffic, task: str | None, sums: Sums, arms: Sequence[str]
+) -> dict[str, Any]:
+    asked = week.where("task", [task]).by("arm")
+    decisions = max(sum(each.decisions for each in asked.values()), 1)
+    return {
+        "task": task,
+        "sums": sums,
+        "cells": [
+            {
+                "share": asked.get(arm, Sums()).decisions / decisions,
+                "belief": lately.belief_on(arm, task),
+            }
+            for arm in arms
+        ],
+    }

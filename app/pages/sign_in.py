@@ -1,0 +1,75 @@
+"""Signing in to the pages: a session in a cookie, and forms that only our own pages can send."""
+
+import hmac
+from ipaddress import ip_address
+
+from flask import Response, current_app, request
+
+from app.api.access import SESSION
+from app.keys.keyring import SESSION_S, Keyring
+from policy.errors import Forbidden
+
+TOKEN = "token"  # noqa: S105 (the name of a field, not what is in it)
+FROM_US = "same-origin"
+
+
+def begin(response: Response, key: str) -> None:
+    """Let the browser that gets this response in for eight hours, as whoever holds the key.
+
+    raises : Unauthenticated
+    """
+    keyring = _keyring()
+    response.set_cookie(
+        SESSION,
+        keyring.session(keyring.holder(key)),
+        max_age=int(SESSION_S),
+        httponly=True,
+        samesite="Strict",
+        secure=request.is_secure,
+    )
+
+
+def end(response: Response) -> None:
+    """Forget the session of the browser that gets this response."""
+    response.delete_cookie(SESSION, httponly=True, samesite="Strict")
+
+
+def token() -> str:
+    """Return what a form of this session sends along."""
+    return _keyring().form_token(request.cookies.get(SESSION, ""))
+
+
+def require_own_form() -> None:
+    """Refuse a form that a page of ours did not send.
+
+    raises : Forbidden
+    """
+    origin, fetched = request.headers.get("origin"), request.headers.get("sec-fetch-site")
+    ours = fetched == FROM_US if fetched else origin == request.host_url[:-1]
+    given = request.form.get(TOKEN, "")
+    if not ours or not hmac.compare_digest(given.encode(errors="replace"), token().encode()):
+        raise Forbidden("this was not sent by a page of ours; load the page anew and try again")
+
+
+def require_loopback() -> None:
+    """Refuse a foreign name where no key is asked for: another site may point its name at us.
+
+    raises : Forbidden
+    """
+    if _keyring().asks:
+        return
+    host = request.host.rpartition(":")[0] if ":" in request.host else request.host
+    try:
+        ours = ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        ours = host == "localhost"
+    if not ours:
+        raise Forbidden(
+            f"these pages ask for no key, so they are only for this machine, not for {host!r}: set "
+            "TURNPIKE_API_KEY, or open them at 127.0.0.1"
+        )
+
+
+def _keyring() -> Keyring:
+    keyring: Keyring = current_app.extensions["turnpike"].keyring
+    return keyring

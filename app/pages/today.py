@@ -1,0 +1,145 @@
+"""The page of today: what is spent and how satisfied users are, where it goes, what has changed."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.monitoring.traffic import Sums, Traffic
+from app.pages.charts import by_arm, colours, satisfaction, span
+from app.wiring import Parts
+from policy.errors import NotReady
+from storage.records import Retrain
+
+CHANGES = 8
+REPORTED: Mapping[str, str] = {"1h": "1d", "24h": "1d", "7d": "7d", "30d": "30d"}
+"""The report that goes with a span: reports are about whole days."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that happened to the policy, and where to read more."""
+
+    at_s: float
+    what: str
+    says: str
+    mark: str
+    page: str = "pages.show_retrains"
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """Something that somebody should look at now."""
+
+    what: str
+    says: str
+
+
+def today(parts: Parts, sees: str | None, name: str | None, now_s: float) -> dict[str, Any]:
+    """Return what the page shows of a span of time, to somebody who sees a tenant or all."""
+    traffic = parts.traffic.now(sees)
+    period = span(name, traffic, now_s)
+    lately, paints = period.of(traffic), colours(parts.catalogue().arms)
+    return {
+        "period": period,
+        "is_empty": not len(traffic.starts_s),
+        "total": lately.total(),
+        "before": period.before(traffic).total(),
+        "report": reported(parts, sees, REPORTED[period.name]),
+        "is_whole_days": period.name in REPORTED.values(),
+        "cached": _share(lately, "cached"),
+        "fallbacks": _share(lately, "fallback"),
+        "arms": _arms(lately, paints),
+        "spend": by_arm(lately, period, paints, "usd", lambda sums: sums.cost_usd),
+        "requests": by_arm(lately, period, paints, "count", lambda sums: sums.requests),
+        "satisfaction": satisfaction(lately, period),
+        "concerns": list(concerns(parts)),
+        "changes": changes(parts),
+    }
+
+
+def reported(parts: Parts, sees: str | None, report: str) -> dict[str, Any] | None:
+    """Return what the report says, None while a long log is added up for the first time."""
+    try:
+        return parts.reports.lately(report, sees)
+    except NotReady:
+        return None
+
+
+def concerns(parts: Parts) -> Iterator[Concern]:
+    """Yield what is wrong now."""
+    for alarm in parts.alarms.open:
+        what = f"{alarm.about}: {alarm.name}" if alarm.about else alarm.name.capitalize()
+        yield Concern(what, f"{alarm.says}; {alarm.remedy}")
+    if parts.file.error is not None:
+        yield Concern("The catalogue cannot be used as it is", parts.file.error)
+    for arm in parts.catalogue().arms.values():
+        standing, drift = parts.router.health.standing(arm), parts.router.drifts.of(arm.name)
+        if standing.state != "closed":
+            yield Concern(f"{arm.name} is left alone", standing.why or "it failed too often lately")
+        if drift is not None:
+            says = f"{drift.answers} answers came from {drift.model}, booked as {drift.billed_as}"
+            yield Concern(f"{arm.name} answers as another model", says)
+
+
+def changes(parts: Parts) -> list[Change]:
+    """Return what happened to the policy, the newest first."""
+    found = [_retrained(each) for each in parts.log.retrains(CHANGES)]
+    for each in parts.log.lookups.versions(CHANGES):
+        if each.source == "rollback":
+            says = "An earlier policy serves again."
+            found.append(Change(each.created_at_s, f"Policy {each.version}", says, "back"))
+        elif each.source == "forget":
+            says = "Somebody was forgotten, and the log was folded anew without their words."
+            found.append(Change(each.created_at_s, f"Policy {each.version}", says, "new"))
+        elif each.source == "catalogue":
+            says = "The catalogue's quality hints have changed."
+            found.append(Change(each.created_at_s, f"Policy {each.version}", says, "new"))
+    learned = parts.live.learned
+    for arm in parts.catalogue().arms:
+        for at_s in learned.changed_at_s(arm):
+            says = "Its ratings no longer fit what was believed of it: it is judged anew."
+            found.append(Change(at_s, f"{arm} has changed", says, "alarm", "pages.show_policy"))
+    return sorted(found, key=lambda change: -change.at_s)[:CHANGES]
+
+
+def _retrained(retrain: Retrain) -> Change:
+    if retrain.promoted:
+        what, mark = f"Policy {retrain.candidate_version} promoted", "new"
+    else:
+        what, mark = f"Policy {retrain.incumbent_version} stays", "same"
+    return Change(
+        retrain.ended_at_s, what, f"{retrain.reason[:1].upper()}{retrain.reason[1:]}.", mark
+    )
+
+
+def _share(lately: Traffic, kind: str) -> float | None:
+    """Return how many requests of a hundred had a decision of this kind, as a share."""
+    requests = lately.total().requests
+    return lately.where("kind", [kind]).total().decisions / requests if requests else None
+
+
+def _arms(lately: Traffic, paints: dict[str, str]) -> list[dict[str, Any]]:
+    total, used = lately.total(), lately.by("arm")
+    return [
+        {
+            "arm": arm,
+            "colour": paints.get(arm, "c8"),
+            "sums": sums,
+            "share": sums.decisions / max(total.decisions, 1),
+            "spend_share": sums.cost_usd / total.cost_usd if total.cost_usd else 0.0,
+        }
+        for arm, sums in used.items()
+        if sums.decisions
+    ]
+
+
+def moved(now: Sums, before: Sums) -> dict[str, float | None]:
+    """Return how much the sums have moved against those of the span before, as shares."""
+    return {
+        "cost_usd": _ratio(now.cost_usd, before.cost_usd),
+        "requests": _ratio(now.requests, before.requests),
+    }
+
+
+def _ratio(now: float, before: float) -> float | None:
+    return now / before - 1 if before else None

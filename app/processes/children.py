@@ -1,0 +1,123 @@
+"""Processes of ours that one of ours starts and ends: a session each, told to end in order."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.request import urlopen
+
+import click
+
+from policy.errors import ConfigError
+
+SERVICE = ("gunicorn", "--config", "python:app.processes.gunicorn_conf")
+LEFT_BEHIND_S = 5.0
+TELL_EVERY_S = 15.0
+READY_WITHIN_S = 900.0  # a long log without a snapshot is folded first, event by event
+POLL_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """One process of ours."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+
+
+def start(name: str, arguments: Sequence[str], environ: Mapping[str, str]) -> Child:
+    """Return a process that runs a module of Python's, in a session of its own."""
+    command = [sys.executable, "-m", *arguments]
+    return Child(name, subprocess.Popen(command, env=dict(environ), start_new_session=True))  # noqa: S603
+
+
+def wait_until_ready(name: str, url: str, children: Sequence[Child]) -> None:
+    """Return once a service answers.
+
+    raises : ConfigError if it does not, or one of the children has ended
+    """
+    give_up_at = time.monotonic() + READY_WITHIN_S
+    tell_at = time.monotonic() + TELL_EVERY_S
+    while not _answers(url):
+        _refuse_the_dead(children)
+        if time.monotonic() > give_up_at:
+            raise ConfigError(f"the {name} did not answer within {READY_WITHIN_S:.0f} s")
+        if time.monotonic() > tell_at:
+            click.echo(f"the {name} does not answer yet; it may be folding a long log", err=True)
+            tell_at += TELL_EVERY_S
+        time.sleep(POLL_S)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urlopen(f"{url}/healthz", timeout=2.0) as response:  # noqa: S310
+            return bool(response.status == HTTPStatus.OK)
+    except OSError:
+        return False
+
+
+def _refuse_the_dead(children: Sequence[Child]) -> None:
+    for child in children:
+        code = child.process.poll()
+        if code is not None:
+            raise ConfigError(f"the {child.name} ended with code {code}: its own lines say why")
+
+
+def watch(children: Sequence[Child]) -> int:
+    """Return the exit code of the first child that ends."""
+    while True:
+        for child in children:
+            code = child.process.poll()
+            if code is not None:
+                click.echo(f"the {child.name} ended with code {code}: stopping the rest", err=True)
+                return code or 1
+        time.sleep(POLL_S)
+
+
+def end(children: Sequence[Child], within_s: float) -> None:
+    """End the children, the scheduler first and what the service asks last."""
+    for child in reversed(children):
+        end_one(child, within_s)
+
+
+def end_one(child: Child, within_s: float) -> None:
+    """End a child and all that it has started; one that does not end in time is killed."""
+    tell(child, signal.SIGTERM)
+    try:
+        child.process.wait(within_s)
+    except subprocess.TimeoutExpired:
+        click.echo(f"the {child.name} did not end in {within_s:.0f} s: killed", err=True)
+        tell(child, signal.SIGKILL)
+        child.process.wait()
+    _outlast(child)
+
+
+def tell(child: Child, how: signal.Signals) -> bool:
+    """Signal a child and all that it has started; return whether anybody was left to tell."""
+    try:
+        os.killpg(child.process.pid, how)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _outlast(child: Child) -> None:
+    """Return when nothing is left of a child's session: a killed parent leaves its children."""
+    give_up_at = time.monotonic() + LEFT_BEHIND_S
+    while tell(child, signal.SIGTERM):
+        if time.monotonic() > give_up_at:
+            tell(child, signal.SIGKILL)
+        time.sleep(POLL_S)
+
+
+def free_port() -> int:
+    """Return a port of loopback that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

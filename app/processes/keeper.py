@@ -1,0 +1,126 @@
+"""The service's chores, twice a second: take what jobs hand over, follow keys and arms, save."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from structlog import get_logger
+
+from app.answers.cache import Cache
+from app.keys.keyring import Keyring
+from app.monitoring.traffic import Following
+from app.routing.live import Live
+from jobs.intake import records
+from policy.errors import InvalidInput, StoreUnavailable
+from storage.erasing import erased_at_s
+from storage.handover import take
+from storage.log import Log, WritableLog
+from upstream.catalogue import Catalogue
+
+LOGGER = get_logger()
+EVERY_S = 0.5
+ABANDON_EVERY_S = 60.0
+MARGIN_S = 300.0
+"""How much longer than its arm's calls may take a request may be busy with a decision."""
+LOOK_BACK_S = 86_400.0  # what is older was found by an earlier look, or at the start
+COUNT_EVERY_S = 10.0
+CLOCKS_APART_S = 60.0
+
+
+def hints(catalogue: Catalogue) -> dict[str, float]:
+    """Return the quality hints of the catalogue's arms."""
+    return {arm.name: arm.quality for arm in catalogue.arms.values() if arm.quality is not None}
+
+
+def abandon(log: WritableLog, now_s: float, before_s: float, after_s: float) -> None:
+    """Record an end for decisions made between two moments that will get none."""
+    lost = log.abandon(before_s, now_s, after_s)
+    if lost:
+        LOGGER.warning("decisions without an end were abandoned", count=lost)
+
+
+class Keeper(threading.Thread):
+    """Looks after the log's intake, keys, the catalogue's hints, snapshots and stored answers."""
+
+    def __init__(
+        self,
+        data: Path,
+        log: Log,
+        live: Live,
+        catalogue: Callable[[], Catalogue],
+        cache: Cache,
+        traffic: Following,
+        keyring: Keyring,
+    ) -> None:
+        super().__init__(name="keeper", daemon=True)
+        self._data = data
+        self._log = log
+        self._live = live
+        self._catalogue = catalogue
+        self._cache = cache
+        self._traffic = traffic
+        self._counted_at_s = -COUNT_EVERY_S
+        self._keyring = keyring
+        self._stopping = threading.Event()
+        self._abandoned_s = 0.0
+        self._erased_s = 0.0
+
+    def run(self) -> None:
+        """Do the chores until stopped; a store that is away is asked again the next time."""
+        while not self._stopping.wait(EVERY_S):
+            try:
+                self.round()
+            except (StoreUnavailable, InvalidInput, OSError):
+                LOGGER.exception("chores not done, will be tried again")
+
+    def round(self) -> None:
+        """Do every chore once."""
+        now_s = time.time()
+        with suppress(StoreUnavailable):  # it has told so itself
+            if self._log.standing.is_behind or self._log.unwiped:
+                self._log.bring_back()
+        for taken in take(self._data / "handover", self._log, records, now_s):
+            tell = LOGGER.error if taken.status == "rejected" else LOGGER.info
+            tell("handover", status=taken.status, parcel=taken.path.name, reason=taken.reason)
+        self._abandon(now_s)
+        self._keyring.follow()
+        self._live.share(now_s)
+        self._live.follow_hints(hints(self._catalogue()), now_s)
+        self._live.snapshot_when_due(now_s)
+        self._cache.prune()
+        self._follow_erasures()
+        if now_s - self._counted_at_s >= COUNT_EVERY_S:
+            # A piece each round, until who opens a page finds nearly all of it added up.
+            more = self._traffic.advance()
+            self._counted_at_s = now_s - COUNT_EVERY_S if more else now_s
+
+    def _follow_erasures(self) -> None:
+        """Forget what was derived for somebody who is forgotten: answers, and sums by tenant."""
+        erased_s = erased_at_s(self._log.ask)
+        if erased_s > self._erased_s:
+            self._cache.forget(erased_s + CLOCKS_APART_S)
+            self._traffic.begin_anew(erased_s + CLOCKS_APART_S)
+            self._erased_s = erased_s
+
+    def _abandon(self, now_s: float) -> None:
+        """Give an end to decisions that no request can still be busy with; once a minute."""
+        if abs(now_s - self._abandoned_s) < ABANDON_EVERY_S:
+            return
+        self._abandoned_s = now_s
+        longest_s = max(arm.timeouts.total_s for arm in self._catalogue().arms.values())
+        before_s = now_s - longest_s - MARGIN_S
+        abandon(self._log, now_s, before_s, before_s - LOOK_BACK_S)
+
+    def stop(self) -> None:
+        """End the thread, then save what has been learned."""
+        self._stopping.set()
+        if self.is_alive():
+            self.join()
+        try:
+            self._live.share(time.time(), "none")
+            self._live.snapshot(time.time())
+            self._traffic.save()
+        except StoreUnavailable as error:  # the next start folds a little more
+            LOGGER.warning("what was learned is not saved", reason=error.message)

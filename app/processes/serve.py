@@ -1,0 +1,110 @@
+"""Start everything and end it together: the service, the scheduler and, without keys, the sandbox.
+
+Each is a child process in a session of its own, so that one Ctrl-C reaches only us and we end them
+in order: the service drains first. A child that dies unasked ends the rest; a child whose parent is
+gone ends itself.
+"""
+
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from types import FrameType
+
+import click
+
+from app.keys.keyring import require_a_key
+from app.mode import missing_keys
+from app.processes.children import SERVICE, Child, end, free_port, start, wait_until_ready, watch
+from app.processes.orphan import PARENT
+from app.settings import Settings
+from policy.errors import ConfigError
+from storage.stores import exists, open_reader
+from upstream.catalogue import load
+
+ENDED_WITHIN_S = 15.0
+
+
+class Stop(Exception):
+    """Somebody asked us to stop."""
+
+
+def serve(settings: Settings, environ: Mapping[str, str] = os.environ) -> int:
+    """Run until asked to stop; return the exit code. The settings are those in force.
+
+    raises : ConfigError before anything is started
+    """
+    load(settings.arms)
+    require_a_key(settings, asks=settings.is_loopback or _has_keys(settings))
+    _refuse_a_taken_port(settings)
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    children: list[Child] = []
+    try:
+        environ = {**environ, PARENT: str(os.getpid())}
+        handed_on = {**environ, **_sandbox(settings, environ, children)}
+        children.append(start("service", SERVICE, handed_on))
+        wait_until_ready("service", f"http://{settings.bind}", children)
+        children.append(start("scheduler", ("app", "work"), handed_on))
+        _greet(settings, handed_on)
+        return watch(children)
+    except Stop:
+        return 0
+    finally:
+        for another in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(another, signal.SIG_IGN)  # we are ending already, and take care to finish
+        end(children, settings.drain_s + ENDED_WITHIN_S)
+
+
+def _has_keys(settings: Settings) -> bool:
+    """Return whether a key is asked for: that of the settings, or one of the log."""
+    if settings.api_key is not None or not exists(settings.database):
+        return settings.api_key is not None
+    with open_reader(settings.database) as log:
+        return log.keys_changed() > 0
+
+
+def _sandbox(
+    settings: Settings, environ: Mapping[str, str], children: list[Child]
+) -> dict[str, str]:
+    """Start the sandbox if it is wanted; return the settings that tell the others."""
+    if settings.sandbox == "off":
+        return {"TURNPIKE_SANDBOX": "off"}
+    port = free_port()
+    children.append(start("sandbox", ("app", "sandbox", "--port", str(port)), environ))
+    # Before the service, whose first request would otherwise find nobody on a busy machine.
+    wait_until_ready("sandbox", f"http://127.0.0.1:{port}", children)
+    return {"TURNPIKE_SANDBOX": "on", "TURNPIKE_SANDBOX_URL": f"http://127.0.0.1:{port}/v1"}
+
+
+def _greet(settings: Settings, environ: Mapping[str, str]) -> None:
+    url = f"http://{settings.bind}"
+    if "TURNPIKE_SANDBOX_URL" in environ:
+        missing = ", ".join(missing_keys(load(settings.arms), environ)) or "not needed"
+        click.secho("SANDBOX: synthetic models answer, nothing is billed.", fg="yellow", bold=True)
+        click.echo(f"  For your provider, set its key ({missing}) and start again.")
+    click.echo(f"Turnpike answers at {url} and learns from every thumb. Ctrl-C ends it.")
+    click.echo(f"  {url}/ in a browser shows what it spends, believes and decides.")
+    click.echo(f"""  curl {url}/complete -H 'content-type: application/json' \\
+       -d '{{"prompt": "What is 17 * 23?", "task": "maths"}}'
+  curl {url}/policy
+  ./run demo      sends prompts and thumbs, and shows what is learned""")
+
+
+def _refuse_a_taken_port(settings: Settings) -> None:
+    host, _, port = settings.bind.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host.strip("[]"), int(port)))
+        except OSError as error:
+            raise ConfigError(
+                f"bind {settings.bind} cannot be used: {error.strerror}; "
+                "free it, or choose another with TURNPIKE_BIND"
+            ) from error
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    raise Stop

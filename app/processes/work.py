@@ -1,0 +1,122 @@
+"""The processes beside the service: the scheduler, and the sandbox provider."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from types import FrameType
+
+from structlog import get_logger
+
+from app.processes.journal import write_lines
+from app.processes.orphan import end_with_parent
+from app.routing.retention import Retention
+from app.settings import Settings
+from jobs.due import due
+from jobs.prune import DAY_S, Keeping
+from jobs.scheduler import Job, run
+from policy.errors import ConfigError, StoreUnavailable
+from storage.reader import LogReader
+from storage.stores import open_reader
+from upstream.catalogue import load
+from upstream.sandbox import serve_sandbox
+
+LOGGER = get_logger()
+LOOK_EVERY_S = 5.0
+PRUNE_EVERY_S = 60.0
+AFTER_FAILURE_S = 60.0
+
+
+class Starter:
+    """Starts a job as a child process; one that has failed is not started when due for a minute."""
+
+    def __init__(self, settings: Settings, *command: str) -> None:
+        self._settings = settings
+        self._command = command
+        self._not_before = 0.0
+
+    def start(self, *more: str) -> None:
+        """Run the job, and tell if it fails."""
+        command = [sys.executable, "-m", "app", *self._command, *more]
+        ended = subprocess.run(command, check=False, stdout=subprocess.DEVNULL)  # noqa: S603
+        if ended.returncode != 0:
+            self._not_before = time.monotonic() + AFTER_FAILURE_S
+            LOGGER.error(f"{self._command[0]} failed", code=ended.returncode, arguments=more)
+
+    def start_if(self, is_due: Callable[[LogReader], bool], *more: str) -> None:
+        """Run the job if it is due by what the log says."""
+        if time.monotonic() < self._not_before:
+            return
+        try:
+            with open_reader(self._settings.database) as log:
+                wanted = is_due(log)
+        except (StoreUnavailable, ConfigError) as error:
+            LOGGER.warning("the log cannot be read now", reason=error.message)
+            return
+        if wanted:
+            self.start(*more)
+
+
+def jobs(settings: Settings) -> list[Job]:
+    """Return what runs when: retrains, reports, and the end of what is kept for a time."""
+    retrain, prune = Starter(settings, "retrain", "--trigger"), Starter(settings, "prune")
+    report = Starter(settings, "report", "--keep")
+    kept = keeping(settings)
+
+    def enough_is_rated(log: LogReader) -> bool:
+        return due(log.counts(), settings.retrain_first_outcomes)
+
+    def is_overdue(log: LogReader) -> bool:
+        return bool(kept.overdue(log.ask, time.time()))
+
+    return [
+        Job("retrain", settings.retrain_every_s, partial(retrain.start, "schedule")),
+        Job(
+            "retrain when due", LOOK_EVERY_S, partial(retrain.start_if, enough_is_rated, "feedback")
+        ),
+        Job("report", settings.report_every_s, report.start, first_s=LOOK_EVERY_S),
+        Job("prune", PRUNE_EVERY_S, partial(prune.start_if, is_overdue)),
+    ]
+
+
+def keeping(settings: Settings) -> Keeping:
+    """Return for how long words are kept, and in which forms."""
+    retention = Retention(settings.prompts)
+    return Keeping(
+        retention.forms,
+        retention.hashes,
+        settings.prompts_keep_days * DAY_S,
+        settings.hashes_keep_days * DAY_S,
+    )
+
+
+def work(settings: Settings) -> None:
+    """Run the scheduler until told to stop."""
+    write_lines(settings.log_level)
+    end_with_parent()
+    signal.signal(signal.SIGTERM, _exit_at_once)
+    run(jobs(settings))
+
+
+def sandbox(settings: Settings, port: int) -> None:
+    """Run the sandbox provider until told to stop."""
+    end_with_parent()
+    signal.signal(signal.SIGTERM, _exit)
+    arms = load(settings.arms).arms.values()
+    serving = serve_sandbox("127.0.0.1", port, list(arms), latency_s=settings.sandbox_latency_s)
+    try:
+        serving.wait()
+    finally:
+        serving.close()
+
+
+def _exit_at_once(_signal: int, _frame: FrameType | None) -> None:
+    # An orderly exit would first do what is queued: start another job, which nobody then ends.
+    os._exit(0)
+
+
+def _exit(_signal: int, _frame: FrameType | None) -> None:
+    sys.exit(0)

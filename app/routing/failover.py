@@ -1,0 +1,111 @@
+"""Who is asked next, health first and policy second, and when a request has asked enough."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from app.routing.asking import Asking
+from policy.errors import BudgetExceeded, EveryArmWaits, NoEligibleArm
+from policy.types import Arm
+from upstream.health import Health, Step
+
+ATTEMPTS = 2
+SWEEP_WITHIN_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """Whom the policy chooses among: whom the caller allows, None for all, less `unavailable`."""
+
+    allowed: tuple[str, ...] | None
+    unavailable: Mapping[str, str]
+
+    def passed_over(self, reasons: Mapping[str, str]) -> list[str]:
+        """Return the arms that would have served but for how they stand."""
+        return [name for name, why in reasons.items() if self.unavailable.get(name) == why]
+
+
+def may_go_on(asking: Asking) -> bool:
+    """Return whether a request may ask one more arm: a second always, the rest in need only.
+
+    There is no need while an older answer can stand in.
+    """
+    if len(asking.asked) < ATTEMPTS:
+        return True
+    return time.monotonic() - asking.began_s < SWEEP_WITHIN_S and not _stands_in(asking)
+
+
+def amongst(asking: Asking, arms: Mapping[str, Arm], health: Health) -> Iterator[Among]:
+    """Yield the arms to choose among, those that stand best first: whoever fits there is asked.
+
+    A pinned arm's own fallbacks stand in for it, at once where it is known not to stand well.
+    Before anybody else comes the arm whose tool calls this request answers.
+    """
+    steps = [
+        step
+        for step in health.steps(arms.values(), asking.asked)
+        if _is_worth_it(step, len(asking.asked), health)
+    ]
+    wishes, others = _wishes(asking, arms), _others_than_the_caller(asking, arms)
+    if others:
+        yield from (
+            Among(wishes[0], {**others, **step.unavailable}) for step in steps if not step.lifted
+        )
+    for allowed in wishes:
+        yield from (Among(allowed, step.unavailable) for step in steps if not step.lifted)
+    yield from (Among(wishes[0], step.unavailable) for step in steps if step.lifted)
+
+
+def _is_worth_it(step: Step, asked: int, health: Health) -> bool:
+    """Return whether a request that so many have failed may ask whom the step lets in.
+
+    What is likely to fail is paid by the retry budget: arms that do not stand well, and a third
+    arm that has failed lately. While others are being answered, a request that two arms have failed
+    may be at fault itself; while nobody is, every arm is worth a try.
+    """
+    if asked == 0 or health.can_pay:
+        return True
+    if asked < ATTEMPTS:
+        return not step.lifted
+    return step.sound or not (step.lifted or health.anybody_lately())
+
+
+def nobody(
+    passed_over: Mapping[str, Arm], none: NoEligibleArm, health: Health
+) -> EveryArmWaits | NoEligibleArm:
+    """Return the error for a request that no arm can serve now: wait, where waiting helps."""
+    waits_s = {name: health.waits_s([arm]) for name, arm in passed_over.items()}
+    waiting = {name: left_s for name, left_s in waits_s.items() if left_s is not None}
+    if not waiting or isinstance(none, BudgetExceeded):
+        return none
+    first = min(waiting, key=lambda name: waiting[name])
+    return EveryArmWaits(
+        f"{', '.join(waiting)}: the provider asked to slow down; ask again in "
+        f"{waiting[first]:.0f} s",
+        arm=first,
+        retry_after_s=waiting[first],
+    )
+
+
+def _stands_in(asking: Asking) -> bool:
+    """Return whether an older answer could be given; it cannot go on from a part of another."""
+    return not asking.partial and asking.stands_in()
+
+
+def _others_than_the_caller(asking: Asking, arms: Mapping[str, Arm]) -> dict[str, str]:
+    """Return why each arm but the one that called tools is passed over; nobody if none did."""
+    caller = asking.caller
+    if caller is None or caller not in arms:
+        return {}
+    return {name: f"{caller} waits for what its tools say" for name in arms if name != caller}
+
+
+def _wishes(asking: Asking, arms: Mapping[str, Arm]) -> list[tuple[str, ...] | None]:
+    """Return whom the caller allows, and whom next when none of those stands well."""
+    models = asking.ask.models
+    if models is None or not asking.pinned:
+        return [models]
+    fallbacks = asking.ask.fallbacks
+    if fallbacks is None:
+        fallbacks = arms[models[0]].fallbacks if models[0] in arms else ()
+    return [fallbacks] if asking.asked else [models, fallbacks]

@@ -1,0 +1,250 @@
+"""The learned state that serves: it follows the log, and readers never wait for it.
+
+Every durable event reaches it from the log's writer, in order; a new state replaces the old one by
+one assignment. A start takes the newest snapshot of the serving policy and folds what came after.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from structlog import get_logger
+
+from app.keys.holder import Holder
+from app.routing.goals import Goals
+from app.routing.pacing import Piece
+from app.routing.sharing import Sharing
+from app.routing.treasury import Treasury
+from features.space import Space
+from jobs.intake import save
+from jobs.learned import Learned
+from policy.decide import Question, Verdict, decide, seeded
+from policy.errors import BudgetExceeded, DamagedFile, InvalidInput
+from policy.exploration import Allowance
+from policy.hyper import Hyper
+from policy.pacer import Pacer
+from policy.types import Arm
+from storage import snapshots
+from storage.events import Event, PolicyEvent
+from storage.log import Log
+from storage.records import Decision, PolicySource, PolicyVersion, SnapshotRow
+
+LOGGER = get_logger()
+SNAPSHOT_EVERY = 1_000
+MORE: tuple[Piece, ...] = ("some", "all")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """A verdict with the state it came from: together with the id they give it again."""
+
+    verdict: Verdict
+    learned: Learned
+    allowance: Allowance
+
+
+class Live:
+    """What has been learned so far, and what may still be explored."""
+
+    def __init__(
+        self,
+        log: Log,
+        data: Path,
+        hints: dict[str, float],
+        goals: Goals,
+        priced_apart: Callable[[str], bool],
+        now_s: float,
+    ) -> None:
+        self._log = log
+        self._data = data
+        self._lock = threading.Lock()
+        self._allowance = Allowance()
+        self._control = goals.control
+        self._saved_seq = 0
+        self._hints: dict[str, float] | None = None
+        policy = log.latest_policy() or self._first(hints, now_s)
+        self.learned = self._restored(Learned.start(policy))
+        log.subscribe(self._follow, after_seq=self.learned.upto_seq)
+        self._treasury = Treasury(log, lambda: self.learned, goals, priced_apart, now_s)
+        self._sharing = Sharing(log, self._lock, self._treasury.shared)
+
+    @property
+    def pacer(self) -> Pacer:
+        """Return what sets the willingness to pay of the service, as it stands."""
+        return self._treasury.service.pacer
+
+    def pacer_of(self, holder: Holder) -> Pacer:
+        """Return what sets the price for whoever asks: the goal of its key, or the service's.
+
+        raises : StoreUnavailable if the books of the key cannot be opened now
+        """
+        with self._lock:
+            return self._treasury.of(holder, time.time()).pacer
+
+    def decide(
+        self,
+        decision_id: str,
+        learned: Learned,
+        arms: Sequence[Arm],
+        question: Question,
+        policy: str,
+        holder: Holder,
+        *,
+        spend: bool = True,
+    ) -> Choice:
+        """Return the choice for one prompt; one at a time, because all share what may be explored.
+
+        Without `spend` it is only asked what would be chosen, and nothing counts as explored.
+
+        raises : NoEligibleArm; BudgetExceeded with the seconds until the budget starts anew;
+            StoreUnavailable if the budget is shared and more of it would be needed
+        """
+        asked = partial(
+            self._decide, decision_id, learned, arms, question, policy, holder, spend=spend
+        )
+        for piece in MORE:
+            try:
+                return asked()
+            except BudgetExceeded:
+                if not self._more(holder, piece):
+                    raise
+        return asked()
+
+    def _more(self, holder: Holder, piece: Piece) -> bool:
+        """Return whether more may be left of the budgets that a request counts in."""
+        now_s = time.time()
+        with self._lock:
+            budgets = self._treasury.shared_of(holder, now_s)
+        return self._sharing.more(budgets, piece, now_s)
+
+    def share(self, now_s: float, piece: Piece = "some") -> None:
+        """Take or give back of the budgets that other processes spend from too.
+
+        raises : StoreUnavailable
+        """
+        self._sharing.keep(now_s, piece)
+
+    def _decide(
+        self,
+        decision_id: str,
+        learned: Learned,
+        arms: Sequence[Arm],
+        question: Question,
+        policy: str,
+        holder: Holder,
+        *,
+        spend: bool,
+    ) -> Choice:
+        with self._lock:
+            allowance, now_s = self._allowance, time.time()
+            try:
+                verdict = decide(
+                    arms,
+                    self._treasury.limited(question, holder, now_s),
+                    learned.beliefs,
+                    seeded(decision_id),
+                    policy=policy,
+                    allowance=allowance,
+                    control=self._control,
+                )
+            except BudgetExceeded as error:
+                self._treasury.exceeded(error, holder, now_s)
+                raise
+            if spend:
+                self._allowance = verdict.allowance.spend(verdict.explored)
+                self._treasury.decided(decision_id, verdict, holder, now_s)
+        return Choice(verdict, learned, allowance)
+
+    def settle(self, decision: Decision, usd: float) -> None:
+        """Book what the call of a decision has cost against the budgets it counts in."""
+        with self._lock:
+            self._treasury.settled(decision, usd, time.time())
+
+    def follow_hints(self, hints: dict[str, float], now_s: float) -> None:
+        """Adopt the catalogue's quality hints as a policy version when they have changed."""
+        if hints == self._hints:
+            return  # another process of ours may read another catalogue for a while
+        learned = self.learned
+        if learned.hyper.with_hints(hints).hints != dict(learned.hyper.hints):
+            policy = self._log.latest_policy()
+            if policy is not None:
+                hyper = Hyper.from_json(policy.hyper).with_hints(hints)
+                self._adopt(policy.version + 1, "catalogue", policy.space, hyper, now_s)
+        self._hints = hints
+
+    def snapshot(self, now_s: float) -> None:
+        """Save what has been learned, unless nothing has been since the last time."""
+        learned = self.learned
+        if learned.upto_seq == self._saved_seq:
+            return
+        saved = save(self._data, learned)
+        if saved is not None:
+            self._saved_seq = learned.upto_seq
+            self._log.record_snapshot(
+                SnapshotRow(
+                    policy_version=saved.policy_version,
+                    upto_seq=saved.upto_seq,
+                    path=str(saved.path),
+                    sha256=saved.sha256,
+                    created_at_s=now_s,
+                )
+            ).wait()
+
+    def snapshot_when_due(self, now_s: float) -> None:
+        """Save what has been learned once enough has come since the last time."""
+        if self.learned.upto_seq - self._saved_seq >= SNAPSHOT_EVERY:
+            self.snapshot(now_s)
+
+    def _follow(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if isinstance(event, PolicyEvent) and event.version > self.learned.policy_version:
+                self.learned = self._adopted(event)
+            else:
+                self.learned = self.learned.fold([event])
+
+    def _adopted(self, event: PolicyEvent) -> Learned:
+        start = self._restored(Learned.start(event))
+        return start.fold(self._log.events(start.upto_seq, event.seq))
+
+    def _restored(self, start: Learned) -> Learned:
+        """Return the policy version as its newest whole snapshot left it, if there is one."""
+        found = snapshots.newest(self._data / "snapshots", start.policy_version)
+        for reason in found.damaged:
+            LOGGER.warning("snapshot passed over", reason=reason)
+        newest = found.snapshot
+        if newest is None or newest.upto_seq > self._log.position():
+            newest = self._adopted_with(start.policy_version)
+        return start if newest is None else start.restored(newest.arrays, newest.upto_seq) or start
+
+    def _adopted_with(self, version: int) -> snapshots.Snapshot | None:
+        """Return what a policy had learned when it was adopted, where the log has kept that."""
+        state = self._log.saved_state(version)
+        if state is None:
+            return None
+        try:
+            return snapshots.of_state(state)
+        except DamagedFile as error:
+            LOGGER.warning("snapshot passed over", reason=error.message)
+            return None
+
+    def _first(self, hints: dict[str, float], now_s: float) -> PolicyVersion:
+        with suppress(InvalidInput):  # a process that started with us was quicker
+            self._adopt(1, "initial", b"", Hyper().with_hints(hints), now_s)
+        return self._log.policy_version(1)
+
+    def _adopt(
+        self, version: int, source: PolicySource, space: bytes, hyper: Hyper, now_s: float
+    ) -> None:
+        policy = PolicyVersion(
+            version=version,
+            created_at_s=now_s,
+            source=source,
+            feature_version=Space.from_bytes(space).version,
+            space=space,
+            hyper=hyper.to_json(),
+        )
+        self._log.adopt(policy).wait()

@@ -1,0 +1,116 @@
+"""What the router writes to the log is told to whoever observes it: metrics and traces.
+
+Counting where the log is written keeps the two alike, and nothing in the router knows of either.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from app.routing.retention import Retention
+from storage.log import Log
+from storage.records import Attempt, Decision, Outcome, Rating, Round
+from storage.ticket import Ticket
+from storage.words import Part
+
+
+class Observer(Protocol):
+    """Is told of every row that goes to the log; it must be quick and must not fail."""
+
+    def decided(self, decision: Decision, prompt: str) -> None:
+        """Take notice of a decision; the prompt is for nobody who has not been asked to keep it."""
+        ...
+
+    def attempted(self, attempt: Attempt) -> None:
+        """Take notice of an upstream call that has ended."""
+        ...
+
+    def settled(self, outcome: Outcome, answer: str) -> None:
+        """Take notice of how a decision ended."""
+        ...
+
+    def rated(self, rating: Rating) -> None:
+        """Take notice of what a rating changed."""
+        ...
+
+
+class Recording(Protocol):
+    """What the router asks of a log."""
+
+    def decide(self, decision: Decision, prompt: str) -> Ticket[None]:
+        """Record a decision, and of the prompt what is to be kept."""
+        ...
+
+    def attempt(self, attempt: Attempt) -> Ticket[None]:
+        """Record one upstream call."""
+        ...
+
+    def settle(self, outcome: Outcome, answer: str) -> Ticket[int]:
+        """Record how a decision ended, and of the answer what is to be kept."""
+        ...
+
+    def rate(
+        self,
+        decision_id: str,
+        rater: str,
+        reward: float | None,
+        *,
+        comment: str | None = None,
+        at_s: float,
+        tenant: str | None,
+        window_s: float,
+    ) -> Rating:
+        """Record a reward, durably, and return what that changed; None withdraws."""
+        ...
+
+    def decision(self, decision_id: str, tenant: str | None = None) -> Round:
+        """Return one decision with what came of it."""
+        ...
+
+
+class Observed:
+    """The log of the router, observed; of what was said it gets what is to be kept."""
+
+    def __init__(self, log: Log, retention: Retention, observers: Sequence[Observer]) -> None:
+        self._log = log
+        self._retention = retention
+        self._observers = observers
+
+    def decide(self, decision: Decision, prompt: str) -> Ticket[None]:
+        """Record a decision, and of the prompt what is to be kept."""
+        ticket = self._log.decide(decision)
+        self._keep(decision.id, "prompt", decision.decided_at_s, prompt)
+        for each in self._observers:
+            each.decided(decision, prompt)
+        return ticket
+
+    def attempt(self, attempt: Attempt) -> Ticket[None]:
+        """Record one upstream call."""
+        ticket = self._log.attempt(attempt)
+        for each in self._observers:
+            each.attempted(attempt)
+        return ticket
+
+    def settle(self, outcome: Outcome, answer: str) -> Ticket[int]:
+        """Record how a decision ended, and before that of the answer what is to be kept."""
+        self._keep(outcome.decision_id, "answer", outcome.at_s, answer)
+        ticket = self._log.settle(outcome)
+        for each in self._observers:
+            each.settled(outcome, answer)
+        return ticket
+
+    def rate(self, *asked: Any, **more: Any) -> Rating:
+        """Record a reward, and return what that changed."""
+        rating = self._log.rate(*asked, **more)
+        for each in self._observers:
+            each.rated(rating)
+        return rating
+
+    def decision(self, decision_id: str, tenant: str | None = None) -> Round:
+        """Return one decision with what came of it."""
+        return self._log.decision(decision_id, tenant)
+
+    def _keep(self, decision_id: str, part: Part, at_s: float, text: str) -> None:
+        """Record a text; it comes before the outcome: whoever waits for that waits for it too."""
+        transcript = self._retention.transcript(decision_id, part, at_s, text)
+        if transcript is not None:
+            self._log.keep(transcript)

@@ -1,0 +1,218 @@
+"""The pages as somebody uses them: by mouse, by keyboard, with the key, with nothing there yet."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.app.browser.browsing import PHONE, drawn, flaws, keep, looking, sticks_out
+from tests.app.hostile_rows import as_they_are
+from tests.app.pages.test_sign_in import KEY, PAGES
+from tests.app.running import Provider, Running, catalogue, running
+from tests.app.serving import served
+from tests.storage.rounds import but
+
+LOOK_NOW = "document.dispatchEvent(new Event('visibilitychange'))"
+HIDE = "Object.defineProperty(document, 'hidden', {value: true, configurable: true})"
+COUNT = "#requests"
+
+
+@pytest.fixture(scope="module")
+def url(shared: Running) -> Iterator[str]:
+    for i in range(8):
+        answer = shared.ask(f"What is {i} + {i}?", task="maths" if i % 2 else "sums")
+        if i < 4:
+            shared.rate(answer["id"], "up")
+    with served(shared) as address:
+        yield address
+
+
+@pytest.fixture
+def page(browser: Browser, url: str) -> Iterator[Page]:
+    with looking(browser, url) as opened:
+        yield opened
+
+
+@pytest.mark.slow
+def test_a_thumb_given_here_is_learned_at_once(page: Page, shared: Running) -> None:
+    before = shared.get("/policy")["counts"]["rated"]
+    page.goto("/pages/decisions?rated=unrated")
+    page.locator("tbody th a").first.click()
+    page.get_by_role("button", name="thumbs up").click()
+    expect(page.get_by_role("button", name="thumbs up")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".ratings")).to_contain_text("dashboard")
+    assert shared.get("/policy")["counts"]["rated"] == before + 1
+    page.get_by_role("button", name="withdraw").click()
+    expect(page.get_by_text("Nobody has rated it yet.")).to_be_visible()
+    assert shared.get("/policy")["counts"]["rated"] == before
+
+
+@pytest.mark.slow
+def test_a_page_keeps_up_without_being_loaded_again(page: Page, shared: Running) -> None:
+    page.goto("/")
+    drawn(page)
+    page.evaluate("window.kept = true")
+    page.locator("#charts details summary").first.click()
+    before = int(page.locator(COUNT).inner_text())
+    shared.ask("What is 9 + 9?")
+    expect(page.locator(COUNT)).to_have_text(str(before + 1))
+    assert page.evaluate("window.kept")
+    expect(page.locator("#charts details").first).to_have_attribute("open", "")
+    assert page.locator("#spend canvas").count() == 1
+
+
+@pytest.mark.slow
+def test_a_page_that_nobody_looks_at_asks_nothing(page: Page) -> None:
+    page.goto("/")
+    asked: list[str] = []
+    page.on("request", lambda one: "/static/" in one.url or asked.append(one.url))
+    page.evaluate(f"{HIDE}; {LOOK_NOW}")
+    expect(page.locator("#pulse")).to_have_text("Paused")
+    assert asked == []
+    page.evaluate(f"delete document.hidden; {LOOK_NOW}")
+    expect(page.locator("#pulse")).to_have_text("Live")
+    page.wait_for_function("true")
+    assert len(asked) == 1
+
+
+@pytest.mark.slow
+def test_the_slider_asks_what_another_price_would_do(page: Page) -> None:
+    page.goto("/pages/policy")
+    drawn(page)
+    slider = page.get_by_label("If a thumbs-up were worth")
+    with page.expect_response("**/pages/policy/at?pay=*") as told:
+        slider.press("Home")
+    cheapest = told.value.json()
+    expect(page.locator("[data-says]")).to_have_text(cheapest["says"])
+    expect(page.locator("[data-quality]")).to_have_text(f"{cheapest['quality']:.3f}")
+    expect(page.locator("[data-shares] li")).to_have_count(len(cheapest["shares"]))
+    assert (slider.get_attribute("aria-valuetext") or "").endswith("for one more thumbs-up")
+    with page.expect_response("**/pages/policy/at?pay=*") as told:
+        slider.press("End")
+    assert told.value.json()["quality"] >= cheapest["quality"]
+
+
+@pytest.mark.slow
+def test_a_theme_that_was_chosen_stays(page: Page) -> None:
+    page.emulate_media(color_scheme="light")
+    page.goto("/")
+    page.get_by_role("button", name="Dark theme").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.goto("/pages/policy")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.get_by_role("button", name="Dark theme").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
+
+
+@pytest.mark.slow
+def test_everything_can_be_reached_by_keyboard(page: Page) -> None:
+    page.goto("/")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.locator(".segments a").first).to_be_focused()
+    page.get_by_role("link", name="Decisions", exact=True).focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/pages/decisions")
+    page.locator("select[name=arm]").focus()
+    page.keyboard.press("Tab")
+    expect(page.locator("input[name=task]")).to_be_focused()
+    page.keyboard.type("maths")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**task=maths**")
+    page.locator("tbody th a").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Who could have been asked")).to_be_visible()
+    page.get_by_role("button", name="thumbs up").focus()
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+@pytest.mark.slow
+def test_a_service_that_went_away_is_told(browser: Browser, service: Running) -> None:
+    service.ask()
+    with served(service) as address, looking(browser, address, expected="503") as page:
+        page.goto("/")
+        page.route("**/*", lambda route: route.fulfill(status=503, body="away"))
+        page.evaluate(LOOK_NOW)
+        expect(page.locator("#pulse")).to_have_text("No answer; trying again")
+        page.unroute_all()
+        page.evaluate(LOOK_NOW)
+        expect(page.locator("#pulse")).to_have_text("Live")
+
+
+@pytest.mark.slow
+def test_a_service_that_nobody_used_teaches_the_next_step(
+    browser: Browser, service: Running
+) -> None:
+    with served(service) as address, looking(browser, address, PHONE) as page:
+        for path in PAGES:
+            page.goto(path)
+            assert sticks_out(page) <= 0
+            assert flaws(page) == []
+        page.goto("/")
+        expect(page.locator("main")).to_contain_text(f"curl {address}/complete")
+        keep(page, f"empty-{PHONE}-light")
+        page.evaluate("window.kept = true")
+        service.ask()
+        page.evaluate(LOOK_NOW)
+        expect(page.locator(COUNT)).to_have_text("1")
+
+
+@pytest.mark.slow
+def test_hostile_text_runs_nothing_and_loads_nothing(browser: Browser, service: Running) -> None:
+    service.ask()
+    identity = as_they_are(service)
+    with served(service) as address, looking(browser, address, PHONE) as page:
+        for path in (*PAGES, f"/pages/decisions/{identity}"):
+            page.goto(path)
+            drawn(page)
+            assert page.evaluate("document.querySelectorAll('img, main script').length") == 0
+            assert sticks_out(page) <= 0
+        expect(page.locator("main")).to_contain_text("<script>alert(1)</script>")
+        keep(page, f"hostile-{PHONE}-light")
+
+
+@pytest.mark.slow
+def test_with_a_key_one_signs_in_and_out(
+    browser: Browser, tmp_path: Path, provider: Provider
+) -> None:
+    with (
+        running(tmp_path, sandbox_url=provider.url, api_key=KEY) as locked,
+        served(locked) as address,
+        looking(browser, address) as page,
+    ):
+        page.goto("/pages/policy?span=7d")
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        assert flaws(page) == []
+        page.get_by_label("Key").fill(KEY)
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/pages/policy?span=7d")
+        [cookie] = page.context.cookies()
+        assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        assert page.context.cookies() == []
+
+
+@pytest.mark.slow
+def test_an_earlier_policy_can_be_taken_up_again(
+    browser: Browser, tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arms = catalogue(tmp_path, provider.url, {"small": {}, "large": {}})
+    monkeypatch.setenv("TURNPIKE_ARMS", str(arms))
+    monkeypatch.setenv("TURNPIKE_DATABASE", str(tmp_path / "turnpike.db"))
+    with running(tmp_path, arms=arms) as service, served(service) as address:
+        first = service.parts.log.policy_version(1)
+        service.parts.log.adopt(but(first, version=2, source="retrain")).wait()
+        with looking(browser, address) as page:
+            page.goto("/pages/retrains")
+            page.get_by_text("Roll back …").click()
+            page.get_by_role("button", name="Yes, roll back").click()
+            expect(page.locator("#serving")).to_contain_text("Policy 3 serves")
+        assert service.learned.policy_version == 3
+        latest = service.parts.log.latest_policy()
+        assert latest is not None
+        assert (latest.version, latest.source) == (3, "rollback")

@@ -1,0 +1,107 @@
+"""A team's own evals: a good table is learned once, a bad cell is named by line and column."""
+
+from pathlib import Path
+
+import pytest
+
+from app.commands.evals import import_evals
+from app.settings import Settings
+from policy.errors import InvalidInput
+from storage.sqlite_reader import SqliteReader
+from tests.app.running import CATALOGUE, Provider, Running, evals_table, running
+
+GOOD = 'prompt,task,gpt-4o,qwen3-32b\n"What is 2, or 3?",maths,1,0.5\nSay hi,,,0\n'
+
+
+def settings(folder: Path) -> Settings:
+    return Settings.load({}, {"arms": CATALOGUE, "database": folder / "turnpike.db"})
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    return tmp_path / "evals.csv"
+
+
+def test_scores_reach_a_running_service_and_move_its_beliefs(
+    service: Running, table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table.write_text(GOOD)
+    import_evals(service.parts.settings, table)
+    assert "imported 3 scores of 2 arms on 2 prompts" in capsys.readouterr().out
+    weight = {arm["arm"]: arm["belief"]["effective_n"] for arm in service.get("/policy")["arms"]}
+    assert (weight["gpt-4o"], weight["qwen3-32b"]) == (pytest.approx(1), pytest.approx(2))
+    assert service.get("/policy")["counts"]["evals"] == 3
+
+
+def test_without_a_service_the_scores_wait_in_the_log(
+    tmp_path: Path, table: Path, provider: Provider
+) -> None:
+    table.write_text(GOOD)
+    import_evals(settings(tmp_path), table)
+    with SqliteReader(tmp_path / "turnpike.db") as log:
+        assert log.counts().evals == 3
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        assert service.get("/policy")["counts"]["evals"] == 3
+        assert len(service.learned.beliefs.quality.evals) == 2
+
+
+def test_the_same_table_counts_once(service: Running, table: Path) -> None:
+    table.write_text(GOOD)
+    import_evals(service.parts.settings, table)
+    known = service.digest
+    import_evals(service.parts.settings, table)
+    assert service.digest == known
+    assert service.parts.log.counts().evals == 3
+
+
+@pytest.mark.slow
+def test_many_evals_count_no_more_than_their_ceiling(service: Running, table: Path) -> None:
+    ceiling = service.learned.beliefs.quality.prior.eval_ceiling
+    import_evals(service.parts.settings, evals_table(table, round(ceiling) + 20))
+    weights = [arm["belief"]["effective_n"] for arm in service.get("/policy")["arms"]]
+    assert weights == [pytest.approx(ceiling)] * len(weights)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-8"])
+def test_a_table_of_a_spreadsheet_is_read(service: Running, table: Path, encoding: str) -> None:
+    table.write_text(GOOD.replace("\n", "\r\n"), encoding=encoding, newline="")
+    import_evals(service.parts.settings, table)
+    assert service.parts.log.counts().evals == 3
+
+
+BAD = {
+    "no prompt column": ("text,gpt-4o\nhi,1\n", "no column 'prompt'"),
+    "no scores": ("prompt,task\nhi,maths\n", "no score column"),
+    "no rows": ("prompt,gpt-4o\n", "has no scores"),
+    "nothing": ("", "no column 'prompt'"),
+    "a stranger": ("prompt,gpt-4\nhi,1\n", "did you mean 'gpt-4o'"),
+    "a word": ("prompt,gpt-4o\nhi,1\nho,good\n", "line 3, column gpt-4o: 'good'"),
+    "above one": ("prompt,gpt-4o\nhi,1.5\n", "line 2, column gpt-4o: '1.5'"),
+    "below none": ("prompt,gpt-4o\nhi,-0.1\n", "line 2, column gpt-4o: '-0.1'"),
+    "nan": ("prompt,gpt-4o\nhi,nan\n", "line 2, column gpt-4o: 'nan'"),
+    "infinite": ("prompt,gpt-4o\nhi,1e999\n", "line 2, column gpt-4o: '1e999'"),
+    "an empty prompt": ("prompt,gpt-4o\nhi,1\n  ,1\n", "line 3: the prompt is empty"),
+    "a cell too many": ("prompt,gpt-4o\nhi,1,0\n", "line 2"),
+    "after a prompt of two lines": ('prompt,gpt-4o\n"a\nb",1\nc,x\n', "line 4, column gpt-4o"),
+    "a column twice": ("prompt,gpt-4o,gpt-4o\nhi,1,0\n", "gpt-4o"),
+    "a text without an end": ('prompt,gpt-4o\n"hi,1\n', "line 2"),
+    "a text too long": (f"prompt,gpt-4o\n{'x' * 200_000},1\n", "line 2"),
+    "a bad task": ("prompt,task,gpt-4o\nhi,a/b/c/d/e,1\n", "line 2, column task"),
+}
+
+
+@pytest.mark.parametrize(("text", "says"), BAD.values(), ids=BAD.keys())
+def test_a_bad_table_is_named_and_nothing_of_it_is_learned(
+    service: Running, table: Path, text: str, says: str
+) -> None:
+    table.write_text(text)
+    with pytest.raises(InvalidInput) as refusal:
+        import_evals(service.parts.settings, table)
+    assert says in refusal.value.message
+    assert service.parts.log.counts().evals == 0
+
+
+def test_a_table_that_is_no_text_is_named(service: Running, table: Path) -> None:
+    table.write_bytes(b"prompt,gpt-4o\nh\xff,1\n")
+    with pytest.raises(InvalidInput, match="not UTF-8"):
+        import_evals(service.parts.settings, table)

@@ -1,0 +1,150 @@
+"""Somebody is forgotten: nothing of theirs is anywhere, and the policy is folded from the rest."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from app.commands.delivery import delivered
+from jobs.forget import stripped
+from jobs.intake import hand_over_stripped
+from jobs.learned import Learned
+from storage.erasing import FORGOTTEN, Whose, held
+from storage.snapshots import digest
+from storage.sqlite_reader import SqliteReader
+from tests.app.commands.test_cli import turnpike
+from tests.app.faulty import Faulty, faulty
+from tests.app.routing.test_retention import ASKED, CANARY, files, greeting
+from tests.app.running import Running, eventually
+
+SESSION, RATER, COMMENT = "session-of-ann-77", "ann-the-rater-77", "ann comments 77"
+OURS = (CANARY, SESSION, RATER, COMMENT)
+
+
+def forgot(folder: Path, *arguments: str) -> Result:
+    return turnpike(folder, "forget", *arguments)
+
+
+def told(ended: Result) -> Any:
+    """Return the JSON at the end: a service in the same process writes its lines before."""
+    assert ended.exit_code == 0, ended.stderr
+    return json.loads(ended.stdout[ended.stdout.index("{\n") :])
+
+
+def asked(service: Running, session: str | None = SESSION, **more: Any) -> str:
+    """Ask and rate as one who is to be forgotten, or as another without a session."""
+    answer = service.ask(prompt=ASKED if session else "hello", session=session, **more)
+    who = {"rater": RATER, "comment": COMMENT} if session else {}
+    service.rate(answer["id"], "up" if session else "down", **who)
+    return str(answer["id"])
+
+
+def left_of_us(folder: Path) -> set[tuple[str, str]]:
+    return {
+        (name, word) for name, content in files(folder) for word in OURS if word.encode() in content
+    }
+
+
+def folded(made: Faulty) -> str:
+    """Return the digest of a fold of the whole log under the policy that serves."""
+    log = made.service.parts.log
+    policy = log.latest_policy()
+    assert policy is not None
+    return digest(Learned.start(policy).fold(log.events()).to_arrays())
+
+
+@pytest.mark.parametrize("whose", [("--session", SESSION), ("--tenant", "default")], ids=str)
+def test_beside_a_service_nothing_of_theirs_is_left(tmp_path: Path, whose: tuple[str, str]) -> None:
+    with faulty(tmp_path, {"a": greeting}, prompts="full") as made:
+        service = made.service
+        ours = [asked(service, cache="use") for _ in range(3)]
+        theirs = asked(service, session=None)
+        spent = service.parts.log.spend_usd(0.0)
+        before = service.get("/healthz")["policy_version"]
+        assert left_of_us(tmp_path) >= {("turnpike.db-wal", word) for word in OURS}
+        said = told(forgot(tmp_path, *whose, "--yes", "--json"))
+        all_of_us = whose[0] == "--tenant"
+        assert said == {
+            "decisions": 3 + all_of_us,
+            "transcripts": 6 + 2 * all_of_us,
+            "ratings": 3 + all_of_us,
+            "comments": 3,
+            "policy_version": before + 1,
+        }
+        assert eventually(lambda: service.get("/healthz")["policy_version"] == before + 1)
+        assert eventually(lambda: service.get("/policy")["cache"]["answers"] == 0)
+        assert left_of_us(tmp_path) == set()
+        assert service.digest == folded(made)
+        shown = service.get(f"/decisions/{ours[0]}")
+        assert (shown["prompt"], shown["answer"], shown["reward"]) == (None, None, 1.0)
+        assert service.get(f"/decisions/{theirs}")["reward"] == 0.0
+        assert service.parts.log.spend_usd(0.0) == spent
+        tenant = service.parts.log.decision(ours[0]).decision.tenant
+        assert (tenant == FORGOTTEN) == all_of_us
+    assert left_of_us(tmp_path) == set()
+
+
+def test_without_a_service_nothing_of_theirs_is_left(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"a": greeting}, prompts="full", cache="exact") as made:
+        for _ in range(2):
+            asked(made.service)
+        asked(made.service, session=None)
+    assert left_of_us(tmp_path)
+    ended = forgot(tmp_path, "--session", SESSION, "--tenant", "default", "--yes")
+    assert ended.stdout == (
+        f"forgotten: 2 decisions of session '{SESSION}' of tenant 'default', with the words of 4 "
+        "prompts and answers, 2 comments, and who gave 2 ratings; policy 2 serves, and knows none "
+        "of it\n"
+    )
+    assert left_of_us(tmp_path) == set()
+    assert list(tmp_path.glob("*.cache.db*")) == []
+    with faulty(tmp_path, {"a": greeting}, prompts="full") as made:
+        assert made.service.digest == folded(made)
+        assert made.service.get("/healthz")["policy_version"] == 2
+
+
+def test_what_was_killed_in_between_is_gone_on_with(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"a": greeting}) as made:
+        asked(made.service)
+        before = made.service.digest
+        log = made.service.parts.log
+        for piece in stripped(log.ask, Whose(session=SESSION)):
+            strip = partial(hand_over_stripped, stripped=piece)
+            delivered(made.service.parts.settings, strip)
+        assert held(log.ask, Whose(session=SESSION)).decisions == 0
+        assert made.service.digest == before  # not folded anew yet
+        said = told(forgot(tmp_path, "--session", SESSION, "--yes", "--json"))
+        assert (said["decisions"], said["policy_version"]) == (0, 2)
+        assert eventually(lambda: made.service.get("/healthz")["policy_version"] == 2)
+        again = told(forgot(tmp_path, "--session", SESSION, "--yes", "--json"))
+        assert (again["decisions"], again["policy_version"]) == (0, None)
+        plain = forgot(tmp_path, "--session", SESSION).stdout
+        assert plain == f"there is nothing of session '{SESSION}' in the log\n"
+
+
+def test_nobody_is_forgotten_without_a_name_or_a_yes(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"a": greeting}, prompts="full") as made:
+        asked(made.service)
+    assert forgot(tmp_path).exit_code == 2
+    assert "--tenant, --session or both" in forgot(tmp_path).stderr
+    ended = forgot(tmp_path, "--session", SESSION)
+    assert ended.exit_code == 1
+    assert f"Forget 1 decisions and 1 comments of session '{SESSION}' for ever?" in ended.stderr
+    with SqliteReader(tmp_path / "turnpike.db") as log:
+        assert held(log.ask, Whose(session=SESSION)).transcripts == 2
+        latest = log.latest_policy()
+        assert latest is not None
+        assert latest.version == 1
+
+
+def test_what_is_shown_of_a_tenant_goes_too(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"a": greeting}) as made:
+        asked(made.service)
+        traffic = made.service.parts.traffic
+        assert set(traffic.now().by("tenant")) == {"default"}
+        traffic.save()
+        told(forgot(tmp_path, "--tenant", "default", "--yes", "--json"))
+        assert eventually(lambda: set(traffic.now().by("tenant")) == {FORGOTTEN})

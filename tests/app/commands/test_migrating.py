@@ -1,0 +1,78 @@
+"""A log moves from SQLite to PostgreSQL whole, or not at all, and teaches the same there."""
+
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from storage.postgres_reader import PostgresReader
+from storage.sqlite_reader import SqliteReader
+from tests.app.commands.test_cli import turnpike
+from tests.app.running import Provider, evals_table, running
+from tests.storage.rounds import rows
+
+
+@pytest.fixture
+def used(tmp_path: Path, provider: Provider) -> Path:
+    """Return the folder of a service that has learned from thumbs and from evals."""
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        for number in range(20):
+            answer = service.ask(f"What is {number} * 7?", task="maths")
+            service.rate(answer["id"], "up" if number % 3 else "down", comment="é\t\\\n")
+    table = str(evals_table(tmp_path / "evals.csv", 5))
+    assert turnpike(tmp_path, "import", table).exit_code == 0
+    return tmp_path
+
+
+def test_everything_moves_and_the_posterior_is_the_same(
+    used: Path, postgres_url: str, provider: Provider
+) -> None:
+    moved = turnpike(used, "migrate-to", postgres_url)
+    assert moved.exit_code == 0, moved.output
+    assert "moved and verified: " in moved.stdout
+    with SqliteReader(used / "turnpike.db") as before, PostgresReader(postgres_url) as after:
+        assert after.position() == before.position()
+        old, new = (list(log.decisions()) for log in (before, after))
+        assert rows(each.decision for each in new) == rows(each.decision for each in old)
+        assert [each.outcome for each in new] == [each.outcome for each in old]
+        assert [each.reward for each in new] == [each.reward for each in old]
+        assert after.counts() == before.counts()
+    dials = {"sandbox_url": provider.url, "database": postgres_url}
+    with running(used, data=used / "later", **dials) as service:
+        service.rate(service.ask()["id"])
+        assert service.parts.log.counts().rated == 21
+
+
+def test_only_an_empty_database_takes_a_log(used: Path, postgres_url: str) -> None:
+    assert turnpike(used, "migrate-to", postgres_url).exit_code == 0
+    again = turnpike(used, "migrate-to", postgres_url)
+    assert (again.exit_code, "is not empty" in again.stderr) == (78, True)
+
+
+def test_what_does_not_fit_leaves_nothing(used: Path, postgres_url: str) -> None:
+    assert turnpike(used, "migrate-to", postgres_url).exit_code == 0
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("TRUNCATE decisions, evals CASCADE")
+        connection.execute("ALTER TABLE evals ADD CHECK (score > 2)")
+    failed = turnpike(used, "migrate-to", postgres_url)
+    assert failed.exit_code == 1
+    with PostgresReader(postgres_url) as log:
+        assert log.counts().decisions == 0
+
+
+def test_a_log_in_use_is_not_moved(tmp_path: Path, postgres_url: str, provider: Provider) -> None:
+    with running(tmp_path, sandbox_url=provider.url):
+        refused = turnpike(tmp_path, "migrate-to", postgres_url)
+    assert refused.exit_code == 78
+    assert "is being written by process" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [("mysql://x/y", "give postgresql://"), ("postgresql://ann:geheim@127.0.0.1:1/x", "failed")],
+)
+def test_a_place_that_cannot_take_it_is_told(used: Path, url: str, says: str) -> None:
+    refused = turnpike(used, "migrate-to", url)
+    assert refused.exit_code != 0
+    assert says in refused.stderr
+    assert "geheim" not in refused.output

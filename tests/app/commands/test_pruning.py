@@ -1,0 +1,120 @@
+"""What the log keeps no longer is taken out of it, beside a running service or without one."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from app.commands.pruning import keeping
+from app.processes.work import jobs
+from app.settings import Settings
+from jobs.prune import DAY_S, FOREVER_S, PIECE
+from storage.erasing import transcripts
+from storage.sqlite_log import SqliteLog
+from storage.sqlite_reader import SqliteReader
+from storage.words import Transcript
+from tests.app.commands.test_cli import turnpike
+from tests.app.faulty import faulty
+from tests.app.routing.test_retention import ASKED, CANARY, files, greeting
+from tests.storage.rounds import DECISION, but
+
+NOW_S = 2_000_000_000.0
+
+
+def pruned(folder: Path, **dials: str) -> Result:
+    return turnpike(folder, "prune", **dials)
+
+
+def says(ended: Result) -> str:
+    """Return the last line: a service in the same process writes its own before."""
+    return ended.stdout.splitlines()[-1]
+
+
+def aged(folder: Path, days: float, texts: int = 1) -> None:
+    """Record decisions of so many days ago, with their texts."""
+    with SqliteLog(folder / "turnpike.db") as log:
+        for n in range(texts):
+            identity, at_s = f"d{days}-{n}", NOW_S - days * DAY_S
+            log.decide(but(DECISION, id=identity, decided_at_s=at_s))
+            said = Transcript(
+                decision_id=identity, part="prompt", at_s=at_s, form="full", text=CANARY
+            )
+            ticket = log.keep(said)
+        ticket.wait()
+
+
+def test_each_mode_keeps_its_forms_for_its_days() -> None:
+    kept = keeping(Settings.load({}, {"prompts": "redacted", "prompts_keep_days": 2}))
+    assert (kept.forms, kept.texts_s, kept.hashes_s) == (("redacted",), 2 * DAY_S, 400 * DAY_S)
+    assert kept.hashes
+    assert not keeping(Settings.load({}, {"prompts": "off"})).hashes
+
+
+def test_the_days_are_counted_from_the_decision(tmp_path: Path) -> None:
+    for days in (31, 29, 401):
+        aged(tmp_path, days)
+    kept = keeping(Settings.load({}, {"prompts": "full"}))
+    with SqliteReader(tmp_path / "turnpike.db") as log:
+        found = {(each.decision_id, each.what) for each in kept.overdue(log.ask, NOW_S)}
+        assert found == {("d31-0", "text"), ("d401-0", "text"), ("d401-0", "hash")}
+        off = keeping(Settings.load({}, {"prompts": "off"}))
+        assert {each.what for each in off.overdue(log.ask, NOW_S)} == {"text", "hash"}
+        assert len(off.overdue(log.ask, NOW_S)) == 6
+    assert FOREVER_S > NOW_S
+
+
+def test_words_go_without_a_service_and_leave_nothing_in_the_files(tmp_path: Path) -> None:
+    aged(tmp_path, days=5_000)
+    ended = pruned(tmp_path, TURNPIKE_PROMPTS="full")
+    assert ended.exit_code == 0, ended.stderr
+    assert ended.stdout == "the words of 1 decisions and 1 hashes were taken out\n"
+    assert CANARY.encode() not in b"".join(content for _, content in files(tmp_path))
+    assert pruned(tmp_path).stdout == "the words of 0 decisions and 0 hashes were taken out\n"
+
+
+@pytest.mark.slow
+def test_more_than_one_piece_is_taken_out_piece_by_piece(tmp_path: Path) -> None:
+    aged(tmp_path, days=5_000, texts=2 * PIECE + 1)
+    ended = pruned(tmp_path)
+    assert f"the words of {2 * PIECE + 1} decisions" in ended.stdout
+    assert list((tmp_path / "handover").iterdir()) == []
+
+
+def test_a_service_that_keeps_less_than_before_forgets_what_it_had_kept(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"a": greeting}, prompts="full") as made:
+        made.service.ask(prompt=ASKED)
+        [round_] = made.decisions
+        assert says(pruned(tmp_path, TURNPIKE_PROMPTS="full")).startswith("the words of 0 ")
+        assert says(pruned(tmp_path, TURNPIKE_PROMPTS="hash")).startswith("the words of 1 ")
+        ask = made.service.parts.log.ask
+        assert transcripts(ask, round_.decision.id) == []
+        assert CANARY.encode() not in b"".join(content for _, content in files(tmp_path))
+        before = made.service.digest
+        assert says(pruned(tmp_path, TURNPIKE_PROMPTS="off")).endswith(" 1 hashes were taken out")
+        after = made.decisions[0].decision
+        assert (after.prompt_sha256, after.sketch) == ("", round_.decision.sketch)
+        assert made.service.digest == before
+
+
+def test_the_scheduler_prunes_every_minute() -> None:
+    assert [(job.name, job.every_s) for job in jobs(Settings.load({}, {}))] == [
+        ("retrain", 3_600.0), ("retrain when due", 5.0), ("report", 3_600.0), ("prune", 60.0),
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_scheduler_starts_the_job_only_when_something_is_overdue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings.load({}, {"database": tmp_path / "turnpike.db", "sandbox": "off"})
+    prune = jobs(settings)[-1].do
+    for name in ("DATABASE", "SANDBOX"):
+        monkeypatch.setenv(f"TURNPIKE_{name}", str(getattr(settings, name.lower())))
+    aged(tmp_path, days=0)
+    with SqliteReader(tmp_path / "turnpike.db") as log:
+        aged(tmp_path, days=5_000)
+        prune()
+        assert transcripts(log.ask, "d5000-0") == []
+        handed_over = log.ask("SELECT kind FROM handovers", {})
+        prune()
+        assert log.ask("SELECT kind FROM handovers", {}) == handed_over

@@ -1,0 +1,138 @@
+"""What is found in the log, of the arms, the budget and the ratings, each with a remedy."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.monitoring.lookout import LATELY_S, Alarm, Lookout
+from tests.app.faulty import broken, faulty, good
+from tests.app.running import Provider, Running, running
+from tests.storage.rounds import DECISION, OUTCOME, RETRAIN, but
+
+HOUR_S = 3_600.0
+AVERAGE = np.zeros(64)
+AVERAGE[-1] = 1.0
+DECIDED = but(DECISION, context=AVERAGE, feature_version=0)
+
+
+def lookout(service: Running) -> Lookout:
+    parts = service.parts
+    return Lookout(
+        parts.settings, lambda: parts.catalogue().arms, parts.log, parts.live, parts.router.health
+    )
+
+
+def found(service: Running, were: Any = ()) -> dict[tuple[str, str], Alarm]:
+    looks, now_s = lookout(service), time.time()
+    return {alarm.key: alarm for alarm in looks.found(now_s, looks.usual(now_s), set(were))}
+
+
+def answers(service: Running, n: int, hours_ago: float, name: str = "a", **more: Any) -> None:
+    """Let an arm have answered so often so long ago."""
+    at_s, log = time.time() - hours_ago * HOUR_S, service.parts.log
+    for i in range(n):
+        identity = f"{name}-{hours_ago}-{i}"
+        log.decide(but(DECIDED, id=identity, decided_at_s=at_s))
+        settled = log.settle(but(OUTCOME, decision_id=identity, at_s=at_s, arm="gpt-4o", **more))
+    settled.wait()
+
+
+def test_nothing_is_wrong_with_a_service_that_has_just_begun(service: Running) -> None:
+    service.ask()
+    assert found(service) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "now"),
+    [
+        ("errors", {}, {"status": "error"}),
+        ("refusals", {}, {"status": "filtered"}),
+        ("latency", {"latency_s": 1.0}, {"latency_s": 5.0}),
+        ("length", {"output_tokens": 100}, {"output_tokens": 300}),
+        ("length", {"output_tokens": 300}, {"output_tokens": 100}),
+    ],
+)
+def test_an_arm_that_is_not_as_usual_is_found_without_a_rating(
+    service: Running, name: str, before: dict[str, Any], now: dict[str, Any]
+) -> None:
+    answers(service, 150, 30.0, **before)
+    assert found(service) == {}
+    answers(service, 40, 0.1, **{**before, **now})
+    alarms = found(service)
+    assert set(alarms) == {(name, "gpt-4o")}
+    alarm = alarms[name, "gpt-4o"]
+    assert "before" in alarm.says
+    assert alarm.remedy
+    assert alarm.since_s == pytest.approx(time.time(), abs=30)
+
+
+def test_what_was_an_hour_ago_is_usual_by_now(service: Running) -> None:
+    answers(service, 150, 30.0)
+    answers(service, 150, 1.0 + LATELY_S / HOUR_S, "b", status="error")
+    answers(service, 40, 0.1, "c")
+    assert found(service) == {}
+
+
+def test_ratings_that_stop_are_found_and_ratings_that_never_came(service: Running) -> None:
+    answers(service, 499, 3.0)
+    assert found(service) == {}
+    answers(service, 1, 3.0, "b")
+    assert "none of 500 answers" in found(service)["feedback", ""].says
+    for i in range(100):
+        service.parts.log.rate(
+            f"a-3.0-{i}", "r", 1.0, at_s=time.time() - 3 * HOUR_S, tenant="acme", window_s=1e9
+        )
+    assert found(service) == {}
+    answers(service, 40, 0.5, "c")
+    assert found(service) == {}
+    answers(service, 20, 0.4, "d")
+    alarm = found(service)["feedback", ""]
+    assert "60 answers since the last rating, where 12 ratings" in alarm.says
+
+
+def test_a_retrain_that_is_long_ago_is_found(service: Running) -> None:
+    ended_s = time.time() - 4 * HOUR_S
+    service.parts.log.record_retrain(but(RETRAIN, started_at_s=ended_s, ended_at_s=ended_s)).wait()
+    assert found(service)["retrain", ""].says == "the last retrain was 4.0 hours ago"
+    service.parts.log.record_retrain(
+        but(RETRAIN, id="r2", started_at_s=time.time(), ended_at_s=time.time())
+    ).wait()
+    assert found(service) == {}
+
+
+def test_a_budget_that_is_nearly_spent_is_found(tmp_path: Path, provider: Provider) -> None:
+    with running(tmp_path, sandbox_url=provider.url, budget_usd=2e-4, budget_per="day") as service:
+        assert found(service) == {}
+        for n in range(200):
+            made = service.post("/complete", {"prompt": f"What is {n} + 4?", "max_tokens": 5})
+            if made.status_code == 429 or ("budget", "") in found(service):
+                break
+        alarm = found(service)["budget", ""]
+    assert "of the $0.0002 for this day is spent" in alarm.says
+
+
+def test_no_arm_that_can_be_asked_is_found(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"a": broken, "b": broken}) as made:
+        for n in range(6):
+            made.service.post("/complete", {"prompt": f"hi {n}"})
+        alarm = found(made.service)["outage", ""]
+    assert alarm.severity == "critical"
+    assert "of the last 6 calls failed" in alarm.says
+
+
+def test_one_arm_that_lives_is_no_outage(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"a": broken, "b": good}) as made:
+        for n in range(6):
+            made.service.post("/complete", {"prompt": f"hi {n}", "models": ["a"]})
+        assert ("outage", "") not in found(made.service)
+
+
+def test_an_arm_whose_ratings_no_longer_fit_is_found(service: Running) -> None:
+    for n in range(90):
+        made = service.ask(f"What is {n} + 4?", models=["gpt-4o"])
+        service.rate(made["id"], "up" if n < 45 else "down")
+    alarm = found(service)["drift", "gpt-4o"]
+    assert alarm.since_s == service.learned.changed_at_s("gpt-4o")[-1]

@@ -1,0 +1,147 @@
+"""The report over HTTP, on paper and from the command line, of logs whose bills are known."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from app.commands.cli import main
+from app.commands.report_command import _keep
+from app.monitoring import reporting
+from app.monitoring.reporting import as_csv, as_text
+from jobs.report import reports
+from tests.app.running import Provider, Running, catalogue, eventually, running
+from tests.jobs.test_report import ARMS, NOW_S, Logged, a_month
+
+ARM_TABLES = {
+    "cheap": {"model": "zhipuai/GLM-4-Plus", "input_usd_per_mtok": 1.0, "output_usd_per_mtok": 1.0},
+    "dear": {"model": "openai/gpt-4o", "input_usd_per_mtok": 10.0, "output_usd_per_mtok": 10.0},
+}
+
+
+DIALS = {"control_share": 0.5, "willingness_to_pay_usd": 1e-6}
+
+
+@pytest.fixture
+def priced(tmp_path: Path, provider: Provider) -> Any:
+    path = catalogue(tmp_path, provider.url, ARM_TABLES)
+    with running(tmp_path, arms=path, sandbox="off", **DIALS) as service:
+        yield service
+
+
+def asked(service: Running, n: int = 60) -> None:
+    for i in range(n):
+        made = service.ask(f"What is {i} + 4?", task="maths" if i % 2 else "support")
+        if i % 3 == 0:
+            service.rate(made["id"], "up")
+
+
+@pytest.mark.slow
+def test_the_report_adds_up_what_the_log_holds(priced: Running) -> None:
+    asked(priced)
+    made = priced.get("/report?since=1d")
+    assert made["requests"] == 60
+    assert made["baseline"] == "dear"
+    assert made["spent_usd"] == pytest.approx(priced.parts.log.spend_usd(0.0))
+    assert made["satisfaction"]["rated"] == 20
+    assert made["age_s"] < 60
+    total = made["rules"][0]["total"]
+    # The sandbox's arms answer a sum at the same length, and the baseline costs ten times as much.
+    assert total["why_not"] is None
+    assert 0 < total["low_usd"] < total["saved_usd"] < total["high_usd"]
+    again = priced.client.get("/report?since=1d&format=csv")
+    assert again.content_type.startswith("text/csv")
+    table = list(csv.DictReader(io.StringIO(again.text)))
+    [row] = [row for row in table if (row["section"], row["name"]) == ("always dear", "total")]
+    assert float(row["saved_usd"]) == pytest.approx(total["saved_usd"])
+    page = priced.client.get("/pages/report?since=1d").text
+    assert "What was saved" in page
+    assert "always dear" in page
+
+
+def test_a_report_of_nothing_is_a_report(service: Running) -> None:
+    made = service.get("/report")
+    assert (made["period"], made["requests"]) == ("30d", 0)
+    assert made["rules"][0]["total"]["why_not"] is not None
+    assert "not shown" in service.client.get("/pages/report").text
+
+
+@pytest.mark.parametrize("query", ["since=2d", "since=", "format=xml", "until=1d"])
+def test_what_is_asked_wrong_is_told(service: Running, query: str) -> None:
+    answer = service.client.get(f"/report?{query}")
+    assert answer.status_code == 400
+    assert answer.json["error"]["param"] == query.partition("=")[0]
+
+
+def test_a_page_of_a_period_that_is_none_is_told(service: Running) -> None:
+    assert service.client.get("/pages/report?since=3d").status_code == 400
+
+
+def test_a_long_log_is_reported_by_the_job_and_shown_with_its_age(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.ask()
+    monkeypatch.setattr(reporting, "AT_ONCE", 0)
+    early = service.client.get("/report")
+    assert early.status_code == 503
+    assert early.json["error"]["code"] == "not_ready"
+    _keep(service.parts.settings)
+    assert eventually(lambda: service.parts.log.latest("report") is not None)
+    made = service.get("/report?since=7d")
+    assert made["requests"] == 1
+    service.ask("What is 1 + 1?")
+    later = service.get("/report?since=7d")
+    assert later["requests"] == 1
+    assert later["age_s"] >= made["age_s"]
+    _keep(service.parts.settings)
+    assert eventually(lambda: service.get("/report?since=7d")["requests"] == 2)
+
+
+def a_report() -> dict[str, Any]:
+    rows, _ = a_month(600)
+    hostile = [each._replace(task='@cmd|"calc"!A1') for each in rows[:300]]
+    return reports(Logged([*hostile, *rows[300:]]), ARMS, None, NOW_S)[""]["30d"]
+
+
+def test_a_spreadsheet_takes_no_name_for_a_formula() -> None:
+    names = [row["name"] for row in csv.DictReader(io.StringIO(as_csv(a_report())))]
+    assert '\'@cmd|"calc"!A1' in names
+    assert not [name for name in names if name.startswith(("=", "+", "-", "@"))]
+
+
+def test_the_terminal_is_told_the_same_in_words() -> None:
+    told = "\n".join(as_text(a_report()))
+    assert "against always dear" in told
+    assert "not shown: nobody has rated an answer yet" in told
+
+
+@pytest.mark.slow
+def test_the_command_reports_a_log_without_a_service(
+    tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        service.ask()
+    monkeypatch.setenv("TURNPIKE_DATABASE", str(tmp_path / "turnpike.db"))
+    monkeypatch.setenv("TURNPIKE_SANDBOX", "off")
+    monkeypatch.setenv("GLOBAL_API_KEY", "none")
+    told = CliRunner().invoke(main, ["report", "--since", "7d", "--json"])
+    assert told.exit_code == 0, told.output
+    assert json.loads(told.stdout)["requests"] == 1
+    assert CliRunner().invoke(main, ["report", "--csv"]).stdout.startswith("section,name,")
+    assert CliRunner().invoke(main, ["report"]).stdout.startswith("30d since ")
+    assert CliRunner().invoke(main, ["report", "--since", "2d"]).exit_code == 2
+
+
+def test_a_page_that_is_looked_at_again_and_again_adds_up_twice_a_minute(
+    priced: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked(priced, 2)
+    first = priced.parts.reports.lately("7d", None)
+    asked(priced, 1)
+    assert priced.parts.reports.lately("7d", None) == first
+    monkeypatch.setattr(reporting, "LATELY_S", 0.0)
+    assert priced.parts.reports.lately("7d", None)["requests"] == first["requests"] + 1

@@ -1,0 +1,63 @@
+"""What a chart shows is what the traffic adds up to, step by step."""
+
+from dataclasses import replace
+
+import pytest
+
+from app.monitoring.traffic import DAY_S, HOUR_S, Traffic
+from app.pages.charts import OTHER, SPANS, by_arm, colours, satisfaction, span
+from tests.app.monitoring.test_traffic import ROW, rows
+from tests.storage.rounds import NOON_S
+
+
+def test_a_span_ends_with_the_step_under_way_and_is_as_long_as_it_says() -> None:
+    for name, (_, length_s, step_s) in SPANS.items():
+        made = span(name, Traffic(), NOON_S + 123.0)
+        assert made.until_s - made.since_s == length_s == made.length_s
+        assert made.until_s - step_s <= NOON_S + 123.0 < made.until_s
+        assert len(made.starts_s()) * step_s == pytest.approx(length_s)
+
+
+@pytest.mark.parametrize(
+    ("age_s", "name"), [(600, "1h"), (5 * HOUR_S, "24h"), (3 * DAY_S, "7d"), (50 * DAY_S, "7d")]
+)
+def test_without_a_name_the_span_fits_what_there_is(age_s: float, name: str) -> None:
+    traffic = Traffic().add([replace(ROW, start_s=NOON_S - age_s)], 1)
+    assert span(None, traffic, NOON_S).name == name
+    assert span("nonsense", traffic, NOON_S).name == name
+
+
+def test_the_stack_adds_up_to_what_was_spent() -> None:
+    traffic = Traffic().add([*rows(300), replace(ROW, arm="gone")], 1)
+    day = span("7d", traffic, NOON_S + 2 * DAY_S)
+    chart = by_arm(traffic, day, colours("abc"), "usd", lambda sums: sums.cost_usd)
+    drawn = sum(value for series in chart["series"] for value in series["values"])
+    assert drawn == pytest.approx(traffic.total().cost_usd)
+    assert [series["name"] for series in chart["series"]] == ["a", "b", "c", "gone"]
+    assert chart["series"][-1]["colour"] == OTHER
+
+
+def test_shares_add_up_to_one_where_there_is_anything() -> None:
+    traffic = Traffic().add(rows(300), 1)
+    day = span("7d", traffic, NOON_S + 2 * DAY_S)
+    chart = by_arm(traffic, day, colours("abc"), "share", lambda sums: sums.decisions)
+    sums = [sum(step) for step in zip(*(each["values"] for each in chart["series"]), strict=True)]
+    assert {round(each, 9) for each in sums} == {0.0, 1.0}
+
+
+def test_arms_beyond_the_colours_are_one() -> None:
+    names = [f"arm{i}" for i in range(12)]
+    traffic = Traffic().add([replace(ROW, arm=name) for name in names], 1)
+    hour = span("24h", traffic, NOON_S + 60)
+    chart = by_arm(traffic, hour, colours(names), "count", lambda sums: sums.requests)
+    assert [series["name"] for series in chart["series"]] == [*names[:8], "other arms"]
+    assert sum(chart["series"][-1]["values"]) == 4
+
+
+def test_a_step_that_nobody_rated_is_a_gap() -> None:
+    rated = replace(ROW, status="rated", decisions=0, rated=4, reward=3.0, square=3.0)
+    traffic = Traffic().add([ROW, rated], 1)
+    mean, low, high = satisfaction(traffic, span("24h", traffic, NOON_S + 60))["series"]
+    assert (mean["values"][-1], mean["values"][0]) == (0.75, None)
+    assert low["values"][-1] < 0.75 < high["values"][-1] <= 1.0
+    assert low["values"][0] is None

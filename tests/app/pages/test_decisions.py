@@ -1,0 +1,79 @@
+"""Why a decision went where it went, in words that agree with its row."""
+
+import pytest
+
+from app.pages.decisions import because, in_words, timeline
+from app.routing.why import considered, context_in_words
+from features.prompt import Prompt
+from features.sketch import Sketch
+from storage.records import Decision
+from tests.app.running import Running
+from tests.storage.rounds import ATTEMPT, DECISION, NOON_S, OUTCOME, but
+
+ROUTED = but(DECISION, arm="small", propensity=0.75)
+
+
+def sketch_of(text: str) -> bytes:
+    return Sketch.of(Prompt.of([{"role": "user", "content": text}])).to_bytes()
+
+
+def told(decision: Decision) -> str:
+    return because(decision, considered(decision))
+
+
+def test_the_arm_that_looked_best_was_worth_the_most() -> None:
+    assert told(ROUTED).startswith("It looked worth the most of 2")
+    assert "0.750" in told(ROUTED)
+
+
+def test_an_arm_that_did_not_look_best_was_tried_out() -> None:
+    dearer = but(ROUTED, quality=(0.2, 0.9), willingness_to_pay_usd=1.0)
+    assert told(dearer).startswith("It was tried out")
+    assert "large looked worth more" in told(dearer)
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"), [("pinned", "by name"), ("cached", "stored answer"), ("fallback", "failed")]
+)
+def test_how_else_an_arm_may_be_come_by(kind: str, says: str) -> None:
+    assert says in told(but(ROUTED, kind=kind))
+
+
+def test_the_facts_of_a_prompt_are_told_as_they_are() -> None:
+    text = "What is 2 + 2?\nSay why."
+    decision = but(ROUTED, sketch=sketch_of(text))
+    words = list(in_words(context_in_words(decision)["facts"]))
+    assert f"about {len(text)} characters" in words
+    assert "opens as a question" in words
+    assert "2 numbers" in words
+    assert "1 question mark" in words
+    assert "1 line break" in words
+
+
+def test_the_line_of_time_spans_the_first_call_to_the_last() -> None:
+    first = but(ATTEMPT, started_at_s=NOON_S, latency_s=1.0)
+    second = but(ATTEMPT, started_at_s=NOON_S + 1, latency_s=3.0, ttft_s=1.0, status="ok")
+    found = timeline([(ROUTED, None, [first]), (but(ROUTED, id="e"), OUTCOME, [second])])
+    assert found["took_s"] == 4.0
+    assert [(each["left"], each["width"]) for each in found["calls"]] == [(0, 25), (25, 75)]
+    assert found["calls"][1]["first"] == 25
+    assert found["decisions"] == ["d", "e"]
+
+
+def test_a_decision_without_calls_has_no_line() -> None:
+    assert timeline([(ROUTED, None, [])])["took_s"] is None
+
+
+def test_the_pages_of_a_failure_and_of_its_fallback_tell_the_calls_of_both(
+    service: Running,
+) -> None:
+    log, seen = service.parts.log, sketch_of("Hello")
+    log.decide(but(DECISION, id="d0", sketch=seen))
+    log.attempt(but(ATTEMPT, decision_id="d0", message="the first one was full"))
+    log.settle(but(OUTCOME, decision_id="d0", status="error"))
+    log.decide(but(DECISION, id="d1", sketch=seen, kind="fallback", retry_of="d0"))
+    log.attempt(but(ATTEMPT, decision_id="d1", status="ok", message="the second one answered"))
+    log.settle(but(OUTCOME, decision_id="d1")).wait()
+    for identity in ("d0", "d1"):
+        text = service.client.get(f"/pages/decisions/{identity}").text
+        assert text.index("the first one was full") < text.index("the second one answered")

@@ -1,0 +1,158 @@
+"""Who gets in to the pages, and which forms are taken: only those that a page of ours has sent."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from app.api.access import SESSION
+from tests.app.running import Provider, Running, running
+
+KEY = "correct-horse-battery"
+HOME = {"origin": "http://localhost"}
+PAGES = ("/", "/pages/policy", "/pages/decisions", "/pages/retrains", "/pages/settings")
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("locked")
+    with running(folder, sandbox_url=provider.url, api_key=KEY) as made:
+        yield made
+
+
+@pytest.fixture
+def browser(locked: Running) -> FlaskClient:
+    """A browser that has not been here yet."""
+    client: FlaskClient = locked.client.application.test_client()
+    return client
+
+
+def token_on(page: TestResponse) -> str:
+    found = re.search('name="token" value="([^"]+)"', page.text)
+    assert found is not None
+    return found.group(1)
+
+
+def send(browser: FlaskClient, form: str, path: str, **fields: str) -> TestResponse:
+    """Send a form as a browser does that has it from a page of ours."""
+    token = token_on(browser.get(form))
+    return browser.post(path, data={"token": token, **fields}, headers=HOME)
+
+
+def sign_in(browser: FlaskClient, key: str = KEY, then: str = "/") -> TestResponse:
+    return send(browser, "/pages/sign-in", "/pages/sign-in", key=key, then=then)
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/pages/policy/at?pay=1", "/pages/settings/findings"])
+def test_whoever_has_not_signed_in_is_asked_for_a_key(browser: FlaskClient, path: str) -> None:
+    answer = browser.get(path)
+    assert answer.status_code == 303
+    assert answer.location.startswith("/pages/sign-in?then=")
+    assert "Turnpike" in browser.get(answer.location).text
+
+
+def test_the_key_opens_every_page_and_the_cookie_holds_none_of_it(browser: FlaskClient) -> None:
+    answer = sign_in(browser, then="/pages/policy")
+    assert (answer.status_code, answer.location) == (303, "/pages/policy")
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert KEY not in cookie
+    assert [browser.get(path).status_code for path in PAGES] == [200] * len(PAGES)
+
+
+def test_another_key_opens_nothing(browser: FlaskClient) -> None:
+    answer = sign_in(browser, key="wrong-horse-battery")
+    assert answer.status_code == 401
+    assert "That is no key" in answer.text
+    assert browser.get("/").status_code == 303
+
+
+def test_a_cookie_that_was_made_up_or_has_ended_opens_nothing(
+    browser: FlaskClient, locked: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.keys.keyring.SESSION_S", -1)
+    sign_in(browser)
+    assert browser.get("/").status_code == 303
+    browser.set_cookie(SESSION, "settings-1234.9999999999.AAAA")
+    assert browser.get("/").status_code == 303
+
+
+def test_signing_out_ends_the_session(browser: FlaskClient) -> None:
+    sign_in(browser)
+    assert send(browser, "/", "/pages/sign-out").status_code == 303
+    assert browser.get("/").status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("then", "goes_to"),
+    [
+        ("/pages/decisions?arm=gpt-4o", "/pages/decisions?arm=gpt-4o"),
+        ("https://evil.example/", "/"),
+        ("//evil.example/", "/"),
+        ("/\\evil.example", "/"),
+        ("javascript:alert(1)", "/"),
+        ("", "/"),
+    ],
+)
+def test_after_signing_in_one_stays_here(browser: FlaskClient, then: str, goes_to: str) -> None:
+    assert sign_in(browser, then=then).location == goes_to
+
+
+def test_a_link_from_another_site_comes_again_with_its_cookie(browser: FlaskClient) -> None:
+    answer = browser.get("/pages/policy?span=7d", headers={"sec-fetch-site": "cross-site"})
+    assert answer.status_code == 200
+    assert 'content="0; url=/pages/policy?span=7d"' in answer.text
+
+
+def test_the_api_takes_no_cookie(browser: FlaskClient) -> None:
+    sign_in(browser)
+    assert browser.get("/policy").status_code == 401
+    assert browser.post("/feedback", json={"id": "tp-1", "thumbs": "up"}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"sec-fetch-site": "cross-site", "origin": "http://localhost"},
+        {"sec-fetch-site": "same-site", "origin": "http://localhost"},
+        {},
+    ],
+)
+def test_a_form_of_another_site_is_refused(browser: FlaskClient, headers: dict[str, str]) -> None:
+    sign_in(browser)
+    token = token_on(browser.get("/"))
+    for path in ("/pages/retrains/back", "/pages/decisions/tp-1/thumbs", "/pages/sign-out"):
+        assert browser.post(path, data={"token": token}, headers=headers).status_code == 403
+
+
+def test_a_form_without_the_token_of_its_session_is_refused(browser: FlaskClient) -> None:
+    before = token_on(browser.get("/pages/sign-in"))
+    sign_in(browser)
+    for token in ("", "wrong", before):
+        answer = browser.post("/pages/retrains/back", data={"token": token}, headers=HOME)
+        assert answer.status_code == 403
+        assert "load the page anew" in answer.text
+
+
+@pytest.mark.parametrize("host", ["evil.example", "10.0.0.7:8000", "127.0.0.1.evil.example"])
+def test_without_a_key_no_foreign_name_leads_here(shared: Running, host: str) -> None:
+    answer = shared.client.get("/", headers={"host": host})
+    assert answer.status_code == 403
+    assert "TURNPIKE_API_KEY" in answer.text
+
+
+@pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1:8000", "[::1]:8000", "localhost"])
+def test_without_a_key_this_machine_may(shared: Running, host: str) -> None:
+    assert shared.client.get("/", headers={"host": host}).status_code == 200
+
+
+def test_without_a_key_a_foreign_form_is_refused_all_the_same(shared: Running) -> None:
+    for headers in ({}, {"origin": "https://evil.example"}, HOME):
+        given = {"token": "made up", "version": "1"}
+        answer = shared.client.post("/pages/retrains/back", data=given, headers=headers)
+        assert answer.status_code == 403

@@ -1,0 +1,117 @@
+"""The lines of our processes: JSON with the request's id, and never a key or a word of a prompt."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from structlog import get_logger
+
+from app.processes.journal import write_lines
+from tests.app.faulty import faulty
+from tests.upstream.misbehaving import Conversation
+
+PROMPT = "the canary sings in the coal mine at dawn"
+OUR_KEY = "0123456789abcdef-our-own-key"
+THEIR_KEY = "provider-key-without-any-known-shape"
+
+
+@pytest.fixture
+def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
+    """Yield a function that gives the lines written since the last time."""
+    before = structlog.get_config()
+    write_lines("debug", {"TURNPIKE_API_KEY": OUR_KEY, "PROVIDER_API_KEY": THEIR_KEY})
+    # Standard error is another stream in every part of every test.
+    structlog.configure(
+        cache_logger_on_first_use=False,
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )
+    yield lambda: capsys.readouterr().err.splitlines()
+    structlog.configure(**before)
+
+
+def echoing_500(talk: Conversation) -> None:
+    said = json.dumps({"error": {"message": f"cannot do {PROMPT} for {THEIR_KEY}"}})
+    talk.reply(said.encode(), "500 Internal Server Error")
+
+
+def echoing_page(talk: Conversation) -> None:
+    talk.reply(f"<html>{PROMPT} {THEIR_KEY}</html>".encode())
+
+
+def echoing_401(talk: Conversation) -> None:
+    said = json.dumps({"error": {"message": f"no such key {THEIR_KEY}: {PROMPT}"}})
+    talk.reply(said.encode(), "401 Unauthorized")
+
+
+def test_no_line_holds_a_key_or_a_word_of_a_prompt(tmp_path: Path, lines: Any) -> None:
+    scenarios = {"a": echoing_500, "b": echoing_page, "c": echoing_401}
+    with faulty(tmp_path, scenarios, api_key=OUR_KEY) as made:
+        client = made.service.client
+        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {OUR_KEY}"
+        for n in range(6):
+            arms = [["a"], ["b"], ["c"], None][n % 4]
+            body = {"prompt": f"{PROMPT} {n}", "models": arms, "stream": n % 2 == 1}
+            assert client.post("/complete", json=body).status_code >= 500
+        client.post("/complete", data=PROMPT, headers={"content-type": "application/json"})
+        client.get(f"/decisions/{OUR_KEY}")
+        client.post("/complete", json={"prompt": 5, "task": PROMPT * 9})
+    written = lines()
+    told = [json.loads(line) for line in written]
+    assert {"request failed", "an arm is left alone"} <= {line["event"] for line in told}
+    for line in written:
+        for canary in ("canary", "coal mine", OUR_KEY, THEIR_KEY):
+            assert canary not in line
+
+
+def test_a_line_of_a_request_has_its_id(tmp_path: Path, lines: Any) -> None:
+    with faulty(tmp_path, {"a": echoing_500}) as made:
+        headers = {"x-request-id": "mine-1"}
+        made.service.client.post("/complete", json={"prompt": "hi"}, headers=headers)
+    failed = [line for line in map(json.loads, lines()) if line["event"] == "request failed"]
+    assert [line["request_id"] for line in failed] == ["mine-1"]
+    assert failed[0]["arm"] == "a"
+    assert failed[0]["http_status"] == 500
+
+
+def test_an_error_that_may_quote_is_told_by_kind_and_place(lines: Any) -> None:
+    def parse() -> None:
+        raise ValueError(f"no number: {PROMPT}")
+
+    try:
+        parse()
+    except ValueError as cause:
+        error = KeyError(PROMPT)
+        error.__cause__ = cause
+        get_logger().error("a defect of ours", exc_info=error)
+    [line] = lines()
+    exception = json.loads(line)["exception"]
+    assert "builtins.ValueError" in exception
+    assert "builtins.KeyError" in exception
+    assert "in parse" in exception
+    assert "canary" not in exception
+
+
+def test_an_error_of_the_disk_says_what_it_is(lines: Any) -> None:
+    try:
+        Path("/nowhere/at/all").read_text()
+    except OSError:
+        get_logger().exception("chores not done")
+    [line] = lines()
+    assert "No such file or directory: '/nowhere/at/all'" in json.loads(line)["exception"]
+
+
+def test_a_line_cannot_be_broken_or_forged(lines: Any) -> None:
+    get_logger().warning("odd", arm='a"}\n{"event": "forged', n=3, found=None)
+    [line] = lines()
+    assert json.loads(line)["event"] == "odd"
+    assert json.loads(line)["n"] == 3
+    assert json.loads(line)["found"] is None
+
+
+def test_what_looks_like_a_key_is_taken_out(lines: Any) -> None:
+    get_logger().warning("odd", reason="Bearer abc.def and sk-0123456789 and api_key=12345")
+    assert not {"abc.def", "sk-0123456789", "12345"} & set(lines()[0].split())

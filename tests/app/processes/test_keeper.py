@@ -1,0 +1,30 @@
+"""The chores of a running service."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.app.running import Provider, eventually, running
+from tests.storage.rounds import DECISION, but
+
+DAY_S = 86_400.0
+
+
+def test_a_decision_that_nothing_can_still_end_is_abandoned_while_the_service_runs(
+    tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that a request may still be busy with are left alone."""
+    monkeypatch.setattr("app.processes.keeper.ABANDON_EVERY_S", 0.0)
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        log, now_s = service.parts.log, time.time()
+        for name, age_s in (("new", 60.0), ("lost", DAY_S / 2), ("ancient", 3 * DAY_S)):
+            log.decide(but(DECISION, id=name, decided_at_s=now_s - age_s)).wait()
+        assert eventually(lambda: log.decision("lost").outcome is not None)
+        assert log.decision("lost").outcome.status == "abandoned"  # type: ignore[union-attr]
+        assert log.decision("new").outcome is None
+        # Older than a day: only a start looks so far back, because the whole log is read for it.
+        assert log.decision("ancient").outcome is None
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        log = service.parts.log
+        assert log.counts().decisions == log.counts().outcomes == 3

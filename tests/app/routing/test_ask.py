@@ -1,0 +1,60 @@
+"""What a checked request asks of an arm."""
+
+from typing import Any
+
+import pytest
+
+from app.routing.ask import Ask
+
+USER = {"role": "user", "content": "hi"}
+
+
+def asking(*messages: dict[str, Any], **parameters: Any) -> Ask:
+    return Ask(messages=list(messages or (USER,)), parameters=parameters)
+
+
+def test_a_plain_prompt_needs_nothing() -> None:
+    assert asking().needs == frozenset()
+    assert asking(response_format={"type": "text"}, tools=None).needs == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("ask", "need"),
+    [
+        (asking(tools=[{"type": "function"}]), "tools"),
+        (asking(response_format={"type": "json_schema", "json_schema": {}}), "json_schema"),
+        (asking({"role": "user", "content": [{"type": "image_url"}]}), "vision"),
+    ],
+)
+def test_what_is_used_is_needed(ask: Ask, need: str) -> None:
+    assert ask.needs == {need}
+
+
+def test_an_image_anywhere_in_the_conversation_needs_vision() -> None:
+    picture = {"role": "user", "content": [{"type": "text", "text": "?"}, {"type": "image_url"}]}
+    assert asking(picture, {"role": "assistant", "content": "a cat"}, USER).needs == {"vision"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "limit"),
+    [
+        ({}, None),
+        ({"max_tokens": 5}, 5),
+        ({"max_completion_tokens": 7}, 7),
+        ({"max_tokens": 5, "max_completion_tokens": 7}, 7),
+        ({"max_tokens": None}, None),
+    ],
+)
+def test_the_newer_name_of_the_limit_wins(parameters: dict[str, Any], limit: int | None) -> None:
+    assert asking(**parameters).max_output_tokens == limit
+
+
+def test_after_a_tool_has_answered_the_arm_is_in_a_loop() -> None:
+    called = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
+    assert asking(USER, called, {"role": "tool", "content": "4"}).in_tool_loop
+    assert not asking(USER).in_tool_loop
+
+
+def test_the_provider_is_sent_the_messages_and_every_parameter() -> None:
+    ask = asking(USER, temperature=0.5, top_k=3)
+    assert ask.body == {"messages": [USER], "temperature": 0.5, "top_k": 3}

@@ -1,0 +1,41 @@
+"""What sets the price of a dollar and who is the control, as the settings say."""
+
+from pathlib import Path
+
+import pytest
+
+from app.routing.goals import CONTROL_SHARE, goals
+from app.settings import Settings
+from policy.errors import ConfigError
+from policy.exploration import Control
+from policy.pacer import Budget, QualityFloor, WillingnessToPay
+from upstream.catalogue import load
+
+CATALOGUE = load(Path(__file__).parents[3] / "data" / "arms.toml")
+
+
+def said(**given: object):
+    return goals(Settings.load({}, given), CATALOGUE)
+
+
+def test_a_hand_a_budget_or_a_floor_sets_the_price() -> None:
+    assert said(willingness_to_pay_usd=0.5).service == WillingnessToPay(0.5)
+    assert said(budget_usd=5.0, budget_per="hour").service == Budget(5.0, "hour")
+    assert said(quality_floor=0.98).service == QualityFloor(0.98, "gpt-4o")
+
+
+def test_a_hundredth_of_the_requests_goes_to_the_baseline() -> None:
+    assert said().control == Control(CONTROL_SHARE, None)
+    assert said(baseline="qwen3-32b").control == Control(CONTROL_SHARE, "qwen3-32b")
+    assert said(control_share=0.0).control is None
+
+
+def test_a_budget_has_a_control_only_if_one_is_asked_for() -> None:
+    assert said(budget_usd=5.0).control is None
+    assert said(budget_usd=5.0, control_share=0.02).control == Control(0.02, None)
+
+
+@pytest.mark.parametrize("given", [{"baseline": "no-such"}, {"policy": "fixed:no-such"}])
+def test_an_arm_that_is_not_there_stops_the_start(given: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="names 'no-such', and there is no such arm"):
+        said(**given)

@@ -1,0 +1,60 @@
+"""What the recent prompts say of the arms is what the belief says of each of them."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from app.routing.lately import Lately
+from tests.app.running import Running
+
+
+@pytest.fixture(scope="module")
+def rated(shared: Running) -> Running:
+    for i in range(12):
+        answer = shared.ask(f"What is {i} + {i}?", task="maths" if i % 2 else "sums")
+        shared.rate(answer["id"], "up" if i % 3 else "down")
+    return shared
+
+
+def lately(service: Running) -> Lately:
+    recent = service.parts.log.recent(200)
+    return Lately.of(service.learned, list(service.parts.catalogue().arms), recent)
+
+
+def test_a_belief_is_the_mean_over_the_prompts(rated: Running) -> None:
+    found, recent = lately(rated), rated.parts.log.recent(200)
+    quality = rated.learned.beliefs.quality
+    said = [quality.predict(rated.learned.context(each), ["gpt-4o"]) for each in recent]
+    assert found.belief("gpt-4o").quality == pytest.approx(np.mean([each.mean[0] for each in said]))
+    ours = found.belief_on("gpt-4o", "maths")
+    theirs = [each.mean[0] for each, of in zip(said, recent, strict=True) if of.task == "maths"]
+    assert ours is not None
+    assert ours.quality == pytest.approx(np.mean(theirs))
+    assert found.belief_on("gpt-4o", "never asked") is None
+
+
+def test_always_one_arm_costs_and_brings_what_was_predicted_of_it(rated: Running) -> None:
+    at = [each.eligible.index("gpt-4o") for each in rated.parts.log.recent(200)]
+    costs = [
+        each.cost_usd_predicted[i] for each, i in zip(rated.parts.log.recent(200), at, strict=True)
+    ]
+    found = lately(rated).always("gpt-4o")
+    assert found is not None
+    assert found[0] == pytest.approx(np.mean(costs))
+
+
+def test_more_money_buys_no_less_and_the_shares_add_up(rated: Running) -> None:
+    points = lately(rated).frontier([10.0**i for i in range(-6, 3)])
+    for poorer, richer in pairwise(points):
+        assert richer.cost_usd >= poorer.cost_usd - 1e-12
+        assert richer.quality >= poorer.quality - 1e-12
+    assert all(sum(point.shares) == pytest.approx(1.0) for point in points)
+
+
+def test_before_any_prompt_there_is_a_belief_and_no_price(service: Running) -> None:
+    found = lately(service)
+    assert 0 < found.belief("gpt-4o").quality < 1
+    assert found.at(0.01) is None
+    assert found.frontier([0.01]) == []
+    assert found.always("gpt-4o") is None

@@ -1,0 +1,206 @@
+"""What has been learned survives everything: it is the fold of the log, byte for byte."""
+
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from app.commands.evals import import_evals
+from app.commands.training import retrain, rollback
+from app.routing.goals import CONTROL_SHARE
+from jobs.learned import Learned
+from policy.decide import Question, decide, seeded
+from policy.eligibility import Demand
+from policy.exploration import Allowance, Control
+from storage.snapshots import digest, load, save
+from storage.sqlite_reader import SqliteReader
+from tests.app.faulty import STREAMED, endless, faulty
+from tests.app.running import Provider, Running, evals_table, running
+
+Damage = Callable[[Path], None]
+
+
+def learn(service: Running, rounds: int = 8) -> None:
+    """Let a service learn from answers, thumbs, a change of mind and a withdrawal."""
+    asked = [service.ask(f"What is {n} * 3?", task="maths") for n in range(rounds)]
+    for n, answer in enumerate(asked):
+        service.rate(answer["id"], "down" if n % 3 else "up")
+    service.rate(asked[0]["id"], "down")
+    service.rate(asked[1]["id"], "neutral")
+
+
+def folded(service: Running) -> str:
+    """Return the digest of the serving policy version folded from the first event."""
+    log = service.parts.log
+    policy = log.latest_policy()
+    assert policy is not None
+    return digest(Learned.start(policy).fold(log.events()).to_arrays())
+
+
+def keep(_snapshots: Path) -> None:
+    """Leave the snapshots alone."""
+
+
+def delete(snapshots: Path) -> None:
+    shutil.rmtree(snapshots)
+
+
+def flip(snapshots: Path) -> None:
+    """Change one byte in the middle of every snapshot."""
+    for path in snapshots.iterdir():
+        raw = bytearray(path.read_bytes())
+        raw[len(raw) // 2] ^= 1
+        path.write_bytes(raw)
+
+
+def cut(snapshots: Path) -> None:
+    for path in snapshots.iterdir():
+        path.write_bytes(path.read_bytes()[:-100])
+
+
+def run_ahead(snapshots: Path) -> None:
+    """Pretend that the log was put back to an earlier state than the snapshots."""
+    newest = load(max(snapshots.iterdir()))
+    save(snapshots, newest.policy_version, newest.upto_seq + 1_000, newest.arrays)
+
+
+DAMAGES = [keep, delete, flip, cut, run_ahead]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_restart_knows_what_was_known_before(
+    tmp_path: Path, provider: Provider, damage: Damage
+) -> None:
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        learn(service)
+        known = service.digest
+        assert known == folded(service)
+    damage(tmp_path / "snapshots")
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        assert service.digest == known
+
+
+def test_a_restart_takes_the_snapshot_and_folds_only_what_came_after(
+    tmp_path: Path, provider: Provider
+) -> None:
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        learn(service)
+        service.parts.live.snapshot(0.0)
+        learn(service)
+        known = service.digest
+        shutil.copytree(tmp_path, tmp_path / "copy")
+    with running(tmp_path / "copy", sandbox_url=provider.url) as service:
+        assert service.digest == known
+        assert folded(service) == known
+
+
+def test_a_process_that_died_has_lost_nothing(tmp_path: Path, provider: Provider) -> None:
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        learn(service)
+        known, counts = service.digest, service.parts.log.counts()
+        shutil.copytree(tmp_path, tmp_path / "copy")
+    with running(tmp_path / "copy", sandbox_url=provider.url) as service:
+        assert (service.digest, service.parts.log.counts()) == (known, counts)
+
+
+def test_a_decision_that_died_without_an_end_is_abandoned_and_teaches_nothing(
+    tmp_path: Path,
+) -> None:
+    with faulty(tmp_path, {"a": endless}) as made:
+        response = made.service.client.post("/complete", json=STREAMED, buffered=False)
+        next(response.iter_encoded())
+        known = made.service.learned.beliefs
+        shutil.copytree(tmp_path, tmp_path / "copy")
+        response.close()
+    arms = tmp_path / "arms.toml"
+    with running(tmp_path / "copy", arms=arms, sandbox="off") as service:
+        [found] = service.parts.log.decisions()
+        assert found.outcome is not None
+        assert found.outcome.status == "abandoned"
+        assert dict(service.learned.beliefs.quality.rated) == dict(known.quality.rated) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", [keep, delete])
+def test_a_restart_after_a_retrain_and_after_a_rollback_knows_the_same(
+    tmp_path: Path, provider: Provider, damage: Damage
+) -> None:
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        settings = service.parts.settings
+        learn(service)
+        first = service.learned
+        import_evals(settings, evals_table(tmp_path / "evals.csv"))
+        retrain(settings, "manual")
+        learn(service)
+        known = service.digest
+        assert service.learned.policy_version == 2
+        assert service.learned.space.version == 2
+        assert service.get("/policy")["retrains"][0]["promoted"]
+        assert known == folded(service)
+    damage(tmp_path / "snapshots")
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        assert service.digest == known
+        rollback(settings, None)
+        learn(service)
+        known = service.digest
+        assert service.learned.policy_version == 3
+        assert service.learned.space.version == first.space.version
+        assert service.learned.hyper == first.hyper
+        assert known == folded(service)
+    damage(tmp_path / "snapshots")
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        assert service.digest == known
+
+
+@pytest.mark.slow
+def test_a_retrain_and_a_rollback_lose_no_thumb(tmp_path: Path, provider: Provider) -> None:
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        import_evals(service.parts.settings, evals_table(tmp_path / "evals.csv"))
+        learn(service)
+        retrain(service.parts.settings, "manual")
+        rated = [arm["belief"]["effective_n"] for arm in service.get("/policy")["arms"]]
+        rollback(service.parts.settings, None)
+        again = [arm["belief"]["effective_n"] for arm in service.get("/policy")["arms"]]
+        assert again == pytest.approx(rated)
+
+
+def test_every_decision_can_be_made_again_from_its_row(service: Running) -> None:
+    """Fifty decisions by concurrent callers, while thumbs move the policy between them."""
+
+    def call(number: int) -> None:
+        with service.client.application.test_client() as client:
+            asked = {"prompt": f"What is {number} * 7?", "task": "maths", "explore": number % 5 > 0}
+            answer = client.post("/complete", json=asked).json
+            thumbs = "up" if number % 2 else "down"
+            client.post("/feedback", json={"id": answer["id"], "thumbs": thumbs})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(call, range(50)))
+    arms = list(service.parts.catalogue().arms.values())
+    with SqliteReader(service.parts.settings.database) as log:
+        learned = Learned.start(log.policy_version(1))
+        rows = sorted((each.decision for each in log.decisions()), key=lambda row: row.learned_seq)
+        for row in rows:
+            learned = learned.fold(log.events(learned.upto_seq, row.learned_seq))
+            question = Question(
+                context=learned.context(row),
+                demand=Demand(input_tokens=row.input_tokens_estimated),
+                willingness_to_pay_usd=row.willingness_to_pay_usd,
+                words=row.words,
+                explore=row.explore,
+            )
+            again = decide(
+                arms,
+                question,
+                learned.beliefs,
+                seeded(row.id),
+                allowance=Allowance(row.allowance),
+                control=Control(CONTROL_SHARE),
+            )
+            assert tuple(again.propensities.tolist()) == row.propensities
+            assert (again.arm, again.propensity) == (row.arm, row.propensity)
+            assert (again.eligible, again.policy) == (row.eligible, row.policy)
+    assert len(rows) == 50
+    assert len({row.learned_seq for row in rows}) > 10
