@@ -45,10 +45,7 @@ class Settings(BaseSettings):
         "the spool; by default that of the SQLite file, or `data`.",
     )
     workers: int = Field(
-        1,
-        ge=1,
-        le=64,
-        description="Processes that serve; more than one needs PostgreSQL.",
+        1, ge=1, le=64, description="Processes that serve; more than one needs PostgreSQL."
     )
     bind: Address = Field(
         "127.0.0.1:8000",
@@ -111,6 +108,9 @@ class Settings(BaseSettings):
     )
     report_every_s: float = Field(
         3_600.0, ge=1, le=YEAR_S, description="Seconds between reports of a long log."
+    )
+    job_deadline_s: float = Field(
+        7_200.0, ge=1, le=YEAR_S, description="Seconds after which a retrain or report is ended."
     )
     alarm_webhook: Url | None = Field(
         None, description="Where alarms are POSTed as JSON when they are raised and when over."

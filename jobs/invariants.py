@@ -19,6 +19,7 @@ from policy.exploration import Allowance
 from policy.offer import Offer
 from storage.database import WAL_LIMIT_BYTES
 from storage.events import OutcomeEvent, PolicyEvent
+from storage.leases import Fenced, fenced
 from storage.log import ReadableLog
 from storage.records import Decision
 from storage.snapshots import digest
@@ -187,7 +188,7 @@ def _nothing_piles_up(audit: Audit) -> Iterator[str]:
 
 
 def _versions_rise(audit: Audit) -> Iterator[str]:
-    """I10: every adopted version is above the one before; nobody decided by one to come."""
+    """I10: versions rise, nobody decided by one to come, only a lease's holder wrote under it."""
     adopted = [each for each in audit.events if isinstance(each, PolicyEvent)]
     for before, after in pairwise(adopted):
         if after.version <= before.version:
@@ -197,6 +198,17 @@ def _versions_rise(audit: Audit) -> Iterator[str]:
         version, seq = row.decision.policy_version, row.decision.learned_seq
         if adopted and at.get(version, seq + 1) > seq:
             yield f"{row.decision.id} was decided by version {version}, not adopted by {seq}"
+    yield from _stale_holders(fenced(audit.log.ask))
+
+
+def _stale_holders(written: list[Fenced]) -> Iterator[str]:
+    """Yield what was written by who held a lease no longer, or under a token of two holders."""
+    holders: dict[tuple[str, int], str] = {}
+    for each in written:
+        if each.token != each.counted:
+            yield f"{each.name} was written with token {each.token} while {each.counted} counted"
+        if holders.setdefault((each.name, each.token), each.holder) != each.holder:
+            yield f"{each.name} was written by two holders of token {each.token}"
 
 
 def _answers_are_well_formed(audit: Audit) -> Iterator[str]:

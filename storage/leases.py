@@ -2,14 +2,16 @@
 
 Each taking over counts a token up. Whoever writes under a lease shows its token, and is refused if
 another has taken over since: it may have slept and not know that its time was up. Time is the
-store's own, so that clocks of machines need not agree.
+store's own, so that clocks of machines need not agree. What was written under a lease is kept with
+the token that was shown and the one that counted, so that an audit need not trust the refusal.
 """
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from policy.errors import InvalidInput
 from storage.records import Fence
-from storage.sql import Sql
+from storage.sql import Ask, Sql
 
 TABLES = """
 CREATE TABLE leases (
@@ -17,6 +19,16 @@ CREATE TABLE leases (
     token INTEGER NOT NULL,
     holder TEXT NOT NULL,
     until_s REAL NOT NULL
+) STRICT
+"""
+
+FENCED_TABLE = """
+CREATE TABLE fenced (
+    name TEXT NOT NULL,
+    token INTEGER NOT NULL,
+    counted INTEGER NOT NULL,
+    holder TEXT NOT NULL,
+    at_s REAL NOT NULL
 ) STRICT
 """
 
@@ -32,6 +44,23 @@ SET token = excluded.token, holder = excluded.holder, until_s = excluded.until_s
 """
 
 GIVE_BACK = "UPDATE leases SET until_s = 0 WHERE name = :name AND token = :token"
+
+RECORD = """
+INSERT INTO fenced (name, token, counted, holder, at_s)
+VALUES (:name, :token, :counted, :holder, :at_s)
+"""
+
+FENCED = "SELECT name, token, counted, holder FROM fenced ORDER BY at_s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fenced:
+    """What was written under a lease: the token shown, the one that counted, and whose it was."""
+
+    name: str
+    token: int
+    counted: int
+    holder: str
 
 
 class LeasableLog(Protocol):
@@ -65,7 +94,7 @@ def give_back(db: Sql, fence: Fence) -> None:
 
 
 def require(db: Sql, name: str, token: int) -> None:
-    """Refuse whoever shows the token of a lease that another has taken over.
+    """Record that something is written under a lease, unless another has taken it over.
 
     raises : InvalidInput
     """
@@ -76,3 +105,10 @@ def require(db: Sql, name: str, token: int) -> None:
             "what was made under it is void",
             code="lease_lost",
         )
+    shown = {"name": name, "token": token, "counted": row["token"], "holder": row["holder"]}
+    db.execute(RECORD, {**shown, "at_s": row["now_s"]})
+
+
+def fenced(ask: Ask) -> list[Fenced]:
+    """Return what was written under leases, oldest first."""
+    return [Fenced(**row) for row in ask(FENCED, {})]

@@ -237,6 +237,12 @@ def m021_words(db: Runs) -> None:
     run(db, words.TABLES)
 
 
+@MIGRATIONS()
+def m022_fenced(db: Runs) -> None:
+    """Create the table of what was written under leases."""
+    run(db, leases.FENCED_TABLE)
+
+
 def run(db: Runs, script: str) -> None:
     """Execute a script statement by statement, inside the transaction that is open.
 

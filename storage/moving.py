@@ -18,7 +18,7 @@ from storage.postgres_schema import migrate
 from storage.postgres_sql import Connection, connect
 
 ROWS = 1_000
-STAYS = {"log_position", "snapshots", "leases", "allotments"}
+STAYS = {"log_position", "snapshots", "leases", "fenced", "allotments"}
 # What others refer to comes before them.
 FIRST = ("decisions", "keys", "attempts")
 TYPES = {"INTEGER": "int8", "REAL": "float8", "TEXT": "text", "BLOB": "bytea"}

@@ -28,10 +28,14 @@ LOGGER = get_logger()
 LOOK_EVERY_S = 5.0
 PRUNE_EVERY_S = 60.0
 AFTER_FAILURE_S = 60.0
+TOLD_WITHIN_S = 5.0
 
 
 class Starter:
-    """Starts a job as a child process; one that has failed is not started when due for a minute."""
+    """Starts a job as a child process; one that has failed is not started when due for a minute.
+
+    One that is not done at its deadline is ended, or it would keep every other job from its turn.
+    """
 
     def __init__(self, settings: Settings, *command: str) -> None:
         self._settings = settings
@@ -41,10 +45,11 @@ class Starter:
     def start(self, *more: str) -> None:
         """Run the job, and tell if it fails."""
         command = [sys.executable, "-m", "app", *self._command, *more]
-        ended = subprocess.run(command, check=False, stdout=subprocess.DEVNULL)  # noqa: S603
-        if ended.returncode != 0:
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:  # noqa: S603
+            reason = _failure(process, self._settings.job_deadline_s)
+        if reason is not None:
             self._not_before = time.monotonic() + AFTER_FAILURE_S
-            LOGGER.error(f"{self._command[0]} failed", code=ended.returncode, arguments=more)
+            LOGGER.error(f"{self._command[0]} failed", reason=reason, arguments=more)
 
     def start_if(self, is_due: Callable[[LogReader], bool], *more: str) -> None:
         """Run the job if it is due by what the log says."""
@@ -58,6 +63,23 @@ class Starter:
             return
         if wanted:
             self.start(*more)
+
+
+def _failure(process: subprocess.Popen[bytes], deadline_s: float) -> str | None:
+    """Return why a job has failed, None if it has not, once it has ended or was ended."""
+    try:
+        code = process.wait(deadline_s)
+    except subprocess.TimeoutExpired:
+        process.terminate()
+    else:
+        return f"it ended with code {code}" if code else None
+    try:
+        process.wait(TOLD_WITHIN_S)
+        how = "told to end"
+    except subprocess.TimeoutExpired:
+        process.kill()
+        how = f"killed, after {TOLD_WITHIN_S:.0f} s in which it did not end when told to"
+    return f"it was not done after {deadline_s:g} s (TURNPIKE_JOB_DEADLINE_S), and was {how}"
 
 
 def jobs(settings: Settings) -> list[Job]:

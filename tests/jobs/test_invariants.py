@@ -200,6 +200,18 @@ def from_the_future(case: Case) -> Witness:
     )
 
 
+def stale_holder(case: Case) -> Witness:
+    """Let somebody whose lease was taken over have written under it."""
+    return case.sql("INSERT INTO fenced VALUES ('retrain', 1, 2, 'bob', 0)")
+
+
+def two_holders(case: Case) -> Witness:
+    """Let two have written under one token."""
+    return case.sql(
+        "INSERT INTO fenced VALUES ('retrain', 1, 1, 'ann', 0), ('retrain', 1, 1, 'bob', 1)"
+    )
+
+
 def cut_answer(case: Case) -> Witness:
     return case.journal(malformed=("the stream of tp-1 ends in the middle of an event",))
 
@@ -257,6 +269,8 @@ BREAKS: list[tuple[str, Callable[[Case], Witness]]] = [
     ("I9", long_wal),
     ("I9", grown),
     ("I10", from_the_future),
+    ("I10", stale_holder),
+    ("I10", two_holders),
     ("I11", cut_answer),
     ("I12", asked_again),
     ("I12", uncounted),

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from policy.errors import InvalidInput
+from storage.leases import Fenced, fenced
 from storage.log import HandedOver, Log
 from storage.records import Fence
 from tests.storage.conftest import OpenLog
@@ -44,6 +45,7 @@ def test_what_was_made_under_a_lease_that_is_lost_is_void(log: Log) -> None:
     assert (log.latest_policy(), log.position()) == (None, 0)
     assert log.receive("mine", "retrain", NOON_S, given(2)).wait() is True
     assert log.position() == 2
+    assert fenced(log.ask) == [Fenced(name="retrain", token=2, counted=2, holder="bob")]
 
 
 def test_a_lease_outlives_its_holder(open_log: OpenLog) -> None:

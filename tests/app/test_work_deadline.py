@@ -1,0 +1,66 @@
+"""A job that hangs is ended at its deadline, and the next one has its turn."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from app.settings import Settings
+from app.training import retrain
+from app.work import Starter
+from tests.app.running import CATALOGUE, Provider, eventually, running
+from tests.app.test_serve import children, environment, is_alive
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_job_that_goes_on_is_told_to_end_at_its_deadline(tmp_path: Path) -> None:
+    given = {"arms": CATALOGUE, "database": tmp_path / "turnpike.db", "job_deadline_s": 3}
+    with capture_logs() as told:
+        Starter(Settings.load({}, given), "sandbox").start("--port", "0")
+    [line] = told
+    assert line["event"] == "sandbox failed"
+    assert line["reason"] == (
+        "it was not done after 3 s (TURNPIKE_JOB_DEADLINE_S), and was told to end"
+    )
+
+
+def test_a_retrain_that_hangs_is_killed_and_another_one_begins_and_may_retrain(
+    tmp_path: Path, provider: Provider, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sandbox").mkdir()
+    with running(tmp_path / "sandbox", sandbox_url=provider.url) as service:
+        service.rate(service.ask()["id"])
+    dials = {"TURNPIKE_RETRAIN_EVERY_S": "1", "TURNPIKE_JOB_DEADLINE_S": "2"}
+    with (
+        (tmp_path / "lines").open("wb") as lines,
+        subprocess.Popen(
+            [sys.executable, "-m", "app", "work"],
+            cwd=ROOT,
+            env=environment(tmp_path, 1, **dials),
+            stderr=lines,
+            start_new_session=True,
+        ) as scheduler,
+    ):
+        assert eventually(lambda: bool(retrains(scheduler)), 60)
+        [hanging] = retrains(scheduler)
+        os.kill(hanging, signal.SIGSTOP)
+        assert eventually(lambda: not is_alive(hanging), 60)
+        assert eventually(lambda: bool(retrains(scheduler) - {hanging}), 60)
+        os.killpg(scheduler.pid, signal.SIGTERM)
+    said = (tmp_path / "lines").read_text()
+    assert "was killed, after 5 s in which it did not end when told to" in said
+    given = {"arms": CATALOGUE, "database": tmp_path / "sandbox" / "turnpike.db"}
+    with running(tmp_path / "sandbox", sandbox_url=provider.url):
+        capsys.readouterr()
+        retrain(Settings.load({}, given), "manual")
+        assert "another process is retraining" not in capsys.readouterr().out
+
+
+def retrains(scheduler: subprocess.Popen[bytes]) -> set[int]:
+    return {pid for pid, command in children(scheduler.pid).items() if "app retrain" in command}
