@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from app.commands.training import retrain
+from app.processes.work import Starter
 from app.settings import Settings
-from app.training import retrain
-from app.work import Starter
+from tests.app.processes.test_serve import children, environment, is_alive
 from tests.app.running import CATALOGUE, Provider, eventually, running
-from tests.app.test_serve import children, environment, is_alive
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_a_job_that_goes_on_is_told_to_end_at_its_deadline(tmp_path: Path) -> None:
