@@ -16,7 +16,6 @@ from storage.learnable import LearnableLog
 from storage.leases import LeasableLog
 from storage.lookups import Lookups
 from storage.records import (
-    ArmSummary,
     Attempt,
     CacheSummary,
     Decision,
@@ -209,10 +208,6 @@ class ReadableLog(LearnableLog, StatesLog, Protocol):
 
     def attempts(self, decision_id: str) -> list[Attempt]:
         """Return the upstream calls of a decision in order."""
-        ...
-
-    def arms(self, since_s: float, tenant: str | None = None) -> list[ArmSummary]:
-        """Return what each arm has done since then, for one tenant or all, the most used first."""
         ...
 
     def cache_use(self, since_s: float, tenant: str | None = None) -> CacheSummary:

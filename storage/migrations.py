@@ -243,6 +243,12 @@ def m022_fenced(db: Runs) -> None:
     run(db, leases.FENCED_TABLE)
 
 
+@MIGRATIONS()
+def m023_stored_answers_by_time(db: Runs) -> None:
+    """Let the few answers that came out of the cache be found without reading all others."""
+    db.execute("CREATE INDEX outcomes_cached_by_time ON outcomes (at_s) WHERE cache <> 'miss'")
+
+
 def run(db: Runs, script: str) -> None:
     """Execute a script statement by statement, inside the transaction that is open.
 

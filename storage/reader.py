@@ -15,7 +15,6 @@ from storage.keys import KEYS, KEYS_CHANGED, Key, KeyStanding
 from storage.latest import LATEST, Latest
 from storage.lookups import Lookups
 from storage.records import (
-    ArmSummary,
     Attempt,
     CacheSummary,
     Counts,
@@ -78,25 +77,6 @@ SELECT COALESCE(sum(o.cost_usd), 0) AS spend_usd
 FROM outcomes o JOIN decisions d ON d.id = o.decision_id
 WHERE o.at_s >= :since_s AND (CAST(:tenant AS TEXT) IS NULL OR d.tenant = :tenant)
     AND (CAST(:key_id AS TEXT) IS NULL OR d.key_id = :key_id)
-"""
-
-ARMS = """
-SELECT o.arm, count(*) AS requests,
-    count(*) FILTER (WHERE o.status IN ('ok', 'filtered')) AS answered,
-    sum(o.cost_usd) AS cost_usd, avg(CASE WHEN o.status = 'ok' THEN o.latency_s END) AS latency_s,
-    COALESCE(max(f.rated), 0) AS rated, max(f.reward) AS reward,
-    max(f.last_feedback_at_s) AS last_feedback_at_s
-FROM outcomes o LEFT JOIN (
-    SELECT arm, count(*) AS rated, avg(reward) AS reward, max(at_s) AS last_feedback_at_s
-    FROM feedback_effective e WHERE at_s >= :since_s AND excluded = 0
-        AND (CAST(:tenant AS TEXT) IS NULL OR EXISTS (
-            SELECT 1 FROM decisions d WHERE d.id = e.decision_id AND d.tenant = :tenant))
-    GROUP BY arm
-) f ON f.arm = o.arm
-WHERE o.at_s >= :since_s AND o.cache = 'miss'
-    AND (CAST(:tenant AS TEXT) IS NULL OR EXISTS (
-        SELECT 1 FROM decisions d WHERE d.id = o.decision_id AND d.tenant = :tenant))
-GROUP BY o.arm ORDER BY requests DESC, o.arm
 """
 
 CACHE_USE = """
@@ -208,10 +188,6 @@ class LogReader(ABC):
     def counts(self) -> Counts:
         """Return how much the log holds."""
         return self._all(Counts, COUNTS)[0]
-
-    def arms(self, since_s: float, tenant: str | None = None) -> list[ArmSummary]:
-        """Return what each arm has done since then, for one tenant or all, the most used first."""
-        return self._all(ArmSummary, ARMS, since_s=since_s, tenant=tenant and text(tenant))
 
     def cache_use(self, since_s: float, tenant: str | None = None) -> CacheSummary:
         """Return what stored answers have done since then, for one tenant or all."""

@@ -225,20 +225,6 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArmSummary:
-    """What one arm has done since a moment; `reward` is the mean over `rated` ratings."""
-
-    arm: str
-    requests: int
-    answered: int
-    cost_usd: float
-    latency_s: float | None
-    rated: int
-    reward: float | None
-    last_feedback_at_s: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CacheSummary:
     """What stored answers did since a moment; `saved_usd` is what the hits had cost at first."""
 

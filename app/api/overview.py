@@ -2,21 +2,26 @@
 
 import time
 from dataclasses import asdict
+from math import inf
 from typing import Any
 
 import numpy as np
 
 from app.keys.holder import Holder
+from app.monitoring.traffic import HOUR_S, Sums, Traffic
 from app.processes.loop import beside
 from app.routing.lately import RECENT, Lately
 from app.wiring import Parts
 from jobs.learned import Learned
+from jobs.requests import DELIVERED
 from policy.pacer import Budget, Pacer, QualityFloor
 from policy.types import Arm
-from storage.records import ArmSummary, Retrain
+from storage.records import Retrain
 from storage.snapshots import digest
 
 SINCE_S = 7 * 86_400.0
+ASKED = ("routed", "pinned", "fallback")
+"""The kinds of decisions that asked an arm."""
 STEPS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0)
 
 
@@ -106,8 +111,10 @@ def _arms(
     parts: Parts, tenant: str | None, beliefs: dict[str, dict[str, Any]], now_s: float
 ) -> list[dict[str, Any]]:
     """Return each arm with what is believed of it, and what it has done for a tenant or for all."""
-    used = {each.arm: each for each in beside(lambda: parts.log.arms(now_s - SINCE_S, tenant))}
-    requests = sum(each.requests for each in used.values())
+    traffic = parts.traffic.now(tenant)
+    week = traffic.between((now_s - SINCE_S) // HOUR_S * HOUR_S, inf).where("kind", ASKED)
+    used, answered = week.by("arm"), week.where("status", DELIVERED).by("arm")
+    requests = week.total().decisions
     return [
         {
             "arm": arm.name,
@@ -119,11 +126,29 @@ def _arms(
             "belief": beliefs[arm.name],
             "answers_as": _drift(parts, arm),
             "health": asdict(parts.router.health.standing(arm)),
-            **_use(used.get(arm.name), requests),
+            **_use(used.get(arm.name, Sums()), answered.get(arm.name, Sums()), requests),
+            "latency_s": latency_s(week, arm.name),
+            "last_feedback_at_s": last_rated_at_s(traffic, arm.name, tenant),
         }
         for arm in parts.catalogue().arms.values()
         if arm.name in beliefs
     ]
+
+
+def latency_s(traffic: Traffic, arm: str) -> float | None:
+    """Return how long an arm took for a whole answer on average, None without any."""
+    answered = traffic.where("arm", [arm]).where("status", ["ok"]).total()
+    return answered.latency_s / answered.decisions if answered.decisions else None
+
+
+def last_rated_at_s(traffic: Traffic, arm: str, tenant: str | None) -> float | None:
+    """Return when an arm was last rated by a tenant, or by anybody; None if it never was."""
+    found = [
+        at_s
+        for (whose, rated), at_s in traffic.rated_at_s.items()
+        if rated == arm and tenant in {None, whose}
+    ]
+    return max(found, default=None)
 
 
 def _drift(parts: Parts, arm: Arm) -> dict[str, Any] | None:
@@ -132,20 +157,17 @@ def _drift(parts: Parts, arm: Arm) -> dict[str, Any] | None:
     return None if drift is None else asdict(drift)
 
 
-def _use(used: ArmSummary | None, requests: int) -> dict[str, Any]:
-    """Return what an arm has done lately."""
-    if used is None:
-        return {"requests": 0, "share": 0.0, "availability": None, "cost_usd": 0.0, "rated": 0}
+def _use(used: Sums, answered: Sums, requests: int) -> dict[str, Any]:
+    """Return what an arm has done lately; a fallback is a request to the arm that it went to."""
+    n = used.decisions
     return {
-        "requests": used.requests,
-        "share": used.requests / requests,
-        "availability": used.answered / used.requests,
+        "requests": n,
+        "share": n / requests if n else 0.0,
+        "availability": answered.decisions / n if n else None,
         "cost_usd": used.cost_usd,
-        "cost_usd_per_request": used.cost_usd / used.requests,
-        "latency_s": used.latency_s,
+        "cost_usd_per_request": used.cost_usd / n if n else None,
         "rated": used.rated,
-        "mean_reward": used.reward,
-        "last_feedback_at_s": used.last_feedback_at_s,
+        "mean_reward": used.satisfaction,
     }
 
 

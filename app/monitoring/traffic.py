@@ -32,7 +32,7 @@ PIECE = 20_000
 SLACK = 10_000
 """Events before the first of the kept days that are looked through: they come in order, almost."""
 ROWS_BEFORE_FOLDING = 4_096
-FOLDER, FORM = "traffic", 1
+FOLDER, FORM = "traffic", 2
 """Where sums are kept, and a number that counts up when they are kept otherwise."""
 SAVED_EVERY = 50_000
 KEYS = ("arm", "task", "kind", "status", "tenant")
@@ -87,6 +87,8 @@ class Sums:
 class Traffic:
     """Sums over the traffic by step of time, arm, task, kind, status and tenant.
 
+    `rated_at_s` is when a tenant last rated an arm.
+
     shapes : starts_s (n,), keys (n, 5) as numbers of `words`, sums (n, 7)
     """
 
@@ -95,7 +97,7 @@ class Traffic:
     starts_s: Floats = field(default_factory=lambda: np.zeros(0))
     keys: Any = field(default_factory=lambda: np.zeros((0, len(KEYS)), np.int64))
     sums: Floats = field(default_factory=lambda: np.zeros((0, len(SUMS))))
-    rated_at_s: Mapping[str, float] = field(default_factory=dict)
+    rated_at_s: Mapping[tuple[str, str], float] = field(default_factory=dict)
     rows_folded: int = 0
 
     def add(self, rows: Sequence[TrafficRow], upto_seq: int) -> Self:
@@ -105,7 +107,9 @@ class Traffic:
         sums = [[float(getattr(row, name)) for name in SUMS] for row in rows]
         rated_at_s = dict(self.rated_at_s)
         for row in rows:
-            rated_at_s[row.arm] = max(row.rated_at_s, rated_at_s.get(row.arm, 0.0))
+            if row.rated_at_s:
+                rater = row.tenant, row.arm
+                rated_at_s[rater] = max(row.rated_at_s, rated_at_s.get(rater, 0.0))
         return type(self)(
             upto_seq,
             tuple(places),
@@ -120,9 +124,8 @@ class Traffic:
     def of(cls, arrays: Mapping[str, NDArray[Any]], upto_seq: int) -> Self:
         """Return the traffic that was kept as these arrays."""
         words = (None, *(str(word) for word in arrays["words"]))
-        rated_at_s = dict(
-            zip(map(str, arrays["rated"]), arrays["rated_at_s"].tolist(), strict=True)
-        )
+        raters = [(str(tenant), str(arm)) for tenant, arm in arrays["raters"]]
+        rated_at_s = dict(zip(raters, arrays["rated_at_s"].tolist(), strict=True))
         rows = (arrays["starts_s"], arrays["keys"], arrays["sums"])
         return cls(upto_seq, words, *rows, rated_at_s, len(arrays["starts_s"]))
 
@@ -133,7 +136,7 @@ class Traffic:
             "starts_s": self.starts_s,
             "keys": self.keys,
             "sums": self.sums,
-            "rated": np.array(list(self.rated_at_s), dtype=str),
+            "raters": np.array(list(self.rated_at_s), dtype=str).reshape(-1, 2),
             "rated_at_s": np.array(list(self.rated_at_s.values()), dtype=float),
         }
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from math import log10
 from typing import Any
 
-from app.api.overview import goal
+from app.api.overview import goal, last_rated_at_s, latency_s
 from app.mistakes import seen
 from app.monitoring.traffic import DAY_S, Sums, Traffic
 from app.pages.charts import OTHER, by_arm, colours, span
@@ -40,7 +40,7 @@ def policy(parts: Parts, sees: str | None, name: str | None, now_s: float) -> di
         "goal": goal(pacer, now_s),
         "pay": pacer.willingness_to_pay_usd,
         "paints": paints,
-        "arms": _arms(parts, lately, used, traffic),
+        "arms": _arms(parts, sees, lately, used, traffic),
         "shares": by_arm(period.of(traffic), period, paints, "share", lambda sums: sums.decisions),
         "frontier": _frontier(lately, paints, pacer.willingness_to_pay_usd),
         "slider": slider(lately, pacer.willingness_to_pay_usd),
@@ -159,7 +159,9 @@ def _frontier(lately: Lately, paints: Mapping[str, str], pay: float) -> dict[str
     }
 
 
-def _arms(parts: Parts, lately: Lately, week: Traffic, ever: Traffic) -> list[dict[str, Any]]:
+def _arms(
+    parts: Parts, sees: str | None, lately: Lately, week: Traffic, ever: Traffic
+) -> list[dict[str, Any]]:
     used, total = week.by("arm"), week.total()
     return [
         {
@@ -168,21 +170,16 @@ def _arms(parts: Parts, lately: Lately, week: Traffic, ever: Traffic) -> list[di
             "belief": lately.belief(arm.name),
             "sums": used.get(arm.name, Sums()),
             "share": used.get(arm.name, Sums()).decisions / max(total.decisions, 1),
-            "latency_s": _latency_s(week, arm.name),
+            "latency_s": latency_s(week, arm.name),
             "health": asdict(parts.router.health.standing(arm)),
             "drift": parts.router.drifts.of(arm.name),
-            "rated_at_s": ever.rated_at_s.get(arm.name) or None,
+            "rated_at_s": last_rated_at_s(ever, arm.name, sees),
             "changed_at_s": parts.live.learned.changed_at_s(arm.name)[-1:],
         }
         for arm, colour in zip(
             parts.catalogue().arms.values(), colours(parts.catalogue().arms).values(), strict=True
         )
     ]
-
-
-def _latency_s(week: Traffic, arm: str) -> float | None:
-    answered = week.where("arm", [arm]).where("status", ["ok"]).total()
-    return answered.latency_s / answered.decisions if answered.decisions else None
 
 
 def _tasks(lately: Lately, week: Traffic, paints: Mapping[str, str]) -> dict[str, Any]:

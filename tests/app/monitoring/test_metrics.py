@@ -55,7 +55,7 @@ def test_everything_of_a_request_is_counted_as_the_log_has_it(service: Running) 
     service.rate(answers[0]["id"], "down")
     service.rate(answers[1]["id"], "neutral")
     found = scraped(service)
-    arms = {arm.arm: arm for arm in service.parts.log.arms(0.0)}
+    arms = service.parts.traffic.now().by("arm")
     for name, arm in arms.items():
         assert value(found, "decisions_total", arm=name, kind="routed") == arm.requests
         assert value(found, "attempts_total", arm=name, status="ok") == arm.requests

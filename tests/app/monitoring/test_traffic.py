@@ -140,7 +140,7 @@ def test_what_was_added_up_is_kept_and_gone_on_from(tmp_path: Path) -> None:
         assert later.advance() is False
         assert later.now().total() == Following(log, tmp_path / "none", clock).now().total()
         assert later.now().by("arm").keys() == {"small"}
-        assert later.now().rated_at_s == {"small": NOON_S}
+        assert later.now().rated_at_s == {("acme", "small"): NOON_S}
         [kept] = (tmp_path / "traffic").glob("*.snapshot")
         kept.write_bytes(kept.read_bytes()[:-9])
         assert Following(log, tmp_path, clock).now().total() == later.now().total()

@@ -1,0 +1,58 @@
+"""What `/policy` tells of the use of an arm: of who asks, and of what asked the arm."""
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from app.api.overview import last_rated_at_s, latency_s
+from app.monitoring.traffic import Traffic
+from tests.app.monitoring.test_traffic import ROW
+from tests.app.running import Running
+from tests.storage.rounds import NOON_S
+
+
+def test_stored_answers_are_no_requests_and_failed_ones_no_answers(service: Running) -> None:
+    now_s, log = time.time(), service.parts.log
+    made = log.decision(service.ask(models=["gpt-4o"])["id"])
+    assert made.outcome is not None
+    for i, changes in enumerate(
+        [
+            {"status": "error", "latency_s": 60.0, "cost_usd": 0.0},
+            {"cache": "hit", "cost_usd": 0.0},
+            {"at_s": now_s - 8 * 86_400},
+        ]
+    ):
+        kind = "cached" if "cache" in changes else "routed"
+        outcome = replace(made.outcome, decision_id=f"d{i}", **changes)
+        log.decide(replace(made.decision, id=f"d{i}", kind=kind, decided_at_s=outcome.at_s))
+        log.settle(outcome).wait()
+    told = {arm["arm"]: arm for arm in service.get("/policy")["arms"]}
+    used, idle = told["gpt-4o"], told["qwen3-32b"]
+    assert (used["requests"], used["share"], used["availability"]) == (2, 1.0, 0.5)
+    assert used["cost_usd"] == pytest.approx(made.outcome.cost_usd)
+    assert used["cost_usd_per_request"] == pytest.approx(made.outcome.cost_usd / 2)
+    assert used["latency_s"] == pytest.approx(made.outcome.latency_s)
+    assert (used["rated"], used["mean_reward"], used["last_feedback_at_s"]) == (0, None, None)
+    assert (idle["requests"], idle["share"], idle["availability"]) == (0, 0.0, None)
+
+
+def test_whoever_last_rated_an_arm_is_told_apart_by_tenant() -> None:
+    given = [
+        replace(ROW, status="rated", rated_at_s=NOON_S),
+        replace(ROW, status="rated", rated_at_s=NOON_S + 9, tenant="rival"),
+        ROW,
+    ]
+    traffic = Traffic().add(given, 1)
+    said = [last_rated_at_s(traffic, "small", whose) for whose in ("acme", "rival", None, "shop")]
+    assert said == [NOON_S, NOON_S + 9, NOON_S + 9, None]
+    assert last_rated_at_s(traffic, "large", None) is None
+    assert Traffic.of(traffic.to_arrays(), 1).rated_at_s == traffic.rated_at_s
+    assert Traffic.of(Traffic().to_arrays(), 0).rated_at_s == {}
+
+
+def test_how_long_an_arm_takes_is_told_by_its_whole_answers() -> None:
+    given = [ROW, replace(ROW, latency_s=4.0), replace(ROW, status="timeout", latency_s=60.0)]
+    traffic = Traffic().add(given, 1)
+    assert latency_s(traffic, "small") == 3.0
+    assert latency_s(traffic, "large") is None
