@@ -1,6 +1,5 @@
 """Retrain and roll back from the command line: read the log, hand the result to its writer."""
 
-import fcntl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -13,6 +12,7 @@ import click
 
 from app.commands.delivery import delivered
 from app.commands.told import tell
+from app.processes.berth import is_taken
 from app.settings import Settings
 from jobs.alone import alone
 from jobs.due import due
@@ -94,12 +94,7 @@ def _held(folder: Path) -> Iterator[bool]:
     """Yield whether no other process of this machine retrains, and keep it so."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{LEASE}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        yield not is_taken(lock.fileno())
 
 
 def rollback(settings: Settings, version: int | None, *, as_json: bool = False) -> None:

@@ -25,7 +25,7 @@ def berth(folder: Path) -> Iterator[Path]:
         mine.mkdir(parents=True, exist_ok=True)
         lock = os.open(mine / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            if _is_taken(lock):
+            if is_taken(lock):
                 continue
             yield mine
             return
@@ -38,7 +38,8 @@ def berths(folder: Path) -> list[Path]:
     return sorted(folder.glob("process-*"))
 
 
-def _is_taken(lock: int) -> bool:
+def is_taken(lock: int) -> bool:
+    """Return whether another process holds the lock of an open file; if not, it is ours now."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

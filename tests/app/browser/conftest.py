@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.app.browser.browsing import browsing, chromium
+from tests.app.browser.browsing import browsing, chromium, looking
 from tests.app.running import Running
 from tests.app.serving import served
 
@@ -34,3 +34,10 @@ def url(service: Running) -> Iterator[str]:
     """The address of a service that nobody has used yet."""
     with served(service) as address:
         yield address
+
+
+@pytest.fixture
+def page(browser: Browser, url: str) -> Iterator[Page]:
+    """A page in that browser, at the first page of the service."""
+    with looking(browser, url) as opened:
+        yield opened

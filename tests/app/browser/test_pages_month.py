@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.app.browser.browsing import PHONE, WIDE, drawn, flaws, keep, looking, sticks_out
+from tests.app.browser.browsing import PHONE, WIDE, drawn, flaws, keep, sticks_out
 from tests.app.browser.filling import ASKED, running_with
 from tests.app.running import Provider, Running
 from tests.app.serving import served
@@ -31,12 +31,6 @@ def month(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> Itera
 def url(month: Running) -> Iterator[str]:
     with served(month) as address:
         yield address
-
-
-@pytest.fixture
-def page(browser: Browser, url: str) -> Iterator[Page]:
-    with looking(browser, url) as opened:
-        yield opened
 
 
 def look_from_everywhere(page: Page, name: str) -> None:

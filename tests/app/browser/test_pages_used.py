@@ -28,12 +28,6 @@ def url(shared: Running) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture
-def page(browser: Browser, url: str) -> Iterator[Page]:
-    with looking(browser, url) as opened:
-        yield opened
-
-
 @pytest.mark.slow
 def test_a_thumb_given_here_is_learned_at_once(page: Page, shared: Running) -> None:
     before = shared.get("/policy")["counts"]["rated"]
