@@ -1,5 +1,6 @@
 """The commands as an operator meets them: one line for a mistake, and an exit code that says so."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -116,6 +117,13 @@ def test_retrain_and_rollback_without_a_service(started_once: Path) -> None:
         assert latest is not None
         assert (latest.version, latest.source) == (3, "rollback")
         assert [each.promoted for each in log.retrains()] == [True, False]
+
+
+def test_one_process_of_a_machine_retrains_and_the_others_say_so(started_once: Path) -> None:
+    with (started_once / "retrain.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "another process is retraining" in turnpike(started_once, "retrain").stdout
+    assert "not enough feedback yet" in turnpike(started_once, "retrain").stdout
 
 
 @pytest.mark.slow
