@@ -5,6 +5,7 @@ import shutil
 from tempfile import mkdtemp
 from typing import Any
 
+from app.processes.descriptors import EACH, OURS, make_room
 from app.processes.orphan import end_with_parent
 from app.settings import Settings
 
@@ -17,7 +18,7 @@ wsgi_app = "app.processes.wsgi:application()"
 bind = _settings.bind
 workers = _settings.workers
 worker_class = "app.processes.worker.Worker"
-worker_connections = _settings.connections
+worker_connections = make_room(_settings.connections)
 timeout = 120
 graceful_timeout = round(_settings.drain_s + ENDED_WITHIN_S)
 keepalive = 75
@@ -34,8 +35,13 @@ if workers > 1:  # before a worker imports the metrics: it is then that they cho
 
 
 def on_starting(server: Any) -> None:
-    """End with the process that started us."""
+    """End with the process that started us; say it if fewer connections fit than are wanted."""
     end_with_parent()
+    if worker_connections < _settings.connections:
+        server.log.warning(
+            f"only {worker_connections} of {_settings.connections} connections fit into the file "
+            f"descriptors of a process: raise `ulimit -n` to {OURS + EACH * _settings.connections}"
+        )
 
 
 def child_exit(server: Any, worker: Any) -> None:

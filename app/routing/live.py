@@ -215,9 +215,17 @@ class Live:
         found = snapshots.newest(self._data / "snapshots", start.policy_version)
         for reason in found.damaged:
             LOGGER.warning("snapshot passed over", reason=reason)
-        newest = found.snapshot
-        if newest is None or newest.upto_seq > self._log.position():
-            newest = self._adopted_with(start.policy_version)
+        newest, position = found.snapshot, self._log.position()
+        if newest is not None and newest.upto_seq > position:
+            LOGGER.error(
+                "the log lacks what was learned from it: was its -wal file deleted, or an older "
+                "copy put in its place?",
+                learned_events=newest.upto_seq,
+                log_events=position,
+                snapshot=str(newest.path),
+            )
+            newest = None
+        newest = newest or self._adopted_with(start.policy_version)
         return start if newest is None else start.restored(newest.arrays, newest.upto_seq) or start
 
     def _adopted_with(self, version: int) -> snapshots.Snapshot | None:

@@ -66,8 +66,10 @@ class Served:
     def database(self) -> Path:
         return self.folder / "sandbox" / "turnpike.db"
 
-    def request(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+    def request(
+        self, method: str, path: str, body: object = None, within_s: float = 10
+    ) -> tuple[int, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=within_s)
         try:
             raw = None if body is None else json.dumps(body)
             connection.request(method, path, raw, {"Content-Type": "application/json"})
@@ -119,10 +121,10 @@ def environment(folder: Path, port: int, **dials: str) -> dict[str, str]:
 
 
 @contextmanager
-def served(folder: Path, **dials: str) -> Iterator[Served]:
-    """Yield the service once it answers; whatever is left of it at the end is killed."""
+def served(folder: Path, *by: str, **dials: str) -> Iterator[Served]:
+    """Yield the service, started `by` another command if given; what is left of it is killed."""
     port = free_port()
-    command = [sys.executable, "-m", "app", "serve"]
+    command = [*by, sys.executable, "-m", "app", "serve"]
     environ = environment(folder, port, **dials)
     with subprocess.Popen(
         command, env=environ, stdout=subprocess.PIPE, start_new_session=True
