@@ -14,11 +14,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sqlite_utils import Database
+from structlog import get_logger
 
 from policy.errors import ConfigError
 from storage.migrations import MIGRATIONS, migrate, unknown
+from storage.mounts import remote
 from storage.sqlite_sql import SqliteWriter, is_busy, said
 
+LOGGER = get_logger()
 BUSY_TIMEOUT_S = 1.0
 LOOK_EVERY_S = 0.1
 START_WITHIN_S = 30.0
@@ -33,6 +36,10 @@ PRAGMAS = (
     f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}",
 )
 
+REMOTE_LOSES = (
+    "SQLite can lose commits on a network's file system; put it on a disk of this machine, or use "
+    "PostgreSQL"
+)
 WAL_RESET_FIXED = (3, 51, 3)
 
 
@@ -44,6 +51,8 @@ def open_writer(path: Path, patience_s: float = 0.0) -> SqliteWriter:
     raises : ConfigError if another process writes this file, or it is not a log we can write
     """
     _refuse_no_file(path)
+    if kind := remote(path.resolve()):
+        LOGGER.warning(f"the log {path} lies on {kind}: {REMOTE_LOSES}")
     with ExitStack() as held:
         held.callback(os.close, _lock(path, patience_s))
         with _explained(path):

@@ -17,7 +17,8 @@ from app.mode import in_force, missing_keys
 from app.processes.berth import berths
 from app.settings import Settings
 from policy.errors import ConfigError, StoreUnavailable
-from storage.database import has_wal_reset_race, sqlite_version
+from storage.database import REMOTE_LOSES, has_wal_reset_race, sqlite_version
+from storage.mounts import remote
 from storage.place import shown
 from storage.spool import spool_path
 from storage.spool_file import waiting_in
@@ -109,7 +110,10 @@ def _store(settings: Settings) -> Iterator[Finding]:
     """Say which store it is, and what its operator should know."""
     if not isinstance(settings.database, Path):
         yield from _postgres(settings.database)
-    elif has_wal_reset_race():
+        return
+    if kind := remote(settings.database.resolve()):
+        yield Finding("problem", "log", f"{settings.database} lies on {kind}: {REMOTE_LOSES}")
+    if has_wal_reset_race():
         # It needs two writers, and we have one.
         says = "has the WAL-reset race (fixed in 3.51.3): let nothing else write the log"
         yield Finding("note", "sqlite", f"{sqlite_version()} {says}")

@@ -24,7 +24,7 @@ from policy.errors import InvalidInput
 from storage.postgres_log import PostgresLog
 from tests.storage.rounds import NOON_S, POLICY
 
-jobs.alone.LEASE_S, jobs.alone.KEEP_EVERY_S = 1.0, 0.2
+jobs.alone.LEASE_S, jobs.alone.KEEP_EVERY_S = 5.0, 0.2
 with PostgresLog(sys.argv[1]) as log, jobs.alone.alone(log, "retrain") as fence:
     print("at it", flush=True)
     sys.stdin.readline()
