@@ -14,7 +14,7 @@ TABLE = r"""
 proc /proc proc rw 0 0
 server:/export /srv/shared nfs4 rw,vers=4.2 0 0
 //nas/team /mnt/our\040team cifs rw 0 0
-me@host:/ /home/me/far fuse.sshfs rw 0 0
+me@host:/ /far/us/far fuse.sshfs rw 0 0
 /dev/vdb /srv/shared/local xfs rw 0 0
 """
 
@@ -24,9 +24,9 @@ me@host:/ /home/me/far fuse.sshfs rw 0 0
     [
         ("/srv/shared/turnpike.db", "nfs4"),
         ("/mnt/our team/a/turnpike.db", "cifs"),
-        ("/home/me/far/turnpike.db", "sshfs"),
+        ("/far/us/far/turnpike.db", "sshfs"),
         ("/srv/shared/local/turnpike.db", None),
-        ("/home/me/turnpike.db", None),
+        ("/far/us/turnpike.db", None),
     ],
 )
 def test_the_innermost_mount_counts(tmp_path: Path, path: str, kind: str | None) -> None:
