@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.load import Target
+from bench.peers.environment import python
 
 ROOT = Path(__file__).parents[1]
 LOCKS, INSTALLED = ROOT / "bench" / "peers", ROOT / "build" / "peers"
@@ -112,19 +113,14 @@ def portkey(_folder: Path, port: int, upstream: int) -> Gateway | None:
 
 def litellm(folder: Path, port: int, upstream: int) -> Gateway:
     """Return LiteLLM's proxy with one worker."""
-    home = INSTALLED / "litellm"
-    if not (home / "bin" / "litellm").exists():
-        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)  # noqa: S603
-        lock = ["--require-hashes", "-r", str(LOCKS / "requirements-litellm.txt")]
-        pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", *lock]
-        subprocess.run(pip, check=True)  # noqa: S603
+    programs = python("litellm").parent
     config = folder / "litellm.yaml"
     config.write_text(LITELLM.format(upstream=upstream), encoding="utf-8")
-    command = (str(home / "bin" / "litellm"), "--config", str(config))
+    command = (str(programs / "litellm"), "--config", str(config))
     options = ("--host", "127.0.0.1", "--port", str(port), "--num_workers", "1")
     key = f"sk-{secrets.token_hex(32)}"  # it does not start without one
     environ = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MASTER_KEY": key}
-    environ["PATH"] = f"{home / 'bin'}:{os.environ.get('PATH', '')}"
+    environ["PATH"] = f"{programs}:{os.environ.get('PATH', '')}"
     head = f"Authorization: Bearer {key}\r\n"
     return Gateway("LiteLLM", (*command, *options), environ, head)
 

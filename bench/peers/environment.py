@@ -36,7 +36,8 @@ def python(library: str, made: Path = MADE) -> Path:
 def _installing(folder: Path, interpreter: Path, lock: Path) -> list[list[str]]:
     """Return the commands that make an environment: uv's if it is here, else pip's."""
     uv = next((found for place in UV if (found := which("uv", path=place))), which("uv"))
-    hashed = ["--require-hashes", "-r", str(lock)]
+    # The lock is whole; pip, left to look for more, would ask for a hash of `pydantic[email]`.
+    hashed = ["--no-deps", "--require-hashes", "-r", str(lock)]
     if uv is None:
         making = [sys.executable, "-m", "venv", str(folder)]
         return [making, [str(interpreter), "-m", "pip", "install", "--quiet", *hashed]]
