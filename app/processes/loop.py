@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
+import gevent
 from gevent import get_hub, monkey
 
 T = TypeVar("T")
@@ -15,5 +16,17 @@ def beside(work: Callable[[], T]) -> T:
     """
     if not monkey.is_module_patched("threading"):
         return work()
-    done: T = get_hub().threadpool.apply(work)
+    done: T = get_hub().threadpool.apply(_whole, (work,))
     return done
+
+
+def _whole(work: Callable[[], T]) -> T:
+    """Return what the work gives, after waking on the loop who waits for a lock that it let go.
+
+    A lock that was waited for on this thread leaves that to this thread's own loop, which nobody
+    runs: whoever waits for it would wait until the next work here.
+    """
+    try:
+        return work()
+    finally:
+        gevent.sleep(0)

@@ -4,6 +4,8 @@ import subprocess
 import sys
 import threading
 
+import pytest
+
 from app.processes.loop import beside
 
 SERVED_MEANWHILE = """
@@ -31,6 +33,37 @@ worked = beside(wait)
 print(served, worked != loop)
 """
 
+SHARED = """
+from gevent import monkey
+monkey.patch_all()
+import threading, time
+import gevent
+from app.processes.loop import beside
+
+lock, real_sleep = threading.Lock(), monkey.get_original("time", "sleep")
+until_s = time.monotonic() + 2
+
+def hold():
+    for _ in range(20):
+        with lock:
+            real_sleep(0.0005)
+        real_sleep(0.0002)
+
+def work():
+    while time.monotonic() < until_s:
+        beside(hold)
+
+def serve():
+    while time.monotonic() < until_s:
+        with lock:
+            pass
+        gevent.sleep(0.0003)
+
+waiting = [gevent.spawn(each) for each in (work, *[serve] * 8)]
+gevent.joinall(waiting, timeout=30)
+print(sum(each.dead for each in waiting))
+"""
+
 
 def test_where_no_loop_serves_the_work_is_done_here() -> None:
     assert beside(threading.get_ident) == threading.get_ident()
@@ -40,3 +73,10 @@ def test_the_loop_serves_others_while_work_waits() -> None:
     command = [sys.executable, "-c", SERVED_MEANWHILE]
     ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert ended.stdout == "[0, 1, 2] True\n"
+
+
+@pytest.mark.slow
+def test_nobody_waits_for_ever_for_a_lock_that_work_beside_the_loop_has_let_go() -> None:
+    command = [sys.executable, "-c", SHARED]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=90)
+    assert ended.stdout == "9\n"
