@@ -14,7 +14,8 @@ from typing import Literal, Self
 from policy.ring import HIGHEST_USD, Forecast, Ring
 
 HORIZON = 100.0
-"""Requests over which what is above or below a budget per request is made up for."""
+"""Requests over which what is above or below a budget per request is made up for; what is left
+unspent beyond so many requests' worth is gone: nobody wanted to spend it."""
 SOLVED_EVERY = 16
 """Decisions that one solution serves, once the ring is full; sooner while it fills."""
 
@@ -81,6 +82,7 @@ class Books:
 
     `allotted_usd` is what we may spend of a budget that others share, None where nobody does;
     `elsewhere_usd` is what the others have taken of it, `elsewhere_hz` how often they are asked.
+    `forgone_usd` is what a budget per request would have paid for long ago, and nobody wanted.
     """
 
     settled_usd: float = 0.0
@@ -91,6 +93,11 @@ class Books:
     allotted_usd: float | None = None
     elsewhere_usd: float = 0.0
     elsewhere_hz: float = 0.0
+    forgone_usd: float = 0.0
+
+    def spare_usd(self, budget_usd: float) -> float:
+        """Return what a budget per request leaves to be made up for, below 0 what is overspent."""
+        return budget_usd * self.requests - self.spent_usd - self.forgone_usd
 
     @property
     def spent_usd(self) -> float:
@@ -166,6 +173,9 @@ class Pacer:
             reserved_usd=pacer.books.reserved_usd + hold.reserved_usd,
             requests=pacer.books.requests + 1,
         )
+        if isinstance(self.goal, Budget) and self.goal.per == "request":
+            late = books.spare_usd(self.goal.usd) - HORIZON * self.goal.usd
+            books = replace(books, forgone_usd=books.forgone_usd + max(late, 0.0))
         ring = self.ring if forecast is None else self.ring.add(forecast)
         pacer = replace(pacer, books=books, ring=ring)
         serves = 1 + len(pacer.ring.forecasts) // SOLVED_EVERY
@@ -205,8 +215,7 @@ class Pacer:
             return None
         budget, books, window_s = self.goal.usd, self.at(now_s).books, window_of(self.goal)
         if window_s is None:
-            spare = budget * books.requests - books.spent_usd
-            return budget + min(max(spare / HORIZON, -budget), budget)
+            return budget + max(books.spare_usd(budget) / HORIZON, -budget)
         left_s = window_s - now_s % window_s
         rate_hz = self.ring.rate_hz(now_s) + books.elsewhere_hz
         left_usd = budget - books.spent_usd - books.elsewhere_usd

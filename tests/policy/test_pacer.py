@@ -1,9 +1,11 @@
 """A budget is kept over all traffic, a floor of quality at the least spend, a ceiling always."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from policy.pacer import Budget, Goal, Hold, Pacer, QualityFloor, WillingnessToPay
+from policy.pacer import HORIZON, Budget, Goal, Hold, Pacer, QualityFloor, WillingnessToPay
 from policy.ring import HIGHEST_USD, LOWEST_USD, Forecast, Ring
 
 ARMS = ("cheap", "dear")
@@ -79,6 +81,22 @@ def test_after_a_price_doubles_spend_is_on_the_budget_again() -> None:
         pacer = pacer.decided(seen, hold, NOON_S + i).settled(hold, paid, NOON_S + i)
         usd.append(paid)
     assert np.mean(usd[1000:]) == pytest.approx(2e-4, rel=0.1)
+
+
+def test_what_nobody_wanted_to_spend_is_not_spent_later_in_a_rush() -> None:
+    """For 1,000 prompts only the cheap arm is any good, then the dear one is, for 300."""
+    world, usd, budget = World(1), [], 5e-4
+    pacer = Pacer.of(Budget(budget, "request"), Ring(0.1), NOON_S)
+    for i in range(1300):
+        seen = world.prompt(NOON_S + i)
+        if i < 1000:
+            seen = replace(seen, quality=seen.quality[::-1], drawn=seen.drawn[:, ::-1])
+        arm = int(np.argmax(seen.drawn[0] - seen.cost_usd / pacer.willingness_to_pay_usd))
+        hold = Hold(float(seen.cost_usd[arm]), 0.0)
+        pacer = pacer.decided(seen, hold, NOON_S + i).settled(hold, hold.expected_usd, NOON_S + i)
+        usd.append(hold.expected_usd)
+    assert np.mean(usd[:1000]) < 0.4 * budget
+    assert np.sum(usd[1000:]) < (300 + 1.3 * HORIZON) * budget
 
 
 @pytest.mark.parametrize("share", [0.8, 0.9, 0.97])
