@@ -110,7 +110,7 @@ class Settings(BaseSettings):
         3_600.0, ge=1, le=YEAR_S, description="Seconds between reports of a long log."
     )
     job_deadline_s: float = Field(
-        7_200.0, ge=1, le=YEAR_S, description="Seconds after which a retrain or report is ended."
+        7_200.0, ge=1, le=YEAR_S, description="Seconds after which a job is ended."
     )
     alarm_webhook: Url | None = Field(
         None, description="Where alarms are POSTed as JSON when they are raised and when over."

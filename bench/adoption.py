@@ -4,7 +4,7 @@ A stream is drawn from a table with replacement. From the mark on, one more arm 
 nothing is known: the best of the table, or one that fails always at ten times the dearest's price.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -37,7 +37,6 @@ class Added:
     """One stream: the new arm's share soon, by when it should be used, and at the end."""
 
     shares: tuple[float, float, float]
-    deserved: float
     reward: tuple[float, float]
     of_spend: float
 
@@ -108,7 +107,6 @@ class Addition:
         taken, since = (chosen == new)[BEFORE:], usd[BEFORE:]
         return Added(
             shares=_shares(taken.astype(float)),
-            deserved=self.deserved,
             reward=(float(reward[:BEFORE].mean()), float(reward[BEFORE + USUAL :].mean())),
             of_spend=float(since[taken].sum() / since.sum()),
         )
@@ -152,11 +150,8 @@ def page(found: Sequence[tuple[Addition, Sequence[Added]]]) -> Iterator[str]:
         before, after = np.mean([each.reward for each in runs], axis=0)
         spend = [each.of_spend for each in runs]
         yield (
-            f"| {addition.name} | {len(runs)} | {_mean(each.deserved for each in runs)} "
-            f"| {_mean(soon)} | {_mean(usual)} ({min(usual):.2f}) | {_mean(late)} "
+            f"| {addition.name} | {len(runs)} | {addition.deserved:.2f} "
+            f"| {np.mean(soon):.2f} | {np.mean(usual):.2f} ({min(usual):.2f}) "
+            f"| {np.mean(late):.2f} "
             f"| {before:.3f}, {after:.3f} | {np.mean(spend):.2%} ({max(spend):.2%}) |"
         )
-
-
-def _mean(values: Iterable[float]) -> str:
-    return f"{np.mean(list(values)):.2f}"

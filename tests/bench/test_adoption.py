@@ -42,7 +42,9 @@ def test_an_arm_is_used_once_it_is_offered_and_not_before(monkeypatch: pytest.Mo
 
 
 def test_the_page_has_a_row_for_every_stream() -> None:
-    one = Added((0.1, 0.5, 0.6), 0.55, (0.7, 0.8), 0.3)
-    text = "\n".join(page([(Addition(easy(20), each), [one, one]) for each in (False, True)]))
-    assert "| easy, the best arm | 2 | 0.55 | 0.10 | 0.50 (0.50) | 0.60 | 0.700, 0.800 |" in text
-    assert "| easy, a useless arm | 2 |" in text
+    one = Added((0.1, 0.5, 0.6), (0.7, 0.8), 0.3)
+    additions = [Addition(easy(80), is_useless) for is_useless in (False, True)]
+    text = "\n".join(page([(each, [one, one]) for each in additions]))
+    told = "0.10 | 0.50 (0.50) | 0.60 | 0.700, 0.800 | 30.00% (30.00%) |"
+    assert f"| easy, the best arm | 2 | {additions[0].deserved:.2f} | {told}" in text
+    assert f"| easy, a useless arm | 2 | 0.00 | {told}" in text
