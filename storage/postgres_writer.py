@@ -11,8 +11,9 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
-from policy.errors import StoreUnavailable
+from policy.errors import StoreUnavailable, TurnpikeError
 from storage.place import shown
 from storage.postgres_schema import migrate
 from storage.postgres_sql import PostgresSql, connect, is_away
@@ -20,6 +21,7 @@ from storage.rows import Row
 from storage.sql import NOTHING, Failed, Values
 
 AGAIN_AFTER_S = (0.05, 2.0)
+IDLE = TransactionStatus.IDLE
 
 HOLD = "SELECT seq FROM log_position FOR UPDATE"
 
@@ -87,14 +89,14 @@ class PostgresWriter:
 
     def _open(self) -> None:
         try:
-            migrate(self._url, self._connected().connection)
+            with connect(self._url) as connection:  # a change of the schema takes its time
+                migrate(self._url, connection)
         except psycopg.Error as error:
             raise StoreUnavailable(
                 f"the log {shown(self._url)} cannot be opened: {error}"
             ) from error
 
     def _once(self, work: Callable[[], None], again: bool) -> None:
-        done = False
         try:
             db = self._connected()
             db.execute("BEGIN")
@@ -104,11 +106,10 @@ class PostgresWriter:
                 db.execute("ROLLBACK")
             else:
                 db.execute(MARK, self._mark)
-                work()
+                _done(work, db)
                 db.execute("COMMIT")
-            done = True
         finally:
-            if not done:
+            if self._db is not None and self._db.connection.info.transaction_status != IDLE:
                 self._drop()
 
     def _is_committed(self, db: PostgresSql) -> bool:
@@ -127,3 +128,12 @@ class PostgresWriter:
         db, self._db = self._db, None
         if db is not None:
             db.connection.close()
+
+
+def _done(work: Callable[[], None], db: PostgresSql) -> None:
+    """Do the work; where it is refused, nothing of it is left, and the connection is."""
+    try:
+        work()
+    except TurnpikeError:
+        db.execute("ROLLBACK")
+        raise

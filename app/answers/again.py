@@ -51,7 +51,7 @@ class Again:
         return Answering(asking, turn, stream, self.record)
 
     def _turn(self, asking: Asking, stored: StoredAnswer, use: CacheUse) -> Turn:
-        started_at_s, learned = time.time(), self.live.learned
+        started_at_s, learned = time.time(), self.live.lately
         arm = free(self.catalogue().arms[stored.arm])
         question = asking.question(
             learned.space.context(asking.sketch),

@@ -29,12 +29,14 @@ from policy.hyper import Hyper
 from policy.pacer import Pacer
 from policy.types import Arm
 from storage import snapshots
-from storage.events import Event, PolicyEvent
+from storage.events import Event, OutcomeEvent, PolicyEvent
 from storage.log import Log
 from storage.records import Decision, PolicySource, PolicyVersion, SnapshotRow
 
 LOGGER = get_logger()
 SNAPSHOT_EVERY = 1_000
+FOLDED_EVERY_S = 0.1
+"""How long what answers teach may wait, so that one step learns from many."""
 MORE: tuple[Piece, ...] = ("some", "all")
 
 
@@ -65,12 +67,30 @@ class Live:
         self._allowance = Allowance()
         self._control = goals.control
         self._saved_seq = 0
+        self._folding = threading.Lock()
+        self._untaught: list[Event] = []
+        self._folded_at_s = 0.0
         self._hints: dict[str, float] | None = None
         policy = log.latest_policy() or self._first(hints, now_s)
-        self.learned = self._restored(Learned.start(policy))
-        log.subscribe(self._follow, after_seq=self.learned.upto_seq)
+        self._learned = self._restored(Learned.start(policy))
+        log.subscribe(self._follow, after_seq=self._learned.upto_seq)
         self._treasury = Treasury(log, lambda: self.learned, goals, priced_apart, now_s)
         self._sharing = Sharing(log, self._lock, self._treasury.shared)
+
+    @property
+    def learned(self) -> Learned:
+        """Return what has been learned from every event so far."""
+        with self._folding:
+            return self._taught()
+
+    @property
+    def lately(self) -> Learned:
+        """Return what decides: thumbs at once, what answers teach up to a tenth of a second later.
+
+        Each step of learning costs the next decision a posterior, however much it has learned.
+        """
+        is_fresh = time.monotonic() - self._folded_at_s < FOLDED_EVERY_S
+        return self._learned if is_fresh else self.learned
 
     @property
     def pacer(self) -> Pacer:
@@ -200,11 +220,20 @@ class Live:
             self.snapshot(now_s)
 
     def _follow(self, events: Sequence[Event]) -> None:
-        for event in events:
-            if isinstance(event, PolicyEvent) and event.version > self.learned.policy_version:
-                self.learned = self._adopted(event)
-            else:
-                self.learned = self.learned.fold([event])
+        with self._folding:
+            for event in events:
+                self._untaught.append(event)
+                if isinstance(event, PolicyEvent) and event.version > self._learned.policy_version:
+                    self._learned, self._untaught = self._adopted(event), []
+            if not all(isinstance(event, OutcomeEvent) for event in events):
+                self._taught()
+
+    def _taught(self) -> Learned:
+        """Learn from what has come; for whoever holds the lock."""
+        if self._untaught:
+            self._learned, self._untaught = self._learned.fold(self._untaught), []
+        self._folded_at_s = time.monotonic()
+        return self._learned
 
     def _adopted(self, event: PolicyEvent) -> Learned:
         start = self._restored(Learned.start(event))

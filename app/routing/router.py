@@ -221,7 +221,7 @@ class Router:
     def _decide(
         self, asking: Asking, arms: Mapping[str, Arm], among: Among, *, spend: bool
     ) -> tuple[Decision, Arm]:
-        identity, learned = decision_id(), self._live.learned
+        identity, learned = decision_id(), self._live.lately
         question = asking.question(
             learned.space.context(asking.sketch),
             among.allowed,

@@ -10,12 +10,14 @@ import pytest
 
 from policy.errors import InvalidInput, StoreUnavailable
 from storage.database import open_writer
+from storage.inbox import Inbox, Unit
 from storage.postgres_writer import PostgresWriter
 from storage.sql import Sql, WritingSql
 from storage.sqlite_sql import SqliteWriter
-from storage.writer import GroupWriter, Inbox, Unit
+from storage.writer import GroupWriter
 
 COUNT = "SELECT count(*) AS n FROM handovers"
+PID = "SELECT pg_backend_pid() AS pid"
 ADD = "INSERT INTO handovers (id, kind, received_at_s) VALUES (:id, 'test', 0)"
 
 
@@ -85,6 +87,18 @@ def test_one_refused_unit_fails_alone_and_leaves_nothing(db: WritingSql) -> None
         bad.wait()
     writer.close()
     assert [row["id"] for row in db.query("SELECT id FROM handovers")] == ["a", "b"]
+
+
+def test_who_is_refused_does_not_cost_the_others_their_connection(postgres_url: str) -> None:
+    db = PostgresWriter(postgres_url)
+    [before] = db.query(PID)
+    writer = GroupWriter(db, nothing)
+    with pytest.raises(InvalidInput, match="refused, not the others"):
+        writer.submit(refusing).wait()
+    writer.submit(adding("a").run).wait()
+    assert db.query(PID) == [before]
+    writer.close()
+    db.close()
 
 
 def test_closing_first_writes_what_waits(db: WritingSql) -> None:

@@ -1,6 +1,7 @@
 """What has been learned survives everything: it is the fold of the log, byte for byte."""
 
 import shutil
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -120,6 +121,20 @@ def test_a_decision_that_died_without_an_end_is_abandoned_and_teaches_nothing(
         assert found.outcome is not None
         assert found.outcome.status == "abandoned"
         assert dict(service.learned.beliefs.quality.rated) == dict(known.quality.rated) == {}
+
+
+def test_what_decides_knows_a_thumb_at_once_and_an_answer_soon(service: Running) -> None:
+    live = service.parts.live
+    answer = service.ask()
+    within_s = time.monotonic() + 60.0
+    while live.lately.upto_seq < service.parts.log.position():
+        assert time.monotonic() < within_s
+        time.sleep(0.01)
+    for thumbs in ("up", "down", "neutral"):
+        service.ask()
+        service.rate(answer["id"], thumbs)
+        assert live.lately.upto_seq == service.parts.log.position()
+    assert digest(live.lately.to_arrays()) == service.digest == folded(service)
 
 
 @pytest.mark.slow
