@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from functools import partial
 
 import psycopg
 from structlog import get_logger
@@ -10,7 +11,7 @@ from structlog import get_logger
 from policy.errors import StoreUnavailable
 from storage.feed import Feed
 from storage.postgres_reader import PostgresReader
-from storage.postgres_sql import connect
+from storage.postgres_sql import SOON_S, connect
 from storage.postgres_writer import PostgresWriter
 from storage.recorder import LogRecorder
 from storage.spool import Spool
@@ -36,7 +37,8 @@ class PostgresLog(LogRecorder, PostgresReader):
             super().__init__(url)
             undo.pop_all()
         self._spool = Spool() if spool is None else spool
-        self._feed = Feed(self.ask)
+        # Whoever waits for a commit waits until it was handed on, too.
+        self._feed = Feed(partial(self._asked, within_s=SOON_S))
         self._writer = GroupWriter(self._own, self._hand_on, spool=self._spool)
         self._listener = Listener(url, self._hand_on, self._writer.stop)
         self._listener.start()

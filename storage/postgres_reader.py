@@ -16,6 +16,8 @@ from policy.errors import ConfigError, StoreUnavailable
 from storage.place import shown
 from storage.postgres_schema import pending
 from storage.postgres_sql import (
+    LATE_S,
+    Connection,
     PostgresSql,
     connect,
     conninfo,
@@ -41,6 +43,7 @@ class PostgresReader(LogReader):
         self._require_log()
         self._pool = ConnectionPool(
             conninfo(url),
+            connection_class=Connection,
             kwargs={"autocommit": True, "row_factory": dict_row},
             configure=prepare,
             min_size=1,
@@ -56,10 +59,14 @@ class PostgresReader(LogReader):
 
     def ask(self, sql: str, values: Mapping[str, Any]) -> Sequence[Row]:
         """Return the rows of one query."""
+        return self._asked(sql, values, LATE_S)
+
+    def _asked(self, sql: str, values: Mapping[str, Any], within_s: float) -> Sequence[Row]:
         give_up_at = time.monotonic() + AGAIN_WITHIN_S
         while True:
             try:
                 with self._pool.connection(timeout=AGAIN_WITHIN_S) as connection:
+                    connection.answers_within_s = within_s
                     return PostgresSql(connection).query(sql, values)
             except psycopg.Error as error:
                 if self._pool.closed:

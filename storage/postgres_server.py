@@ -14,9 +14,10 @@ import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import psycopg
 
@@ -42,6 +43,8 @@ class PostgresServer:
     settings: Sequence[str] = ()
     port: int = field(default_factory=lambda: _free_port())
     _process: "subprocess.Popen[bytes] | None" = None
+    # To the kernel the parent is the thread that has started a process: one that lives on.
+    _starter: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1), repr=False)
 
     @property
     def url(self) -> str:
@@ -67,14 +70,9 @@ class PostgresServer:
             self._create(binaries, lent)
         where = (f"port={self.port}", "listen_addresses=127.0.0.1", "unix_socket_directories=")
         given = [word for each in (*where, QUICK_AGAIN, *self.settings) for word in ("-c", each)]
+        command = [str(binaries / "postgres"), "-D", str(self.folder), *given]
         with (self.folder.with_suffix(".log")).open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603  our own words
-                [binaries / "postgres", "-D", self.folder, *given],
-                stdout=log,
-                stderr=log,
-                preexec_fn=_end_with_parent,
-                **lent,
-            )
+            self._process = self._starter.submit(_begun, command, log, lent).result()
         self._wait()
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
@@ -144,6 +142,12 @@ def _lent(folder: Path) -> dict[str, Any]:
     user = pwd.getpwnam(LEND_TO)
     os.chown(folder, user.pw_uid, user.pw_gid)
     return {"cwd": folder, "user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _begun(command: list[str], log: BinaryIO, lent: dict[str, Any]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(  # noqa: S603  our own words
+        command, stdout=log, stderr=log, preexec_fn=_end_with_parent, **lent
+    )
 
 
 def _end_with_parent() -> None:

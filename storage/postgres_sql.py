@@ -5,9 +5,10 @@ that the store refuses is told apart from a store that fails.
 """
 
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Generator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import errors
@@ -20,7 +21,14 @@ from storage.place import shown
 from storage.rows import Row
 from storage.sql import NOTHING, Refused, Values
 
-Connection = psycopg.Connection[DictRow]
+# The server ends a statement after 30 s, and a wait for a lock after 8.
+SOON_S, LATE_S = 10.0, 35.0
+"""How long an answer is waited for from a connection that stands: by who holds up others, or not.
+
+TCP cannot tell: a machine acknowledges what it has got also for a server that hangs.
+"""
+
+T = TypeVar("T")
 
 # A server that has gone without a word is given up after seconds, not after hours.
 WAYS = {
@@ -42,6 +50,32 @@ SET client_encoding = 'UTF8'
 """
 
 PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
+
+
+class Connection(psycopg.Connection[DictRow]):
+    """A connection that is given up when the server does not answer in time."""
+
+    answers_within_s = LATE_S
+
+    def wait(
+        self, gen: Generator[Any, Any, T], interval: float = 0.1, timeout: float | None = None
+    ) -> T:
+        """Return what the server answers.
+
+        raises : psycopg.OperationalError if it does not in time; the connection is closed then
+        """
+        until = time.monotonic() + self.answers_within_s
+        try:
+            return super().wait(
+                gen, interval, self.answers_within_s if timeout is None else timeout
+            )
+        except psycopg.OperationalError as error:
+            if timeout is not None or time.monotonic() < until:
+                raise
+            self.close()  # a late answer would be taken for that to another question
+            raise psycopg.OperationalError(
+                f"the server has not answered for {self.answers_within_s:g} s"
+            ) from error
 
 
 class PostgresSql:
@@ -85,7 +119,7 @@ def connect(url: str) -> Connection:
 
     raises : psycopg.OperationalError if the server is away or does not let us in
     """
-    connection = psycopg.connect(conninfo(url), autocommit=True, row_factory=dict_row)
+    connection = Connection.connect(conninfo(url), autocommit=True, row_factory=dict_row)
     try:
         prepare(connection)
     except psycopg.Error:

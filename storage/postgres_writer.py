@@ -16,7 +16,7 @@ from psycopg.pq import TransactionStatus
 from policy.errors import StoreUnavailable, TurnpikeError
 from storage.place import shown
 from storage.postgres_schema import migrate
-from storage.postgres_sql import PostgresSql, connect, is_away
+from storage.postgres_sql import SOON_S, PostgresSql, connect, is_away
 from storage.rows import Row
 from storage.sql import NOTHING, Failed, Values
 
@@ -122,6 +122,7 @@ class PostgresWriter:
     def _connected(self) -> PostgresSql:
         if self._db is None:
             self._db = PostgresSql(connect(self._url))
+            self._db.connection.answers_within_s = SOON_S
         return self._db
 
     def _drop(self) -> None:

@@ -14,7 +14,10 @@ Moment = Literal["before it is heard", "after it is answered"]
 
 
 class Between:
-    """Hands on every byte, until it is told to cut the connection on which a word is said."""
+    """Hands on every byte, until it is told to cut the connection on which a word is said.
+
+    While it `swallows`, every connection stands and nobody hears the other.
+    """
 
     def __init__(self, url: str) -> None:
         self._parts = urlsplit(url)
@@ -22,6 +25,7 @@ class Between:
         self._word = b""
         self._moment: Moment = "before it is heard"
         self.cuts = 0
+        self.swallows = False
 
     @property
     def url(self) -> str:
@@ -63,7 +67,8 @@ class Between:
                     for each in (one, other):
                         each.shutdown(socket.SHUT_RDWR)  # wakes whoever hands on the other way
                     return
-                other.sendall(said)
+                if not self.swallows:
+                    other.sendall(said)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import get_args
 from urllib.parse import urlsplit, urlunsplit
@@ -111,3 +112,26 @@ def test_g3_a_server_from_which_nothing_comes_is_given_up() -> None:
             with pytest.raises(StoreUnavailable, match="timeout"):
                 opened(f"postgresql://ann@127.0.0.1:{port}/x?connect_timeout=2")
             assert time.monotonic() - began_s < 60
+
+
+def is_back(log: PostgresLog) -> bool:
+    with suppress(StoreUnavailable):
+        log.bring_back()
+    return not log.standing.is_behind
+
+
+@pytest.mark.slow
+def test_g3_a_connection_that_stands_and_brings_no_answer_is_given_up(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    spool = Spool.beside(tmp_path / "log", Spooling(65_536, rest=0.1))
+    with between(postgres_url) as proxy, PostgresLog(proxy.url, spool) as log:
+        log.decide(DECISION).wait()
+        proxy.swallows = True
+        settled = log.settle(OUTCOME)
+        settled.wait(120)
+        assert settled.durable == "spool"
+        assert "has not answered for 10 s" in log.standing.why
+        proxy.swallows = False
+        assert within(120, lambda: is_back(log))
+        assert [type(event) for event in log.events()] == [OutcomeEvent]
