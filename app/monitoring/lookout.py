@@ -6,6 +6,7 @@ from typing import Literal
 
 from app.routing.live import Live
 from app.settings import Settings
+from jobs.failures import failed
 from policy.pacer import Budget
 from policy.shifts import grown, risen, shrunk
 from policy.types import Arm
@@ -74,6 +75,7 @@ class Lookout:
                 yield from _shifted(arm, lately[arm], before[arm], were, now_s)
         yield from self._budget(now_s)
         yield from self._retrain(now_s)
+        yield from self._jobs(now_s)
         yield from self._drought(now_s)
 
     def usual(self, now_s: float) -> Mapping[str, Signs]:
@@ -128,6 +130,12 @@ class Lookout:
             says = f"the last retrain was {hours:.1f} hours ago"
             remedy = "see that the scheduler runs (./run work) and what its lines say"
             yield Alarm("retrain", "", "warning", says, remedy, now_s)
+
+    def _jobs(self, now_s: float) -> Iterator[Alarm]:
+        whys = "; ".join(f"{job}: {why}" for job, why in sorted(failed(self.log).items()))
+        if whys:
+            remedy = "see what the scheduler's lines (./run work) say of it, and run it by hand"
+            yield Alarm("jobs", "", "warning", f"a job has failed: {whys}", remedy, now_s)
 
     def _drought(self, now_s: float) -> Iterator[Alarm]:
         """Yield that ratings have stopped, or never came."""

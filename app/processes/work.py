@@ -15,6 +15,7 @@ from app.processes.journal import write_lines
 from app.processes.orphan import end_with_parent
 from app.routing.retention import Retention
 from app.settings import Settings
+from jobs import failures
 from jobs.due import due
 from jobs.prune import DAY_S, Keeping
 from jobs.scheduler import Job, run
@@ -50,6 +51,7 @@ class Starter:
         if reason is not None:
             self._not_before = time.monotonic() + AFTER_FAILURE_S
             LOGGER.error(f"{self._command[0]} failed", reason=reason, arguments=more)
+        self._leave_word(reason)
 
     def start_if(self, is_due: Callable[[LogReader], bool], *more: str) -> None:
         """Run the job if it is due by what the log says."""
@@ -63,6 +65,16 @@ class Starter:
             return
         if wanted:
             self.start(*more)
+
+    def _leave_word(self, reason: str | None) -> None:
+        """Leave for the alarms that the job has failed, or has come to its end."""
+        try:
+            with open_reader(self._settings.database) as log:
+                failures.follow(self._settings.folder, log, self._command[0], reason)
+        except (StoreUnavailable, ConfigError, OSError) as error:
+            LOGGER.warning(
+                "the alarms are not told of a job", job=self._command[0], error=str(error)
+            )
 
 
 def _failure(process: subprocess.Popen[bytes], deadline_s: float) -> str | None:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from app.monitoring.lookout import LATELY_S, Alarm, Lookout
+from jobs.failures import follow
 from tests.app.faulty import broken, faulty, good
-from tests.app.running import Provider, Running, running
+from tests.app.running import Provider, Running, eventually, running
 from tests.storage.rounds import DECISION, OUTCOME, RETRAIN, but
 
 HOUR_S = 3_600.0
@@ -136,3 +137,13 @@ def test_an_arm_whose_ratings_no_longer_fit_is_found(service: Running) -> None:
         service.rate(made["id"], "up" if n < 45 else "down")
     alarm = found(service)["drift", "gpt-4o"]
     assert alarm.since_s == service.learned.changed_at_s("gpt-4o")[-1]
+
+
+def test_a_job_that_has_failed_is_found_until_it_comes_to_its_end(service: Running) -> None:
+    data, log = service.parts.settings.folder, service.parts.log
+    follow(data, log, "retrain", "it was not done after 2 s")
+    assert eventually(lambda: ("jobs", "") in found(service), 30)
+    assert found(service)["jobs", ""].says == "a job has failed: retrain: it was not done after 2 s"
+    follow(data, log, "report", None)
+    follow(data, log, "retrain", None)
+    assert eventually(lambda: found(service) == {}, 30)

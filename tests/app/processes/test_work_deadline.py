@@ -13,6 +13,10 @@ from structlog.testing import capture_logs
 from app.commands.training import retrain
 from app.processes.work import Starter
 from app.settings import Settings
+from jobs.failures import failed
+from jobs.intake import records
+from storage.handover import take
+from storage.sqlite_log import SqliteLog
 from tests.app.processes.test_serve import children, environment, is_alive
 from tests.app.running import CATALOGUE, Provider, eventually, running
 
@@ -22,13 +26,19 @@ ROOT = Path(__file__).parents[3]
 
 def test_a_job_that_goes_on_is_told_to_end_at_its_deadline(tmp_path: Path) -> None:
     given = {"arms": CATALOGUE, "database": tmp_path / "turnpike.db", "job_deadline_s": 3}
+    settings = Settings.load({}, given)
+    SqliteLog(settings.folder / "turnpike.db").close()
     with capture_logs() as told:
-        Starter(Settings.load({}, given), "sandbox").start("--port", "0")
+        Starter(settings, "sandbox").start("--port", "0")
     [line] = told
     assert line["event"] == "sandbox failed"
     assert line["reason"] == (
         "it was not done after 3 s (TURNPIKE_JOB_DEADLINE_S), and was told to end"
     )
+    with SqliteLog(settings.folder / "turnpike.db") as log:
+        [taken] = take(settings.folder / "handover", log, records, 1.0)
+        assert taken.status == "imported"
+        assert failed(log) == {"sandbox": line["reason"]}
 
 
 def test_a_retrain_that_hangs_is_killed_and_another_one_begins_and_may_retrain(

@@ -1,0 +1,28 @@
+"""Jobs that have failed, kept in the log until they come to their end: an alarm tells of them."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from jobs.intake import hand_over_latest
+from storage.latest import Latest
+from storage.log import ReadableLog
+
+NAME = "failed jobs"
+
+
+def failed(log: ReadableLog) -> Mapping[str, str]:
+    """Return why each job has failed that has not come to its end since."""
+    kept = log.latest(NAME)
+    return {} if kept is None else kept.body
+
+
+def follow(data: Path, log: ReadableLog, job: str, reason: str | None) -> None:
+    """Hand over that a job has failed for this reason, or has come to its end; if that is news."""
+    kept = log.latest(NAME)
+    before = failed(log)
+    others = {name: why for name, why in before.items() if name != job}
+    now = others if reason is None else {**others, job: reason}
+    if now != before:
+        version = 1 if kept is None else kept.version + 1
+        hand_over_latest(data, Latest(name=NAME, at_s=time.time(), version=version, body=now))
