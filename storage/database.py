@@ -27,6 +27,9 @@ LOOK_EVERY_S = 0.1
 START_WITHIN_S = 30.0
 """How long a start waits for another program to let go of the file."""
 WAL_LIMIT_BYTES = 64 * 1024 * 1024
+CHECKPOINT_PAGES = 4_000
+"""So many pages are written before they are copied into the file: one that many commits have
+written is copied once."""
 
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -34,6 +37,7 @@ PRAGMAS = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA secure_delete = ON",
     f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}",
+    f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}",
 )
 
 REMOTE_LOSES = (

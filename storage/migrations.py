@@ -249,6 +249,12 @@ def m023_stored_answers_by_time(db: Runs) -> None:
     db.execute("CREATE INDEX outcomes_cached_by_time ON outcomes (at_s) WHERE cache <> 'miss'")
 
 
+@MIGRATIONS()
+def m024_tasks_only(db: Runs) -> None:
+    """Leave decisions without a task out of the index by task: most requests have none."""
+    run(db, search.TASKS_ONLY)
+
+
 def run(db: Runs, script: str) -> None:
     """Execute a script statement by statement, inside the transaction that is open.
 

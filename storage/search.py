@@ -60,6 +60,12 @@ CREATE INDEX decisions_by_task ON decisions (task, decided_at_s, id);
 CREATE INDEX decisions_by_retry ON decisions (retry_of) WHERE retry_of IS NOT NULL
 """
 
+TASKS_ONLY = """
+DROP INDEX decisions_by_task;
+
+CREATE INDEX decisions_by_task ON decisions (task, decided_at_s, id) WHERE task IS NOT NULL
+"""
+
 RETRIES = "SELECT id FROM decisions WHERE retry_of = :id ORDER BY decided_at_s, id"
 
 RATINGS = """
