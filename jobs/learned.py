@@ -8,10 +8,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from math import isfinite
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from structlog import get_logger
 
 from features.space import GROUPS, Space
 from policy.belief import Belief
@@ -24,6 +26,7 @@ from policy.types import Floats
 from storage.events import EvalEvent, Event, FeedbackEvent, OutcomeEvent, PolicyEvent
 from storage.records import Decision, PolicyVersion
 
+LOGGER = get_logger()
 FOLD = 3
 """Counts up when the same events give another result, so that no older snapshot is taken."""
 LONGEST_RUN = 1_000
@@ -75,7 +78,7 @@ class Learned:
         learned, run, seq = self, list[OutcomeEvent](), self.upto_seq
         for event in events:
             if isinstance(event, OutcomeEvent):
-                if event.teaches:
+                if event.teaches and self.is_sound(event):
                     if run and not learned._goes_on(run, event):
                         learned, run = learned._completed(run), []
                     run.append(event)
@@ -89,6 +92,17 @@ class Learned:
         if not isinstance(event, EvalEvent) and event.feature_version == self.space.version:
             return event.context
         return self.space.encoded(event.sketch)
+
+    def is_sound(self, event: OutcomeEvent | FeedbackEvent) -> bool:
+        """Return whether an event can be learned from; what cannot is passed over and told.
+
+        Nothing of ours writes such a row. One that another hand has put there must not keep the
+        service from starting, or from learning what came before and after it.
+        """
+        if isfinite(event.context.sum()):  # of what is not finite no sum is
+            return True
+        LOGGER.error("nothing is learned from an event", seq=event.seq, decision=event.decision_id)
+        return False
 
     def changed_at_s(self, arm: str) -> list[float]:
         """Return when an arm was found changed, oldest first."""
@@ -134,7 +148,7 @@ class Learned:
 
     def _after(self, event: Event) -> Self:
         match event:
-            case FeedbackEvent() if event.teaches:
+            case FeedbackEvent() if event.teaches and self.is_sound(event):
                 return self._aged(event.at_s)._rated(event)
             case EvalEvent():
                 context, quality = self.context(event), self.beliefs.quality

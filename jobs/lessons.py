@@ -124,10 +124,10 @@ def added(one: Sums, other: Sums) -> Sums:
 
 def _row(event: Event, learned: Learned) -> tuple[Any, ...] | None:
     match event:
-        case FeedbackEvent() if event.teaches:
+        case FeedbackEvent() if event.teaches and learned.is_sound(event):
             kind, value, before = RATED, event.reward, event.previous_reward
             before_at_s = event.previous_at_s
-        case OutcomeEvent() if event.teaches:
+        case OutcomeEvent() if event.teaches and learned.is_sound(event):
             kind, value, before = TOKENS, log_tokens(event.output_tokens), None
             before_at_s = None
         case EvalEvent():
