@@ -5,6 +5,7 @@ in time is cut off by the requests themselves, each with its rows. Only then is 
 begun, which knows nothing of rows. Connections that only wait for a next request are closed.
 """
 
+import gc
 import socket
 from contextlib import suppress
 from types import FrameType
@@ -16,6 +17,8 @@ from gevent.monkey import get_original
 from gunicorn.workers.ggevent import GeventWorker
 
 LOOK_EVERY_S = 0.1
+YOUNG = 10_000
+"""So many objects are made before garbage is looked for among them: those of a few requests."""
 real_sleep = get_original("time", "sleep")
 TAKEN_WITHIN_S = 60.0
 """A client that takes nothing of its answer for so long is left."""
@@ -39,6 +42,9 @@ class Worker(GeventWorker):  # type: ignore[misc]
             super().load_wsgi()
         finally:
             loaded.set()
+        gc.collect()
+        gc.freeze()  # what is there now stays: nobody needs to look through it for garbage
+        gc.set_threshold(YOUNG)
 
     def _say_alive(self, loaded: gevent.event.Event) -> None:
         """Tell the master every second; on a thread, because a long fold holds up the loop."""
