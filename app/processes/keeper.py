@@ -72,7 +72,7 @@ class Keeper(threading.Thread):
         while not self._stopping.wait(EVERY_S):
             try:
                 self.round()
-            except (StoreUnavailable, InvalidInput, OSError):
+            except (StoreUnavailable, InvalidInput, OSError, MemoryError):
                 LOGGER.exception("chores not done, will be tried again")
 
     def round(self) -> None:

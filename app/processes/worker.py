@@ -6,6 +6,7 @@ begun, which knows nothing of rows. Connections that only wait for a next reques
 """
 
 import gc
+import signal
 import socket
 from contextlib import suppress
 from types import FrameType
@@ -33,6 +34,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self.idle: set[socket.socket] = set()
         self.under_way: set[gevent.Greenlet] = set()
+        self._ends = False
 
     def load_wsgi(self) -> None:
         """Load the application, which may take longer than a silent worker is allowed to live."""
@@ -51,6 +53,13 @@ class Worker(GeventWorker):  # type: ignore[misc]
         while not loaded.is_set():
             self.tmp.notify()
             real_sleep(1.0)
+
+    def notify(self) -> None:
+        """Tell the master that we live; one that can record nothing any more makes room."""
+        super().notify()
+        if not self._ends and self.wsgi.extensions["turnpike"].log.standing.is_stopped:
+            self.log.error("nothing can be recorded any more: another worker takes over")
+            self.handle_exit(signal.SIGTERM, None)
 
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:
         """Serve one connection until it ends."""
@@ -79,6 +88,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end, beside what is under way."""
+        self._ends = True
         gevent.spawn(self._end)
 
     def _end(self) -> None:

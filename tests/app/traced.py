@@ -57,10 +57,15 @@ def calls(trace: Path) -> list[Call]:
 @contextmanager
 def traced(pid: int, trace: Path) -> Iterator[None]:
     """Trace a process and all its threads until the block ends."""
-    command = ["strace", "-f", "-yy", "-s", "4096", "-o", str(trace), "-p", str(pid)]
-    with subprocess.Popen(
-        [*command, "-e", f"trace={','.join(CALLS)}"], stderr=subprocess.PIPE, text=True
-    ) as tracing:
+    with attached(pid, "-yy", "-s", "4096", "-o", str(trace), "-e", f"trace={','.join(CALLS)}"):
+        yield
+
+
+@contextmanager
+def attached(pid: int, *more: str) -> Iterator[None]:
+    """Let strace do as it is told with a process and all its threads until the block ends."""
+    command = ["strace", "-f", *more, "-p", str(pid)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as tracing:
         assert tracing.stderr is not None
         assert "attached" in tracing.stderr.readline()
         yield
