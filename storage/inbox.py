@@ -99,7 +99,7 @@ class Inbox:
         raises : StoreUnavailable if there is no room in time, or the log is closed
         """
         with self._emptied:
-            admitted = self._emptied.wait_for(self._admits, timeout_s)
+            admitted = self._admits() or self._emptied.wait_for(self._admits, timeout_s)
             if not self._open:
                 raise StoreUnavailable("the log is closed: nothing can be recorded any more")
             if not admitted:

@@ -42,7 +42,7 @@ class SqliteSql:
 
     def _run(self, sql: str, values: Values) -> sqlite3.Cursor:
         try:
-            return self.db.execute(sql, dict(values))
+            return self.db.conn.execute(sql, values)
         except (sqlite3.IntegrityError, sqlite3.DataError) as error:
             raise Refused(REFUSALS.get(error.sqlite_errorcode, "wrong"), str(error)) from error
 

@@ -35,7 +35,7 @@ from storage.records import Decision, PolicySource, PolicyVersion, SnapshotRow
 
 LOGGER = get_logger()
 SNAPSHOT_EVERY = 1_000
-FOLDED_EVERY_S = 0.1
+FOLDED_EVERY_S = 0.25
 """How long what answers teach may wait, so that one step learns from many."""
 MORE: tuple[Piece, ...] = ("some", "all")
 
@@ -85,7 +85,7 @@ class Live:
 
     @property
     def lately(self) -> Learned:
-        """Return what decides: thumbs at once, what answers teach up to a tenth of a second later.
+        """Return what decides: it knows thumbs at once, what answers teach up to 0.25 s later.
 
         Each step of learning costs the next decision a posterior, however much it has learned.
         """
