@@ -25,8 +25,8 @@ RIVALS = ("thompson", PARETO)
 THUMBS = Options(binary=True, delay=50)
 BUDGETS = 7
 FLOOR = 0.98
-FEW_SEEDS, SOME_SEEDS, MANY_SEEDS = 2, 3, 1_000
-"""For whole tables and hundreds of arms, for what is not asked in figures, and for what is."""
+FEW_SEEDS, SOME_SEEDS, MANY_SEEDS = 2, 8, 1_000
+"""For hundreds of arms, for whole tables that are long, and for everything else."""
 FEW_PROMPTS = 1_000
 TABLES = {
     "general_2026": Options(),
@@ -59,7 +59,7 @@ class Section:
     says: str
     cells: dict[str, Cell]
     judged: Judged = "reward"
-    most_seeds: int = SOME_SEEDS
+    most_seeds: int = MANY_SEEDS
     asked: Mapping[str, Mapping[Judged, float]] = field(default_factory=dict)
 
     def seeds(self, asked: int) -> range:
@@ -105,7 +105,7 @@ def _asked_for(cells: dict[str, Cell]) -> Iterator[Section]:
     least: list[Mapping[Judged, float]] = [{"reward": each} for each in (*ASKED_AT_BUDGETS, 0.922)]
     least.append({"reward": 0.485, "second_half": 0.497})
     asked = dict(zip(short, least, strict=True))
-    yield Section("asked", "Asked for", "Whole tables.", short, most_seeds=MANY_SEEDS, asked=asked)
+    yield Section("asked", "Asked for", "Whole tables.", short, asked=asked)
     asked = {
         "mmlu_pro, text": {"reward": 0.699, "second_half": 0.706},
         "mmlu_pro, both": {"reward": 0.704, "second_half": 0.713},
@@ -113,7 +113,7 @@ def _asked_for(cells: dict[str, Cell]) -> Iterator[Section]:
         "routellm_mmlu at 91 % of the dearest arm": {"second_half": 0.798},
     }
     yield Section(
-        "asked_long", "Asked for, long", "Whole tables.", long, most_seeds=FEW_SEEDS, asked=asked
+        "asked_long", "Asked for, long", "Whole tables.", long, most_seeds=SOME_SEEDS, asked=asked
     )
 
 
@@ -246,7 +246,7 @@ def _changes(cells: dict[str, Cell]) -> Iterator[Section]:
 
 
 def _crowds(cell: Cell) -> Iterator[Section]:
-    for arms, most_seeds in ((20, SOME_SEEDS), (184, FEW_SEEDS)):
+    for arms, most_seeds in ((20, MANY_SEEDS), (184, FEW_SEEDS)):
         prompts = min(cell.prompts or FEW_PROMPTS, FEW_PROMPTS)
         crowd = replace(cell, crowd=arms, prompts=prompts, policies=("thompson",))
         says = "The missing arms are made of recorded ones (`bench/crowd.py`). Every score is told."
