@@ -155,8 +155,8 @@ def gap(case: Case) -> Witness:
 
 
 def endless(case: Case) -> Witness:
-    """Let a rated context hold an infinite number."""
-    raw = np.full(64, np.inf).tobytes().hex()
+    """Let a rated context hold numbers whose squares are infinite."""
+    raw = np.full(64, 1e200).tobytes().hex()
     case.sql(
         f"UPDATE decisions SET context = X'{raw}', feature_version = (SELECT max(feature_version) "
         "FROM policies) WHERE id = (SELECT decision_id FROM feedback ORDER BY seq DESC LIMIT 1)"
