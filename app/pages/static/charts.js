@@ -3,7 +3,12 @@
 (() => {
   "use strict";
   const drawn = new Map();
-  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  const probe = document.head.appendChild(document.createElement("i"));
+  // A colour of the page as the canvas takes it: `light-dark()` is settled where it is used.
+  const css = (name) => {
+    probe.style.color = `var(--${name})`;
+    return getComputedStyle(probe).color;
+  };
   const faded = (colour, share) => `color-mix(in srgb, ${colour} ${share}%, transparent)`;
 
   const dollars = (usd) => {
@@ -34,7 +39,7 @@
     const plain = { stroke: css("soft"), font, grid: line, ticks: { show: false } };
     return [
       { ...plain, grid: { show: false }, size: 30, space: 60, values: times, ...more.x },
-      { ...plain, size: 58, space: 38, values: brief(unit), ...more.y },
+      { ...plain, size: 66, space: 38, values: brief(unit), ...more.y },
     ];
   }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -16,6 +17,13 @@ from tests.storage.rounds import but
 LOOK_NOW = "document.dispatchEvent(new Event('visibilitychange'))"
 HIDE = "Object.defineProperty(document, 'hidden', {value: true, configurable: true})"
 COUNT = "#requests"
+COLOURS = """canvas => {
+  const seen = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+  const found = new Set();
+  for (let i = 0; i < seen.length; i += 4)
+    if (seen[i + 3] === 255) found.add(`rgb(${seen[i]}, ${seen[i + 1]}, ${seen[i + 2]})`);
+  return [...found];
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +105,21 @@ def test_a_theme_that_was_chosen_stays(page: Page) -> None:
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.get_by_role("button", name="Dark theme").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "light")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_chart_is_drawn_in_the_colours_of_its_legend(
+    page: Page, scheme: Literal["light", "dark"]
+) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.goto("/")
+    expect(page.locator(".plot canvas").first).to_be_visible()
+    arm = page.locator(".legend .arm i").first
+    colour = arm.evaluate("each => getComputedStyle(each).backgroundColor")
+    found = page.locator(".plot canvas").first.evaluate(COLOURS)
+    assert colour in found
+    assert "rgb(0, 0, 0)" not in found
 
 
 @pytest.mark.slow
