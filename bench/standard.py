@@ -196,7 +196,7 @@ def _to_the_end(cells: dict[str, Cell], told: Options) -> Section:
             for name, cell in long.items()
             if told.warm < len(cell.loaded)
         },
-        most_seeds=FEW_SEEDS,
+        most_seeds=SOME_SEEDS,
     )
 
 

@@ -13,16 +13,19 @@ NAME = "failed jobs"
 
 def failed(log: ReadableLog) -> Mapping[str, str]:
     """Return why each job has failed that has not come to its end since."""
-    kept = log.latest(NAME)
-    return {} if kept is None else kept.body
+    return _whys(log.latest(NAME))
 
 
 def follow(data: Path, log: ReadableLog, job: str, reason: str | None) -> None:
     """Hand over that a job has failed for this reason, or has come to its end; if that is news."""
     kept = log.latest(NAME)
-    before = failed(log)
+    before = _whys(kept)
     others = {name: why for name, why in before.items() if name != job}
     now = others if reason is None else {**others, job: reason}
     if now != before:
         version = 1 if kept is None else kept.version + 1
         hand_over_latest(data, Latest(name=NAME, at_s=time.time(), version=version, body=now))
+
+
+def _whys(kept: Latest | None) -> Mapping[str, str]:
+    return {} if kept is None else kept.body

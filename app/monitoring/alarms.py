@@ -75,6 +75,8 @@ class Alarms(threading.Thread):
                 self._follow(beside(lambda: self._found(now_s)), now_s)
         except StoreUnavailable as error:
             self._follow([_away(error, now_s)], now_s, keeps=True)
+        except MemoryError:
+            LOGGER.exception("alarms not looked for, will be tried again")
 
     def _may_look(self) -> bool:
         return self._log.lease(NAME, self._holder, LEASE_S) is not None

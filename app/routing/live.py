@@ -222,11 +222,18 @@ class Live:
     def _follow(self, events: Sequence[Event]) -> None:
         with self._folding:
             for event in events:
-                self._untaught.append(event)
+                if event.seq <= self._known_seq:
+                    continue  # handed on again, because something failed after it
                 if isinstance(event, PolicyEvent) and event.version > self._learned.policy_version:
                     self._learned, self._untaught = self._adopted(event), []
+                else:
+                    self._untaught.append(event)
             if not all(isinstance(event, OutcomeEvent) for event in events):
                 self._taught()
+
+    @property
+    def _known_seq(self) -> int:
+        return self._untaught[-1].seq if self._untaught else self._learned.upto_seq
 
     def _taught(self) -> Learned:
         """Learn from what has come; for whoever holds the lock."""

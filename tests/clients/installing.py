@@ -8,18 +8,16 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
-import pytest
-
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 BUILD = ROOT / "build" / "clients"
 UV = ROOT / ".boot" / "uv" / "bin" / "uv"
-NODE = 20
 WITHIN_S = 300
 
 
-def python_with(lock: Path) -> Path:
-    """Return a Python that has what a hashed lock lists, and nothing else."""
+def tools() -> Path:
+    """Return the folder of a Python with the clients in Python, of Node and of npm."""
+    lock = HERE / "requirements.txt"
 
     def install(folder: Path) -> None:
         _run(sys.executable, "-m", "venv", str(folder))
@@ -29,24 +27,18 @@ def python_with(lock: Path) -> Path:
         tool = [*uv, "install", "--python", python] if UV.exists() else [*pip, "install", "-q"]
         _run(*tool, "--require-hashes", "-r", str(lock))
 
-    return _kept("python", [lock], install) / "bin" / "python"
+    return _kept("python", [lock], install) / "bin"
 
 
 def node_folder() -> Path:
     """Return the folder from which Node finds the clients of package-lock.json."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        pytest.skip(f"the Node clients are not tried: node and npm {NODE} or newer are not here")
-    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
-    if int(said.strip().lstrip("v").split(".")[0]) < NODE:
-        pytest.skip(f"the Node clients are not tried: node is {said.strip()}, {NODE} is needed")
-    locks = [HERE / "package.json", HERE / "package-lock.json"]
+    npm, locks = tools() / "npm", [HERE / "package.json", HERE / "package-lock.json"]
 
     def install(folder: Path) -> None:
         folder.mkdir()
         for lock in locks:
             shutil.copy(lock, folder)
-        _run(npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder))
+        _run(str(npm), "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder))
 
     return _kept("node", locks, install)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.clients.conftest import ARMS, Gateway
-from tests.clients.installing import HERE, node_folder
+from tests.clients.installing import HERE, node_folder, tools
 from tests.clients.provider import CITIES, GREETING, TRIP, USAGE
 from tests.clients.test_python_clients import MODELS
 
@@ -22,7 +22,7 @@ def node() -> Path:
 def tried(gateway: Gateway, node: Path, script: str) -> dict[str, Any]:
     # Node looks for libraries beside the script.
     shutil.copy(HERE / script, node)
-    return gateway.tried("node", script, cwd=node)
+    return gateway.tried(tools() / "node", script, cwd=node)
 
 
 def test_openai_for_node_finds_what_it_expects(gateway: Gateway, node: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.clients.conftest import ARMS, KEY, Gateway
-from tests.clients.installing import HERE, python_with
+from tests.clients.installing import HERE, tools
 from tests.clients.provider import CITIES, GREETING, TRIP, USAGE
 
 pytestmark = pytest.mark.slow
@@ -19,7 +19,7 @@ MODELS = ["auto", "auto:cheap", "auto:best", *ARMS]
 
 @pytest.fixture(scope="session")
 def python() -> Path:
-    return python_with(HERE / "requirements.txt")
+    return tools() / "python"
 
 
 @pytest.fixture(scope="module")

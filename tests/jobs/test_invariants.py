@@ -3,6 +3,7 @@
 import os
 import shutil
 import sqlite3
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -217,7 +218,7 @@ def cut_answer(case: Case) -> Witness:
 
 
 def asked_again(case: Case) -> Witness:
-    arm = case.rounds[0].decision.arm
+    [(arm, _)] = Counter(each.decision.arm for each in case.rounds).most_common(1)
     first, second, *_ = (each.decision.id for each in case.rounds if each.decision.arm == arm)
     return case.sql(f"UPDATE decisions SET retry_of = '{first}' WHERE id = '{second}'")
 

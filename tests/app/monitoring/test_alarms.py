@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.monitoring import alarms as module
 from app.monitoring.alarms import LOOK_EVERY_S, Alarms
@@ -45,6 +46,23 @@ def log(tmp_path: Path) -> Iterator[Log]:
 
 def watching(log: Log, url: str | None = None, holder: str = "me") -> Alarms:
     return Alarms(Sights(), log, None if url is None else Webhook(url), holder)
+
+
+class Costly(Sights):
+    """What cannot be looked at for want of memory."""
+
+    def usual(self, now_s: float) -> Any:
+        raise MemoryError
+
+
+def test_a_look_that_memory_does_not_suffice_for_leaves_the_alarms_as_they_were(log: Log) -> None:
+    Sights.seen = [SLOW]
+    watching(log).round(NOW_S)
+    with capture_logs() as told:
+        watch = Alarms(Costly(), log, None, "me")
+        watch.round(NOW_S + LOOK_EVERY_S)
+    assert [line["log_level"] for line in told] == ["error"]
+    assert [alarm.key for alarm in watch.open] == [SLOW.key]
 
 
 def test_an_alarm_has_since_when_it_is_raised_and_goes_when_it_is_over(log: Log) -> None:

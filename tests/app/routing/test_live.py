@@ -137,6 +137,13 @@ def test_what_decides_knows_a_thumb_at_once_and_an_answer_soon(service: Running)
     assert digest(live.lately.to_arrays()) == service.digest == folded(service)
 
 
+def test_what_is_handed_on_again_teaches_nothing_twice(service: Running) -> None:
+    learn(service)
+    known, log = service.digest, service.parts.log
+    service.parts.live._follow(list(log.events(0, log.position())))
+    assert service.digest == known == folded(service)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", [keep, delete])
 def test_a_restart_after_a_retrain_and_after_a_rollback_knows_the_same(
