@@ -15,9 +15,8 @@ UV = ROOT / ".boot" / "uv" / "bin" / "uv"
 WITHIN_S = 300
 
 
-def tools() -> Path:
-    """Return the folder of a Python with the clients in Python, of Node and of npm."""
-    lock = HERE / "requirements.txt"
+def python_with(lock: Path) -> Path:
+    """Return a Python that has what a hashed lock lists, and nothing else."""
 
     def install(folder: Path) -> None:
         _run(sys.executable, "-m", "venv", str(folder))
@@ -27,7 +26,12 @@ def tools() -> Path:
         tool = [*uv, "install", "--python", python] if UV.exists() else [*pip, "install", "-q"]
         _run(*tool, "--require-hashes", "-r", str(lock))
 
-    return _kept("python", [lock], install) / "bin"
+    return _kept("python", [lock], install) / "bin" / "python"
+
+
+def tools() -> Path:
+    """Return the folder of a Python with the clients in Python, of Node and of npm."""
+    return python_with(HERE / "requirements.txt").parent
 
 
 def node_folder() -> Path:
