@@ -9,13 +9,15 @@ settled after it, and an arm that would not fit into what is left is not asked.
 """
 
 from dataclasses import dataclass, replace
+from math import exp
 from typing import Literal, Self
 
 from policy.ring import HIGHEST_USD, Forecast, Ring
 
 HORIZON = 100.0
-"""Requests over which what is above or below a budget per request is made up for; what is left
-unspent beyond so many requests' worth is gone: nobody wanted to spend it."""
+"""Requests over which what is above or below a budget per request is made up for, and their worth
+at which the price may be an e-fold off for it; what is left unspent beyond that worth is gone:
+nobody wanted to spend it."""
 SOLVED_EVERY = 16
 """Decisions that one solution serves, once the ring is full; sooner while it fills."""
 
@@ -215,7 +217,7 @@ class Pacer:
             return None
         budget, books, window_s = self.goal.usd, self.at(now_s).books, window_of(self.goal)
         if window_s is None:
-            return budget + max(books.spare_usd(budget) / HORIZON, -budget)
+            return budget * max(1.0 + self._ahead(budget), 0.0)
         left_s = window_s - now_s % window_s
         rate_hz = self.ring.rate_hz(now_s) + books.elsewhere_hz
         left_usd = budget - books.spent_usd - books.elsewhere_usd
@@ -233,4 +235,13 @@ class Pacer:
         target = self.target_usd(now_s)
         if target is None or not self.ring.forecasts:
             return self.goal.usd  # nothing is predicted yet; tight enough to start with
-        return self.ring.for_spend(target)
+        usual = self.ring.for_spend(self.goal.usd) if self.goal.per == "request" else HIGHEST_USD
+        if usual >= HIGHEST_USD:
+            return self.ring.for_spend(target)
+        ahead = self._ahead(self.goal.usd)
+        least, most = usual * exp(min(ahead, 0.0)), usual * exp(max(ahead, 0.0))
+        return self.ring.for_spend(target, least, min(most, HIGHEST_USD))
+
+    def _ahead(self, budget_usd: float) -> float:
+        """Return what a budget per request leaves to be made up for, in horizons' worth of it."""
+        return self.books.spare_usd(budget_usd) / (HORIZON * budget_usd)

@@ -15,7 +15,8 @@ LOWEST_USD, HIGHEST_USD = 1e-9, 1e6
 """What a service takes as a willingness to pay."""
 CHEAPEST_CALLS = 0.1
 """The lowest price of a thumb, in calls of the cheapest arm: no dearer arm is taken at it."""
-STEPS = 24
+FINE = 1e-4
+"""Ratio of prices that are not told apart."""
 SURE = 1.0
 """Standard deviations by which a floor of quality is held at least."""
 CELLS = 1 << 15
@@ -82,9 +83,14 @@ class Ring:
             return 0.0
         return len(self.forecasts) / max(now_s - self.forecasts[0].at_s, 1.0)
 
-    def for_spend(self, usd: float) -> float:
-        """Return the highest willingness to pay that spends no more than this per request."""
-        return self._highest(lambda payment: self.spend_usd(payment) <= usd)
+    def for_spend(
+        self, usd: float, least_usd: float = LOWEST_USD, most_usd: float = HIGHEST_USD
+    ) -> float:
+        """Return the highest willingness to pay, in a range, that spends no more per request.
+
+        Where the least one already spends more, it is returned.
+        """
+        return self._highest(lambda payment: self.spend_usd(payment) <= usd, least_usd, most_usd)
 
     def for_share(self, share: float, arm: str) -> float:
         """Return the lowest willingness to pay that surely keeps a share of an arm's mean quality.
@@ -128,12 +134,17 @@ class Ring:
         asked: Floats = at_best + allowed * (drawn - at_best)
         return asked
 
-    def _highest(self, holds: Callable[[float], bool]) -> float:
-        if holds(HIGHEST_USD):
-            return HIGHEST_USD
+    def _highest(
+        self,
+        holds: Callable[[float], bool],
+        least_usd: float = LOWEST_USD,
+        most_usd: float = HIGHEST_USD,
+    ) -> float:
+        if holds(most_usd):
+            return most_usd
         cheapest = float(np.mean([each.cost_usd.min() for each in self.forecasts]))
-        low, high = log(max(CHEAPEST_CALLS * cheapest, LOWEST_USD)), log(HIGHEST_USD)
-        for _ in range(STEPS):
+        low, high = log(max(CHEAPEST_CALLS * cheapest, least_usd)), log(most_usd)
+        while high - low > FINE:
             middle = (low + high) / 2
             low, high = (middle, high) if holds(exp(middle)) else (low, middle)
         return exp(low)

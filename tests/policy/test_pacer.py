@@ -31,6 +31,20 @@ class World:
         return expected_usd * self.dearer * self.rng.lognormal(-0.125, 0.5)
 
 
+class Spiky(World):
+    """A third arm costs thirty times the second and is better by 0 to 0.2; the first is far worse.
+
+    A budget a little above the second arm's price pays for few calls of the third, and a cluster of
+    those leaves less than the second one costs.
+    """
+
+    def prompt(self, at_s: float) -> Forecast:
+        quality = np.array([0.78, 0.92, 0.92 + self.rng.uniform(0.0, 0.2)])
+        cost = np.array([3e-5, 5e-4, 1.5e-2]) * self.rng.uniform(0.5, 1.5, 3)
+        drawn = quality + 0.02 * self.rng.standard_normal((16, 3))
+        return Forecast(("poor", *ARMS), quality, cost, drawn, np.full(3, 0.01), at_s)
+
+
 def run(goal: Goal, world: World, n: int, every_s: float = 1.0) -> tuple[Pacer, np.ndarray]:
     """Return the pacer after n requests, and the arm, quality and dollars of each, (n, 3)."""
     pacer, rounds = Pacer.of(goal, Ring(0.1), NOON_S), []
@@ -56,6 +70,24 @@ def test_spend_per_request_is_the_budget_also_when_predictions_are_off(
         for seed in range(4)
     ]
     assert np.mean(shares) == pytest.approx(1.0, abs=0.03)
+
+
+def test_a_cluster_of_dear_answers_is_made_up_for_without_taking_the_poor_arm() -> None:
+    rounds = [run(Budget(5.6e-4, "request"), Spiky(seed), 1500)[1][200:] for seed in range(4)]
+    poor, _, dear = np.mean([[each[:, 0] == arm for arm in range(3)] for each in rounds], (0, 2))
+    assert poor < 0.0005
+    assert dear > 0.004
+    assert np.mean([each[:, 2].mean() for each in rounds]) == pytest.approx(5.6e-4, rel=0.05)
+
+
+def test_one_answer_that_costs_a_million_budgets_leaves_the_cheapest_arm_only() -> None:
+    pacer, world = Pacer.of(Budget(1e-3, "request"), Ring(0.1), NOON_S), World(0)
+    for i in range(40):
+        pacer = pacer.decided(world.prompt(NOON_S + i), Hold(0.0, 0.0), NOON_S + i)
+    pacer = pacer.settled(Hold(0.0, 0.0), 1e3, NOON_S + 40)
+    for i in range(40, 60):
+        pacer = pacer.decided(world.prompt(NOON_S + i), Hold(0.0, 0.0), NOON_S + i)
+    assert LOWEST_USD <= pacer.willingness_to_pay_usd < 1e-5
 
 
 def test_a_budget_that_more_than_pays_for_the_best_is_not_used_up() -> None:
