@@ -187,12 +187,12 @@ class Belief:
         shapes : context (d,)
         """
         beliefs = [self._of(arm) for arm in arms]
-        pulls = np.array([context @ belief.pull for belief in beliefs])
-        own = [context @ belief.covariance @ context for belief in beliefs]
+        spread = np.array([context @ belief.covariance for belief in beliefs])
+        pulls = spread * self.prior.deviation_precision  # context @ pull, of a matrix read anyway
         mean, covariance = self.shared
         return Prediction(
-            pulls @ mean + [context @ belief.offset for belief in beliefs],
-            self.noise * (pulls @ covariance @ pulls.T + np.diag(own)),
+            pulls @ mean + np.array([belief.offset for belief in beliefs]) @ context,
+            self.noise * (pulls @ covariance @ pulls.T + np.diag(spread @ context)),
             np.array([belief.evidence.weight for belief in beliefs]),
             self.noise,
         )

@@ -56,8 +56,11 @@ def position(ask: Ask) -> int:
 
 def page(ask: Ask, after: int, upto: int) -> list[Event]:
     """Return the events with after < seq <= upto in seq order."""
-    seqs = {"after": after, "upto": upto}
-    events = [restore(kind, row) for kind, sql in QUERIES for row in ask(sql, seqs)]
+    seqs, events = {"after": after, "upto": upto}, list[Event]()
+    for kind, sql in QUERIES:
+        events += [restore(kind, row) for row in ask(sql, seqs)]
+        if len(events) == upto - after:  # all there are, and mostly they are of the first kind
+            break
     return sorted(events, key=_seq)
 
 

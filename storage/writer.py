@@ -28,8 +28,8 @@ WAITING_LIMIT = 10_000
 ADMIT_WITHIN_S = 2.0
 WIPE_AGAIN_AFTER_S = 0.4
 LOCK_WITHIN_S = 5.0
-MANY, GATHER_S = 16, 0.004
-"""After a group of so many, whoever waited for it has so long to write again: fewer flushes."""
+MANY = 16
+"""After a group of so many, whoever waited for it has one turn to write again: fewer flushes."""
 
 
 def here(commit: Callable[[], bool]) -> bool:
@@ -101,7 +101,7 @@ class GroupWriter:
             while group := self._inbox.take(GROUP_LIMIT):
                 self._write(group)
                 if len(group) >= MANY:
-                    time.sleep(GATHER_S)
+                    time.sleep(0)
         finally:
             self._inbox.close()
             while group := self._inbox.take(GROUP_LIMIT):

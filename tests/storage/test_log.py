@@ -1,11 +1,16 @@
 """What every log does, whatever it is stored in."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import pytest
 
 from policy.errors import FeedbackClosed, InvalidInput, UnknownDecision
+from storage.event_rows import page
 from storage.events import EvalEvent, Event, FeedbackEvent, OutcomeEvent, PolicyEvent
 from storage.log import HandedOver, Log
 from storage.records import Rating
+from storage.rows import Row
 from tests.storage.conftest import OpenLog
 from tests.storage.rounds import (
     ATTEMPT,
@@ -190,6 +195,22 @@ def test_events_of_every_kind_come_in_one_order_without_gaps(log: Log) -> None:
     assert [event.seq for event in events] == [1, 2, 3, 4, 5] == list(range(1, log.position() + 1))
     assert [event.seq for event in log.events(1, 4)] == [2, 3, 4]
     assert [event.seq for event in log.events(4, 99)] == [5]
+
+
+def test_nothing_is_asked_for_once_a_page_is_whole(log: Log) -> None:
+    asked: list[str] = []
+
+    def ask(sql: str, values: Mapping[str, Any]) -> Sequence[Row]:
+        asked.append(sql)
+        return log.ask(sql, values)
+
+    log.decide(DECISION)
+    log.settle(OUTCOME)
+    rate(log, 1.0)
+    assert [type(event) for event in page(ask, 0, 1)] == [OutcomeEvent]
+    assert len(asked) == 1
+    assert [type(event) for event in page(ask, 0, 2)] == [OutcomeEvent, FeedbackEvent]
+    assert len(asked) == 3
 
 
 def test_an_event_carries_what_the_fold_needs(log: Log) -> None:
