@@ -34,7 +34,7 @@ from storage.log import Log
 from storage.records import Decision, PolicySource, PolicyVersion, SnapshotRow
 
 LOGGER = get_logger()
-SNAPSHOT_EVERY = 10_000
+SNAPSHOT_EVERY = 4_000
 FOLDED_EVERY_S = 0.25
 """How long what answers teach may wait, so that one step learns from many."""
 MORE: tuple[Piece, ...] = ("some", "all")
