@@ -37,6 +37,8 @@ LOGGER = get_logger()
 SNAPSHOT_EVERY = 4_000
 FOLDED_EVERY_S = 0.25
 """How long what answers teach may wait, so that one step learns from many."""
+MOST_UNTAUGHT = 1_000
+"""How many may wait: at a start with a long log they come faster than anybody decides."""
 MORE: tuple[Piece, ...] = ("some", "all")
 
 
@@ -228,7 +230,8 @@ class Live:
                     self._learned, self._untaught = self._adopted(event), []
                 else:
                     self._untaught.append(event)
-            if not all(isinstance(event, OutcomeEvent) for event in events):
+            is_soon = all(isinstance(event, OutcomeEvent) for event in events)
+            if not is_soon or len(self._untaught) >= MOST_UNTAUGHT:
                 self._taught()
 
     @property

@@ -4,6 +4,7 @@ import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,12 @@ import pytest
 from app.commands.evals import import_evals
 from app.commands.training import retrain, rollback
 from app.routing.goals import CONTROL_SHARE
+from app.routing.live import MOST_UNTAUGHT
 from jobs.learned import Learned
 from policy.decide import Question, decide, seeded
 from policy.eligibility import Demand
 from policy.exploration import Allowance, Control
+from storage.events import OutcomeEvent
 from storage.snapshots import digest, load, save
 from storage.sqlite_reader import SqliteReader
 from tests.app.faulty import STREAMED, endless, faulty
@@ -142,6 +145,16 @@ def test_what_is_handed_on_again_teaches_nothing_twice(service: Running) -> None
     known, log = service.digest, service.parts.log
     service.parts.live._follow(list(log.events(0, log.position())))
     assert service.digest == known == folded(service)
+
+
+def test_a_long_log_without_thumbs_does_not_pile_up_before_it_is_learned(service: Running) -> None:
+    service.ask("What is 2 * 3?")
+    live, log = service.parts.live, service.parts.log
+    (event,) = (event for event in log.events() if isinstance(event, OutcomeEvent))
+    for first in range(log.position() + 1, log.position() + 3_001, 500):
+        live._follow([replace(event, seq=seq) for seq in range(first, first + 500)])
+        assert len(live._untaught) < MOST_UNTAUGHT
+    assert live.learned.upto_seq == log.position() + 3_000
 
 
 @pytest.mark.slow
