@@ -19,6 +19,8 @@ from typing import Any, Self
 from policy.errors import InvalidInput, PayloadTooLarge
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
+WAITING = 1024
+"""Connections that may wait for one to be taken."""
 _PIECE_CHARS = 24
 _LENGTH_DIGITS = 12
 _STATUS = {
@@ -76,8 +78,9 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     label: str = "replay",
+    listener: socket.socket | None = None,
 ) -> Serving:
-    """Return a running provider of `models`; port 0 takes any free one.
+    """Return a running provider of `models`; port 0 takes any free one, a listener is taken over.
 
     Every answer says that no model made it, in the header `x-<label>: true` and as its
     `system_fingerprint`.
@@ -85,17 +88,19 @@ def serve(
 
     raises : OSError when the address is taken
     """
-    return Serving(_Server((host, port), responder, tuple(dict.fromkeys(models)), label))
+    listener = listener or socket.create_server((host, port), backlog=WAITING)
+    return Serving(_Server(listener, responder, tuple(dict.fromkeys(models)), label))
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    request_queue_size = 1024
 
     def __init__(
-        self, address: tuple[str, int], responder: Responder, models: tuple[str, ...], label: str
+        self, listener: socket.socket, responder: Responder, models: tuple[str, ...], label: str
     ) -> None:
-        super().__init__(address, _Handler)
+        super().__init__(listener.getsockname(), _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
         self.responder = responder
         self.models = models
         self.label = label

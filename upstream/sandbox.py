@@ -8,6 +8,7 @@ labelled so.
 
 import hashlib
 import random
+import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -84,11 +85,16 @@ def sandbox_responder(latency_s: float = 0.003, seed: int = 0) -> Responder:
 
 
 def serve_sandbox(
-    host: str, port: int, arms: Iterable[Arm], latency_s: float = 0.003, seed: int = 0
+    host: str,
+    port: int,
+    arms: Iterable[Arm],
+    latency_s: float = 0.003,
+    seed: int = 0,
+    listener: socket.socket | None = None,
 ) -> Serving:
     """Return a running sandbox that answers for the models of all these arms."""
     models = [arm.model for arm in arms]
-    return serve(sandbox_responder(latency_s, seed), models, host, port, label=LABEL)
+    return serve(sandbox_responder(latency_s, seed), models, host, port, LABEL, listener)
 
 
 def _last_text(messages: list[Any]) -> str:

@@ -61,12 +61,13 @@ def work() -> None:
 
 @main.command()
 @click.option("--port", default=8001, show_default=True, help="Port on 127.0.0.1.")
+@click.option("--listener", type=int, hidden=True, help="A descriptor that listens already.")
 @told_plainly
-def sandbox(port: int) -> None:
+def sandbox(port: int, listener: int | None) -> None:
     """Run the sandbox provider alone: synthetic models that cost nothing."""
     from app.processes.work import sandbox as run
 
-    run(in_force(Settings.load()), port)
+    run(in_force(Settings.load()), port, listener)
 
 
 @main.command()

@@ -30,10 +30,18 @@ class Child:
     process: subprocess.Popen[bytes]
 
 
-def start(name: str, arguments: Sequence[str], environ: Mapping[str, str]) -> Child:
-    """Return a process that runs a module of Python's, in a session of its own."""
+def start(
+    name: str, arguments: Sequence[str], environ: Mapping[str, str], handed: Sequence[int] = ()
+) -> Child:
+    """Return a process that runs a module of Python's, in a session of its own.
+
+    `handed` are descriptors of ours that it is handed under the same numbers.
+    """
     command = [sys.executable, "-m", *arguments]
-    return Child(name, subprocess.Popen(command, env=dict(environ), start_new_session=True))  # noqa: S603
+    process = subprocess.Popen(  # noqa: S603
+        command, env=dict(environ), start_new_session=True, pass_fds=handed
+    )
+    return Child(name, process)
 
 
 def wait_until_ready(name: str, url: str, children: Sequence[Child]) -> None:

@@ -15,14 +15,16 @@ import click
 
 from app.keys.keyring import require_a_key
 from app.mode import missing_keys
-from app.processes.children import SERVICE, Child, end, free_port, start, wait_until_ready, watch
+from app.processes.children import SERVICE, Child, end, start, wait_until_ready, watch
 from app.processes.orphan import PARENT
 from app.settings import Settings
 from policy.errors import ConfigError
 from storage.stores import exists, open_reader
 from upstream.catalogue import load
+from upstream.provider import WAITING
 
 ENDED_WITHIN_S = 15.0
+SANDBOX_URL = "TURNPIKE_SANDBOX_URL"
 
 
 class Stop(Exception):
@@ -43,8 +45,11 @@ def serve(settings: Settings, environ: Mapping[str, str] = os.environ) -> int:
     children: list[Child] = []
     try:
         environ = {**environ, PARENT: str(os.getpid())}
-        handed_on = {**environ, **_sandbox(settings, environ, children)}
+        sandbox = _sandbox(settings, environ, children)
+        handed_on = {**environ, **sandbox}
         children.append(start("service", SERVICE, handed_on))
+        if SANDBOX_URL in sandbox:
+            wait_until_ready("sandbox", sandbox[SANDBOX_URL].removesuffix("/v1"), children)
         wait_until_ready("service", f"http://{settings.bind}", children)
         children.append(start("scheduler", ("app", "work"), handed_on))
         _greet(settings, handed_on)
@@ -68,19 +73,22 @@ def _has_keys(settings: Settings) -> bool:
 def _sandbox(
     settings: Settings, environ: Mapping[str, str], children: list[Child]
 ) -> dict[str, str]:
-    """Start the sandbox if it is wanted; return the settings that tell the others."""
+    """Start the sandbox if it is wanted; return the settings that tell the others.
+
+    We listen for it, so that the service can start beside it: who calls before it does waits.
+    """
     if settings.sandbox == "off":
         return {"TURNPIKE_SANDBOX": "off"}
-    port = free_port()
-    children.append(start("sandbox", ("app", "sandbox", "--port", str(port)), environ))
-    # Before the service, whose first request would otherwise find nobody on a busy machine.
-    wait_until_ready("sandbox", f"http://127.0.0.1:{port}", children)
-    return {"TURNPIKE_SANDBOX": "on", "TURNPIKE_SANDBOX_URL": f"http://127.0.0.1:{port}/v1"}
+    with socket.create_server(("127.0.0.1", 0), backlog=WAITING) as listener:
+        fd, port = listener.fileno(), listener.getsockname()[1]
+        listening = ("app", "sandbox", "--listener", str(fd))
+        children.append(start("sandbox", listening, environ, (fd,)))
+    return {"TURNPIKE_SANDBOX": "on", SANDBOX_URL: f"http://127.0.0.1:{port}/v1"}
 
 
 def _greet(settings: Settings, environ: Mapping[str, str]) -> None:
     url = f"http://{settings.bind}"
-    if "TURNPIKE_SANDBOX_URL" in environ:
+    if SANDBOX_URL in environ:
         missing = ", ".join(missing_keys(load(settings.arms), environ)) or "not needed"
         click.secho("SANDBOX: synthetic models answer, nothing is billed.", fg="yellow", bold=True)
         click.echo(f"  For your provider, set its key ({missing}) and start again.")

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -135,12 +136,14 @@ def work(settings: Settings) -> None:
     run(jobs(settings))
 
 
-def sandbox(settings: Settings, port: int) -> None:
-    """Run the sandbox provider until told to stop."""
+def sandbox(settings: Settings, port: int, fd: int | None = None) -> None:
+    """Run the sandbox provider until told to stop, on a listening descriptor if one is given."""
     end_with_parent()
     signal.signal(signal.SIGTERM, _exit)
     arms = load(settings.arms).arms.values()
-    serving = serve_sandbox("127.0.0.1", port, list(arms), latency_s=settings.sandbox_latency_s)
+    listener = None if fd is None else socket.socket(fileno=fd)
+    latency_s = settings.sandbox_latency_s
+    serving = serve_sandbox("127.0.0.1", port, list(arms), latency_s, listener=listener)
     try:
         serving.wait()
     finally:

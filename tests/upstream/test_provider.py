@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from urllib.parse import urlsplit
 
 import openai
@@ -40,6 +41,15 @@ def port_of(provider: Serving) -> int:
     port = urlsplit(provider.url).port
     assert port is not None
     return port
+
+
+def test_who_calls_before_a_provider_has_started_waits_for_it() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    with closing(http.client.HTTPConnection(*listener.getsockname(), timeout=30.0)) as early:
+        early.request("GET", "/healthz")
+        with serve(respond, ["vendor/one"], listener=listener) as provider:
+            assert early.getresponse().status == http.HTTPStatus.OK
+            assert port_of(provider) == early.port
 
 
 def status_after_head(provider: Serving, content_length: str) -> int:
