@@ -106,6 +106,17 @@
     ctx.restore();
   }
 
+  // The round dollars among the ticks, and of those what leaves room for the one before.
+  function apart(plot, ticks) {
+    let before = -Infinity;
+    return ticks.map((usd) => {
+      const at = plot.valToPos(usd, "x");
+      if (!/^[125]/.test(usd.toExponential()) || at - before < 64) return null;
+      before = at;
+      return usd;
+    });
+  }
+
   function frontier(chart) {
     const alone = [...chart.arms].sort((a, b) => a.at[0] - b.at[0]);
     const curve = chart.curve.filter((each, i) => i === 0 || each[0] !== chart.curve[i - 1][0]);
@@ -120,7 +131,7 @@
       options: {
         scales: { x: { time: false, distr: 3, range: ends }, y: { range: [low - room, high + room] } },
         axes: axes("count", {
-          x: { size: 44, space: 60, values: (_, splits) => splits.map((v) => (v === null ? "" : shortDollars(v))), label: "dollars a request", labelSize: 18, labelFont: `12px ${getComputedStyle(document.body).fontFamily}`, grid: { show: true, stroke: css("line"), width: 1 }, filter: (_, splits) => splits.map((v) => (/^[125]/.test(v.toExponential()) ? v : null)) },
+          x: { size: 44, space: 60, values: (_, splits) => splits.map((v) => (v === null ? "" : shortDollars(v))), label: "dollars a request", labelSize: 18, labelFont: `12px ${getComputedStyle(document.body).fontFamily}`, grid: { show: true, stroke: css("line"), width: 1 }, filter: apart },
           y: { values: (_, splits) => splits.map((v) => v.toFixed(2)), size: 48 },
         }),
         series: [{}, { stroke: css("accent"), width: 2, spanGaps: true, points: { show: false } }],
@@ -145,7 +156,8 @@
     ctx.font = `${12 * scale}px ${getComputedStyle(document.body).fontFamily}`;
     ctx.textBaseline = "middle";
     ctx.textAlign = "left";
-    const taken = [];
+    const around = ([x, y], size) => ({ left: x - size, right: x + size, top: y - size, bottom: y + size });
+    const taken = [...alone.map((each) => each.at), ...(chart.now ? [chart.now] : [])].map((point) => around(at(point), 8 * scale));
     for (const each of alone) {
       disc(each.at, 5, css(each.colour));
       const [x, y] = at(each.at);

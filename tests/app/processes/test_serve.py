@@ -272,6 +272,13 @@ def test_a_taken_port_is_told_in_one_line(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_lies_beside_the_log_may_have_a_folder_of_its_own(tmp_path: Path) -> None:
+    apart = tmp_path / "apart"
+    with served(tmp_path / "log", TURNPIKE_DATA=str(apart)) as service:
+        assert service.database.is_file()
+        assert any(apart.iterdir())
+
+
 def test_a_service_that_cannot_start_ends_everything(tmp_path: Path) -> None:
     (tmp_path / "sandbox").mkdir()
     (tmp_path / "sandbox" / "turnpike.db").write_text("no database, and long enough to see " * 99)
