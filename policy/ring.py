@@ -16,7 +16,7 @@ LOWEST_USD, HIGHEST_USD = 1e-9, 1e6
 CHEAPEST_CALLS = 0.1
 """The lowest price of a thumb, in calls of the cheapest arm: no dearer arm is taken at it."""
 FINE = 1e-4
-"""Ratio of prices that are not told apart."""
+"""Logarithms of prices that are no further apart are not told apart."""
 SURE = 1.0
 """Standard deviations by which a floor of quality is held at least."""
 CELLS = 1 << 15

@@ -72,23 +72,27 @@ class Serving:
         self.close()
 
 
+def listening(port: int = 0) -> socket.socket:
+    """Return a listener on a port of loopback; who calls waits until somebody serves on it.
+
+    raises : OSError when the port is taken
+    """
+    return socket.create_server(("127.0.0.1", port), backlog=WAITING)
+
+
 def serve(
     responder: Responder,
     models: Iterable[str],
-    host: str = "127.0.0.1",
-    port: int = 0,
     label: str = "replay",
     listener: socket.socket | None = None,
 ) -> Serving:
-    """Return a running provider of `models`; port 0 takes any free one, a listener is taken over.
+    """Return a running provider of `models`: on a listener, or on any free port of loopback.
 
     Every answer says that no model made it, in the header `x-<label>: true` and as its
     `system_fingerprint`.
     `responder(model, body)` raises InvalidInput for what it cannot answer.
-
-    raises : OSError when the address is taken
     """
-    listener = listener or socket.create_server((host, port), backlog=WAITING)
+    listener = listener or listening()
     return Serving(_Server(listener, responder, tuple(dict.fromkeys(models)), label))
 
 

@@ -85,8 +85,6 @@ def sandbox_responder(latency_s: float = 0.003, seed: int = 0) -> Responder:
 
 
 def serve_sandbox(
-    host: str,
-    port: int,
     arms: Iterable[Arm],
     latency_s: float = 0.003,
     seed: int = 0,
@@ -94,7 +92,7 @@ def serve_sandbox(
 ) -> Serving:
     """Return a running sandbox that answers for the models of all these arms."""
     models = [arm.model for arm in arms]
-    return serve(sandbox_responder(latency_s, seed), models, host, port, LABEL, listener)
+    return serve(sandbox_responder(latency_s, seed), models, LABEL, listener)
 
 
 def _last_text(messages: list[Any]) -> str:

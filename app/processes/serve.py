@@ -22,7 +22,7 @@ from app.settings import Settings
 from policy.errors import ConfigError
 from storage.stores import exists, open_reader
 from upstream.catalogue import load
-from upstream.provider import WAITING
+from upstream.provider import listening
 
 ENDED_WITHIN_S = 15.0
 SANDBOX_URL = "TURNPIKE_SANDBOX_URL"
@@ -82,10 +82,9 @@ def _sandbox(
     """
     if settings.sandbox == "off":
         return {"TURNPIKE_SANDBOX": "off"}
-    with socket.create_server(("127.0.0.1", 0), backlog=WAITING) as listener:
+    with listening() as listener:
         fd, port = listener.fileno(), listener.getsockname()[1]
-        listening = ("app", "sandbox", "--listener", str(fd))
-        children.append(start("sandbox", listening, environ, (fd,)))
+        children.append(start("sandbox", ("app", "sandbox", "--listener", str(fd)), environ, (fd,)))
     return {"TURNPIKE_SANDBOX": "on", SANDBOX_URL: f"http://127.0.0.1:{port}/v1"}
 
 

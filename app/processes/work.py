@@ -24,6 +24,7 @@ from policy.errors import ConfigError, StoreUnavailable
 from storage.reader import LogReader
 from storage.stores import open_reader
 from upstream.catalogue import load
+from upstream.provider import listening
 from upstream.sandbox import serve_sandbox
 
 LOGGER = get_logger()
@@ -141,9 +142,8 @@ def sandbox(settings: Settings, port: int, fd: int | None = None) -> None:
     end_with_parent()
     signal.signal(signal.SIGTERM, _exit)
     arms = load(settings.arms).arms.values()
-    listener = None if fd is None else socket.socket(fileno=fd)
-    latency_s = settings.sandbox_latency_s
-    serving = serve_sandbox("127.0.0.1", port, list(arms), latency_s, listener=listener)
+    listener = listening(port) if fd is None else socket.socket(fileno=fd)
+    serving = serve_sandbox(arms, settings.sandbox_latency_s, listener=listener)
     try:
         serving.wait()
     finally:

@@ -230,8 +230,8 @@ class Live:
                     self._learned, self._untaught = self._adopted(event), []
                 else:
                     self._untaught.append(event)
-            is_soon = all(isinstance(event, OutcomeEvent) for event in events)
-            if not is_soon or len(self._untaught) >= MOST_UNTAUGHT:
+            may_wait = all(isinstance(event, OutcomeEvent) for event in events)
+            if not may_wait or len(self._untaught) >= MOST_UNTAUGHT:
                 self._taught()
 
     @property

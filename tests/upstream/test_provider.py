@@ -13,7 +13,7 @@ import openai
 import pytest
 
 from policy.errors import InvalidInput
-from upstream.provider import Reply, Serving, serve
+from upstream.provider import Reply, Serving, listening, serve
 
 TEXT = "Höchst erfreulich: the answer is forty-two, and it is streamed in pieces."
 ASKED = [{"role": "user", "content": "hi"}]
@@ -44,7 +44,7 @@ def port_of(provider: Serving) -> int:
 
 
 def test_who_calls_before_a_provider_has_started_waits_for_it() -> None:
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listening()
     with closing(http.client.HTTPConnection(*listener.getsockname(), timeout=30.0)) as early:
         early.request("GET", "/healthz")
         with serve(respond, ["vendor/one"], listener=listener) as provider:

@@ -142,7 +142,7 @@ def test_a_model_nobody_knows_is_played_as_a_middling_one() -> None:
 
 
 def test_the_real_client_gets_the_same_answer_whole_and_streamed() -> None:
-    with serve_sandbox("127.0.0.1", 0, CATALOGUE.arms.values(), latency_s=0) as sandbox:
+    with serve_sandbox(CATALOGUE.arms.values(), latency_s=0) as sandbox:
         moved = CATALOGUE.served_at(sandbox.url)
         with Upstream(lambda: moved, {}) as upstream:
             for arm, task in zip(moved.arms.values(), SAMPLE, strict=False):
@@ -158,7 +158,7 @@ def test_the_real_client_gets_the_same_answer_whole_and_streamed() -> None:
 
 def test_the_official_client_parses_what_the_sandbox_says() -> None:
     with (
-        serve_sandbox("127.0.0.1", 0, CATALOGUE.arms.values()) as sandbox,
+        serve_sandbox(CATALOGUE.arms.values()) as sandbox,
         openai.OpenAI(base_url=sandbox.url, api_key="none", max_retries=0) as client,
     ):
         raw = client.chat.completions.with_raw_response.create(

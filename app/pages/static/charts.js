@@ -111,7 +111,7 @@
     let before = -Infinity;
     return ticks.map((usd) => {
       const at = plot.valToPos(usd, "x");
-      if (!/^[125]/.test(usd.toExponential()) || at - before < 64) return null;
+      if (!/^[125]\.0e/.test(usd.toExponential(1)) || at - before < 64) return null;
       before = at;
       return usd;
     });
@@ -166,6 +166,7 @@
       const left = x + 9 * scale + width > right ? x - 9 * scale - width : x + 9 * scale;
       for (const shift of [0, 14, -14, 28, -28]) {
         const box = { left, right: left + width, top: y + (shift - 7) * scale, bottom: y + (shift + 7) * scale };
+        if (box.left < plot.bbox.left || box.bottom > plot.bbox.top + plot.bbox.height) continue;
         if (taken.some((b) => b.left < box.right && box.left < b.right && b.top < box.bottom && box.top < b.bottom)) continue;
         taken.push(box);
         ctx.fillStyle = css("ink");

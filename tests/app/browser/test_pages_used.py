@@ -1,6 +1,7 @@
 """The pages as somebody uses them: by mouse, by keyboard, with the key, with nothing there yet."""
 
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,19 @@ from tests.storage.rounds import but
 LOOK_NOW = "document.dispatchEvent(new Event('visibilitychange'))"
 HIDE = "Object.defineProperty(document, 'hidden', {value: true, configurable: true})"
 COUNT = "#requests"
+WRITTEN = """
+  const { clearRect, fillText } = CanvasRenderingContext2D.prototype;
+  CanvasRenderingContext2D.prototype.clearRect = function (...all) {
+    this.canvas.written = {};
+    clearRect.apply(this, all);
+  };
+  CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+    const { width } = this.measureText(text), { e, f } = this.getTransform();
+    const before = { center: width / 2, right: width }[this.textAlign] ?? 0;
+    if (text) (this.canvas.written ??= {})[text] = [e + x - before, e + x - before + width, f + y];
+    fillText.call(this, text, x, y);
+  };
+"""
 COLOURS = """canvas => {
   const seen = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
   const found = new Set();
@@ -120,6 +134,22 @@ def test_a_chart_is_drawn_in_the_colours_of_its_legend(
     found = page.locator(".plot canvas").first.evaluate(COLOURS)
     assert colour in found
     assert "rgb(0, 0, 0)" not in found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [280, 320, PHONE, 1200])
+def test_nothing_that_is_written_on_what_a_dollar_buys_runs_into_another(
+    page: Page, width: int
+) -> None:
+    page.add_init_script(WRITTEN)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto("/pages/policy")
+    canvas = page.locator(".plot canvas").first
+    expect(canvas).to_be_visible()
+    written = canvas.evaluate("each => Object.entries(each.written)")
+    assert sum(text.startswith("$") for text, _ in written) > 1
+    for (one, (left, right, y)), (other, (start, end, at)) in combinations(written, 2):
+        assert right < start or end < left or abs(y - at) > 8, (one, other)
 
 
 @pytest.mark.slow
