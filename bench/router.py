@@ -18,7 +18,7 @@ from policy.decide import Question, Verdict, decide, seeded
 from policy.eligibility import Demand
 from policy.exploration import Allowance, Control
 from policy.hyper import Hyper
-from policy.pacer import Hold, Pacer
+from policy.pacer import Hold, Pacer, control_of
 from policy.ring import Ring
 from policy.types import Arm
 from storage.events import EvalEvent
@@ -40,13 +40,15 @@ class Router:
         self._sketches = sketches
         self._run = run
         self._options = options
-        self._control = Control(options.control) if options.control else None
         self._ledger = Ledger(Hyper())
         self._learned = Learned.start(self._ledger.latest_policy())
         self._allowance = Allowance()
         dearest = table.names[int(table.cost_usd.mean(axis=0).argmax())]
         ring = Ring(self._learned.hyper.explored_share)
-        self._pacer = Pacer.of(options.goal(dearest), ring, START_S)
+        goal = options.goal(dearest)
+        self._pacer = Pacer.of(goal, ring, START_S)
+        usual = Control(options.control) if options.control else None
+        self._control = control_of(goal, usual)
         self._holds: dict[int, Hold] = {}
         self._unrated: dict[int, Decision] = {}
         self.decide_s = 0.0

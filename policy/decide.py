@@ -5,7 +5,7 @@ generator it gives the same verdict; the generator is seeded by the decision's i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -149,7 +149,7 @@ def decide(
     said = beliefs.quality.predict(question.context, names)
     acting = rule(policy if question.explore else _sober(policy), beliefs)
     if control is not None:
-        control = Control(control.share, baseline(arms, control.arm))
+        control = replace(control, arm=baseline(arms, control.arm))
     drawn_from = odds(acting, offer, said, rng, beliefs, allowance, control)
     return Verdict(
         policy=acting.name,
@@ -193,7 +193,7 @@ def odds(
     drawn, earned = acting.draws(said, rng), allowance.earn(hyper.explored_share)
     charge = charges(said.weight, beliefs.tokens.weights(offer.arms), hyper.free_trials)
     pmf = limited(acting.won(offer, drawn), looks_best, earned, charge)
-    pmf = with_control(pmf, offer.arms, control)
+    pmf = with_control(pmf, offer.arms, said.weight, control)
     return Odds(drawn, pmf, charged_off(pmf, looks_best, charge), earned)
 
 

@@ -18,6 +18,8 @@ from policy.types import Floats
 BURST = 5.0
 MOST_TRIALS = 100.0
 """Of one arm, however few there are."""
+FIRST_SHARE = 0.5
+"""Of the requests, to a control of which too few outcomes are known."""
 UNRATED = 1.0 / 3.0
 """What an answer uses up of a trial: ten ratings in a hundred answers can be bad luck."""
 
@@ -41,23 +43,34 @@ class Allowance:
 class Control:
     """What goes to one arm whatever looks best, so that the log can tell what that arm would cost.
 
-    `share` of the requests in which arms may be tried; `arm` None stands for the dearest.
+    `share` of the requests in which arms may be tried; `arm` None stands for the dearest. Half of
+    them until `first` outcomes of it are known.
     """
 
     share: float
     arm: str | None = None
+    first: float = 0.0
+
+    def share_at(self, seen: float) -> float:
+        """Return the share of an arm with so many outcomes and evals."""
+        return max(self.share, FIRST_SHARE) if seen < self.first else self.share
 
 
-def with_control(pmf: Floats, arms: Sequence[str], control: Control | None) -> Floats:
+def with_control(pmf: Floats, arms: Sequence[str], seen: Floats, control: Control | None) -> Floats:
     """Return the distribution with the control's share on its arm, where that one may be asked.
 
-    >>> with_control(np.array([0.75, 0.25]), ("cheap", "dear"), Control(0.2, "dear"))
+    shapes : pmf, seen (k,), the outcomes and evals of each arm -> (k,)
+
+    >>> seen = np.array([100.0, 20.0])
+    >>> with_control(np.array([0.75, 0.25]), ("cheap", "dear"), seen, Control(0.2, "dear"))
     array([0.6, 0.4])
     """
     if control is None or control.arm not in arms:
         return pmf
-    mixed: Floats = (1.0 - control.share) * pmf
-    mixed[arms.index(control.arm)] += control.share
+    it = arms.index(control.arm)
+    share = control.share_at(float(seen[it]))
+    mixed: Floats = (1.0 - share) * pmf
+    mixed[it] += share
     return mixed
 
 

@@ -12,12 +12,15 @@ from dataclasses import dataclass, replace
 from math import exp
 from typing import Literal, Self
 
+from policy.exploration import Control
 from policy.ring import HIGHEST_USD, Forecast, Ring
 
 HORIZON = 100.0
 """Requests over which what is above or below a budget per request is made up for, and their worth
 at which the price may be an e-fold off for it; what is left unspent beyond that worth is gone:
 nobody wanted to spend it."""
+KNOWN = 30.0
+"""Outcomes of an arm before a floor of quality is held against what is believed of it."""
 SOLVED_EVERY = 16
 """Decisions that one solution serves, once the ring is full; sooner while it fills."""
 
@@ -59,6 +62,17 @@ def ceiling_of(goal: Goal, cap: Budget | None = None) -> Budget | None:
     """
     budget = cap or goal
     return budget if isinstance(budget, Budget) and budget.per in SECONDS else None
+
+
+def control_of(goal: Goal, usual: Control | None) -> Control | None:
+    """Return which arm is asked whatever looks best: a floor has to know what it is held against.
+
+    >>> control_of(QualityFloor(0.98, "dear"), Control(0.01))
+    Control(share=0.01, arm='dear', first=30.0)
+    """
+    if not isinstance(goal, QualityFloor):
+        return usual
+    return Control(usual.share if usual else 0.0, goal.baseline, KNOWN)
 
 
 def window_of(goal: Goal | None) -> float | None:

@@ -6,6 +6,7 @@ Choosing by a fresh draw and logging a Monte-Carlo estimate instead is biased.
 """
 
 from dataclasses import dataclass, replace
+from math import log
 from typing import Self
 
 import numpy as np
@@ -17,6 +18,8 @@ from policy.types import Floats
 
 JITTER = 1e-12
 TINY = 1e-300
+SOON = 300.0
+"""Outcomes of all arms; what one arm's mean is doubted by widens with the logarithm beyond them."""
 DEAREST = 1e4
 """Beyond this ratio of prices an arm's part of the floor shrinks no further."""
 
@@ -27,6 +30,7 @@ class Thompson:
 
     `temperature` scales the posterior's spread; an arm with few outcomes is drawn at full spread
     until it has about `cold_outcomes`, so that tempering never starves an arm nobody has tried.
+    The more outcomes there are in all, the wider an arm's mean is drawn: bad luck is found out.
     """
 
     belief: Belief
@@ -66,11 +70,14 @@ class Thompson:
         return replace(self, belief=self.belief.update(arm, context, reward, weight))
 
     def _deviations(self, said: Prediction, rng: np.random.Generator) -> Floats:
-        k = len(said.mean)
+        k, seen = len(said.mean), np.maximum(said.weight, 0.0)
         cold, tempered = self.hyper.cold_outcomes, self.hyper.temperature**2
-        fresh = cold / (cold + np.maximum(said.weight, 0.0))
-        scale = np.sqrt(tempered + (1.0 - tempered) * fresh)
-        covariance = scale[:, None] * said.covariance * scale
+        spread = tempered + (1.0 - tempered) * cold / (cold + seen)
+        covariance = np.sqrt(np.outer(spread, spread)) * said.covariance
+        wider = min(tempered * (1.0 + log(max(float(seen.sum()) / SOON, 1.0))), 1.0)
+        np.fill_diagonal(
+            covariance, covariance.diagonal() + np.maximum(wider - spread, 0.0) * said.doubt**2
+        )
         jitter = JITTER + JITTER * float(np.trace(covariance))
         root = np.linalg.cholesky(covariance + jitter * np.eye(k))
         return rng.standard_normal((self.hyper.draws, k)) @ root.T

@@ -7,7 +7,7 @@ from app.settings import Settings
 from policy.baselines import baseline
 from policy.errors import ConfigError
 from policy.exploration import Control
-from policy.pacer import Budget, Goal, QualityFloor, WillingnessToPay
+from policy.pacer import Budget, Goal, QualityFloor, WillingnessToPay, control_of
 from storage.keys import Key
 from upstream.catalogue import Catalogue
 
@@ -26,6 +26,10 @@ class Goals:
     baseline: str
     control: Control | None = None
     are_shared: bool = False
+
+    def control_of(self, goal: Goal | None) -> Control | None:
+        """Return which arm is asked whatever looks best; a goal of None is the service's."""
+        return control_of(goal or self.service, self.control)
 
     def of(self, key: Key) -> tuple[Goal | None, Budget | None]:
         """Return what sets a key's price, None for what sets the service's; and its ceiling."""

@@ -67,7 +67,7 @@ class Live:
         self._data = data
         self._lock = threading.Lock()
         self._allowance = Allowance()
-        self._control = goals.control
+        self._goals = goals
         self._saved_seq = 0
         self._folding = threading.Lock()
         self._untaught: list[Event] = []
@@ -171,7 +171,7 @@ class Live:
                     seeded(decision_id),
                     policy=policy,
                     allowance=allowance,
-                    control=self._control,
+                    control=self._goals.control_of(holder.goal),
                 )
             except BudgetExceeded as error:
                 self._treasury.exceeded(error, holder, now_s)

@@ -10,11 +10,12 @@ from policy.belief import Belief
 from policy.decide import RULES, Beliefs, Question, Verdict, decide, rule, seeded
 from policy.eligibility import Demand
 from policy.errors import ConfigError, NoEligibleArm
-from policy.exploration import BURST, Allowance, Control
+from policy.exploration import BURST, FIRST_SHARE, Allowance, Control
 from policy.hyper import Hyper
+from policy.pacer import QualityFloor, control_of
 from policy.tokens import expected_output_tokens
 from policy.types import Arm
-from tests.policy.worlds import GROUPS, PRIOR, contexts, learned, rows
+from tests.policy.worlds import GROUPS, PRIOR, Rows, contexts, learned, rows
 
 NAMES = ("a", "b", "c")
 ARMS = [Arm(name, "p", name, i + 1.0, 4 * i + 2.0, 8_000) for i, name in enumerate(NAMES)]
@@ -168,6 +169,18 @@ def test_a_control_goes_to_its_arm_whatever_looks_best_and_the_odds_say_so() -> 
     chosen = sum(verdict.arm == "c" for verdict in verdicts)
     expected = sum(v.propensities[v.eligible.index("c")] for v in verdicts)
     assert abs(chosen - expected) < 4 * np.sqrt(expected)
+
+
+@pytest.mark.parametrize(("bad", "share"), [(3, FIRST_SHARE), (300, 0.01)])
+def test_what_a_floor_is_held_against_takes_half_until_enough_of_it_is_known(
+    bad: int, share: float
+) -> None:
+    control = control_of(QualityFloor(0.98, "c"), Control(0.01))
+    told: Rows = [("a", x, 1.0, 1.0) for x in contexts(np.random.default_rng(2), 200)]
+    told += [("c", x, 0.0, 1.0) for x in contexts(np.random.default_rng(3), bad)]
+    beliefs = replace(BELIEFS, quality=learned(PRIOR, told))
+    verdict = decide(ARMS[::2], asked(), beliefs, seeded("x"), control=control)
+    assert share <= verdict.propensities[verdict.eligible.index("c")] < share + 0.05
 
 
 def test_no_control_where_nothing_may_be_tried_or_its_arm_may_not_answer() -> None:

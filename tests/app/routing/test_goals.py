@@ -8,7 +8,7 @@ from app.routing.goals import CONTROL_SHARE, goals
 from app.settings import Settings
 from policy.errors import ConfigError
 from policy.exploration import Control
-from policy.pacer import Budget, QualityFloor, WillingnessToPay
+from policy.pacer import KNOWN, Budget, QualityFloor, WillingnessToPay
 from upstream.catalogue import load
 
 CATALOGUE = load(Path(__file__).parents[3] / "data" / "arms.toml")
@@ -33,6 +33,14 @@ def test_a_hundredth_of_the_requests_goes_to_the_baseline() -> None:
 def test_a_budget_has_a_control_only_if_one_is_asked_for() -> None:
     assert said(budget_usd=5.0).control is None
     assert said(budget_usd=5.0, control_share=0.02).control == Control(0.02, None)
+
+
+def test_a_floor_asks_what_it_is_held_against_often_until_that_is_known() -> None:
+    floor = said(quality_floor=0.98, baseline="qwen3-32b")
+    assert floor.control_of(None) == Control(CONTROL_SHARE, "qwen3-32b", KNOWN)
+    assert floor.control_of(WillingnessToPay(0.5)) == Control(CONTROL_SHARE, "qwen3-32b")
+    of_a_key = said(budget_usd=5.0).control_of(QualityFloor(0.9, "gpt-4o"))
+    assert of_a_key == Control(0.0, "gpt-4o", KNOWN)
 
 
 @pytest.mark.parametrize("given", [{"baseline": "no-such"}, {"policy": "fixed:no-such"}])

@@ -10,6 +10,8 @@ import pytest
 from app.settings import Settings
 from app.wiring import assemble
 from policy.errors import ConfigError
+from policy.exploration import FIRST_SHARE
+from policy.pacer import KNOWN
 from tests.app.running import CATALOGUE, Provider, Running, catalogue, running
 
 CALLERS = 50
@@ -115,7 +117,12 @@ def test_a_request_may_still_name_its_own_price(tmp_path: Path, provider: Provid
 def test_a_floor_of_quality_shows_what_it_expects(tmp_path: Path, provider: Provider) -> None:
     with running(tmp_path, sandbox_url=provider.url, quality_floor=0.98) as service:
         for n in range(40):
-            service.rate(service.ask(f"What is {n} * 3?")["id"])
+            answer = service.ask(f"What is {n} * 3?")
+            service.rate(answer["id"])
+            told = service.get(f"/decisions/{answer['id']}")["arms"]
+            chance = {each["arm"]: each["propensity"] for each in told}
+            if n < KNOWN / 2:  # what the floor is held against has to be known
+                assert chance["gpt-4o"] >= FIRST_SHARE
         goal = service.get("/policy")["goal"]
         assert goal["baseline"] == "gpt-4o"
         assert goal["quality"] >= 0.97 * goal["baseline_quality"]
