@@ -19,7 +19,7 @@ from policy.types import Floats
 JITTER = 1e-12
 TINY = 1e-300
 SOON = 300.0
-"""Outcomes of all arms; what one arm's mean is doubted by widens with the logarithm beyond them."""
+"""Outcomes that not every arm has as many of: beyond them the mean of an arm is drawn wider."""
 DEAREST = 1e4
 """Beyond this ratio of prices an arm's part of the floor shrinks no further."""
 
@@ -30,7 +30,8 @@ class Thompson:
 
     `temperature` scales the posterior's spread; an arm with few outcomes is drawn at full spread
     until it has about `cold_outcomes`, so that tempering never starves an arm nobody has tried.
-    The more outcomes there are in all, the wider an arm's mean is drawn: bad luck is found out.
+    The longer a stream in which arms were chosen, the wider an arm's mean is drawn: bad luck is
+    found out.
     """
 
     belief: Belief
@@ -74,10 +75,9 @@ class Thompson:
         cold, tempered = self.hyper.cold_outcomes, self.hyper.temperature**2
         spread = tempered + (1.0 - tempered) * cold / (cold + seen)
         covariance = np.sqrt(np.outer(spread, spread)) * said.covariance
-        wider = min(tempered * (1.0 + log(max(float(seen.sum()) / SOON, 1.0))), 1.0)
-        np.fill_diagonal(
-            covariance, covariance.diagonal() + np.maximum(wider - spread, 0.0) * said.doubt**2
-        )
+        chosen = float(seen.sum() - k * seen.min())
+        wider = min(tempered * (1.0 + log(max(chosen / SOON, 1.0))), 1.0)
+        covariance[np.diag_indices(k)] += np.maximum(wider - spread, 0.0) * said.doubt**2
         jitter = JITTER + JITTER * float(np.trace(covariance))
         root = np.linalg.cholesky(covariance + jitter * np.eye(k))
         return rng.standard_normal((self.hyper.draws, k)) @ root.T

@@ -60,17 +60,31 @@ def test_arms_with_many_outcomes_are_drawn_at_the_temperature_and_their_means_ev
     outcomes: int,
 ) -> None:
     hyper = replace(PRECISE, cold_outcomes=0.0)
-    belief = learned(PRIOR, rows(np.random.default_rng(3), outcomes, ["a", "b"]))
+    belief = learned(PRIOR, rows(np.random.default_rng(3), outcomes, ["a", "b", "b", "b", "b"]))
     policy = Thompson(belief, hyper)
     x = contexts(np.random.default_rng(1), 1)[0]
     said = belief.predict(x, ("a", "b"))
     price = np.array([said.mean[0] - said.mean[1] + 0.2 * said.sd[0], 0.0])
     contrast, tempered = np.array([1.0, -1.0]), hyper.temperature**2
-    wider = tempered * max(np.log(outcomes / SOON), 0.0)
+    chosen = said.weight[1] - said.weight[0]
+    wider = tempered * max(np.log(chosen / SOON), 0.0)
     variance = tempered * contrast @ said.covariance @ contrast + wider * said.doubt @ said.doubt
     expected = norm.cdf(-0.2 * said.sd[0] / np.sqrt(variance))
     assert pmf(policy, price, ("a", "b"))[0] == pytest.approx(expected, abs=0.005)
     assert chance_of_first(policy, price, 1.0) - expected > 0.02
+
+
+def test_what_evals_tell_of_all_arms_alike_widens_nothing() -> None:
+    told = [
+        (arm, x, reward, weight)
+        for _, x, reward, weight in rows(np.random.default_rng(3), 2_000)
+        for arm in ("a", "b")
+    ]
+    policy = Thompson(learned(PRIOR, told), replace(PRECISE, cold_outcomes=0.0))
+    said = policy.belief.predict(contexts(np.random.default_rng(1), 1)[0], ("a", "b"))
+    price = np.array([said.mean[0] - said.mean[1] + 0.2 * said.sd[0], 0.0])
+    expected = chance_of_first(policy, price, PRECISE.temperature)
+    assert pmf(policy, price, ("a", "b"))[0] == pytest.approx(expected, abs=0.005)
 
 
 def test_an_arm_that_had_bad_luck_is_tried_again_in_a_long_stream() -> None:
