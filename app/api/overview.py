@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import asdict
-from math import inf
+from math import ceil, inf
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from app.routing.lately import RECENT, Lately
 from app.wiring import Parts
 from jobs.learned import Learned
 from jobs.requests import DELIVERED
-from policy.pacer import Budget, Pacer, QualityFloor
+from policy.pacer import KNOWN, Budget, Pacer, QualityFloor
 from policy.types import Arm
 from storage.records import Retrain
 from storage.snapshots import digest
@@ -41,7 +41,7 @@ def overview(parts: Parts, holder: Holder) -> dict[str, Any]:
         "learned_sha256": digest(learned.to_arrays()),
         "sandbox": terms.sandbox,
         "willingness_to_pay_usd": pacer.willingness_to_pay_usd,
-        "goal": goal(pacer, now_s),
+        "goal": goal(pacer, learned, now_s),
         "frontier": _frontier(lately, pacer.willingness_to_pay_usd),
         "arms": _arms(parts, holder.sees, beliefs, now_s),
         "features": _features(learned),
@@ -67,9 +67,9 @@ def _alarms(parts: Parts) -> list[dict[str, Any]]:
     return [asdict(alarm) for alarm in parts.alarms.open]
 
 
-def goal(pacer: Pacer, now_s: float) -> dict[str, Any]:
+def goal(pacer: Pacer, learned: Learned, now_s: float) -> dict[str, Any]:
     """Return what sets the willingness to pay, and how near to it the service is."""
-    wanted, ring = pacer.goal, pacer.ring
+    wanted = pacer.goal
     left = {"left_usd": pacer.unspent_usd(now_s)}
     if isinstance(wanted, Budget):
         books = pacer.at(now_s).books
@@ -83,19 +83,22 @@ def goal(pacer: Pacer, now_s: float) -> dict[str, Any]:
             "next_usd_per_request": pacer.target_usd(now_s),
         }
     if isinstance(wanted, QualityFloor):
-        known = bool(ring.forecasts)
-        return {
-            **left,
-            "kind": "quality_floor",
-            "share": wanted.share,
-            "baseline": wanted.baseline,
-            "baseline_quality": ring.quality_of(wanted.baseline) if known else None,
-            "quality": ring.quality(pacer.willingness_to_pay_usd) if known else None,
-            "surely_above": ring.above(pacer.willingness_to_pay_usd, wanted.share, wanted.baseline)
-            if wanted.baseline in ring.arms
-            else None,
-        }
+        return {**left, "kind": "quality_floor", **_floor(wanted, pacer, learned)}
     return {**left, "kind": "willingness_to_pay", "usd": wanted.usd}
+
+
+def _floor(wanted: QualityFloor, pacer: Pacer, learned: Learned) -> dict[str, Any]:
+    """Return how a floor is held, and how many outcomes are missing to know what it is held by."""
+    ring, pay, arm = pacer.ring, pacer.willingness_to_pay_usd, wanted.baseline
+    known = learned.beliefs.quality.known.get(arm)
+    return {
+        "share": wanted.share,
+        "baseline": arm,
+        "baseline_quality": ring.quality_of(arm) if ring.forecasts else None,
+        "baseline_outcomes_missing": ceil(max(KNOWN - (known.evidence.weight if known else 0), 0)),
+        "quality": ring.quality(pay) if ring.forecasts else None,
+        "surely_above": ring.above(pay, wanted.share, arm) if arm in ring.arms else None,
+    }
 
 
 def _features(learned: Learned) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def policy(parts: Parts, sees: str | None, name: str | None, now_s: float) -> di
         "is_empty": not lately.tasks,
         "rule": parts.router.terms.policy,
         "version": learned.policy_version,
-        "goal": goal(pacer, now_s),
+        "goal": goal(pacer, learned, now_s),
         "pay": pacer.willingness_to_pay_usd,
         "paints": paints,
         "arms": _arms(parts, sees, lately, used, traffic),

@@ -123,8 +123,14 @@ def test_a_floor_of_quality_shows_what_it_expects(tmp_path: Path, provider: Prov
             chance = {each["arm"]: each["propensity"] for each in told}
             if n < KNOWN / 2:  # what the floor is held against has to be known
                 assert chance["gpt-4o"] >= FIRST_SHARE
+            if n == 0:
+                missing = service.get("/policy")["goal"]["baseline_outcomes_missing"]
+                page = service.client.get("/pages/policy").text
+                assert KNOWN - 1 <= missing <= KNOWN
+                assert f"Half of the requests go to gpt-4o until {missing} more" in page
         goal = service.get("/policy")["goal"]
         assert goal["baseline"] == "gpt-4o"
+        assert goal["baseline_outcomes_missing"] < KNOWN - 5
         assert goal["quality"] >= 0.97 * goal["baseline_quality"]
         assert goal["surely_above"] < goal["quality"] - 0.98 * goal["baseline_quality"]
 
