@@ -39,6 +39,7 @@ def policy(parts: Parts, sees: str | None, name: str | None, now_s: float) -> di
         "version": learned.policy_version,
         "goal": goal(pacer, learned, now_s),
         "pay": pacer.willingness_to_pay_usd,
+        "is_boundless": pacer.willingness_to_pay_usd >= HIGHEST_USD,
         "paints": paints,
         "arms": _arms(parts, sees, lately, used, traffic),
         "shares": by_arm(period.of(traffic), period, paints, "share", lambda sums: sums.decisions),

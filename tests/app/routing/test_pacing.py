@@ -127,6 +127,7 @@ def test_a_floor_of_quality_shows_what_it_expects(tmp_path: Path, provider: Prov
                 missing = service.get("/policy")["goal"]["baseline_outcomes_missing"]
                 page = service.client.get("/pages/policy").text
                 assert KNOWN - 1 <= missing <= KNOWN
+                assert "nothing cheaper is sure to keep it yet" in page
                 assert f"Half of the requests go to gpt-4o until {missing} more" in page
         goal = service.get("/policy")["goal"]
         assert goal["baseline"] == "gpt-4o"
