@@ -98,7 +98,8 @@ class Settings(BaseSettings):
         ge=0,
         le=0.5,
         description="Share of requests that go to the baseline whatever looks best: they tell what "
-        "it would have cost and how good it would have been; default: 0.01, none with a budget.",
+        "it would have cost and how good it would have been; default: 0.01, none with a budget. "
+        "Under a floor of quality half of them, until 30 outcomes of it are known.",
     )
     feedback_window_s: Seconds = Field(
         30 * DAY_S, description="Seconds after a decision in which it may be rated."
