@@ -53,7 +53,7 @@ class CategoryBeta:
         rated = (self._good + self._bad)[:, offered].sum(axis=0)
         said = good / (good + bad)
         doubt = np.sqrt(said * (1.0 - said) / rated)
-        forecast = Forecast(names, said, cost_usd, drawn[None], doubt, START_S + t)
+        forecast = Forecast(names, said, cost_usd, drawn[None], cost_usd[None], doubt, START_S + t)
         hold = self._holds[t] = Hold(float(cost_usd[taken]), 0.0)
         self._pacer = self._pacer.decided(forecast, hold, START_S + t)
         self.decide_s += perf_counter() - started

@@ -12,7 +12,6 @@ from jobs.learned import Learned
 from policy.decide import Question, decide, seeded
 from policy.eligibility import Demand
 from policy.hyper import Hyper
-from policy.offer import Offer
 from policy.thompson import Thompson
 from policy.tokens import expected_cost_usd, expected_output_tokens
 from policy.types import Arm
@@ -55,9 +54,10 @@ def _timed(learned: Learned, arms: list[Arm], text: str, identity: str) -> dict[
     decided = perf_counter()
     beliefs.quality.predict(context, names)
     tokens = expected_output_tokens(beliefs.tokens, context, names)
-    price = expected_cost_usd(arms, prompt.input_tokens, tokens) / WILLING_USD
+    cost_usd = expected_cost_usd(arms, prompt.input_tokens, tokens)
     predicted = perf_counter()
-    Thompson(beliefs.quality, beliefs.hyper).propensities(Offer(context, names, price), rng)
+    offer = beliefs.offer(context, names, cost_usd, WILLING_USD)
+    Thompson(beliefs.quality, beliefs.hyper).propensities(offer, rng)
     return {
         "sketch": sketched - start,
         "context": encoded - sketched,

@@ -16,7 +16,6 @@ from jobs.witness import Audit, Witness
 from policy.decide import odds, rule, seeded
 from policy.errors import UnknownDecision
 from policy.exploration import Allowance
-from policy.offer import Offer
 from storage.database import WAL_LIMIT_BYTES
 from storage.events import OutcomeEvent, PolicyEvent
 from storage.leases import Fenced, fenced
@@ -263,10 +262,10 @@ def _propensities_are_exact(audit: Audit) -> Iterator[str]:
 def _remade(row: Decision, learned: Learned, witness: Witness) -> tuple[float, ...]:
     """Return the distribution that a decision was drawn from, made again from its row."""
     context, beliefs = learned.context(row), learned.beliefs
-    price = np.array(row.cost_usd_predicted) / row.willingness_to_pay_usd
+    cost_usd, payment = np.array(row.cost_usd_predicted), row.willingness_to_pay_usd
     made = odds(
         rule(row.policy, beliefs),
-        Offer(context, row.eligible, price, row.words),
+        beliefs.offer(context, row.eligible, cost_usd, payment, row.words),
         beliefs.quality.predict(context, row.eligible),
         seeded(row.id),
         beliefs,

@@ -24,7 +24,6 @@ from policy.evaluate import (
     snips,
 )
 from policy.exploration import Allowance, limited
-from policy.offer import Offer
 from policy.thompson import Thompson
 from policy.types import Floats
 from storage.records import Decision, Round
@@ -158,14 +157,14 @@ def answers(rounds: Sequence[Round], learned: Learned, arms: Sequence[str]) -> A
 def _answer(decision: Decision, learned: Learned) -> tuple[Floats, Floats]:
     """Return the distribution a policy would have drawn from, and its predicted rewards, (k,)."""
     context = learned.context(decision)
-    price = np.array(decision.cost_usd_predicted) / decision.willingness_to_pay_usd
-    offer = Offer(context, decision.eligible, price, decision.words)
+    cost_usd, payment = np.array(decision.cost_usd_predicted), decision.willingness_to_pay_usd
+    offer = learned.beliefs.offer(context, decision.eligible, cost_usd, payment, decision.words)
     quality = learned.beliefs.quality.predict(context, decision.eligible).mean
     drawn = Thompson(learned.beliefs.quality, learned.hyper).propensities(
         offer, seeded(decision.id)
     )
     allowance = Allowance(learned.hyper.explored_share)
-    return limited(drawn, best(quality, price), allowance, np.ones(len(price))), quality
+    return limited(drawn, best(quality, offer.price), allowance, np.ones(len(quality))), quality
 
 
 def _by_arm(

@@ -21,7 +21,12 @@ from policy.offer import Offer, Policy, choose
 from policy.pacer import Hold
 from policy.ring import Forecast
 from policy.thompson import Thompson
-from policy.tokens import expected_cost_usd, expected_output_tokens, longest_output_tokens
+from policy.tokens import (
+    doubt,
+    expected_cost_usd,
+    expected_output_tokens,
+    longest_output_tokens,
+)
 from policy.types import Arm, Floats
 
 DRAWS_KEPT = 16
@@ -37,6 +42,21 @@ class Beliefs:
     quality: Belief
     tokens: Belief
     hyper: Hyper
+
+    def offer(
+        self,
+        context: Floats,
+        arms: tuple[str, ...],
+        cost_usd: Floats,
+        willingness_to_pay_usd: float,
+        words: int = 0,
+    ) -> Offer:
+        """Return what a policy is asked; how far a cost may be off is how far its tokens may.
+
+        shapes : context (d,), cost_usd (k,)
+        """
+        price = cost_usd / willingness_to_pay_usd
+        return Offer(context, arms, price, words, doubt(self.tokens, arms))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +79,8 @@ class Verdict:
     """The arm taken and the whole distribution it was drawn from.
 
     shapes : propensities, quality, quality_sd, doubt, cost_usd, reserve_usd (k,), in the order of
-             `eligible`; drawn (m, k), some of the draws of quality that were counted
+             `eligible`; drawn (m, k), some of the draws of quality that were counted, and
+             drawn_usd, those of cost
     """
 
     policy: str
@@ -72,6 +93,7 @@ class Verdict:
     cost_usd: Floats
     reserve_usd: Floats
     drawn: Floats
+    drawn_usd: Floats
     ineligible: dict[str, str]
     explored: float
     allowance: Allowance
@@ -93,7 +115,15 @@ class Verdict:
 
     def forecast(self, at_s: float) -> Forecast:
         """Return what was predicted of the arms, for the ring that sets the price of a dollar."""
-        return Forecast(self.eligible, self.quality, self.cost_usd, self.drawn, self.doubt, at_s)
+        return Forecast(
+            self.eligible,
+            self.quality,
+            self.cost_usd,
+            self.drawn,
+            self.drawn_usd,
+            self.doubt,
+            at_s,
+        )
 
 
 def seeded(decision_id: str) -> np.random.Generator:
@@ -144,8 +174,8 @@ def decide(
     """
     fit = _eligible(arms, question, beliefs)
     names = tuple(arm.name for arm in fit.arms)
-    price = fit.cost_usd / question.willingness_to_pay_usd
-    offer = Offer(question.context, names, price, question.words)
+    payment = question.willingness_to_pay_usd
+    offer = beliefs.offer(question.context, names, fit.cost_usd, payment, question.words)
     said = beliefs.quality.predict(question.context, names)
     acting = rule(policy if question.explore else _sober(policy), beliefs)
     if control is not None:
@@ -162,6 +192,7 @@ def decide(
         cost_usd=fit.cost_usd,
         reserve_usd=fit.reserve_usd,
         drawn=drawn_from.drawn[:DRAWS_KEPT],
+        drawn_usd=drawn_from.prices[:DRAWS_KEPT] * payment,
         ineligible=fit.reasons,
         explored=drawn_from.explored,
         allowance=drawn_from.allowance,
@@ -169,9 +200,10 @@ def decide(
 
 
 class Odds(NamedTuple):
-    """What the arm is drawn from: the draws of quality, what won them, and what that is charged."""
+    """What the arm is drawn from: draws of quality and of price, what won, what that is charged."""
 
     drawn: Floats
+    prices: Floats
     propensities: Floats
     explored: float
     allowance: Allowance
@@ -188,13 +220,15 @@ def odds(
 ) -> Odds:
     """Return what an arm is drawn from; the generator is one that nothing was drawn from yet."""
     if not isinstance(acting, Thompson):
-        return Odds(said.mean[None], acting.propensities(offer, rng), 0.0, allowance)
+        pmf = acting.propensities(offer, rng)
+        return Odds(said.mean[None], offer.price[None], pmf, 0.0, allowance)
     hyper, looks_best = beliefs.hyper, best(said.mean, offer.price)
-    drawn, earned = acting.draws(said, rng), allowance.earn(hyper.explored_share)
+    drawn, prices = acting.draws(said, rng), acting.prices(offer, rng)
+    earned = allowance.earn(hyper.explored_share)
     charge = charges(said.weight, beliefs.tokens.weights(offer.arms), hyper.free_trials)
-    pmf = limited(acting.won(offer, drawn), looks_best, earned, charge)
+    pmf = limited(acting.won(offer, drawn, prices), looks_best, earned, charge)
     pmf = with_control(pmf, offer.arms, said.weight, control)
-    return Odds(drawn, pmf, charged_off(pmf, looks_best, charge), earned)
+    return Odds(drawn, prices, pmf, charged_off(pmf, looks_best, charge), earned)
 
 
 def _sober(policy: str) -> str:

@@ -29,13 +29,15 @@ class Forecast:
 
     `doubt` is how far an arm's mean quality over many prompts may be off, as a standard deviation.
 
-    shapes : quality, cost_usd, doubt (k,); drawn (m, k) draws of the quality the policy chose by
+    shapes : quality, cost_usd, doubt (k,); drawn, drawn_usd (m, k) draws of the quality and of the
+             cost that the policy chose by, drawn_usd (1, k) where cost was certain
     """
 
     arms: tuple[str, ...]
     quality: Floats
     cost_usd: Floats
     drawn: Floats
+    drawn_usd: Floats
     doubt: Floats
     at_s: float = 0.0
 
@@ -44,12 +46,13 @@ class Forecast:
 class Tables:
     """The forecasts as arrays; an arm that was not eligible never wins.
 
-    shapes : quality, cost_usd (n, k); drawn (m, n, k)
+    shapes : quality, cost_usd (n, k); drawn, drawn_usd (m, n, k)
     """
 
     quality: Floats
     cost_usd: Floats
     drawn: Floats
+    drawn_usd: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +130,7 @@ class Ring:
         tables = self._tables
         price, every = tables.cost_usd / payment, np.arange(len(self.arms))
         best = np.nanargmax(tables.quality - price, axis=1)
-        won = (tables.drawn - price).argmax(axis=2)
+        won = (tables.drawn - tables.drawn_usd / payment).argmax(axis=2)
         off = float((won != best).mean())
         allowed = min(1.0, self.explored_share / off) if off > 0 else 0.0
         at_best, drawn = best[:, None] == every, (won[..., None] == every).mean(axis=0)
@@ -170,9 +173,10 @@ class Ring:
         m = max(1, min(CELLS // (n * k), max(len(each.drawn) for each in self.forecasts)))
         place = {arm: i for i, arm in enumerate(self.arms)}
         quality, cost = np.full((n, k), np.nan), np.zeros((n, k))
-        drawn = np.full((m, n, k), -np.inf)
+        drawn, drawn_usd = np.full((m, n, k), -np.inf), np.zeros((m, n, k))
         for row, each in enumerate(self.forecasts):
             columns = [place[arm] for arm in each.arms]
             quality[row, columns], cost[row, columns] = each.quality, each.cost_usd
             drawn[:, row, columns] = each.drawn[np.arange(m) % len(each.drawn)]
-        return Tables(quality, cost, drawn)
+            drawn_usd[:, row, columns] = each.drawn_usd[np.arange(m) % len(each.drawn_usd)]
+        return Tables(quality, cost, drawn, drawn_usd)

@@ -30,6 +30,7 @@ class Thompson:
 
     `temperature` scales the posterior's spread; an arm with few outcomes is drawn at full spread
     until it has about `cold_outcomes`, so that tempering never starves an arm nobody has tried.
+    What an arm costs is drawn too: one that nobody has asked may be the cheapest.
     The longer a stream in which arms were chosen, the wider an arm's mean is drawn: bad luck is
     found out.
     """
@@ -45,22 +46,33 @@ class Thompson:
         source : Thompson 1933; tempering as in Chapelle and Li 2011, 3
         """
         said = self.belief.predict(offer.context, offer.arms)
-        return self.won(offer, self.draws(said, rng))
+        return self.won(offer, self.draws(said, rng), self.prices(offer, rng))
 
     def draws(self, said: Prediction, rng: np.random.Generator) -> Floats:
         """Return draws of every arm's quality from the tempered posterior, (draws, k)."""
         return said.mean + self._deviations(said, rng)
 
-    def won(self, offer: Offer, drawn: Floats) -> Floats:
+    def prices(self, offer: Offer, rng: np.random.Generator) -> Floats:
+        """Return draws of every arm's price, (draws, k) or (1, k); their mean is what is expected.
+
+        They come from a stream of their own: what `rng` gives next stays the same.
+        """
+        if offer.price_doubt is None:
+            return offer.price[None]
+        normal = rng.spawn(1)[0].standard_normal((self.hyper.draws, len(offer.price)))
+        drawn: Floats = np.exp(offer.price_doubt * normal - offer.price_doubt**2 / 2)
+        return offer.price * drawn
+
+    def won(self, offer: Offer, drawn: Floats, prices: Floats) -> Floats:
         """Return how often each arm has the highest drawn utility, with the floor mixed in.
 
         An arm's part of the floor is floor / k, or less by as much as it is dearer than the arm
         that wins most: keeping every arm in play then never costs more than that share of spend.
 
-        shapes : drawn (draws, k) -> (k,)
+        shapes : drawn (draws, k), prices (draws, k) or (1, k) -> (k,)
         """
         k, price = len(offer.arms), offer.price
-        wins = np.bincount((drawn - price).argmax(axis=1), minlength=k) / len(drawn)
+        wins = np.bincount((drawn - prices).argmax(axis=1), minlength=k) / len(drawn)
         usual = max(float(price[wins.argmax()]), float(price.max()) / DEAREST, TINY)
         floor = self.hyper.floor / k / np.maximum(price / usual, 1.0)
         kept: Floats = (1.0 - floor.sum()) * wins + floor

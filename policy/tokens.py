@@ -48,6 +48,20 @@ def longest_output_tokens(
     return longest
 
 
+def doubt(belief: Belief, arms: Sequence[str]) -> Floats:
+    """Return how far each arm's mean length over many prompts may be off, as a share of it.
+
+    Before any answer arms are taken to differ by what the prior guesses of answers: how regular
+    those of the known arms are, or how wild, says nothing of the others.
+
+    shapes : (k,)
+    units  : the standard deviation of its logarithm
+    source : variance of a Gaussian mean, Bishop 2006, eq. 2.142
+    """
+    seen = np.maximum(belief.weights(arms), 0.0)
+    return 1.0 / np.sqrt(1.0 / belief.prior.noise_guess + seen / belief.noise)
+
+
 def log_tokens(output_tokens: int) -> float:
     """Return what the belief is told of an answer of this length.
 

@@ -142,9 +142,10 @@ class Pacing:
 
 def _forecast(decision: Decision, learned: Learned) -> Forecast:
     """Return what is predicted now of the arms of an earlier prompt."""
-    cost: Floats = np.array(decision.cost_usd_predicted)
-    context = learned.context(decision)
-    said = learned.beliefs.quality.predict(context, decision.eligible)
-    drawn = Thompson(learned.beliefs.quality, learned.hyper).draws(said, seeded(decision.id))
-    drawn = drawn[:DRAWS_KEPT]
-    return Forecast(decision.eligible, said.mean, cost, drawn, said.doubt, decision.decided_at_s)
+    cost_usd: Floats = np.array(decision.cost_usd_predicted)
+    context, arms, rng = learned.context(decision), decision.eligible, seeded(decision.id)
+    said = learned.beliefs.quality.predict(context, arms)
+    policy = Thompson(learned.beliefs.quality, learned.hyper)
+    drawn = policy.draws(said, rng)[:DRAWS_KEPT]
+    drawn_usd = policy.prices(learned.beliefs.offer(context, arms, cost_usd, 1.0), rng)[:DRAWS_KEPT]
+    return Forecast(arms, said.mean, cost_usd, drawn, drawn_usd, said.doubt, decision.decided_at_s)

@@ -13,7 +13,7 @@ from policy.errors import ConfigError, NoEligibleArm
 from policy.exploration import BURST, FIRST_SHARE, Allowance, Control
 from policy.hyper import Hyper
 from policy.pacer import QualityFloor, control_of
-from policy.tokens import expected_output_tokens
+from policy.tokens import expected_output_tokens, log_tokens
 from policy.types import Arm
 from tests.policy.worlds import GROUPS, PRIOR, Rows, contexts, learned, rows
 
@@ -150,6 +150,22 @@ def test_a_new_price_moves_the_very_next_decision() -> None:
         dear = [arm if arm.name != name else cheap[i] for arm in ARMS]
         question = replace(asked(dollars=1e-9), explore=False)
         assert decide(dear, question, BELIEFS, seeded("x")).arm == name
+
+
+def test_the_arm_of_the_shortest_answers_is_found_though_its_tokens_are_the_dearest() -> None:
+    """At a price that only the cheapest arm passes, on one that nobody has asked so far."""
+    wordy, terse = Arm("wordy", "p", "w", 1.0, 2.0, 8_000), Arm("terse", "p", "t", 1.0, 5.0, 8_000)
+    long = {"wordy": 1_000, "terse": 100}
+    for seed in range(10):
+        beliefs, taken = replace(BELIEFS, quality=Belief(PRIOR)), []
+        for i in range(80):
+            question = asked(i % len(CONTEXTS), Demand(20), dollars=1e-9)
+            verdict = decide([wordy, terse], question, beliefs, seeded(f"{seed}-{i}"))
+            told = log_tokens(long[verdict.arm])
+            tokens = beliefs.tokens.update(verdict.arm, question.context, told)
+            beliefs = replace(beliefs, tokens=tokens)
+            taken.append(verdict.arm)
+        assert taken[-20:].count("terse") >= 19
 
 
 @pytest.mark.parametrize("name", ["thomson", "", "fixed", "fixed:", "greedy:a"])

@@ -24,7 +24,7 @@ class World:
         quality = np.array([0.55, 0.55 + gain])
         cost = np.array([1e-5, 1e-3]) * self.rng.uniform(0.5, 1.5)
         drawn = quality + 0.05 * self.rng.standard_normal((16, 2))
-        return Forecast(ARMS, quality, cost, drawn, np.full(2, 0.01), at_s)
+        return Forecast(ARMS, quality, cost, drawn, cost[None], np.full(2, 0.01), at_s)
 
     def paid_usd(self, expected_usd: float) -> float:
         """Return what a call really costs: more than expected by a factor that nobody knows."""
@@ -42,7 +42,8 @@ class Spiky(World):
         quality = np.array([0.78, 0.92, 0.92 + self.rng.uniform(0.0, 0.2)])
         cost = np.array([3e-5, 5e-4, 1.5e-2]) * self.rng.uniform(0.5, 1.5, 3)
         drawn = quality + 0.02 * self.rng.standard_normal((16, 3))
-        return Forecast(("poor", *ARMS), quality, cost, drawn, np.full(3, 0.01), at_s)
+        arms = ("poor", *ARMS)
+        return Forecast(arms, quality, cost, drawn, cost[None], np.full(3, 0.01), at_s)
 
 
 def run(goal: Goal, world: World, n: int, every_s: float = 1.0) -> tuple[Pacer, np.ndarray]:

@@ -11,15 +11,17 @@ from policy.types import Floats
 ARMS = ("cheap", "dear")
 
 
-def forecasts(n: int, doubt: tuple[float, float] = (0.0, 0.0)) -> list[Forecast]:
+def forecasts(
+    n: int, doubt: tuple[float, float] = (0.0, 0.0), cost_doubt: float = 0.0
+) -> list[Forecast]:
     """Return prompts on which the dear arm is better by differing amounts."""
     rng = np.random.default_rng(0)
     quality = rng.uniform([0.5, 0.6], [0.7, 0.95], (n, 2))
     cost = rng.uniform([1e-5, 1e-3], [3e-5, 5e-3], (n, 2))
     drawn = quality[:, None] + 0.05 * rng.standard_normal((n, 4, 2))
-    return [
-        Forecast(ARMS, *each, np.array(doubt)) for each in zip(quality, cost, drawn, strict=True)
-    ]
+    drawn_usd = cost[:, None] * np.exp(cost_doubt * rng.standard_normal((n, 4, 2)))
+    each_prompt = zip(quality, cost, drawn, drawn_usd, strict=True)
+    return [Forecast(ARMS, *each, np.array(doubt)) for each in each_prompt]
 
 
 def ring(found: list[Forecast], explored_share: float = 1.0) -> Ring:
@@ -34,16 +36,19 @@ def by_hand(found: list[Forecast], payment: float) -> tuple[float, float]:
     chosen = [
         (each.cost_usd[arm], each.quality[arm])
         for each in found
-        for draw in each.drawn
-        for arm in [int(np.argmax(draw - each.cost_usd / payment))]
+        for draw, usd in zip(each.drawn, each.drawn_usd, strict=True)
+        for arm in [int(np.argmax(draw - usd / payment))]
     ]
     cost, quality = np.mean(chosen, axis=0)
     return float(cost), float(quality)
 
 
 @pytest.mark.parametrize("payment", [1e-6, 1e-3, 0.01, 0.03, 1e6])
-def test_spend_and_quality_are_the_means_over_what_the_draws_choose(payment: float) -> None:
-    found = forecasts(100)
+@pytest.mark.parametrize("cost_doubt", [0.0, 3.0])
+def test_spend_and_quality_are_the_means_over_what_the_draws_choose(
+    payment: float, cost_doubt: float
+) -> None:
+    found = forecasts(100, cost_doubt=cost_doubt)
     cost, quality = by_hand(found, payment)
     assert ring(found).spend_usd(payment) == pytest.approx(cost)
     assert ring(found).quality(payment) == pytest.approx(quality)
@@ -113,8 +118,8 @@ def test_a_share_nobody_reaches_or_of_nobody_leaves_the_highest_price() -> None:
 
 def test_an_arm_that_was_not_eligible_is_never_chosen_nor_counted() -> None:
     one, two = (np.array([0.5]), np.array([1e-5])), (np.array([0.5, 0.9]), np.array([1e-5, 1e-3]))
-    alone = Forecast(("cheap",), *one, np.array([[0.5]]), np.zeros(1))
-    both = Forecast(ARMS, *two, np.array([[0.5, 0.9]]), np.zeros(2))
+    alone = Forecast(("cheap",), *one, np.array([[0.5]]), one[1][None], np.zeros(1))
+    both = Forecast(ARMS, *two, np.array([[0.5, 0.9]]), two[1][None], np.zeros(2))
     filled = ring([alone, both])
     assert filled.spend_usd(HIGHEST_USD) == pytest.approx((1e-5 + 1e-3) / 2)
     assert filled.quality_of("dear") == pytest.approx(0.9)
@@ -133,7 +138,8 @@ def test_many_arms_are_looked_at_with_fewer_draws() -> None:
     def one(_: int) -> Forecast:
         quality: Floats = rng.uniform(size=184)
         cost: Floats = rng.uniform(1e-5, 1e-2, 184)
-        return Forecast(names, quality, cost, quality + np.zeros((16, 1)), np.zeros(184))
+        drawn, drawn_usd = quality + np.zeros((16, 1)), cost[None]
+        return Forecast(names, quality, cost, drawn, drawn_usd, np.zeros(184))
 
     filled = ring([one(i) for i in range(RING)])
     assert filled.spend_usd(0.01) > 0

@@ -100,6 +100,37 @@ def test_an_arm_that_had_bad_luck_is_tried_again_in_a_long_stream() -> None:
     assert taken[1] > 0.02
 
 
+def test_what_an_arm_costs_is_drawn_around_what_it_is_expected_to_cost() -> None:
+    doubt = np.array([0.0, 0.7, 0.1])
+    offer = Offer(np.ones(4), ARMS, np.array([2.0, 3.0, 0.0]), price_doubt=doubt)
+    drawn = Thompson(Belief(PRIOR), PRECISE).prices(offer, np.random.default_rng(0))
+    assert drawn.shape == (PRECISE.draws, 3)
+    error = 3.0 * np.sqrt(np.expm1(0.7**2) / PRECISE.draws)  # of the mean of a log-normal
+    np.testing.assert_allclose(drawn.mean(axis=0), offer.price, atol=4 * error)
+    assert np.log(drawn[:, 1]).std() == pytest.approx(0.7, rel=0.01)
+    np.testing.assert_array_equal(drawn[:, [0, 2]], np.full((PRECISE.draws, 2), [2.0, 0.0]))
+
+
+def test_an_arm_wins_as_often_as_it_is_drawn_to_be_the_cheapest() -> None:
+    offer = Offer(np.ones(4), ARMS[:2], np.array([1e6, 2e6]), price_doubt=np.array([0.3, 0.6]))
+    rng = np.random.default_rng(0)
+    apart = np.log(2.0) - (0.6**2 - 0.3**2) / 2
+    expected = float(norm.cdf(-apart / np.hypot(0.3, 0.6)))
+    error = np.sqrt(expected * (1 - expected) / PRECISE.draws)
+    won = Thompson(Belief(PRIOR), PRECISE).propensities(offer, rng)[1]
+    assert 0.1 < expected < 0.3
+    assert abs(won - expected) < 4 * error
+
+
+def test_drawing_what_an_arm_costs_leaves_all_other_draws_as_they_were() -> None:
+    price, rngs = np.array([0.1, 0.2, 0.3]), [np.random.default_rng(3) for _ in range(2)]
+    policy = Thompson(Belief(PRIOR), Hyper())
+    certain = Offer(np.ones(4), ARMS, price)
+    policy.propensities(certain, rngs[0])
+    policy.propensities(replace(certain, price_doubt=np.ones(3)), rngs[1])
+    assert rngs[0].random() == rngs[1].random()
+
+
 def test_identical_arms_share_evenly() -> None:
     policy = Thompson(Belief(PRIOR), PRECISE)
     error = np.sqrt(2 / 9 / PRECISE.draws)

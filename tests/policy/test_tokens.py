@@ -7,7 +7,7 @@ import pytest
 
 from policy.belief import Belief
 from policy.hyper import Hyper
-from policy.tokens import expected_cost_usd, expected_output_tokens, log_tokens
+from policy.tokens import doubt, expected_cost_usd, expected_output_tokens, log_tokens
 from policy.types import Arm
 from tests.policy.worlds import GROUPS, contexts
 
@@ -41,6 +41,22 @@ def test_doubt_about_an_arm_raises_what_it_is_expected_to_cost(taught: Belief) -
     means = expected_output_tokens(told, CONSTANT, ["b"])
     said = told.predict(CONSTANT, ["b"])
     assert means[0] > np.expm1(said.mean[0] + told.noise / 2)
+
+
+def test_doubt_of_a_mean_length_falls_with_the_root_of_the_answers_seen(taught: Belief) -> None:
+    assert doubt(taught, ["a"])[0] == pytest.approx(0.9 / np.sqrt(5000), rel=0.05)
+
+
+@pytest.mark.parametrize("sd", [0.01, 3.0])
+def test_an_arm_may_be_of_another_length_however_regular_or_wild_the_known_ones_are(
+    sd: float,
+) -> None:
+    belief, rng = Belief(Hyper().tokens_prior(("constant",))), np.random.default_rng(0)
+    for length in rng.normal(5.0, sd, 200):
+        belief = belief.update("a", CONSTANT, length)
+    nobody, known = doubt(belief, ["b", "a"])
+    assert nobody == pytest.approx(np.sqrt(0.5))
+    assert known == pytest.approx(np.sqrt(belief.noise / 200), rel=0.05)
 
 
 def test_a_caller_who_limits_the_answer_pays_for_no_more(taught: Belief) -> None:
