@@ -14,6 +14,7 @@ import numpy as np
 from policy.belief import Belief, Prediction
 from policy.hyper import Hyper
 from policy.offer import Offer
+from policy.tokens import RARELY_SD
 from policy.types import Floats
 
 JITTER = 1e-12
@@ -30,7 +31,7 @@ class Thompson:
 
     `temperature` scales the posterior's spread; an arm with few outcomes is drawn at full spread
     until it has about `cold_outcomes`, so that tempering never starves an arm nobody has tried.
-    What an arm costs is drawn too: one that nobody has asked may be the cheapest.
+    What an arm costs is drawn too where it may be the cheapest, as one that nobody has asked.
     The longer a stream in which arms were chosen, the wider an arm's mean is drawn: bad luck is
     found out.
     """
@@ -55,13 +56,16 @@ class Thompson:
     def prices(self, offer: Offer, rng: np.random.Generator) -> Floats:
         """Return draws of every arm's price, (draws, k) or (1, k); their mean is what is expected.
 
-        They come from a stream of their own: what `rng` gives next stays the same.
+        An arm too dear to be the cheapest, but rarely, has its expected price in all. Draws come
+        from a stream of their own: what `rng` gives next stays the same.
         """
-        if offer.price_doubt is None:
-            return offer.price[None]
-        normal = rng.spawn(1)[0].standard_normal((self.hyper.draws, len(offer.price)))
-        drawn: Floats = np.exp(offer.price_doubt * normal - offer.price_doubt**2 / 2)
-        return offer.price * drawn
+        price, doubt = offer.price, offer.price_doubt
+        if doubt is None:
+            return price[None]
+        doubt = np.where(price * np.exp(-RARELY_SD * doubt) <= price.min(), doubt, 0.0)
+        normal = rng.spawn(1)[0].standard_normal((self.hyper.draws, len(price)))
+        drawn: Floats = price * np.exp(doubt * normal - doubt**2 / 2)
+        return drawn
 
     def won(self, offer: Offer, drawn: Floats, prices: Floats) -> Floats:
         """Return how often each arm has the highest drawn utility, with the floor mixed in.

@@ -100,15 +100,15 @@ def test_an_arm_that_had_bad_luck_is_tried_again_in_a_long_stream() -> None:
     assert taken[1] > 0.02
 
 
-def test_what_an_arm_costs_is_drawn_around_what_it_is_expected_to_cost() -> None:
-    doubt = np.array([0.0, 0.7, 0.1])
-    offer = Offer(np.ones(4), ARMS, np.array([2.0, 3.0, 0.0]), price_doubt=doubt)
+def test_the_cost_of_an_arm_that_may_be_the_cheapest_is_drawn_around_what_is_expected() -> None:
+    doubt = np.array([0.0, 0.7, 0.7])
+    offer = Offer(np.ones(4), ARMS, np.array([2.0, 3.0, 20.0]), price_doubt=doubt)
     drawn = Thompson(Belief(PRIOR), PRECISE).prices(offer, np.random.default_rng(0))
     assert drawn.shape == (PRECISE.draws, 3)
     error = 3.0 * np.sqrt(np.expm1(0.7**2) / PRECISE.draws)  # of the mean of a log-normal
     np.testing.assert_allclose(drawn.mean(axis=0), offer.price, atol=4 * error)
     assert np.log(drawn[:, 1]).std() == pytest.approx(0.7, rel=0.01)
-    np.testing.assert_array_equal(drawn[:, [0, 2]], np.full((PRECISE.draws, 2), [2.0, 0.0]))
+    np.testing.assert_array_equal(drawn[:, [0, 2]], np.full((PRECISE.draws, 2), [2.0, 20.0]))
 
 
 def test_an_arm_wins_as_often_as_it_is_drawn_to_be_the_cheapest() -> None:
