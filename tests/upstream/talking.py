@@ -16,7 +16,7 @@ PATIENT = Timeouts(total_s=20, first_content_s=20, idle_s=20)
 
 
 def arm_on(provider: str = "p", model: str = "m", **more: object) -> Arm:
-    settings = {"timeouts": SHORT, **more}
+    settings = {"timeouts": PATIENT, **more}
     return Arm("arm-a", provider, model, 1.0, 2.0, 8000, **settings)
 
 

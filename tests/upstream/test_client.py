@@ -19,7 +19,7 @@ from policy.errors import (
 )
 from policy.types import Usage
 from tests.upstream.misbehaving import Conversation, completion
-from tests.upstream.talking import BODY, KEY, PATIENT, arm_on, talking_to
+from tests.upstream.talking import BODY, KEY, arm_on, talking_to
 from upstream.catalogue import Catalogue, Provider
 from upstream.client import Upstream
 
@@ -268,7 +268,7 @@ def test_a_body_beyond_the_cap_is_not_read_to_its_end(status: str) -> None:
         conversation.head(status)
         conversation.until_client_leaves(every_s=0.001, data=b" " * 1_000_000)
 
-    with talking_to(scenario, timeouts=PATIENT) as (upstream, arm, seen):
+    with talking_to(scenario) as (upstream, arm, seen):
         with pytest.raises(UpstreamInvalid, match="more than 16777216 bytes"):
             upstream.answer(arm, BODY)
         assert seen.closed_early.wait(2)

@@ -8,12 +8,13 @@ import pytest
 from policy.errors import UpstreamTimeout
 from policy.types import Timeouts
 from tests.upstream.misbehaving import Conversation, chunk, completion
-from tests.upstream.talking import BODY, arm_on, talking_to
+from tests.upstream.talking import BODY, SHORT, arm_on, talking_to
 from upstream.catalogue import Catalogue, Provider
 from upstream.client import Upstream
 from upstream.deadlines import Deadline
 
-SLACK_S = 0.3
+SLACK_S = 2.0
+"""What a busy machine may be late by; a deadline that is missed lets a call go on for 5 s."""
 
 
 def silent(conversation: Conversation) -> None:
@@ -54,7 +55,7 @@ def dripping_head(conversation: Conversation) -> None:
     ],
 )
 def test_no_content_in_time_ends_the_call(method: str, scenario) -> None:
-    timeouts = Timeouts(connect_s=0.3, first_content_s=0.3, idle_s=5, total_s=5)
+    timeouts = Timeouts(first_content_s=0.3, idle_s=5, total_s=5)
     with talking_to(scenario, timeouts=timeouts) as (upstream, arm, seen):
         began = time.monotonic()
         with pytest.raises(UpstreamTimeout, match=r"was late: no content within 0\.3 s"):
@@ -68,7 +69,7 @@ def test_an_answer_that_drips_ends_at_the_total() -> None:
         conversation.head()
         conversation.drip(completion())
 
-    timeouts = Timeouts(connect_s=0.3, first_content_s=0.3, idle_s=0.3, total_s=0.5)
+    timeouts = Timeouts(first_content_s=5, idle_s=5, total_s=0.5)
     with talking_to(scenario, timeouts=timeouts) as (upstream, arm, _):
         began = time.monotonic()
         with pytest.raises(UpstreamTimeout, match=r"not finished within 0\.5 s"):
@@ -82,7 +83,7 @@ def test_an_error_page_that_drips_ends_as_well() -> None:
         conversation.drip(b"x" * 500)
 
     with (
-        talking_to(scenario) as (upstream, arm, _),
+        talking_to(scenario, timeouts=SHORT) as (upstream, arm, _),
         pytest.raises(UpstreamTimeout),
     ):
         upstream.stream(arm, BODY)
@@ -94,7 +95,7 @@ def test_blank_lines_keep_a_plain_answer_alive_only_until_the_first_content_is_d
         conversation.until_client_leaves(data=b"\n")
 
     with (
-        talking_to(scenario) as (upstream, arm, _),
+        talking_to(scenario, timeouts=SHORT) as (upstream, arm, _),
         pytest.raises(UpstreamTimeout, match="no content within"),
     ):
         upstream.answer(arm, BODY)
@@ -106,7 +107,7 @@ def test_a_stream_that_stalls_ends_at_the_idle_deadline(noise: bytes) -> None:
         conversation.events(chunk("hello"))
         conversation.until_client_leaves(data=noise)
 
-    timeouts = Timeouts(connect_s=0.3, first_content_s=5, idle_s=0.3, total_s=5)
+    timeouts = Timeouts(first_content_s=5, idle_s=0.3, total_s=5)
     with talking_to(scenario, timeouts=timeouts) as (upstream, arm, seen):
         with upstream.stream(arm, BODY) as stream:
             assert next(stream).text == "hello"
@@ -122,7 +123,7 @@ def test_a_stream_without_end_ends_at_the_total() -> None:
         conversation.events(chunk("hello"))
         conversation.until_client_leaves(data=b"data: " + chunk("x") + b"\n\n")
 
-    timeouts = Timeouts(connect_s=0.3, first_content_s=0.3, idle_s=0.3, total_s=0.5)
+    timeouts = Timeouts(first_content_s=5, idle_s=5, total_s=0.5)
     with talking_to(scenario, timeouts=timeouts) as (upstream, arm, seen):
         began = time.monotonic()
         with pytest.raises(UpstreamTimeout, match=r"not finished within 0\.5 s"):
@@ -134,7 +135,7 @@ def test_a_stream_without_end_ends_at_the_total() -> None:
 
 def test_a_slow_reader_is_not_the_providers_silence() -> None:
     payloads = [chunk("a"), chunk("b"), chunk(finish="stop"), b"[DONE]"]
-    timeouts = Timeouts(connect_s=0.3, first_content_s=0.3, idle_s=0.1, total_s=5)
+    timeouts = Timeouts(first_content_s=5, idle_s=0.1, total_s=5)
     with (
         talking_to(lambda c: c.events(*payloads), timeouts=timeouts) as (upstream, arm, _),
         upstream.stream(arm, BODY) as stream,
@@ -151,11 +152,11 @@ def test_a_finished_stream_is_not_held_open_by_its_provider() -> None:
         conversation.events(chunk("hello", finish="stop"), b"[DONE]")
         conversation.until_client_leaves()
 
-    timeouts = Timeouts(connect_s=0.3, first_content_s=0.3, idle_s=9, total_s=9)
+    timeouts = Timeouts(first_content_s=9, idle_s=9, total_s=9)
     with talking_to(scenario, timeouts=timeouts) as (upstream, arm, _):
         began = time.monotonic()
         assert [each.text for each in upstream.stream(arm, BODY)] == ["hello"]
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < SLACK_S
 
 
 def test_a_connection_that_nobody_accepts_is_a_timeout() -> None:
@@ -168,7 +169,7 @@ def test_a_connection_that_nobody_accepts_is_a_timeout() -> None:
                 Upstream(lambda: catalogue, {}) as upstream,
                 pytest.raises(UpstreamTimeout, match="took no connection in time"),
             ):
-                upstream.answer(arm_on(), BODY)
+                upstream.answer(arm_on(timeouts=SHORT), BODY)
 
 
 def test_a_tls_greeting_that_nobody_answers_is_a_timeout() -> None:
@@ -179,7 +180,7 @@ def test_a_tls_greeting_that_nobody_answers_is_a_timeout() -> None:
             Upstream(lambda: catalogue, {}) as upstream,
             pytest.raises(UpstreamTimeout, match="took no connection in time"),
         ):
-            upstream.answer(arm_on(), BODY)
+            upstream.answer(arm_on(timeouts=SHORT), BODY)
 
 
 def test_a_provider_that_does_not_read_is_a_timeout() -> None:
@@ -191,7 +192,7 @@ def test_a_provider_that_does_not_read_is_a_timeout() -> None:
             Upstream(lambda: catalogue, {}) as upstream,
             pytest.raises(UpstreamTimeout, match="no content within"),
         ):
-            upstream.answer(arm_on(), long)
+            upstream.answer(arm_on(timeouts=SHORT), long)
 
 
 def test_the_deadlines_follow_the_clock() -> None:

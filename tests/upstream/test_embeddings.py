@@ -10,11 +10,10 @@ import pytest
 from policy.errors import NotServed, UpstreamError, UpstreamInvalid, UpstreamTimeout
 from policy.types import Timeouts
 from tests.upstream.misbehaving import Conversation, Scenario, misbehaving
+from tests.upstream.talking import PATIENT, SHORT
 from upstream.catalogue import Catalogue, Provider
 from upstream.client import Upstream
 from upstream.embeddings import Embeddings
-
-SHORT = Timeouts(connect_s=0.5, first_content_s=0.3, idle_s=0.3, total_s=1.0)
 
 
 def sending(embedding: object) -> Scenario:
@@ -25,11 +24,13 @@ def sending(embedding: object) -> Scenario:
 
 
 @contextmanager
-def served(scenario: Callable[[Conversation], None]) -> Iterator[Embeddings]:
+def served(
+    scenario: Callable[[Conversation], None], timeouts: Timeouts = PATIENT
+) -> Iterator[Embeddings]:
     with misbehaving({"m": scenario}) as (url, _):
         catalogue = Catalogue({"p": Provider("p", url, None, ("embeddings",))}, {})
         with Upstream(lambda: catalogue, {}) as upstream:
-            yield Embeddings(upstream.pass_on, "m", SHORT)
+            yield Embeddings(upstream.pass_on, "m", timeouts)
 
 
 def test_the_vector_has_length_one() -> None:
@@ -58,7 +59,7 @@ def test_not_a_number_is_refused() -> None:
 
 def test_one_that_is_silent_is_not_waited_for_long() -> None:
     with (
-        served(Conversation.until_client_leaves) as embeddings,
+        served(Conversation.until_client_leaves, SHORT) as embeddings,
         pytest.raises(UpstreamTimeout),
     ):
         embeddings.vector("hello")

@@ -12,7 +12,7 @@ from policy.errors import (
 )
 from policy.types import Usage
 from tests.upstream.misbehaving import Conversation, chunk, completion, usage_frame
-from tests.upstream.talking import BODY, KEY, PATIENT, talking_to
+from tests.upstream.talking import BODY, KEY, talking_to
 from upstream.stream import Stream
 
 ROLE = chunk(delta={"role": "assistant", "content": ""})
@@ -162,7 +162,7 @@ def test_a_body_instead_of_a_stream_is_an_error(body, kind, error) -> None:
         conversation.reply(body, kind=kind)
 
     with (
-        talking_to(scenario, timeouts=PATIENT) as (upstream, arm, _),
+        talking_to(scenario) as (upstream, arm, _),
         pytest.raises(UpstreamError) as caught,
     ):
         upstream.stream(arm, BODY)
