@@ -136,6 +136,18 @@ def _usual(cells: dict[str, Cell]) -> Iterator[Section]:
         " goes on. Seven budgets between the cheapest and the dearest arm's mean cost.",
         {label: cell for name in PACED for label, cell in _budgets(cells[name])},
     )
+    whole = {name: replace(cells[name], prompts=None) for name in PACED[1:]}
+    yield Section(
+        "budgets_long",
+        "Budgets, whole tables",
+        "The same with all prompts of a table. `general_2026` is among what was asked for.",
+        {
+            label: replace(cell, policies=OURS[:1])
+            for cell in whole.values()
+            for label, cell in _budgets(cell)
+        },
+        most_seeds=SOME_SEEDS,
+    )
 
 
 def _floors(cells: dict[str, Cell]) -> Section:

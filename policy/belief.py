@@ -163,7 +163,7 @@ class Belief:
 
         What a belief is wrong by on one prompt mostly cancels over many.
         """
-        belief = self.known.get(arm, self._unknown)
+        belief = self.of(arm)
         mean, covariance = self.shared
         asked = belief.evidence.gram[-1] / max(belief.evidence.weight, 1.0)  # the constant is last
         pulled = asked @ belief.pull
@@ -186,7 +186,7 @@ class Belief:
 
         shapes : context (d,)
         """
-        beliefs = [self._of(arm) for arm in arms]
+        beliefs = [self.of(arm) for arm in arms]
         spread = np.array([context @ belief.covariance for belief in beliefs])
         pulls = spread * self.prior.deviation_precision  # context @ pull, of a matrix read anyway
         mean, covariance = self.shared
@@ -196,6 +196,11 @@ class Belief:
             np.array([belief.evidence.weight for belief in beliefs]),
             self.noise,
         )
+
+    def of(self, arm: str) -> ArmBelief:
+        """Return the posterior of one arm, of whatever evidence there is."""
+        # Not `get` with a default: what is believed of an unknown arm costs a matrix to invert.
+        return self.known.get(arm) or self._unknown
 
     def weights(self, arms: Sequence[str]) -> Floats:
         """Return how many rated outcomes of each arm have been seen, (k,)."""
@@ -266,10 +271,6 @@ class Belief:
     @cached_property
     def _unknown(self) -> ArmBelief:
         return ArmBelief.of(self.prior, self._nothing)
-
-    def _of(self, arm: str) -> ArmBelief:
-        # Not `get` with a default: what is believed of an unknown arm costs a matrix to invert.
-        return self.known.get(arm) or self._unknown
 
     def _arms(self) -> Iterator[ArmBelief]:
         return iter(self.known.values())

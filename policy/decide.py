@@ -22,9 +22,9 @@ from policy.pacer import Hold
 from policy.ring import Forecast
 from policy.thompson import Thompson
 from policy.tokens import (
-    doubt,
     expected_cost_usd,
     expected_output_tokens,
+    length_sd,
     longest_output_tokens,
 )
 from policy.types import Arm, Floats
@@ -56,7 +56,7 @@ class Beliefs:
         shapes : context (d,), cost_usd (k,)
         """
         price = cost_usd / willingness_to_pay_usd
-        return Offer(context, arms, price, words, doubt(self.tokens, arms))
+        return Offer(context, arms, price, words, length_sd(self.tokens, context, arms))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

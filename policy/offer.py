@@ -12,19 +12,19 @@ from policy.types import Floats
 class Offer:
     """One context with the arms that may serve it and what each would cost in units of reward.
 
-    `price_doubt` is how far an arm's mean price over many prompts may be off, as a share of it;
+    `price_sd` is how far an arm's mean price on prompts like this one may be off, as a share of it;
     None says that prices are certain.
 
-    shapes : context (d,), price, price_doubt (k,)
+    shapes : context (d,), price, price_sd (k,)
     units  : price = expected dollars / willingness to pay, so utility = quality - price;
-             price_doubt is the standard deviation of a logarithm
+             price_sd is the standard deviation of a logarithm
     """
 
     context: Floats
     arms: tuple[str, ...]
     price: Floats
     words: int = 0
-    price_doubt: Floats | None = None
+    price_sd: Floats | None = None
 
 
 class Policy(Protocol):

@@ -59,12 +59,12 @@ class Thompson:
         An arm too dear to be the cheapest, but rarely, has its expected price in all. Draws come
         from a stream of their own: what `rng` gives next stays the same.
         """
-        price, doubt = offer.price, offer.price_doubt
-        if doubt is None:
+        price, sd = offer.price, offer.price_sd
+        if sd is None:
             return price[None]
-        doubt = np.where(price * np.exp(-RARELY_SD * doubt) <= price.min(), doubt, 0.0)
+        sd = np.where(price * np.exp(-RARELY_SD * sd) <= price.min(), sd, 0.0)
         normal = rng.spawn(1)[0].standard_normal((self.hyper.draws, len(price)))
-        drawn: Floats = price * np.exp(doubt * normal - doubt**2 / 2)
+        drawn: Floats = price * np.exp(sd * normal - sd**2 / 2)
         return drawn
 
     def won(self, offer: Offer, drawn: Floats, prices: Floats) -> Floats:

@@ -48,18 +48,22 @@ def longest_output_tokens(
     return longest
 
 
-def doubt(belief: Belief, arms: Sequence[str]) -> Floats:
-    """Return how far each arm's mean length over many prompts may be off, as a share of it.
+def length_sd(belief: Belief, context: Floats, arms: Sequence[str]) -> Floats:
+    """Return how far each arm's mean length on prompts like this one may be off, as a share of it.
 
-    Before any answer arms are taken to differ by what the prior guesses of answers: how regular
-    those of the known arms are, or how wild, says nothing of the others.
+    An answer to this very prompt counts as one, to another as far as it tells of this one. Before
+    any answer arms are taken to differ by what the prior guesses of answers: how regular those of
+    the known arms are, or how wild, says nothing of the others.
 
-    shapes : (k,)
+    shapes : context (d,) -> (k,)
     units  : the standard deviation of its logarithm
-    source : variance of a Gaussian mean, Bishop 2006, eq. 2.142
+    source : variance of a Gaussian mean, Bishop 2006, eq. 2.142; answers are those that narrow the
+             arm's own part to what it is in this context, eq. 3.59
     """
-    seen = np.maximum(belief.weights(arms), 0.0)
-    return 1.0 / np.sqrt(1.0 / belief.prior.noise_guess + seen / belief.noise)
+    unknown = float(context @ (context / belief.prior.deviation_precision))
+    own = np.array([context @ belief.of(arm).covariance @ context for arm in arms])
+    alike = np.maximum(1.0 / own - 1.0 / unknown, 0.0)
+    return 1.0 / np.sqrt(1.0 / belief.prior.noise_guess + alike / belief.noise)
 
 
 def log_tokens(output_tokens: int) -> float:

@@ -122,4 +122,4 @@ def test_a_section_that_is_not_there_is_named_with_those_that_are(
     monkeypatch.setenv(REPLAY, str(tmp_path))
     done = CliRunner().invoke(main, ["all", "--only", "x"])
     assert done.exit_code == 2
-    assert "no section 'x'; there are asked, asked_long, cold, budgets, floor" in done.output
+    assert "no section 'x'; there are asked, asked_long, cold, budgets, budgets_long" in done.output

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.options import HALF
-from bench.standard import BUDGETS, FEW_SEEDS, TABLES, Section, budgets, sections
+from bench.standard import BUDGETS, FEW_SEEDS, PACED, TABLES, Section, budgets, sections
 from bench.tables import REPLAY
 from tests.bench.worlds import easy, written
 
@@ -25,13 +25,14 @@ def standard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Secti
 
 
 def test_every_section_has_cells_that_can_be_played(standard: dict[str, Section]) -> None:
-    assert len(standard) == 15
+    assert len(standard) == 16
     assert [len(standard[name].cells) for name in ("thumbs", "warm")] == [9, 3]  # 100 evals only
     assert not standard["warm_long"].cells  # 300 are more than there are
     for section in standard.values():
         for cell in section.cells.values():
             assert cell.runs
-            assert len(cell.loaded) <= (150 if section.asked else 120)
+            is_whole = section.asked or section.name.endswith("_long")
+            assert len(cell.loaded) <= (150 if is_whole else 120)
 
 
 def test_what_was_asked_for_is_asked_of_cells_that_are_there(standard: dict[str, Section]) -> None:
@@ -55,6 +56,17 @@ def test_budgets_lie_between_the_cheapest_and_the_dearest_arm(
     assert max(ratios) == pytest.approx(min(ratios), rel=0.02)
     assert [cell.options.budget_usd_per_request for cell in cells] == asked
     assert {cell.options.learn_on for cell in cells} == {HALF}
+
+
+def test_budgets_of_whole_tables_are_played_with_all_their_prompts(
+    standard: dict[str, Section],
+) -> None:
+    whole = standard["budgets_long"]
+    assert len(whole.cells) == BUDGETS * (len(PACED) - 1)
+    for cell in whole.cells.values():
+        assert len(cell.loaded) == 150
+        assert cell.policies == ("thompson",)
+        assert cell.options.learn_on == HALF
 
 
 def test_hundreds_of_arms_are_played_with_few_seeds(standard: dict[str, Section]) -> None:

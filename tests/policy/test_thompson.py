@@ -102,7 +102,7 @@ def test_an_arm_that_had_bad_luck_is_tried_again_in_a_long_stream() -> None:
 
 def test_the_cost_of_an_arm_that_may_be_the_cheapest_is_drawn_around_what_is_expected() -> None:
     doubt = np.array([0.0, 0.7, 0.7])
-    offer = Offer(np.ones(4), ARMS, np.array([2.0, 3.0, 20.0]), price_doubt=doubt)
+    offer = Offer(np.ones(4), ARMS, np.array([2.0, 3.0, 20.0]), price_sd=doubt)
     drawn = Thompson(Belief(PRIOR), PRECISE).prices(offer, np.random.default_rng(0))
     assert drawn.shape == (PRECISE.draws, 3)
     error = 3.0 * np.sqrt(np.expm1(0.7**2) / PRECISE.draws)  # of the mean of a log-normal
@@ -112,7 +112,7 @@ def test_the_cost_of_an_arm_that_may_be_the_cheapest_is_drawn_around_what_is_exp
 
 
 def test_an_arm_wins_as_often_as_it_is_drawn_to_be_the_cheapest() -> None:
-    offer = Offer(np.ones(4), ARMS[:2], np.array([1e6, 2e6]), price_doubt=np.array([0.3, 0.6]))
+    offer = Offer(np.ones(4), ARMS[:2], np.array([1e6, 2e6]), price_sd=np.array([0.3, 0.6]))
     rng = np.random.default_rng(0)
     apart = np.log(2.0) - (0.6**2 - 0.3**2) / 2
     expected = float(norm.cdf(-apart / np.hypot(0.3, 0.6)))
@@ -127,7 +127,7 @@ def test_drawing_what_an_arm_costs_leaves_all_other_draws_as_they_were() -> None
     policy = Thompson(Belief(PRIOR), Hyper())
     certain = Offer(np.ones(4), ARMS, price)
     policy.propensities(certain, rngs[0])
-    policy.propensities(replace(certain, price_doubt=np.ones(3)), rngs[1])
+    policy.propensities(replace(certain, price_sd=np.ones(3)), rngs[1])
     assert rngs[0].random() == rngs[1].random()
 
 

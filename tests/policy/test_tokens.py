@@ -7,7 +7,7 @@ import pytest
 
 from policy.belief import Belief
 from policy.hyper import Hyper
-from policy.tokens import doubt, expected_cost_usd, expected_output_tokens, log_tokens
+from policy.tokens import expected_cost_usd, expected_output_tokens, length_sd, log_tokens
 from policy.types import Arm
 from tests.policy.worlds import GROUPS, contexts
 
@@ -44,7 +44,18 @@ def test_doubt_about_an_arm_raises_what_it_is_expected_to_cost(taught: Belief) -
 
 
 def test_doubt_of_a_mean_length_falls_with_the_root_of_the_answers_seen(taught: Belief) -> None:
-    assert doubt(taught, ["a"])[0] == pytest.approx(0.9 / np.sqrt(5000), rel=0.05)
+    assert length_sd(taught, CONSTANT, ["a"])[0] == pytest.approx(0.9 / np.sqrt(5000), rel=0.05)
+
+
+def test_answers_to_other_prompts_tell_less_of_the_length_of_this_one() -> None:
+    belief, rng = Belief(Hyper().tokens_prior(GROUPS)), np.random.default_rng(0)
+    short, long = np.array([-3.0, 0.0, 0.0, 1.0]), np.array([3.0, 0.0, 0.0, 1.0])
+    for length in rng.normal(5.0, 1.0, 40):
+        belief = belief.update("a", short, length)
+    here, there = (length_sd(belief, x, ["a"])[0] for x in (short, long))
+    nobody = length_sd(belief, long, ["b"])[0]
+    assert here == pytest.approx(np.sqrt(1.0 / (2.0 + 40 / belief.noise)))
+    assert 2 * here < there < nobody
 
 
 @pytest.mark.parametrize("sd", [0.01, 3.0])
@@ -54,7 +65,7 @@ def test_an_arm_may_be_of_another_length_however_regular_or_wild_the_known_ones_
     belief, rng = Belief(Hyper().tokens_prior(("constant",))), np.random.default_rng(0)
     for length in rng.normal(5.0, sd, 200):
         belief = belief.update("a", CONSTANT, length)
-    nobody, known = doubt(belief, ["b", "a"])
+    nobody, known = length_sd(belief, CONSTANT, ["b", "a"])
     assert nobody == pytest.approx(np.sqrt(0.5))
     assert known == pytest.approx(np.sqrt(belief.noise / 200), rel=0.05)
 
