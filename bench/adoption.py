@@ -13,7 +13,7 @@ import numpy as np
 from bench.options import Options
 from bench.router import Router
 from bench.tables import Table
-from bench.yardsticks import foresee
+from bench.yardsticks import deserved_share
 from features.sketch import Sketch
 from policy.types import Floats
 
@@ -86,10 +86,7 @@ class Addition:
         """Return the new arm's share of the prompts under full information."""
         if self.is_useless:
             return 0.0
-        rows = np.arange(len(self.played))
-        chosen = [each.quality.argmax(axis=1) for each in foresee(self.played, self.sketches)]
-        best = max(chosen, key=lambda arms: float(self.played.scores[rows, arms].mean()))
-        return float((best == len(self.played.arms) - 1).mean())
+        return deserved_share(self.played, self.sketches, len(self.played.arms) - 1)
 
     def of(self, seed: int) -> Added:
         """Return what became of the new arm in one stream."""

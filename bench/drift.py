@@ -5,7 +5,7 @@ A stream is drawn from a table with replacement. From the first mark on, the bes
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -15,6 +15,7 @@ from bench.course import Bools
 from bench.options import START_S, Options
 from bench.router import Router
 from bench.tables import Table
+from bench.yardsticks import deserved_share
 from features.sketch import Sketch
 from policy.types import Floats
 
@@ -27,7 +28,8 @@ HEAD = """# When an arm changes
 
 Made by `python -m bench drift`. Every answer is rated with its recorded score. A prompt comes
 every minute. After 1,500 the best arm's scores are .3 lower, after 3,000 they are as before. Its
-share is over 200 prompts; "rated until below 10 %" counts its own rated answers since the drop."""
+share is over 200 prompts; "rated until below 10 %" counts its own rated answers since the drop;
+*deserved* is its share while worse under full information."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +62,38 @@ class Stream:
         """Return the sketch of every prompt of the table."""
         return self.table.sketches("both")
 
+    @cached_property
+    def worse(self) -> Table:
+        """Return the table while its best arm is worse."""
+        scores = self.table.scores.copy()
+        scores[:, self.best] = np.maximum(scores[:, self.best] - self.drop, 0.0)
+        return replace(self.table, scores=scores)
+
+    @cached_property
+    def best(self) -> int:
+        """Return the place of the arm that changes."""
+        return int(self.table.scores.mean(axis=0).argmax())
+
+    @cached_property
+    def deserved(self) -> float:
+        """Return the share of the arm under full information while it is worse."""
+        return deserved_share(self.worse, self.sketches, self.best)
+
     def of(self, seed: int) -> Drifted:
         """Return what became of the arm in one stream."""
         rng, table = np.random.default_rng([seed, 3]), self.table
         router = Router(table, self.sketches, f"drift-{seed}", Options())
-        best, n = int(table.scores.mean(axis=0).argmax()), STEADY + WORSE + HEALED
+        n = STEADY + WORSE + HEALED
         chosen, reward = np.zeros(n, np.int64), np.zeros(n)
         for t, row in enumerate(rng.integers(len(table), size=n).tolist()):
             arm = chosen[t] = table.names.index(router.choose(t, row, table.arms))
-            worse = self.drop if arm == best and STEADY <= t < STEADY + WORSE else 0.0
-            reward[t] = max(float(table.scores[row, arm]) - worse, 0.0)
+            now = self.worse if STEADY <= t < STEADY + WORSE else table
+            reward[t] = float(now.scores[row, arm])
             router.settle(t, float(table.cost_usd[row, arm]))
             router.rate(t, float(reward[t]), t * PACE_S)
             if t < STEADY:
                 router.retrain(t + 1)
-        return shown(chosen == best, reward, _alarms(router))
+        return shown(chosen == self.best, reward, _alarms(router))
 
 
 def _alarms(router: Router) -> list[float]:
@@ -118,9 +137,10 @@ def page(streams: Sequence[tuple[Stream, Sequence[Drifted]]]) -> Iterator[str]:
     yield ""
     yield (
         "| stream | seeds | share before | rated until below 10 % (worst) | share when worse "
-        "| share at the end | reward before, worse, healed | alarms before, worse, healed |"
+        "| deserved | share at the end | reward before, worse, healed "
+        "| alarms before, worse, healed |"
     )
-    yield "|---|--:|--:|--:|--:|--:|--:|--:|"
+    yield "|---|--:|--:|--:|--:|--:|--:|--:|--:|"
     for stream, runs in streams:
         rated = [each.rated_until_little for each in runs]
         until = f"{np.median(rated):.0f} ({max(rated):.0f})" if stream.drop else ""
@@ -128,7 +148,7 @@ def page(streams: Sequence[tuple[Stream, Sequence[Drifted]]]) -> Iterator[str]:
         alarms = np.mean([each.alarms for each in runs], axis=0)
         yield (
             f"| {stream.name} | {len(runs)} | {_mean(each.share_before for each in runs)} "
-            f"| {until} | {_mean(each.share_worse for each in runs)} "
+            f"| {until} | {_mean(each.share_worse for each in runs)} | {stream.deserved:.2f} "
             f"| {_mean(each.share_healed for each in runs)} "
             f"| {', '.join(f'{each:.3f}' for each in rewards)} "
             f"| {', '.join(f'{each:.2f}' for each in alarms)} |"

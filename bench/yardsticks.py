@@ -121,6 +121,14 @@ def foresee(table: Table, sketches: Sequence[Sketch]) -> list[Foreseen]:
     ]
 
 
+def deserved_share(table: Table, sketches: Sequence[Sketch], arm: int) -> float:
+    """Return an arm's share of the prompts under full information, whatever it costs."""
+    rows = np.arange(len(table))
+    chosen = [each.quality.argmax(axis=1) for each in foresee(table, sketches)]
+    best = max(chosen, key=lambda arms: float(table.scores[rows, arms].mean()))
+    return float((best == arm).mean())
+
+
 def _cross_fitted(contexts: Floats, targets: Floats, folds: Ints, ridge: float) -> Floats:
     penalty = np.diag(np.full(contexts.shape[1], ridge))
     penalty[-1, -1] = CONSTANT_RIDGE

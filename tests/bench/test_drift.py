@@ -24,6 +24,12 @@ def test_an_arm_that_never_leaves_is_told_as_never() -> None:
     assert found.rated_until_little == float("inf")
 
 
+def test_an_arm_that_became_worse_deserves_less() -> None:
+    worse, steady = Stream(synthetic()), Stream(synthetic(), 0.0)
+    assert worse.deserved < steady.deserved
+    assert worse.table.scores[:, worse.best].mean() > worse.worse.scores[:, worse.best].mean() >= 0
+
+
 def test_the_page_has_a_row_for_every_stream() -> None:
     one: Drifted = shown(np.ones(N, bool), np.zeros(N), [])
     streams = [(Stream(synthetic(), drop), [one, one]) for drop in (0.3, 0.0)]
