@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.options import HALF
-from bench.standard import BUDGETS, FEW_SEEDS, TABLES, Section, budgets, sections
+from bench.standard import BUDGETS, FEW_SEEDS, PACED, TABLES, Section, budgets, sections
 from bench.tables import REPLAY
 from tests.bench.worlds import easy, written
 
@@ -58,11 +58,11 @@ def test_budgets_lie_between_the_cheapest_and_the_dearest_arm(
     assert {cell.options.learn_on for cell in cells} == {HALF}
 
 
-def test_budgets_of_a_whole_table_are_played_with_all_its_prompts(
+def test_budgets_of_whole_tables_are_played_with_all_their_prompts(
     standard: dict[str, Section],
 ) -> None:
     whole = standard["budgets_long"]
-    assert len(whole.cells) == BUDGETS
+    assert len(whole.cells) == BUDGETS * (len(PACED) - 1)
     for cell in whole.cells.values():
         assert len(cell.loaded) == 150
         assert cell.policies == ("thompson",)
