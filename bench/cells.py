@@ -16,7 +16,7 @@ from bench.peers.player import PREFIX
 from bench.peers.worker import ADAPTERS
 from bench.report import result
 from bench.runs import KEPT, Run, finish
-from bench.tables import Table, load
+from bench.tables import Table, find, load
 from bench.yardsticks import foresee
 
 PEERS = "peers"
@@ -45,7 +45,9 @@ class Cell:
         raises : ValueError if it cannot be played so
         """
         learn_on = "" if self.options.learn_on == HALF else self.options.learn_on
-        table = _loaded(self.table, self.arms, learn_on, self.prompts, self.crowd)
+        # By its file, not by its name: another folder has tables so named too.
+        path = str(find(self.table) or self.table)
+        table = _loaded(path, self.arms, learn_on, self.prompts, self.crowd)
         lay(table, self.options, 0)
         return table
 
@@ -81,9 +83,9 @@ class Cell:
 
 @lru_cache(maxsize=8)
 def _loaded(
-    name: str, arms: tuple[str, ...], learn_on: str, prompts: int | None, crowd: int
+    path: str, arms: tuple[str, ...], learn_on: str, prompts: int | None, crowd: int
 ) -> Table:
-    table = load(name, arms, learn_on)
+    table = load(path, arms, learn_on)
     table = table if prompts is None else table.sample(prompts, 0)
     return crowded(table, crowd) if crowd else table
 
