@@ -10,6 +10,7 @@ from bench.cells import PEERS, Cell
 from bench.options import Options
 from bench.peers.player import PREFIX
 from bench.peers.worker import ADAPTERS
+from bench.tables import REPLAY
 from tests.bench.worlds import easy, written
 
 
@@ -53,3 +54,14 @@ def test_a_table_to_learn_on_comes_before_the_one_that_is_judged(
     both = replace(cell, options=Options(learn_on=str(other)))
     assert (both.loaded.learning, len(both.loaded)) == (30, 90)
     assert both.result(range(1))["prompts"] == 60
+
+
+def test_a_table_of_the_same_name_in_another_folder_is_another_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for prompts in (20, 30):
+        folder = tmp_path / str(prompts)
+        folder.mkdir()
+        written(easy(prompts), folder / "easy.parquet")
+        monkeypatch.setenv(REPLAY, str(folder))
+        assert len(Cell("easy", Options(), ("uniform",)).loaded) == prompts
