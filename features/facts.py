@@ -1,7 +1,7 @@
 """Cheap facts of a prompt: length, code, digits, question form, script, turns, tools.
 
 Each is a bounded number on a scale of its own; the feature space standardises them. None depends on
-capitals: the same prompt in other case is the same prompt.
+capitals, on spaces or on where lines end: the same prompt set otherwise is the same prompt.
 """
 
 import re
@@ -14,17 +14,17 @@ from features.prompt import Prompt
 from policy.types import Floats
 
 READ_CHARS = 20_000
-QUESTION = re.compile(r"\s*(what|who|when|where|which|why|how|is|are|do|does|can|should)\b", re.I)
+QUESTION = re.compile(r"(what|who|when|where|which|why|how|is|are|do|does|can|should)\b", re.I)
 ORDER = re.compile(
-    r"\s*(write|explain|summari[sz]e|translate|list|give|find|fix|create|make|generate|rewrite"
+    r"(write|explain|summari[sz]e|translate|list|give|find|fix|create|make|generate|rewrite"
     r"|extract|classify|implement|calculate|compute|describe|convert|sort|complete)\b",
     re.I,
 )
 CODE = re.compile(r"[{}\[\];=<>_`#\\]|\(\)|->|::")
 MATHS = re.compile("[+*/^=%$\u221a\u2211\u222b\u03c0\u00d7\u00f7]")
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
-# Not \s*, which starts anew at each of many blank lines and runs to their end: 5 s for 20,000.
-OPTION = re.compile(r"^[^\S\n]*\(?[A-J][.):]\s", re.M | re.I)
+OPTION = re.compile(r"(?<!\S)\(?[A-J][.):](?!\S)", re.I)
+SIGN = np.array([not (chr(code).isalnum() or chr(code).isspace()) for code in range(128)])
 
 NAMES = (
     "length",
@@ -40,12 +40,12 @@ NAMES = (
     "question marks",
     "opens as a question",
     "opens as an order",
-    "lines",
+    "signs",
     "conversation",
     "tools and images",
 )
-TYPICAL_MEAN = (5.5, 4.7, 2.5, 0.02, 1.0, 0.25, 0.02, 0.02, 0.01, 0.5, 0.5, 0.3, 0.3, 0.9, 1.2, 0.0)
-TYPICAL_SD = (1.5, 1.2, 0.8, 0.05, 1.0, 0.2, 0.1, 0.04, 0.02, 1.0, 0.7, 0.5, 0.5, 1.0, 1.5, 0.5)
+TYPICAL_MEAN = (5.5, 4.7, 2.5, 0.02, 1.0, 0.25, 0.02, 0.02, 0.01, 0.5, 0.5, 0.3, 0.3, 0.05, 1.2, 0)
+TYPICAL_SD = (1.5, 1.2, 0.8, 0.05, 1.0, 0.2, 0.1, 0.04, 0.02, 1.0, 0.7, 0.5, 0.5, 0.04, 1.5, 0.5)
 
 
 def facts(prompt: Prompt) -> Floats:
@@ -56,18 +56,18 @@ def facts(prompt: Prompt) -> Floats:
     >>> float(facts(Prompt("What is 2+2?", 12, 0, 1, 0, 0, 0))[NAMES.index("question marks")])
     0.69
     """
-    text = prompt.text[:READ_CHARS]
+    words = prompt.text[:READ_CHARS].split() or [""]
+    text = " ".join(words)
     n = max(len(text), 1)
-    words = text.lower().split() or [""]
-    sentences = max(sum(text.count(mark) for mark in ".?!\n"), 1)
-    digits, foreign = _kinds(text)
+    sentences = max(sum(text.count(mark) for mark in ".?!"), 1)
+    digits, signs, foreign = _kinds(text)
     row: Sequence[float] = (
-        log1p(len(prompt.text)),
+        log1p(len(text) + max(len(prompt.text) - READ_CHARS, 0)),
         min(sum(map(len, words)) / len(words), 12.0),
         log1p(len(words) / sentences),
         digits / n,
         log1p(len(NUMBER.findall(text))),
-        1.0 - len(set(words)) / len(words),
+        1.0 - len(set(text.lower().split(" "))) / len(words),
         foreign / n,
         min(len(CODE.findall(text)) / n, 0.3),
         min(len(MATHS.findall(text)) / n, 0.2),
@@ -75,16 +75,17 @@ def facts(prompt: Prompt) -> Floats:
         log1p(text.count("?")),
         float(QUESTION.match(text) is not None),
         float(ORDER.match(text) is not None),
-        log1p(text.count("\n")),
+        signs / n,
         log1p(max(prompt.turns - 1, 0)) + log1p(prompt.system_chars) / 4,
         log1p(prompt.tools) + log1p(prompt.images),
     )
     return np.array(row)
 
 
-def _kinds(text: str) -> tuple[int, int]:
-    """Return how many characters are digits, and of other scripts than Latin."""
+def _kinds(text: str) -> tuple[int, int, int]:
+    """Return how many characters are digits, signs, and of other scripts than Latin."""
     if text.isascii():  # most prompts are, and bytes are counted ten times as fast
         codes = np.frombuffer(text.encode(), np.uint8)
-        return int(((codes >= ord("0")) & (codes <= ord("9"))).sum()), 0
-    return sum(map(str.isdigit, text)), sum(character > "\u024f" for character in text)
+        return int(((codes >= ord("0")) & (codes <= ord("9"))).sum()), int(SIGN[codes].sum()), 0
+    signs = sum(not (character.isalnum() or character == " ") for character in text)
+    return sum(map(str.isdigit, text)), signs, sum(character > "\u024f" for character in text)

@@ -17,7 +17,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from features.facts import NAMES, facts
+from features.facts import NAMES, TYPICAL_MEAN, facts
 from features.prompt import WIDE, Prompt
 from policy.types import Floats
 
@@ -28,7 +28,9 @@ PIECE = 4
 MOST = 255  # a count is one byte
 TOKEN = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
 HEADER = struct.Struct("<BHI")
-FORMAT = 1
+FORMAT = 2
+SIGNS = NAMES.index("signs")
+"""Where format 1 has the number of lines, which is no fact any more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,12 +90,15 @@ class Sketch:
         >>> Sketch.from_bytes(sketch.to_bytes()).buckets.tolist() == sketch.buckets.tolist()
         True
         """
-        _, tag_bytes, n = HEADER.unpack_from(stored)
+        format_, tag_bytes, n = HEADER.unpack_from(stored)
         start = HEADER.size + tag_bytes
         tags = stored[HEADER.size : start].decode()
         middle = start + 4 * len(NAMES)
+        known = np.frombuffer(stored, "<f4", len(NAMES), start).astype(np.float64)
+        if format_ == 1:
+            known[SIGNS] = TYPICAL_MEAN[SIGNS]
         return cls(
-            np.frombuffer(stored, "<f4", len(NAMES), start).astype(np.float64),
+            known,
             np.frombuffer(stored, "<u2", n, middle),
             np.frombuffer(stored, np.uint8, n, middle + 2 * n),
             tuple(tags.split("\n")) if tags else (),

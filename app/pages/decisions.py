@@ -129,12 +129,11 @@ def in_words(facts: Mapping[str, float]) -> Iterator[str]:
         ("numbers", "1 number", "numbers"),
         ("question marks", "1 question mark", "question marks"),
         ("listed options", "1 listed option", "listed options"),
-        ("lines", "1 line break", "line breaks"),
     ):
         n = round(amount.get(name, 0))
         if n:
             yield one if n == 1 else f"{n} {many}"
-    for name in ("code marks", "maths marks", "digits", "other scripts"):
+    for name in ("code marks", "maths marks", "digits", "signs", "other scripts"):
         if facts.get(name, 0) >= NEARLY_NONE:
             yield f"{100 * facts[name]:.0f} % {name}"
     yield from (name for name in ("conversation", "tools and images") if facts.get(name, 0) > 0)

@@ -20,10 +20,10 @@ def fact(name: str, text: str) -> float:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("length", log1p(74)),
+        ("length", log1p(73)),
         ("word length", 59 / 15),
-        ("sentence length", log1p(15 / 6)),  # three full stops, a question mark, two line ends
-        ("digits", 8 / 74),
+        ("sentence length", log1p(15 / 4)),  # three full stops, a question mark
+        ("digits", 8 / 73),
         ("numbers", log1p(2)),
         ("repeated words", 1 / 15),
         ("other scripts", 0.0),
@@ -33,7 +33,7 @@ def fact(name: str, text: str) -> float:
         ("question marks", log1p(1)),
         ("opens as a question", 0.0),
         ("opens as an order", 0.0),
-        ("lines", log1p(2)),
+        ("signs", 6 / 73),
         ("conversation", 0.0),
         ("tools and images", 0.0),
     ],
@@ -80,7 +80,21 @@ def test_listed_options_are_counted_however_they_are_set(mark: str, between: str
     options = [mark.replace("A", letter) + "an answer" for letter in "ABCD"]
     text = between.join(["Which is right?", *options])
     assert fact("listed options", text) == pytest.approx(log1p(4))
-    assert fact("listed options", text.replace("\n", " ")) == 0.0
+    assert fact("listed options", text.replace("\n", " ")) == pytest.approx(log1p(4))
+
+
+@pytest.mark.parametrize(
+    "text", ["Mr. Bean", "e.g. this", "f(a) and [b]", "IV. Results", "is 3.A: 4"]
+)
+def test_a_letter_within_a_word_or_a_formula_lists_nothing(text: str) -> None:
+    assert fact("listed options", text) == 0.0
+
+
+@pytest.mark.parametrize("between", ["\n", "  ", " \n\n\t"])
+@pytest.mark.parametrize("text", [LETTER, "Which?\nA. one\nB. two", "请问 这份 发票 什么 时候?"])
+def test_spaces_and_line_ends_change_no_fact(text: str, between: str) -> None:
+    set_otherwise = between + text.replace("\n", " ").replace(" ", between)
+    np.testing.assert_array_equal(facts(asked(set_otherwise)), facts(asked(text)))
 
 
 def test_turns_system_prompt_tools_and_images_count_together() -> None:

@@ -2,13 +2,15 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 from time import process_time
 
 import numpy as np
 import pytest
 
+from features.facts import TYPICAL_MEAN
 from features.prompt import Prompt
-from features.sketch import BUCKETS, READ_WORDS, Sketch
+from features.sketch import BUCKETS, READ_WORDS, SIGNS, Sketch
 from tests.features.texts import STRANGE, asked, sketches
 
 SENTENCE = "Why is my invoice 20417 overdue, and who can refund it?"
@@ -39,6 +41,15 @@ def test_what_is_stored_is_what_is_read_back(text: str) -> None:
     stored = sketch.to_bytes()
     assert same(Sketch.from_bytes(stored), sketch)
     assert Sketch.from_bytes(stored).to_bytes() == stored
+
+
+def test_a_sketch_of_before_signs_were_counted_has_as_many_as_is_typical() -> None:
+    sketch = Sketch.of(asked("Where is it?\nOrder 4711, please.", "support"))
+    before = bytes([1]) + sketch.to_bytes()[1:]  # its lines stood where signs stand now
+    read = Sketch.from_bytes(before)
+    assert read.facts[SIGNS] == TYPICAL_MEAN[SIGNS] != sketch.facts[SIGNS]
+    assert same(replace(read, facts=sketch.facts), sketch)
+    np.testing.assert_array_equal(np.delete(read.facts, SIGNS), np.delete(sketch.facts, SIGNS))
 
 
 def test_a_hundred_words_take_about_two_kilobytes() -> None:

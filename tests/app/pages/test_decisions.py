@@ -47,7 +47,7 @@ def test_the_facts_of_a_prompt_are_told_as_they_are() -> None:
     assert "opens as a question" in words
     assert "2 numbers" in words
     assert "1 question mark" in words
-    assert "1 line break" in words
+    assert "13 % signs" in words
 
 
 def test_the_line_of_time_spans_the_first_call_to_the_last() -> None:
