@@ -1,15 +1,16 @@
 """A small load balancer on loopback, for trials of several replicas: one request to one that is up.
 
 A replica that cannot be reached, or refuses because it is ending, is passed over for the next.
-So is one that dies before the first byte of its answer: the call it had made may then be paid
-twice, as if the client itself had asked again. After the first byte nothing is asked again.
+So is one that dies before the end of an answer whose length it has told, or before the first byte
+of one that comes in pieces: the call it had made may then be paid twice, as if the client itself
+had asked again. What has begun to be handed on is asked of nobody else.
 """
 
 import http.client
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 import gevent
 from gevent.pywsgi import WSGIServer
@@ -23,6 +24,13 @@ PIECE = 65_536
 OF_ONE_CONNECTION = frozenset(
     {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "date", "server"}
 )
+
+
+class Answer(NamedTuple):
+    """The head of an answer, and its body where its length was told; else it comes in pieces."""
+
+    head: http.client.HTTPResponse
+    body: bytes
 
 
 class Balancer:
@@ -48,18 +56,20 @@ class Balancer:
             start_response("502 Bad Gateway", [("content-type", "text/plain")])
             yield b"no replica answers\n"
             return
-        given = [(k, v) for k, v in answer.getheaders() if k.lower() not in OF_ONE_CONNECTION]
-        start_response(f"{answer.status} {answer.reason}", given)
-        while piece := answer.read1(PIECE):
+        head = answer.head
+        given = [(k, v) for k, v in head.getheaders() if k.lower() not in OF_ONE_CONNECTION]
+        start_response(f"{head.status} {head.reason}", given)
+        yield answer.body
+        while piece := head.read1(PIECE):
             yield piece
 
-    def _asked(self, environ: Mapping[str, Any], body: bytes) -> http.client.HTTPResponse | None:
+    def _asked(self, environ: Mapping[str, Any], body: bytes) -> Answer | None:
         give_up_at = time.monotonic() + AGAIN_WITHIN_S
         refused = None
         while True:
             for replica in self._in_turn():
                 answer = _ask(replica, environ, body)
-                if answer is not None and answer.status != HTTPStatus.SERVICE_UNAVAILABLE:
+                if answer is not None and answer.head.status != HTTPStatus.SERVICE_UNAVAILABLE:
                     return answer
                 refused = answer or refused
                 self._ready[replica] = False
@@ -82,7 +92,7 @@ def balance(port: int, replicas: Sequence[str]) -> None:
     WSGIServer(("127.0.0.1", port), balancer, log=None).serve_forever()
 
 
-def _ask(replica: str, environ: Mapping[str, Any], body: bytes) -> http.client.HTTPResponse | None:
+def _ask(replica: str, environ: Mapping[str, Any], body: bytes) -> Answer | None:
     """Return the answer of a replica, None if it gives none."""
     path = environ["PATH_INFO"]
     if environ.get("QUERY_STRING"):
@@ -92,7 +102,12 @@ def _ask(replica: str, environ: Mapping[str, Any], body: bytes) -> http.client.H
         connection.connect()
         connection.sock.settimeout(ANSWER_WITHIN_S)
         connection.request(environ["REQUEST_METHOD"], path, body, _headers(environ))
-        return connection.getresponse()
+        head = connection.getresponse()
+        if head.length is None:
+            # A head that is cut short says nothing of the body; a whole one always does.
+            return Answer(head, b"") if head.chunked else None
+        # `read1` would take a body that is cut short for a whole one, and the client wait for more.
+        return Answer(head, head.read())
     except (OSError, http.client.HTTPException):
         return None
 
