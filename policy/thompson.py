@@ -6,10 +6,11 @@ Choosing by a fresh draw and logging a Monte-Carlo estimate instead is biased.
 """
 
 from dataclasses import dataclass, replace
-from math import log
+from math import log, sqrt
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from policy.belief import Belief, Prediction
 from policy.hyper import Hyper
@@ -21,6 +22,8 @@ JITTER = 1e-12
 TINY = 1e-300
 SOON = 300.0
 """Outcomes that not every arm has as many of: beyond them the mean of an arm is drawn wider."""
+COMPARED = 2.0
+"""So many arms at a time, times the root of the outcomes: more a stream cannot tell apart."""
 DEAREST = 1e4
 """Beyond this ratio of prices an arm's part of the floor shrinks no further."""
 
@@ -33,7 +36,7 @@ class Thompson:
     until it has about `cold_outcomes`, so that tempering never starves an arm nobody has tried.
     What an arm costs is drawn too where it may be the cheapest, as one that nobody has asked.
     The longer a stream in which arms were chosen, the wider an arm's mean is drawn: bad luck is
-    found out.
+    found out. Of hundreds of arms no more are tried than its outcomes can tell apart.
     """
 
     belief: Belief
@@ -50,8 +53,13 @@ class Thompson:
         return self.won(offer, self.draws(said, rng), self.prices(offer, rng))
 
     def draws(self, said: Prediction, rng: np.random.Generator) -> Floats:
-        """Return draws of every arm's quality from the tempered posterior, (draws, k)."""
-        return said.mean + self._deviations(said, rng)
+        """Return draws of every arm's quality from the tempered posterior, (draws, k).
+
+        They are -inf of an arm nobody has tried while enough others are being compared.
+        """
+        drawn: Floats = said.mean + self._deviations(said, rng)
+        drawn[:, ~compared(said.weight)] = -np.inf
+        return drawn
 
     def prices(self, offer: Offer, rng: np.random.Generator) -> Floats:
         """Return draws of every arm's price, (draws, k) or (1, k); their mean is what is expected.
@@ -97,3 +105,20 @@ class Thompson:
         jitter = JITTER + JITTER * float(np.trace(covariance))
         root = np.linalg.cholesky(covariance + jitter * np.eye(k))
         return rng.standard_normal((self.hyper.draws, k)) @ root.T
+
+
+def compared(weight: Floats) -> NDArray[np.bool_]:
+    """Return which arms may win: those with outcomes and, unless these are enough, all others.
+
+    shapes : weight (k,) outcomes of each arm -> (k,)
+    source : Bayati et al. 2020 (arXiv:2002.10121): of more than sqrt(T) arms about sqrt(T) are
+             enough; T is here what has been seen so far, since no stream tells how long it will be
+
+    >>> compared(np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.0])).tolist()
+    [True, True, True, True, True, False]
+    >>> compared(np.array([4.0, 1.0, 1.0, 1.0, 1.0, 0.0])).tolist()
+    [True, True, True, True, True, True]
+    """
+    tried = weight > 0
+    enough = int(tried.sum()) >= COMPARED * sqrt(float(np.maximum(weight, 0.0).sum()) + 1.0)
+    return tried if enough else np.ones(len(weight), dtype=bool)

@@ -12,7 +12,7 @@ from policy.eligibility import Demand
 from policy.exploration import Allowance
 from policy.hyper import Hyper
 from policy.offer import Offer, choose
-from policy.thompson import SOON, Thompson
+from policy.thompson import SOON, Thompson, compared
 from policy.tuning import tuned
 from policy.types import Arm, Floats
 from tests.policy.worlds import GROUPS, PRIOR, Rows, World, contexts, learned, rows
@@ -72,6 +72,32 @@ def test_arms_with_many_outcomes_are_drawn_at_the_temperature_and_their_means_ev
     expected = norm.cdf(-0.2 * said.sd[0] / np.sqrt(variance))
     assert pmf(policy, price, ("a", "b"))[0] == pytest.approx(expected, abs=0.005)
     assert chance_of_first(policy, price, 1.0) - expected > 0.02
+
+
+def test_of_many_arms_a_few_are_compared_and_more_as_outcomes_come() -> None:
+    arms = tuple(f"arm {i}" for i in range(100))
+    each_once = Thompson(learned(PRIOR, rows(np.random.default_rng(3), 16, arms[:16])), PRECISE)
+    price = np.zeros(len(arms))
+    floored = replace(each_once, hyper=replace(PRECISE, draws=2_000, floor=0.01))
+    won = pmf(floored, price, arms)
+    assert won[16:] == pytest.approx(0.01 / 100)
+    assert won.sum() == pytest.approx(1.0)
+    x, belief = contexts(np.random.default_rng(4), 1)[0], floored.belief
+    more = replace(floored, belief=belief.update(arms[0], x, 0.5, weight=50.0))
+    assert pmf(more, price, arms)[16:].sum() > 0.1
+
+
+@pytest.mark.parametrize("outcomes", range(26))
+def test_of_two_arms_both_may_always_win(outcomes: int) -> None:
+    """A new arm beside a known one is never left out, nor are two of which nothing is known."""
+    assert compared(np.array([float(outcomes), 0.0])).all()
+
+
+@pytest.mark.parametrize("tried", [1, 3, 4])
+def test_a_short_stream_with_a_few_arms_leaves_none_out(tried: int) -> None:
+    weight = np.zeros(10)
+    weight[:tried] = 1.0
+    assert compared(weight).all()
 
 
 def test_what_evals_tell_of_all_arms_alike_widens_nothing() -> None:
