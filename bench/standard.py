@@ -1,7 +1,6 @@
 """The standard set of replays: what `python -m bench all` plays, section by section.
 
-It is bounded: at most so many prompts of a table, drawn once, and fewer seeds where there are
-hundreds of arms or whole tables.
+It is bounded: at most so many prompts of a table, drawn once, and fewer seeds for whole tables.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,9 +24,9 @@ RIVALS = ("thompson", PARETO)
 THUMBS = Options(binary=True, delay=50)
 BUDGETS = 7
 FLOOR = 0.98
-FEW_SEEDS, SOME_SEEDS, MANY_SEEDS = 2, 8, 1_000
-"""For hundreds of arms, for whole tables that are long, and for everything else; half of the second
-where long tables are played at every budget."""
+SOME_SEEDS, MANY_SEEDS = 8, 1_000
+"""For whole tables that are long, and for everything else; half of the first where long tables are
+played at every budget."""
 FEW_PROMPTS = 1_000
 TABLES = {
     "general_2026": Options(),
@@ -256,9 +255,9 @@ def _changes(cells: dict[str, Cell]) -> Iterator[Section]:
 
 
 def _crowds(cell: Cell) -> Iterator[Section]:
-    for arms, most_seeds in ((20, MANY_SEEDS), (184, FEW_SEEDS)):
+    for arms in (20, 184):
         prompts = min(cell.prompts or FEW_PROMPTS, FEW_PROMPTS)
         crowd = replace(cell, crowd=arms, prompts=prompts, policies=("thompson",))
         says = "The missing arms are made of recorded ones (`bench/crowd.py`). Every score is told."
         cells = {f"{cell.table} with {arms} arms": crowd}
-        yield Section(f"arms{arms}", f"{arms} arms", says, cells, most_seeds=most_seeds)
+        yield Section(f"arms{arms}", f"{arms} arms", says, cells)

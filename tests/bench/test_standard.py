@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.options import HALF
-from bench.standard import BUDGETS, FEW_SEEDS, PACED, TABLES, Section, budgets, sections
+from bench.standard import BUDGETS, PACED, SOME_SEEDS, TABLES, Section, budgets, sections
 from bench.tables import REPLAY
 from tests.bench.worlds import easy, written
 
@@ -69,8 +69,10 @@ def test_budgets_of_whole_tables_are_played_with_all_their_prompts(
         assert cell.options.learn_on == HALF
 
 
-def test_hundreds_of_arms_are_played_with_few_seeds(standard: dict[str, Section]) -> None:
+def test_hundreds_of_arms_are_played_with_all_seeds_and_long_tables_with_few(
+    standard: dict[str, Section],
+) -> None:
     (cell,) = standard["arms184"].cells.values()
     assert len(cell.loaded.names) == 184
-    assert standard["arms184"].seeds(20) == range(FEW_SEEDS)
-    assert standard["asked"].seeds(20) == range(20)
+    assert standard["arms184"].seeds(20) == standard["asked"].seeds(20) == range(20)
+    assert standard["asked_long"].seeds(20) == range(SOME_SEEDS)
