@@ -62,13 +62,17 @@ def span(name: str | None, traffic: Traffic, now_s: float) -> Span:
     return Span(name, label, until_s - length_s, until_s, step_s)
 
 
-def colours(arms: Iterable[str]) -> dict[str, str]:
-    """Return the colour of each arm of the catalogue; those beyond the eighth share one.
+def colours(arms: Iterable[str], traffic: Traffic) -> dict[str, str]:
+    """Return the colour of each arm of the catalogue; of many the eight asked most have their own.
 
-    >>> colours(["a", "b"])
+    >>> colours(["a", "b"], Traffic())
     {'a': 'c0', 'b': 'c1'}
     """
-    return {arm: f"c{i}" if i < COLOURS else OTHER for i, arm in enumerate(arms)}
+    offered = list(arms)
+    asked = [arm for arm in traffic.by("arm") if arm in offered]
+    shown = set(list(dict.fromkeys([*asked, *offered]))[:COLOURS])
+    places = {arm: i for i, arm in enumerate(arm for arm in offered if arm in shown)}
+    return {arm: f"c{places[arm]}" if arm in places else OTHER for arm in offered}
 
 
 def by_arm(

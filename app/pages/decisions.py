@@ -67,7 +67,7 @@ def decisions(parts: Parts, sees: str | None, given: Mapping[str, str]) -> dict[
         "tasks": [task for task in traffic.by("task") if task][:TASKS],
         "kinds": get_args(DecisionKind),
         "endings": ENDINGS,
-        "colours": colours(arms),
+        "colours": colours(arms, traffic),
         "is_empty": not len(traffic.starts_s) and not found.decisions,
     }
 
@@ -92,7 +92,7 @@ def decision(parts: Parts, sees: str | None, decision_id: str) -> dict[str, Any]
         "timeline": timeline(list(_chain(parts, sees, found.decision))),
         "ratings": ratings,
         "mine": next((each.reward for each in ratings if each.rater == RATER), None),
-        "colours": colours(parts.catalogue().arms),
+        "colours": colours(parts.catalogue().arms, parts.traffic.now(sees)),
     }
 
 

@@ -30,7 +30,7 @@ def policy(parts: Parts, sees: str | None, name: str | None, now_s: float) -> di
     """Return what the page shows; figures of use are of the last seven days."""
     traffic, lately = parts.traffic.now(sees), lately_of(parts)
     period, week = span(name, traffic, now_s), span(SEVEN_DAYS, traffic, now_s)
-    paints, used = colours(parts.catalogue().arms), week.of(traffic)
+    paints, used = colours(parts.catalogue().arms, traffic), week.of(traffic)
     pacer, learned = parts.live.pacer, parts.live.learned
     return {
         "period": period,
@@ -81,7 +81,8 @@ def payment(given: str) -> float:
 
 def moved_to(parts: Parts, sees: str | None, willingness_to_pay_usd: float) -> dict[str, Any]:
     """Return what another willingness to pay would do to spend, quality and the arms' shares."""
-    traffic, paints = parts.traffic.now(sees), colours(parts.catalogue().arms)
+    traffic = parts.traffic.now(sees)
+    paints = colours(parts.catalogue().arms, traffic)
     lately, pacer = lately_of(parts), parts.live.pacer
     return _moved(lately, pacer, traffic, willingness_to_pay_usd, paints)
 
@@ -178,7 +179,9 @@ def _arms(
             "changed_at_s": parts.live.learned.changed_at_s(arm.name)[-1:],
         }
         for arm, colour in zip(
-            parts.catalogue().arms.values(), colours(parts.catalogue().arms).values(), strict=True
+            parts.catalogue().arms.values(),
+            colours(parts.catalogue().arms, ever).values(),
+            strict=True,
         )
     ]
 

@@ -38,7 +38,7 @@ def today(parts: Parts, sees: str | None, name: str | None, now_s: float) -> dic
     """Return what the page shows of a span of time, to somebody who sees a tenant or all."""
     traffic = parts.traffic.now(sees)
     period = span(name, traffic, now_s)
-    lately, paints = period.of(traffic), colours(parts.catalogue().arms)
+    lately, paints = period.of(traffic), colours(parts.catalogue().arms, traffic)
     return {
         "period": period,
         "is_empty": not len(traffic.starts_s),

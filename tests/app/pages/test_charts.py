@@ -30,7 +30,7 @@ def test_without_a_name_the_span_fits_what_there_is(age_s: float, name: str) -> 
 def test_the_stack_adds_up_to_what_was_spent() -> None:
     traffic = Traffic().add([*rows(300), replace(ROW, arm="gone")], 1)
     day = span("7d", traffic, NOON_S + 2 * DAY_S)
-    chart = by_arm(traffic, day, colours("abc"), "usd", lambda sums: sums.cost_usd)
+    chart = by_arm(traffic, day, colours("abc", traffic), "usd", lambda sums: sums.cost_usd)
     drawn = sum(value for series in chart["series"] for value in series["values"])
     assert drawn == pytest.approx(traffic.total().cost_usd)
     assert [series["name"] for series in chart["series"]] == ["a", "b", "c", "gone"]
@@ -40,7 +40,7 @@ def test_the_stack_adds_up_to_what_was_spent() -> None:
 def test_shares_add_up_to_one_where_there_is_anything() -> None:
     traffic = Traffic().add(rows(300), 1)
     day = span("7d", traffic, NOON_S + 2 * DAY_S)
-    chart = by_arm(traffic, day, colours("abc"), "share", lambda sums: sums.decisions)
+    chart = by_arm(traffic, day, colours("abc", traffic), "share", lambda sums: sums.decisions)
     sums = [sum(step) for step in zip(*(each["values"] for each in chart["series"]), strict=True)]
     assert {round(each, 9) for each in sums} == {0.0, 1.0}
 
@@ -49,9 +49,18 @@ def test_arms_beyond_the_colours_are_one() -> None:
     names = [f"arm{i}" for i in range(12)]
     traffic = Traffic().add([replace(ROW, arm=name) for name in names], 1)
     hour = span("24h", traffic, NOON_S + 60)
-    chart = by_arm(traffic, hour, colours(names), "count", lambda sums: sums.requests)
+    chart = by_arm(traffic, hour, colours(names, traffic), "count", lambda sums: sums.requests)
     assert [series["name"] for series in chart["series"]] == [*names[:8], "other arms"]
     assert sum(chart["series"][-1]["values"]) == 4
+
+
+def test_of_many_arms_those_asked_most_have_a_colour_of_their_own() -> None:
+    names = [f"arm{i}" for i in range(12)]
+    traffic = Traffic().add([replace(ROW, arm=names[i], decisions=i) for i in range(12)], 1)
+    painted = colours(names, traffic)
+    assert [arm for arm, colour in painted.items() if colour == OTHER] == names[:4]
+    assert [painted[arm] for arm in names[4:]] == [f"c{i}" for i in range(8)]
+    assert colours(names, Traffic())["arm0"] == "c0"
 
 
 def test_a_step_that_nobody_rated_is_a_gap() -> None:
