@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from jobs.learned import Learned
-from policy.baselines import best
 from policy.decide import seeded
 from policy.evaluate import (
     LoggedRounds,
@@ -159,12 +158,12 @@ def _answer(decision: Decision, learned: Learned) -> tuple[Floats, Floats]:
     context = learned.context(decision)
     cost_usd, payment = np.array(decision.cost_usd_predicted), decision.willingness_to_pay_usd
     offer = learned.beliefs.offer(context, decision.eligible, cost_usd, payment, decision.words)
-    quality = learned.beliefs.quality.predict(context, decision.eligible).mean
-    drawn = Thompson(learned.beliefs.quality, learned.hyper).propensities(
-        offer, seeded(decision.id)
-    )
-    allowance = Allowance(learned.hyper.explored_share)
-    return limited(drawn, best(quality, offer.price), allowance, np.ones(len(quality))), quality
+    said = learned.beliefs.quality.predict(context, decision.eligible)
+    policy = Thompson(learned.beliefs.quality, learned.hyper)
+    drawn = policy.propensities(offer, seeded(decision.id))
+    allowance = Allowance(policy.hyper.explored_share)
+    looks_best = policy.looks_best(said, offer.price)
+    return limited(drawn, looks_best, allowance, np.ones(len(drawn))), said.mean
 
 
 def _by_arm(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from policy.baselines import Fixed, Greedy, Uniform, WordCount, baseline, best
+from policy.baselines import Fixed, Greedy, Uniform, WordCount, baseline
 from policy.belief import Belief, Prediction
 from policy.eligibility import Demand, affordable, divided, require_some, within_budget
 from policy.errors import BudgetExceeded, ConfigError
@@ -222,8 +222,8 @@ def odds(
     if not isinstance(acting, Thompson):
         pmf = acting.propensities(offer, rng)
         return Odds(said.mean[None], offer.price[None], pmf, 0.0, allowance)
-    hyper, looks_best = beliefs.hyper, best(said.mean, offer.price)
-    drawn, prices = acting.draws(said, rng), acting.prices(offer, rng)
+    hyper, drawn, prices = beliefs.hyper, acting.draws(said, rng), acting.prices(offer, rng)
+    looks_best = acting.looks_best(said, offer.price)
     earned = allowance.earn(hyper.explored_share)
     charge = charges(said.weight, beliefs.tokens.weights(offer.arms), hyper.free_trials)
     pmf = limited(acting.won(offer, drawn, prices), looks_best, earned, charge)

@@ -44,7 +44,7 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tables:
-    """The forecasts as arrays; an arm that was not eligible never wins.
+    """The forecasts as arrays; an arm that may not win, as it was not eligible, is drawn at -inf.
 
     shapes : quality, cost_usd (n, k); drawn, drawn_usd (m, n, k)
     """
@@ -129,7 +129,8 @@ class Ring:
         """
         tables = self._tables
         price, every = tables.cost_usd / payment, np.arange(len(self.arms))
-        best = np.nanargmax(tables.quality - price, axis=1)
+        may_win = np.isfinite(tables.drawn[0])
+        best = np.where(may_win, tables.quality - price, -np.inf).argmax(axis=1)
         won = (tables.drawn - tables.drawn_usd / payment).argmax(axis=2)
         off = float((won != best).mean())
         allowed = min(1.0, self.explored_share / off) if off > 0 else 0.0

@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from policy.baselines import best
 from policy.belief import Belief, Prediction
 from policy.hyper import Hyper
 from policy.offer import Offer
@@ -62,6 +63,13 @@ class Thompson:
         drawn: Floats = said.mean + self._deviations(said, rng)
         drawn[:, ~compared(said.weight)] = -np.inf
         return drawn
+
+    def looks_best(self, said: Prediction, price: Floats) -> int:
+        """Return which of the arms that may win has the highest expected utility.
+
+        shapes : price (k,), in units of reward
+        """
+        return best(np.where(compared(said.weight), said.mean, -np.inf), price)
 
     def prices(self, offer: Offer, rng: np.random.Generator) -> Floats:
         """Return draws of every arm's price, (draws, k) or (1, k); their mean is what is expected.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jobs.judge import Judgement, judge, usable
+from jobs.judge import Judgement, answers, judge, usable
 from jobs.learned import Learned
 from storage.records import Round
 from tests.jobs.test_learned import HYPER, NOON_S, SPACE, TEXTS, context, rated, sketch
@@ -96,6 +96,18 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
 def test_the_effective_sample_is_what_the_target_and_the_log_share() -> None:
     # A target that takes one arm always shares half of the rounds of a fair coin.
     assert judged(RIGHT, WRONG).ess == pytest.approx(ROUNDS / 2, rel=0.15)
+
+
+def test_an_arm_that_is_not_compared_yet_is_given_nothing_however_cheap_it_is() -> None:
+    arms = tuple(f"a{i:02}" for i in range(100))
+    told = [rated(n + 1, TEXTS[n % 4], float(n % 5 > 1), arm=arms[n % 60]) for n in range(600)]
+    learned = Learned.under(1, SPACE, HYPER).fold(told)
+    (each,) = rounds()[:1]
+    offered = but(
+        each.decision, arm=arms[0], eligible=arms, cost_usd_predicted=(0.3,) * 60 + (0.0,) * 40
+    )
+    target = answers([but(each, decision=offered)], learned, arms).target[0]
+    assert target[60:].sum() <= HYPER.floor
 
 
 def test_spend_is_compared_on_the_same_prompts() -> None:

@@ -112,6 +112,20 @@ def test_the_explored_mass_is_all_that_is_not_on_the_arm_that_looks_best() -> No
     assert max(masses) > 0.1
 
 
+def test_what_may_not_be_explored_is_not_given_to_an_arm_that_is_not_compared_yet() -> None:
+    """Forty cheap arms that nobody has tried look best, but sixty known ones are enough for now."""
+    prices = [(3.0, 15.0)] * 60 + [(0.1, 0.4)] * 40
+    arms = [Arm(f"a{i}", "p", f"a{i}", *usd, 8_000) for i, usd in enumerate(prices)]
+    told = contexts(np.random.default_rng(6), 600).reshape(60, 10, -1)
+    known = [(arms[i].name, x, 0.6, 1.0) for i in range(60) for x in told[i]]
+    beliefs = replace(BELIEFS, quality=learned(PRIOR, known), hyper=Hyper())
+    verdict = decide(arms, asked(dollars=0.1), beliefs, seeded("x"))
+    assert best(verdict.quality, verdict.cost_usd / 0.1) >= 60
+    assert verdict.propensities[60:].sum() < beliefs.hyper.floor
+    looks_best = best(verdict.quality[:60], verdict.cost_usd[:60] / 0.1)
+    assert verdict.propensities[looks_best] > 0.8
+
+
 def test_arms_that_do_not_fit_are_named_and_the_others_decided_between() -> None:
     small = [replace(ARMS[0], context_window=100), *ARMS[1:]]
     verdict = decide(small, asked(), BELIEFS, seeded("x"))

@@ -126,6 +126,14 @@ def test_an_arm_that_was_not_eligible_is_never_chosen_nor_counted() -> None:
     assert filled.quality_of("unheard of") is None
 
 
+def test_an_arm_that_cannot_win_yet_counts_for_nothing_however_good_it_looks() -> None:
+    looks, usd = np.array([0.5, 0.9]), np.array([1e-5, 1e-3])
+    held_back = Forecast(ARMS, looks, usd, np.array([[0.5, -np.inf]]), usd[None], np.zeros(2))
+    filled = ring([held_back], explored_share=0.0)
+    assert filled.spend_usd(HIGHEST_USD) == pytest.approx(1e-5)
+    assert filled.quality(HIGHEST_USD) == pytest.approx(0.5)
+
+
 def test_the_oldest_leaves_when_the_ring_is_full() -> None:
     found = forecasts(RING + 7)
     assert ring(found).forecasts == tuple(found[7:])
