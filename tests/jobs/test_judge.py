@@ -100,7 +100,9 @@ def test_the_effective_sample_is_what_the_target_and_the_log_share() -> None:
 
 def test_an_arm_that_is_not_compared_yet_is_given_nothing_however_cheap_it_is() -> None:
     arms = tuple(f"a{i:02}" for i in range(100))
-    told = [rated(n + 1, TEXTS[n % 4], float(n % 5 > 1), arm=arms[n % 60]) for n in range(600)]
+    told = [
+        rated(n + 1, TEXTS[n % 4], float(n // 60 % 5 > 1), arm=arms[n % 60]) for n in range(600)
+    ]
     learned = Learned.under(1, SPACE, HYPER).fold(told)
     (each,) = rounds()[:1]
     offered = but(
