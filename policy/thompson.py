@@ -26,7 +26,9 @@ SOON = 300.0
 COMPARED = 2.0
 """So many arms at a time, times the root of the outcomes: more a stream cannot tell apart."""
 HEADSTART = 64.0
-"""Outcomes that count as if they had been: sixteen arms are compared from the start."""
+"""Outcomes that count as if they had been."""
+AT_ONCE = int(COMPARED * sqrt(HEADSTART))
+"""So many arms are compared from the start; where there are no more, none is held back."""
 DEAREST = 1e4
 """Beyond this ratio of prices an arm's part of the floor shrinks no further."""
 

@@ -10,6 +10,7 @@ from app.processes.loop import beside
 from app.routing.why import why
 from app.wiring import Parts
 from policy.errors import InvalidInput
+from policy.thompson import AT_ONCE
 from storage.erasing import transcripts
 from storage.records import Attempt, Decision, DecisionKind, Outcome
 from storage.search import Ending, Mark, Rated, Sought
@@ -20,6 +21,8 @@ CHAIN = 8
 RATER = "dashboard"
 """Who rates on the page."""
 NEARLY_NONE = 0.01
+LEARNS = ("thompson", "greedy")
+"""Rules that ask what an arm looks worth."""
 
 ENDINGS: Mapping[Ending, str] = {
     "answered": "answered",
@@ -102,9 +105,11 @@ def because(made: Decision, arms: Sequence[Mapping[str, Any]]) -> str:
         return "The same question had been answered before: the stored answer was given again."
     if made.kind == "pinned":
         return "The caller asked for this arm by name; nothing was chosen."
+    first = "Another arm had failed, or could not be asked. " if made.kind == "fallback" else ""
+    if made.policy not in LEARNS:
+        return f"{first}The rule in force is {made.policy}: it asks no arm's worth."
     chance = next(arm["propensity"] for arm in arms if arm["arm"] == made.arm)
     best = max(arms, key=lambda arm: float(arm["utility"]))
-    first = "Another arm had failed, or could not be asked. " if made.kind == "fallback" else ""
     if best["arm"] == made.arm:
         return (
             f"{first}It looked worth the most of {len(arms)}: its quality less its price. "
@@ -113,6 +118,7 @@ def because(made: Decision, arms: Sequence[Mapping[str, Any]]) -> str:
     return (
         f"{first}It was tried out to learn about it: {best['arm']} looked worth more, and this one "
         f"was drawn with a probability of {chance:.3f}."
+        f"{' Of so many arms a few are compared first.' if len(arms) > AT_ONCE else ''}"
     )
 
 

@@ -87,7 +87,8 @@ def _flip(decision: Decision, i: int, taken: int) -> str:
     better = decision.quality[i] - decision.quality[taken]
     gap = dearer / pay - better
     if gap < 0:
-        return f"it already did, by {-gap:.4f} of utility: the draw explored"
+        how = "the draw explored" if decision.policy == "thompson" else "the rule did not ask"
+        return f"it already did, by {-gap:.4f} of utility: {how}"
     if better > 0 and dearer > 0:
         return f"one more thumbs-up were worth more than ${dearer / better:.6f}"
     if better < 0 and dearer < 0:

@@ -30,6 +30,29 @@ def test_an_arm_that_did_not_look_best_was_tried_out() -> None:
     dearer = but(ROUTED, quality=(0.2, 0.9), willingness_to_pay_usd=1.0)
     assert told(dearer).startswith("It was tried out")
     assert "large looked worth more" in told(dearer)
+    assert "compared first" not in told(dearer)
+
+
+def test_of_many_arms_one_that_looks_best_may_have_been_held_back() -> None:
+    arms = tuple(f"arm{i}" for i in range(17))
+    sure = (0.1,) * 17
+    many = but(
+        ROUTED,
+        arm="arm3",
+        eligible=arms,
+        propensities=(1 / 17,) * 17,
+        quality=(*sure[:-1], 0.9),
+        quality_sd=sure,
+        cost_usd_predicted=sure,
+    )
+    assert told(many).endswith("Of so many arms a few are compared first.")
+
+
+@pytest.mark.parametrize("rule", ["fixed:small", "uniform", "word_count"])
+def test_a_rule_that_learns_nothing_tried_nothing_out(rule: str) -> None:
+    ruled = but(ROUTED, policy=rule, quality=(0.2, 0.9), willingness_to_pay_usd=1.0)
+    assert told(ruled).startswith(f"The rule in force is {rule}")
+    assert "explored" not in str(considered(ruled))
 
 
 @pytest.mark.parametrize(
