@@ -107,7 +107,7 @@ def because(made: Decision, arms: Sequence[Mapping[str, Any]]) -> str:
         return "The caller asked for this arm by name; nothing was chosen."
     first = "Another arm had failed, or could not be asked. " if made.kind == "fallback" else ""
     if made.policy not in LEARNS:
-        return f"{first}The rule in force is {made.policy}: it asks no arm's worth."
+        return f"{first}The rule in force is {made.policy}, which does not ask what arms are worth."
     chance = next(arm["propensity"] for arm in arms if arm["arm"] == made.arm)
     best = max(arms, key=lambda arm: float(arm["utility"]))
     if best["arm"] == made.arm:
