@@ -32,7 +32,9 @@ from policy.types import Arm, Floats
 DRAWS_KEPT = 16
 MISCOUNT = 1.5
 """How many times longer than estimated a prompt may turn out, for what is reserved."""
-RULES = ("thompson", "greedy", "uniform", "word_count", "fixed:<arm>")
+LEARNING = ("thompson", "greedy")
+"""Rules that ask what an arm looks worth."""
+RULES = (*LEARNING, "uniform", "word_count", "fixed:<arm>")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

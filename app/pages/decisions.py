@@ -9,6 +9,7 @@ from app.pages.charts import colours
 from app.processes.loop import beside
 from app.routing.why import why
 from app.wiring import Parts
+from policy.decide import LEARNING
 from policy.errors import InvalidInput
 from policy.thompson import AT_ONCE
 from storage.erasing import transcripts
@@ -21,8 +22,6 @@ CHAIN = 8
 RATER = "dashboard"
 """Who rates on the page."""
 NEARLY_NONE = 0.01
-LEARNS = ("thompson", "greedy")
-"""Rules that ask what an arm looks worth."""
 
 ENDINGS: Mapping[Ending, str] = {
     "answered": "answered",
@@ -106,7 +105,7 @@ def because(made: Decision, arms: Sequence[Mapping[str, Any]]) -> str:
     if made.kind == "pinned":
         return "The caller asked for this arm by name; nothing was chosen."
     first = "Another arm had failed, or could not be asked. " if made.kind == "fallback" else ""
-    if made.policy not in LEARNS:
+    if made.policy not in LEARNING:
         return f"{first}The rule in force is {made.policy}, which does not ask what arms are worth."
     chance = next(arm["propensity"] for arm in arms if arm["arm"] == made.arm)
     best = max(arms, key=lambda arm: float(arm["utility"]))

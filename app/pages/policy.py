@@ -168,7 +168,6 @@ def _arms(
     return [
         {
             "arm": arm,
-            "colour": colour,
             "belief": lately.belief(arm.name),
             "sums": used.get(arm.name, Sums()),
             "share": used.get(arm.name, Sums()).decisions / max(total.decisions, 1),
@@ -178,11 +177,7 @@ def _arms(
             "rated_at_s": last_rated_at_s(ever, arm.name, sees),
             "changed_at_s": parts.live.learned.changed_at_s(arm.name)[-1:],
         }
-        for arm, colour in zip(
-            parts.catalogue().arms.values(),
-            colours(parts.catalogue().arms, ever).values(),
-            strict=True,
-        )
+        for arm in parts.catalogue().arms.values()
     ]
 
 

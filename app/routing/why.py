@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 from features.facts import NAMES
 from features.sketch import Sketch
+from policy.decide import LEARNING
 from storage.records import Attempt, Decision, Outcome, Round
 from storage.words import Part, Transcript
 
@@ -87,7 +88,7 @@ def _flip(decision: Decision, i: int, taken: int) -> str:
     better = decision.quality[i] - decision.quality[taken]
     gap = dearer / pay - better
     if gap < 0:
-        how = "the draw explored" if decision.policy == "thompson" else "the rule did not ask"
+        how = "the draw explored" if decision.policy in LEARNING else "the rule did not ask"
         return f"it already did, by {-gap:.4f} of utility: {how}"
     if better > 0 and dearer > 0:
         return f"one more thumbs-up were worth more than ${dearer / better:.6f}"

@@ -12,7 +12,7 @@ from policy.eligibility import Demand
 from policy.exploration import Allowance
 from policy.hyper import Hyper
 from policy.offer import Offer, choose
-from policy.thompson import SOON, Thompson, compared
+from policy.thompson import AT_ONCE, SOON, Thompson, compared
 from policy.tuning import tuned
 from policy.types import Arm, Floats
 from tests.policy.worlds import GROUPS, PRIOR, Rows, World, contexts, learned, rows
@@ -88,7 +88,7 @@ def test_of_many_arms_a_few_are_compared_and_more_as_outcomes_come() -> None:
     assert pmf(more, price, arms)[20:].sum() > 0.1
 
 
-@pytest.mark.parametrize("arms", [2, 3, 10, 16])
+@pytest.mark.parametrize("arms", [2, 3, 10, AT_ONCE])
 def test_of_a_few_arms_none_is_left_out(arms: int) -> None:
     assert all(compared(np.repeat([1.0, 0.0], [n, arms - n])).all() for n in range(arms))
 
