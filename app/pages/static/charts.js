@@ -21,6 +21,7 @@
     count: (n) => n.toLocaleString("en", { maximumFractionDigits: 1 }),
     share: (s) => `${Math.round(100 * s)} %`,
   };
+  const decimals = (step) => (String(step).split(".")[1] ?? "").length;
   const brief = (unit) => (_, splits) => splits.map((v) => (v === null ? "" : unit === "usd" ? shortDollars(v) : written[unit](v)));
   const shortDollars = (usd) => (usd === 0 ? "$0" : usd >= 1 ? `$${Number(usd.toPrecision(3)).toLocaleString("en")}` : `$${Number(usd.toPrecision(2))}`);
   const moment = (s) => new Date(1000 * s).toLocaleString("en-GB", { timeZone: "UTC", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
@@ -132,7 +133,7 @@
         scales: { x: { time: false, distr: 3, range: ends }, y: { range: [low - room, high + room] } },
         axes: axes("count", {
           x: { size: 44, space: 60, values: (_, splits) => splits.map((v) => (v === null ? "" : shortDollars(v))), label: "dollars a request", labelSize: 18, labelFont: `12px ${getComputedStyle(document.body).fontFamily}`, grid: { show: true, stroke: css("line"), width: 1 }, filter: apart },
-          y: { values: (_, splits) => splits.map((v) => v.toFixed(2)), size: 48 },
+          y: { values: (_, splits, __, ___, step) => splits.map((v) => v.toFixed(Math.max(2, decimals(step)))), size: 48 },
         }),
         series: [{}, { stroke: css("accent"), width: 2, spanGaps: true, points: { show: false } }],
         hooks: { draw: [(plot) => places(plot, chart, alone)] },

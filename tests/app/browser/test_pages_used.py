@@ -21,13 +21,14 @@ COUNT = "#requests"
 WRITTEN = """
   const { clearRect, fillText } = CanvasRenderingContext2D.prototype;
   CanvasRenderingContext2D.prototype.clearRect = function (...all) {
-    this.canvas.written = {};
+    this.canvas.written = [];
     clearRect.apply(this, all);
   };
   CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
     const { width } = this.measureText(text), { e, f } = this.getTransform();
     const before = { center: width / 2, right: width }[this.textAlign] ?? 0;
-    if (text) (this.canvas.written ??= {})[text] = [e + x - before, e + x - before + width, f + y];
+    const box = [e + x - before, e + x - before + width, f + y];
+    if (text) (this.canvas.written ??= []).push([text, box]);
     fillText.call(this, text, x, y);
   };
 """
@@ -146,10 +147,25 @@ def test_nothing_that_is_written_on_what_a_dollar_buys_runs_into_another(
     page.goto("/pages/policy")
     canvas = page.locator(".plot canvas").first
     expect(canvas).to_be_visible()
-    written = canvas.evaluate("each => Object.entries(each.written)")
+    written = canvas.evaluate("each => each.written")
     assert sum(text.startswith("$") for text, _ in written) > 1
     for (one, (left, right, y)), (other, (start, end, at)) in combinations(written, 2):
         assert right < start or end < left or abs(y - at) > 8, (one, other)
+
+
+@pytest.mark.slow
+def test_arms_that_are_nearly_alike_have_a_scale_that_tells_them_apart(
+    browser: Browser, service: Running
+) -> None:
+    for i in range(30):
+        service.rate(service.ask(f"What is {i} + {i}?")["id"], "up")
+    with served(service) as address, looking(browser, address, 1440) as page:
+        page.add_init_script(WRITTEN)
+        page.goto("/pages/policy")
+        canvas = page.locator(".plot canvas").first
+        expect(canvas).to_be_visible()
+        written = [text for text, _ in canvas.evaluate("each => each.written")]
+        assert sorted(set(written)) == sorted(written)
 
 
 @pytest.mark.slow
