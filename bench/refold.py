@@ -126,7 +126,7 @@ def run(
 
         before_s = sum(client.run(time.process_time).values())
         started = time.monotonic()
-        learned = refolded(start, source, positions, {}, compute, size, tail=0)
+        learned = refolded(start, source, positions, start, compute, size, tail=0)
         seconds = time.monotonic() - started
         cpu_s = sum(client.run(time.process_time).values()) - before_s
         most = max(client.run(peak_mb).values())

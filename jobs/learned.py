@@ -27,7 +27,7 @@ from storage.events import EvalEvent, Event, FeedbackEvent, OutcomeEvent, Policy
 from storage.records import Decision, PolicyVersion
 
 LOGGER = get_logger()
-FOLD = 3
+FOLD = 4
 """Counts up when the same events give another result, so that no older snapshot is taken."""
 LONGEST_RUN = 1_000
 CELLS_PER_HALF_LIFE = 64  # forgetting happens in steps of about one per cent
@@ -119,6 +119,8 @@ class Learned:
                 arrays[f"{kind}/{arm}/gram"] = seen.gram
                 arrays[f"{kind}/{arm}/moment"] = seen.moment
                 arrays[f"{kind}/{arm}/sums"] = np.array([seen.square, seen.weight])
+        for arm, outcomes in self.beliefs.quality.late.items():
+            arrays[f"late/{arm}/outcomes"] = np.array([outcomes])
         for arm, watch in self.watches.items():
             arrays |= {f"watch/{arm}/{name}": array for name, array in watch.to_arrays().items()}
         return arrays
@@ -128,9 +130,10 @@ class Learned:
         if not np.array_equal(arrays["fingerprint"], fingerprint(self.space, self.hyper)):
             return None
         rated, evals, tokens = (_evidence(arrays, kind) for kind in self._kinds())
+        late = {arm: float(kept["outcomes"][0]) for arm, kept in _named(arrays, "late").items()}
         beliefs = replace(
             self.beliefs,
-            quality=replace(self.beliefs.quality, rated=rated, evals=evals),
+            quality=replace(self.beliefs.quality, rated=rated, evals=evals, late=late),
             tokens=replace(self.beliefs.tokens, rated=tokens),
         )
         return replace(

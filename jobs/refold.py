@@ -1,11 +1,11 @@
 """The fold of a long log as sums over its stretches, here or on the machines of a Dask cluster.
 
 Evidence equals that of the fold in order, to rounding. What cannot be added up are the bets by
-which a changed arm is found, because each depends on all before it: the changes found so far are
-taken as given, and the newest events are folded in order, so that the bets go on from there.
+which a changed arm is found, and which arms came late, because each depends on all before it: what
+was found so far is taken as given, and the newest events are folded in order, so that it goes on.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial, reduce
@@ -35,7 +35,6 @@ TAIL = 20_000
 TOGETHER = 8
 
 Compute = Callable[[Sequence[Any]], Sequence[Any]]
-Watches = Mapping[str, Watch]
 Fold = Callable[[Learned, int], Learned]
 
 
@@ -86,18 +85,18 @@ def folding(
     log: ReadableLog,
     source: Source,
     address: str | None,
-    watches: Callable[[], Watches],
+    found: Callable[[], Learned],
     large: int = LARGE,
 ) -> Iterator[Fold]:
     """Yield the fold that suits the log: in order, or by sums if it is large.
 
-    The sums are made here, or by the cluster at the address; `watches` gives those of the service.
+    The sums are made here, or by the cluster at the address; `found` gives what the service knows.
     """
     if log.position() < large:
         yield in_order(log)
         return
     with computing(address) as compute:
-        known = watches()
+        known = found()
         yield lambda start, upto_seq: refolded(start, source, upto_seq, known, compute)
 
 
@@ -105,20 +104,21 @@ def refolded(
     start: Learned,
     source: Source,
     upto_seq: int,
-    watches: Watches,
+    found: Learned,
     compute: Compute,
     size: int = STRETCH,
     tail: int = TAIL,
 ) -> Learned:
     """Return what a policy version has learned up to a position, from sums over stretches.
 
-    `watches` are those of whoever has followed the log so far; their changes are taken as given.
+    `found` has learned whoever followed the log so far: which arms have changed, and which came
+    late, is taken from it as given.
     """
     cut = max(upto_seq - tail, 0)
     stretches = [(low, min(low + size, cut)) for low in range(0, cut, size)]
     learned = _unlearned(start)
     if stretches:
-        learned = _added_up(learned, source, stretches, watches, compute)
+        learned = _added_up(learned, source, stretches, found, compute)
     return learned.fold(source.events(cut, upto_seq))
 
 
@@ -126,7 +126,7 @@ def _added_up(
     start: Learned,
     source: Source,
     stretches: Sequence[tuple[int, int]],
-    watches: Watches,
+    found: Learned,
     compute: Compute,
 ) -> Learned:
     from dask.delayed import delayed  # half a second, and only a long log needs it
@@ -138,8 +138,8 @@ def _added_up(
     reached = list(
         accumulate(newest, lambda r, at_s: r.after(at_s, half_life_s), initial=Reached())
     )
-    known = _until(watches, max(newest))
-    terms = delayed(Terms(start, reached[-1], known), traverse=False)
+    known = _until(found, max(newest))
+    terms = delayed(Terms(start, reached[-1], known.watches), traverse=False)
     parts = [
         delayed(partial(_stretch, span=each, begun=begun))(read_from, terms)
         for each, begun in zip(stretches, reached, strict=False)
@@ -170,26 +170,33 @@ def _unlearned(start: Learned) -> Learned:
     return Learned(0, start.policy_version, start.space, beliefs)
 
 
-def _until(watches: Watches, at_s: float) -> Watches:
-    """Return the watches of the arms that had changed by then, with those changes alone."""
+def _until(found: Learned, at_s: float) -> Learned:
+    """Return what was found, with the watches of the arms that had changed by then alone."""
     changes = {
         arm: tuple(change for change in watch.changes if change.at_s <= at_s)
-        for arm, watch in watches.items()
+        for arm, watch in found.watches.items()
     }
-    return {arm: Watch.resumed(0.0, found) for arm, found in changes.items() if found}
+    watches = {arm: Watch.resumed(0.0, known) for arm, known in changes.items() if known}
+    return replace(found, watches=watches)
 
 
 def _learned(
-    start: Learned, total: Sums, reached: Reached, watches: Watches, upto_seq: int
+    start: Learned, total: Sums, reached: Reached, known: Learned, upto_seq: int
 ) -> Learned:
     by_kind: dict[str, dict[str, Evidence]] = {kind: {} for kind in KINDS}
     for (kind, arm), evidence in sorted(total.items()):
         by_kind[kind][arm] = evidence
-    quality = replace(start.beliefs.quality, rated=by_kind["rated"], evals=by_kind["evals"])
+    rated, late = by_kind["rated"], known.beliefs.quality.late
+    quality = replace(
+        start.beliefs.quality,
+        rated=rated,
+        evals=by_kind["evals"],
+        late={arm: late[arm] for arm in rated if arm in late},
+    )
     tokens = replace(start.beliefs.tokens, rated=by_kind["tokens"])
     resumed = {
-        arm: Watch.resumed(seen.weight, watches[arm].changes if arm in watches else ())
-        for arm, seen in by_kind["rated"].items()
+        arm: Watch.resumed(seen.weight, known.watches.get(arm, Watch.new()).changes)
+        for arm, seen in rated.items()
     }
     return replace(
         start,
@@ -215,16 +222,16 @@ def computing(address: str | None) -> Iterator[Compute]:
         yield lambda graph: client.gather(client.compute(list(graph)))
 
 
-def followed(folder: Path, log: StatesLog, incumbent: Learned) -> Watches:
-    """Return the watches of the service that follows the log, as its newest snapshot has them.
+def followed(folder: Path, log: StatesLog, incumbent: Learned) -> Learned:
+    """Return what the service that follows the log has learned, as its newest snapshot has it.
 
-    Where the service is on other machines, they are those that its policy was adopted with.
+    Where the service is on other machines, it is what its policy was adopted with.
     """
     found = snapshots.newest(folder, incumbent.policy_version).snapshot
     if found is None and (state := log.saved_state(incumbent.policy_version)) is not None:
         try:
             found = snapshots.of_state(state)
         except DamagedFile as error:
-            LOGGER.warning("earlier changes of arms are not known", reason=error.message)
+            LOGGER.warning("what was found of arms earlier is not known", reason=error.message)
     restored = None if found is None else incumbent.restored(found.arrays, found.upto_seq)
-    return {} if restored is None else restored.watches
+    return incumbent if restored is None else restored

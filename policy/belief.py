@@ -17,8 +17,12 @@ from typing import Self
 import numpy as np
 
 from policy.evidence import Evidence
+from policy.prediction import Prediction, Standing
 from policy.prior import Prior
 from policy.types import Floats
+
+KNOWN = 25.0
+"""An arm comes late when those before it have so many outcomes each; at a start all come anew."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,44 +67,12 @@ class ArmBelief:
         return float(np.linalg.slogdet(self.covariance)[1])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Prediction:
-    """What a belief says of one context, arm by arm.
-
-    shapes : mean (k,), covariance (k, k) of the mean reward, weight (k,) outcomes seen
-    units  : noise is the variance of one reward
-    """
-
-    mean: Floats
-    covariance: Floats
-    weight: Floats
-    noise: float
-
-    @property
-    def sd(self) -> Floats:
-        """Return the standard deviation of each arm's mean reward, (k,)."""
-        return np.sqrt(np.diag(self.covariance))
-
-    @property
-    def doubt(self) -> Floats:
-        """Return how far an arm's mean over many prompts may be off, far less than `sd`, (k,)."""
-        return np.sqrt(self.noise / (1.0 + np.maximum(self.weight, 0.0)))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Standing:
-    """What is believed of one arm in all contexts: weights, and the sd of its mean over them.
-
-    shapes : weights (d,)
-    """
-
-    weights: Floats
-    sd: float
-
-
 @dataclass(frozen=True, eq=False)
 class Belief:
-    """The joint posterior of all arms; the two kinds of evidence are all it has to remember.
+    """The joint posterior of all arms; the two kinds of evidence are all it follows from.
+
+    `late` is remembered for whoever chooses: of each arm that came late, without evals, how many
+    outcomes of the others there were before its first.
 
     >>> from policy.prior import Prior, Scales
     >>> apart = Scales(1, 1, 1, 1e-6)
@@ -112,6 +84,7 @@ class Belief:
     prior: Prior
     rated: Mapping[str, Evidence] = field(default_factory=dict)
     evals: Mapping[str, Evidence] = field(default_factory=dict)
+    late: Mapping[str, float] = field(default_factory=dict)
     earlier: Mapping[str, ArmBelief] = field(default_factory=dict, repr=False)
 
     def update(self, arm: str, context: Floats, reward: float, weight: float = 1.0) -> Self:
@@ -122,10 +95,13 @@ class Belief:
         source : Bishop 2006, eq. 3.50-3.51
         """
         seen = self.rated.get(arm, self._nothing).add(context, reward, weight)
-        return replace(self, rated={**self.rated, arm: seen}, earlier=self._derived)
+        rated, late = {**self.rated, arm: seen}, self._late(arm)
+        return replace(self, rated=rated, late=late, earlier=self._derived)
 
     def update_all(self, arms: Sequence[str], contexts: Floats, rewards: Floats) -> Self:
         """Return the belief after outcomes one after another: the same bits as by `update`.
+
+        Which arms came late is not asked: it is of no use where nothing is chosen by the belief.
 
         shapes : contexts (n, d), rewards (n,), as `arms`
         """
@@ -143,7 +119,7 @@ class Belief:
     def faded(self, factor: float) -> Self:
         """Return the belief with rated evidence counted `factor` times: it decays to the prior."""
         rated = {arm: seen.scaled(factor) for arm, seen in self.rated.items()}
-        return type(self)(self.prior, rated, self.evals)
+        return replace(self, rated=rated, earlier={})
 
     def doubted(self, arm: str, kept: float) -> Self:
         """Return the belief with one arm's outcomes and evals counted `kept` times."""
@@ -179,7 +155,7 @@ class Belief:
         """
         same = replace(prior, shared=self.prior.shared, mean=self.prior.mean) == self.prior
         earlier = self._derived if same else {}
-        return type(self)(prior, self.rated, self.evals, earlier)
+        return replace(self, prior=prior, earlier=earlier)
 
     def predict(self, context: Floats, arms: Sequence[str]) -> Prediction:
         """Return mean and joint covariance of the arms' mean rewards in this context.
@@ -194,6 +170,7 @@ class Belief:
             pulls @ mean + np.array([belief.offset for belief in beliefs]) @ context,
             self.noise * (pulls @ covariance @ pulls.T + np.diag(spread @ context)),
             np.array([belief.evidence.weight for belief in beliefs]),
+            np.array([self.late.get(arm, 0.0) for arm in arms]),
             self.noise,
         )
 
@@ -280,6 +257,13 @@ class Belief:
         """Return what has been derived already, so that only what changed is derived again."""
         derived: Mapping[str, ArmBelief] = self.__dict__.get("known", self.earlier)
         return derived
+
+    def _late(self, arm: str) -> Mapping[str, float]:
+        """Return which arms came late, this one among them if its first outcome comes late now."""
+        if arm in self.rated or arm in self.evals:
+            return self.late
+        before = sum(seen.weight for seen in self.rated.values())
+        return {**self.late, arm: before} if before > KNOWN * len(self.rated) else self.late
 
     def _known(self, arm: str) -> ArmBelief:
         sources = self.rated.get(arm), self.evals.get(arm)

@@ -12,13 +12,14 @@ from typing import NamedTuple
 import numpy as np
 
 from policy.baselines import Fixed, Greedy, Uniform, WordCount, baseline
-from policy.belief import Belief, Prediction
+from policy.belief import Belief
 from policy.eligibility import Demand, affordable, divided, require_some, within_budget
 from policy.errors import BudgetExceeded, ConfigError
 from policy.exploration import Allowance, Control, charged_off, charges, limited, with_control
 from policy.hyper import Hyper
 from policy.offer import Offer, Policy, choose
 from policy.pacer import Hold
+from policy.prediction import Prediction
 from policy.ring import Forecast
 from policy.thompson import Thompson
 from policy.tokens import (

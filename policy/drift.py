@@ -15,7 +15,7 @@ from typing import Self
 
 import numpy as np
 
-from policy.belief import Standing
+from policy.prediction import Standing
 from policy.types import Floats
 
 ALARM = 1_000.0

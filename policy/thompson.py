@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policy.baselines import best
-from policy.belief import Belief, Prediction
+from policy.belief import Belief
 from policy.hyper import Hyper
 from policy.offer import Offer
+from policy.prediction import Prediction
 from policy.tokens import RARELY_SD
 from policy.types import Floats
 
@@ -23,6 +24,8 @@ JITTER = 1e-12
 TINY = 1e-300
 SOON = 300.0
 """Outcomes that not every arm has as many of: beyond them the mean of an arm is drawn wider."""
+LATE = 1.5
+"""Outcomes, times the root of those before it, until an arm that came late is tempered."""
 COMPARED = 2.0
 """So many arms at a time, times the root of the outcomes: more a stream cannot tell apart."""
 HEADSTART = 64.0
@@ -38,7 +41,8 @@ class Thompson:
     """Contextual Thompson sampling over the arms of a belief.
 
     `temperature` scales the posterior's spread; an arm with few outcomes is drawn at full spread
-    until it has about `cold_outcomes`, so that tempering never starves an arm nobody has tried.
+    until it has about `cold_outcomes`, so that tempering never starves an arm nobody has tried; one
+    that joins arms well known, until it has more.
     What an arm costs is drawn too where it may be the cheapest, as one that nobody has asked.
     The longer a stream in which arms were chosen, the wider an arm's mean is drawn: bad luck is
     found out. Of hundreds of arms no more are tried than its outcomes can tell apart.
@@ -108,7 +112,8 @@ class Thompson:
 
     def _deviations(self, said: Prediction, rng: np.random.Generator) -> Floats:
         k, seen = len(said.mean), np.maximum(said.weight, 0.0)
-        cold, tempered = self.hyper.cold_outcomes, self.hyper.temperature**2
+        tempered = self.hyper.temperature**2
+        cold = np.maximum(self.hyper.cold_outcomes, LATE * np.sqrt(said.late))
         spread = tempered + (1.0 - tempered) * cold / (cold + seen)
         covariance = np.sqrt(np.outer(spread, spread)) * said.covariance
         chosen = float(seen.sum() - k * seen.min())

@@ -14,12 +14,14 @@ from app.commands.delivery import delivered
 from app.commands.told import tell
 from app.processes.berth import is_taken
 from app.settings import Settings
+from features.space import Space
 from jobs.alone import alone
 from jobs.due import due
 from jobs.intake import hand_over_policy, hand_over_retrain
 from jobs.learned import Learned
-from jobs.refold import Fold, LogSource, Watches, folding, followed
+from jobs.refold import Fold, LogSource, folding, followed
 from policy.errors import InvalidInput
+from policy.hyper import Hyper
 from storage.erasing import erased_at_s
 from storage.log import ReadableLog
 from storage.reader import LogReader
@@ -132,14 +134,15 @@ def readopted(
 
 
 def _folding(settings: Settings, log: ReadableLog) -> AbstractContextManager[Fold]:
-    """Return how the log is folded; the changes of arms are those the service has found."""
+    """Return how the log is folded; what was found of arms is what the service has found."""
     place = settings.database
     at = place.absolute() if isinstance(place, Path) else place
     source = LogSource(partial(open_reader, at))
     snapshots = settings.folder / "snapshots"
 
-    def watches() -> Watches:
-        policy = log.latest_policy()
-        return {} if policy is None else followed(snapshots, log, Learned.start(policy))
+    def found() -> Learned:
+        if (policy := log.latest_policy()) is None:
+            return Learned.under(0, Space.built_in(), Hyper())
+        return followed(snapshots, log, Learned.start(policy))
 
-    return folding(log, source, settings.dask, watches)
+    return folding(log, source, settings.dask, found)

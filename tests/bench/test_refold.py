@@ -9,7 +9,7 @@ SMALL = MadeUp(BLOCK + 500, 64, 0.1)
 def test_the_arrays_and_the_events_teach_the_same() -> None:
     start = begun(64)
     with computing(None) as compute:
-        sums = refolded(start, SMALL, SMALL.decisions, {}, compute, BLOCK, tail=0)
+        sums = refolded(start, SMALL, SMALL.decisions, start, compute, BLOCK, tail=0)
     beside = in_order(SMALL.events(0, SMALL.decisions), sums, start)
     assert beside.difference < 1e-9
     assert SMALL.decisions < beside.events < SMALL.decisions * 1.2
@@ -19,7 +19,7 @@ def test_the_arrays_and_the_events_teach_the_same() -> None:
 def test_any_number_of_features_can_be_measured() -> None:
     with computing(None) as compute:
         made_up = MadeUp(300, 7, 0.5)
-        learned = refolded(begun(7), made_up, 300, {}, compute, BLOCK, tail=0)
+        learned = refolded(begun(7), made_up, 300, begun(7), compute, BLOCK, tail=0)
     assert learned.beliefs.tokens.rated["small"].gram.shape == (7, 7)
 
 

@@ -226,6 +226,16 @@ def test_what_is_saved_is_restored_byte_for_byte_and_goes_on_alike() -> None:
     assert digest(restored.fold([more]).to_arrays()) == digest(known.fold([more]).to_arrays())
 
 
+def test_an_arm_that_came_late_has_done_so_after_a_restart_and_forgetting() -> None:
+    before = [rated(n + 1, TEXTS[n % 4], n % 2) for n in range(30)]
+    known = learned(*before, rated(31, TEXTS[0], 1.0, arm="late/arm"))
+    restored = Learned.under(1, SPACE, HYPER).restored(known.to_arrays(), known.upto_seq)
+    assert restored is not None
+    later = restored.fold([rated(32, TEXTS[1], 0.0, at_s=NOON_S + 9 * DAY_S)])
+    assert later.beliefs.quality.late == {"late/arm": pytest.approx(30.0)}
+    assert digest(restored.to_arrays()) == digest(known.to_arrays())
+
+
 def test_what_another_policy_saved_is_not_taken() -> None:
     known = learned(rated(1, TEXTS[0], 1.0))
     for other in (Hyper(), HYPER.with_hints({"a": 0.9})):

@@ -9,7 +9,7 @@ import pytest
 
 from jobs.learned import Learned
 from jobs.lessons import Lessons, read
-from jobs.refold import Watches, computing, refolded
+from jobs.refold import computing, refolded
 from policy.drift import HOUR_S
 from policy.hyper import DAY_S
 from storage.events import EvalEvent, Event, FeedbackEvent, OutcomeEvent
@@ -87,11 +87,11 @@ def start() -> Learned:
 
 
 def by_sums(
-    events: Sequence[Event], watches: Watches, size: int = 100, tail: int = 0, upto: int = 0
+    events: Sequence[Event], found: Learned, size: int = 100, tail: int = 0, upto: int = 0
 ) -> Learned:
     with computing(None) as compute:
         source = Listed(tuple(events))
-        return refolded(start(), source, upto or events[-1].seq, watches, compute, size, tail)
+        return refolded(start(), source, upto or events[-1].seq, found, compute, size, tail)
 
 
 def apart(one: Learned, other: Learned) -> float:
@@ -110,7 +110,7 @@ def test_sums_over_stretches_are_the_fold(size: int) -> None:
     events = history(900)
     in_order = start().fold(events)
     assert not any(watch.changes for watch in in_order.watches.values())
-    sums = by_sums(events, {}, size)
+    sums = by_sums(events, start(), size)
     assert apart(in_order, sums) < EXACT
     assert (sums.cell, sums.hour, sums.upto_seq) == (in_order.cell, in_order.hour, 900)
 
@@ -118,18 +118,18 @@ def test_sums_over_stretches_are_the_fold(size: int) -> None:
 @pytest.mark.parametrize("tail", [0, 1, 200, 899, 2_000])
 def test_the_newest_events_are_folded_in_order(tail: int) -> None:
     events = history(900, seed=1)
-    sums = by_sums(events, {}, tail=tail)
+    sums = by_sums(events, start(), tail=tail)
     assert apart(start().fold(events), sums) < EXACT
 
 
 def test_a_fold_up_to_a_position_knows_nothing_of_what_came_after() -> None:
     events = history(900, seed=2)
-    assert apart(start().fold(events[:411]), by_sums(events, {}, upto=411)) < EXACT
+    assert apart(start().fold(events[:411]), by_sums(events, start(), upto=411)) < EXACT
 
 
 def test_the_order_of_adding_makes_the_bytes_so_that_machines_do_not() -> None:
     events = history(300, seed=3)
-    once, again = (by_sums(events, {}).to_arrays() for _ in range(2))
+    once, again = (by_sums(events, start()).to_arrays() for _ in range(2))
     assert all(np.array_equal(once[name], again[name]) for name in once)
 
 
@@ -158,23 +158,37 @@ def test_changes_that_were_found_are_taken_as_given(size: int) -> None:
     events = unsettled()
     in_order = start().fold(events)
     assert len(in_order.watches["a"].changes) == 1
-    sums = by_sums(events, in_order.watches, size)
+    sums = by_sums(events, in_order, size)
     assert apart(in_order, sums) < EXACT
     assert sums.changed_at_s("a") == in_order.changed_at_s("a")
-    assert apart(in_order, by_sums(events, {}, size)) > 0.1  # the test can fail
+    assert apart(in_order, by_sums(events, start(), size)) > 0.1  # the test can fail
+
+
+def joined() -> list[Event]:
+    """Return thumbs of an arm, of one that joins it after 60, and of one more after 200."""
+    arms = ["a"] * 60 + ["a", "b"] * 70 + ["a", "b", "c"] * 20
+    return [rated(n + 1, TEXTS[n % 4], (n // 3) % 2, arm=arm) for n, arm in enumerate(arms)]
+
+
+@pytest.mark.parametrize("tail", [0, 30, 90, 250])
+def test_which_arms_came_late_is_taken_as_given_or_found_anew(tail: int) -> None:
+    events = joined()
+    in_order = start().fold(events)
+    assert in_order.beliefs.quality.late == {"b": pytest.approx(61), "c": pytest.approx(202)}
+    assert apart(in_order, by_sums(events, in_order, tail=tail)) < EXACT
+    assert "c" not in by_sums(events, in_order, upto=200).beliefs.quality.late
 
 
 def test_a_change_that_came_later_is_not_known_before() -> None:
     events = declining()
-    watches = start().fold(events).watches
-    half = by_sums(events, watches, upto=90)
+    half = by_sums(events, start().fold(events), upto=90)
     assert half.watches["a"].changes == ()
     assert apart(start().fold(events[:90]), half) < EXACT
 
 
 def test_bets_go_on_over_the_newest_events() -> None:
     events = declining(good=3_000, bad=60)
-    found = by_sums(events, {}, size=500, tail=300).watches["a"].changes
+    found = by_sums(events, start(), size=500, tail=300).watches["a"].changes
     in_order = start().fold(events).watches["a"].changes
     assert len(in_order) == len(found) == 1
     assert abs(found[0].at_s - in_order[0].at_s) < 20 * 60  # a thumb comes every minute
@@ -182,5 +196,5 @@ def test_bets_go_on_over_the_newest_events() -> None:
 
 def test_nothing_to_learn_is_nothing_learned() -> None:
     only = [rated(1, TEXTS[0], 1.0, excluded=True)]
-    assert apart(start().fold(only), by_sums(only, {})) == 0.0
-    assert by_sums(only, {}).upto_seq == 1
+    assert apart(start().fold(only), by_sums(only, start())) == 0.0
+    assert by_sums(only, start()).upto_seq == 1

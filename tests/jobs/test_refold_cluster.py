@@ -76,16 +76,16 @@ def test_workers_of_a_cluster_give_the_fold_and_the_same_bytes_as_one_process(
     with SqliteReader(path) as log, computing(cluster.scheduler_address) as far:
         position = log.position()
         in_order = start().fold(log.events())
-        there = refolded(start(), source(path), position, {}, far, size=40, tail=0)
+        there = refolded(start(), source(path), position, start(), far, size=40, tail=0)
     with computing(None) as near:
-        here = refolded(start(), source(path), position, {}, near, size=40, tail=0)
+        here = refolded(start(), source(path), position, start(), near, size=40, tail=0)
     assert apart(in_order, there) < EXACT
     assert apart(here, there) == 0.0
 
 
 @pytest.mark.parametrize("large", [1, 10_000])
 def test_a_log_is_added_up_once_it_is_large(path: Path, large: int) -> None:
-    with SqliteReader(path) as log, folding(log, source(path), None, dict, large) as fold:
+    with SqliteReader(path) as log, folding(log, source(path), None, start, large) as fold:
         before, position = fold(start(), 100), log.position()
         assert before.upto_seq == 100
         assert apart(fold(before, position), start().fold(log.events())) < EXACT
@@ -97,9 +97,9 @@ def changed() -> Learned:
 
 def test_the_changes_are_those_of_the_newest_snapshot(tmp_path: Path, path: Path) -> None:
     with SqliteReader(path) as log:
-        assert followed(tmp_path, log, start()) == {}
+        assert followed(tmp_path, log, start()).watches == {}
         snapshots.save(tmp_path, 1, 9, changed().to_arrays())
-        [watch] = followed(tmp_path, log, start()).values()
+        [watch] = followed(tmp_path, log, start()).watches.values()
     assert watch.changes == changed().watches["a"].changes != ()
 
 
@@ -110,10 +110,10 @@ def test_on_another_machine_the_changes_are_those_the_policy_was_adopted_with(
     with SqliteLog(tmp_path / "turnpike.db") as log:
         hand_over_policy(tmp_path, policy, changed())
         take(tmp_path / "handover", log, records, NOON_S)
-        [watch] = followed(tmp_path / "elsewhere", log, start()).values()
+        [watch] = followed(tmp_path / "elsewhere", log, start()).watches.values()
         assert watch.changes == changed().watches["a"].changes != ()
         log.receive("p", "forget", NOON_S, [STRIPPED]).wait()
-        assert followed(tmp_path / "elsewhere", log, start()) == {}
+        assert followed(tmp_path / "elsewhere", log, start()).watches == {}
 
 
 @pytest.mark.slow
@@ -133,7 +133,7 @@ def test_a_retrain_by_sums_is_the_retrain_in_order(tmp_path: Path) -> None:
             for arm in ("small", "large")
         ]
         log.add_evals(evals).wait()
-        with folding(log, source(tmp_path / "turnpike.db"), None, dict, large=1) as fold:
+        with folding(log, source(tmp_path / "turnpike.db"), None, start, large=1) as fold:
             sums = retrain(log, "manual", lambda: NOON_S, fold=fold)
         in_order = retrain(log, "manual", lambda: NOON_S)
     assert sums.learned is not None

@@ -136,6 +136,25 @@ def test_learning_leaves_the_old_belief_as_it_was() -> None:
     np.testing.assert_array_equal(belief.predict(x, ARMS).covariance, before.covariance)
 
 
+def test_an_arm_comes_late_where_those_before_it_are_known_and_nothing_is_known_of_it() -> None:
+    rng = np.random.default_rng(9)
+    told = rows(rng, 60, ["a", "b"])
+    belief, [(_, x, reward, _), *_] = learned(PRIOR, told), rows(rng, 1)
+    late = belief.update("new", x, reward)
+    assert late.late == {"new": 60.0}
+    assert learned(PRIOR, told[:40]).update("new", x, reward).late == {}
+    assert belief.learn_eval("new", x, reward).update("new", x, reward).late == {}
+    for later in (
+        late.update("a", x, reward),
+        late.update("new", x, reward, -1.0).update("new", x, reward),
+        late.faded(0.5),
+        late.doubted("new", 0.1),
+        late.under(replace(PRIOR, noise_guess=0.3)),
+    ):
+        assert later.late == late.late
+        assert later.predict(x, ("a", "new", "b")).late.tolist() == [0.0, 60.0, 0.0]
+
+
 def test_evidence_of_two_priors_differs_as_the_multivariate_t_says() -> None:
     rng = np.random.default_rng(8)
     outcomes = rows(rng, 40)

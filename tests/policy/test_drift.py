@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from policy.belief import Belief, Standing
+from policy.belief import Belief
 from policy.drift import DAY_S, FEWEST, HOUR_S, UNSETTLED_S, Watch
 from policy.hyper import Hyper
+from policy.prediction import Standing
 from policy.types import Floats
 
 CONSTANT = np.ones(1)

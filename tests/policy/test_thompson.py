@@ -119,6 +119,23 @@ def test_an_arm_that_had_bad_luck_is_tried_again_in_a_long_stream() -> None:
     assert taken[1] > 0.02
 
 
+def test_an_arm_that_joins_arms_well_known_is_drawn_at_full_spread_until_it_has_more() -> None:
+    rng = np.random.default_rng(8)
+    known, few = rows(rng, 200, ["b"]), rows(rng, 10, ["a"])
+    early, late = learned(PRIOR, few + known), learned(PRIOR, known + few)
+    x = contexts(np.random.default_rng(1), 1)[0]
+    said = late.predict(x, ("a", "b"))
+    price = np.array([said.mean[0] - said.mean[1] + said.sd[0], 0.0])
+    tempered = PRECISE.temperature**2
+    shares = [pmf(Thompson(each, PRECISE), price, ("a", "b"))[0] for each in (early, late)]
+    for share, cold in zip(shares, ([5.0, 5.0], [1.5 * np.sqrt(200), 5.0]), strict=True):
+        spread = tempered + (1 - tempered) * np.array(cold) / (cold + said.weight)
+        drawn = np.sqrt(spread) * np.array([1.0, -1.0])
+        expected = norm.cdf(-said.sd[0] / np.sqrt(drawn @ said.covariance @ drawn))
+        assert share == pytest.approx(expected, abs=0.005)
+    assert shares[1] > 1.5 * shares[0]
+
+
 def test_the_cost_of_an_arm_that_may_be_the_cheapest_is_drawn_around_what_is_expected() -> None:
     doubt = np.array([0.0, 0.7, 0.7])
     offer = Offer(np.ones(4), ARMS, np.array([2.0, 3.0, 20.0]), price_sd=doubt)
