@@ -63,7 +63,7 @@ def run(table: Table, traffic: Traffic) -> Lived:
 
     raises : TimeoutError if the service does not start, RuntimeError if it refuses a prompt
     """
-    with TemporaryDirectory() as folder, serve(_responder(table), table.names) as provider:
+    with TemporaryDirectory() as folder, serve(_responder(table), lambda: table.names) as provider:
         settings = _settings(table, Path(folder), provider.url, traffic)
         with serving(settings):
             port = port_of(settings)

@@ -82,35 +82,44 @@ def listening(port: int = 0) -> socket.socket:
 
 def serve(
     responder: Responder,
-    models: Iterable[str],
+    models: Callable[[], Iterable[str]],
     label: str = "replay",
     listener: socket.socket | None = None,
 ) -> Serving:
-    """Return a running provider of `models`: on a listener, or on any free port of loopback.
+    """Return a running provider of what `models` names when asked, on a listener or any free port.
 
     Every answer says that no model made it, in the header `x-<label>: true` and as its
     `system_fingerprint`.
     `responder(model, body)` raises InvalidInput for what it cannot answer.
     """
     listener = listener or listening()
-    return Serving(_Server(listener, responder, tuple(dict.fromkeys(models)), label))
+    return Serving(_Server(listener, responder, models, label))
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(
-        self, listener: socket.socket, responder: Responder, models: tuple[str, ...], label: str
+        self,
+        listener: socket.socket,
+        responder: Responder,
+        models: Callable[[], Iterable[str]],
+        label: str,
     ) -> None:
         super().__init__(listener.getsockname(), _Handler, bind_and_activate=False)
         self.socket.close()
         self.socket = listener
         self.responder = responder
-        self.models = models
+        self._models = models
         self.label = label
         self.numbers = itertools.count(1)
         self._open: set[socket.socket] = set()
         self._open_lock = threading.Lock()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Return the models there are now, each once."""
+        return tuple(dict.fromkeys(self._models()))
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._open_lock:

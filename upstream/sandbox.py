@@ -9,11 +9,11 @@ labelled so.
 import hashlib
 import random
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from policy.types import Arm
+from upstream.catalogue import Catalogue
 from upstream.kinds import KINDS
 from upstream.provider import Reply, Responder, Serving, serve
 from upstream.tasks import Task, corrupted, recovered
@@ -85,13 +85,16 @@ def sandbox_responder(latency_s: float = 0.003, seed: int = 0) -> Responder:
 
 
 def serve_sandbox(
-    arms: Iterable[Arm],
+    catalogue: Callable[[], Catalogue],
     latency_s: float = 0.003,
     seed: int = 0,
     listener: socket.socket | None = None,
 ) -> Serving:
-    """Return a running sandbox that answers for the models of all these arms."""
-    models = [arm.model for arm in arms]
+    """Return a running sandbox that answers for the models of the catalogue as it is when asked."""
+
+    def models() -> list[str]:
+        return [arm.model for arm in catalogue().arms.values()]
+
     return serve(sandbox_responder(latency_s, seed), models, LABEL, listener)
 
 

@@ -19,14 +19,19 @@ class CatalogueFile:
     raises : ConfigError when the file is wrong already at the start
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], float] = time.monotonic,
+        look_every_s: float = LOOK_EVERY_S,
+    ) -> None:
         self.path = path
         self.error: str | None = None
-        self._clock = clock
+        self._clock, self._look_every_s = clock, look_every_s
         self._lock = threading.Lock()
         self._seen = self._state()
         self._catalogue = load(path)
-        self._look_at = clock() + LOOK_EVERY_S
+        self._look_at = clock() + look_every_s
 
     def current(self) -> Catalogue:
         """Return the newest catalogue without mistakes."""
@@ -39,7 +44,7 @@ class CatalogueFile:
         now = self._clock()
         if now < self._look_at:
             return
-        self._look_at = now + LOOK_EVERY_S
+        self._look_at = now + self._look_every_s
         # The state is taken before the text: a change in between is then seen at the next look.
         state = self._state()
         if state == self._seen:

@@ -23,9 +23,9 @@ from jobs.scheduler import Job, run
 from policy.errors import ConfigError, StoreUnavailable
 from storage.reader import LogReader
 from storage.stores import open_reader
-from upstream.catalogue import load
 from upstream.provider import listening
 from upstream.sandbox import serve_sandbox
+from upstream.watch import CatalogueFile
 
 LOGGER = get_logger()
 LOOK_EVERY_S = 5.0
@@ -138,12 +138,15 @@ def work(settings: Settings) -> None:
 
 
 def sandbox(settings: Settings, port: int, fd: int | None = None) -> None:
-    """Run the sandbox provider until told to stop, on a listening descriptor if one is given."""
+    """Run the sandbox provider until told to stop, on a listening descriptor if one is given.
+
+    It looks at the catalogue whenever it is asked, so that it never knows less than who asks.
+    """
     end_with_parent()
     signal.signal(signal.SIGTERM, _exit)
-    arms = load(settings.arms).arms.values()
+    file = CatalogueFile(settings.arms, look_every_s=0.0)
     listener = listening(port) if fd is None else socket.socket(fileno=fd)
-    serving = serve_sandbox(arms, settings.sandbox_latency_s, listener=listener)
+    serving = serve_sandbox(file.current, settings.sandbox_latency_s, listener=listener)
     try:
         serving.wait()
     finally:

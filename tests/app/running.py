@@ -75,7 +75,7 @@ def sandbox(arms: Path = CATALOGUE, latency_s: float = 0.0) -> Iterator[Provider
     """Yield a sandbox on a free port that answers for all arms of a catalogue."""
     provider = Provider()
     models = [arm.model for arm in load(arms).arms.values()]
-    with serve(provider.responder(latency_s), models, label="sandbox") as serving:
+    with serve(provider.responder(latency_s), lambda: models, label="sandbox") as serving:
         provider.url = serving.url
         yield provider
 

@@ -47,7 +47,7 @@ def told(value: Any) -> list[Listed]:
 
 
 def test_openais_way_tells_names_only() -> None:
-    with serve(lambda model, body: Reply("x", 1, 1), ["a", "b"]) as serving:
+    with serve(lambda model, body: Reply("x", 1, 1), lambda: ["a", "b"]) as serving:
         found = listing(Provider("p", serving.url), {})
     assert [(each.model, each.is_priced) for each in found] == [("a", False), ("b", False)]
 

@@ -27,7 +27,7 @@ def respond(model: str, body: dict) -> Reply:
 
 @pytest.fixture
 def provider() -> Iterator[Serving]:
-    with serve(respond, ["vendor/one", "vendor/two", "vendor/one"]) as provider:
+    with serve(respond, lambda: ["vendor/one", "vendor/two", "vendor/one"]) as provider:
         yield provider
 
 
@@ -47,7 +47,7 @@ def test_who_calls_before_a_provider_has_started_waits_for_it() -> None:
     listener = listening()
     with closing(http.client.HTTPConnection(*listener.getsockname(), timeout=30.0)) as early:
         early.request("GET", "/healthz")
-        with serve(respond, ["vendor/one"], listener=listener) as provider:
+        with serve(respond, lambda: ["vendor/one"], listener=listener) as provider:
             assert early.getresponse().status == http.HTTPStatus.OK
             assert port_of(provider) == early.port
 
@@ -156,7 +156,7 @@ def test_a_client_that_leaves_early_disturbs_nobody(provider, client, capfd) -> 
 
 
 def test_a_closed_provider_is_gone_and_its_waiter_is_told() -> None:
-    provider = serve(respond, ["m"])
+    provider = serve(respond, lambda: ["m"])
     waiter = threading.Thread(target=provider.wait, daemon=True)
     waiter.start()
     with openai.OpenAI(base_url=provider.url, api_key="none", max_retries=0) as client:

@@ -9,7 +9,7 @@ from upstream.reach import reach
 
 
 def test_a_provider_that_is_there_answers():
-    serving = serve(lambda model, body: Reply("x", 1, 1), ["m"])
+    serving = serve(lambda model, body: Reply("x", 1, 1), lambda: ["m"])
     try:
         reached = reach(Provider("p", serving.url, None), {})
     finally:

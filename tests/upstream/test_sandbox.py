@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+from functools import partial
 from pathlib import Path
 
 import openai
@@ -14,8 +15,18 @@ from upstream.client import Upstream
 from upstream.sandbox import MODELS, expected, sandbox_responder, serve_sandbox
 from upstream.tasks import is_right, tasks
 from upstream.tokens import count, count_messages
+from upstream.watch import CatalogueFile
 
-CATALOGUE = load(Path(__file__).parents[2] / "data" / "arms.toml")
+ROOT = Path(__file__).parents[2]
+CATALOGUE = load(ROOT / "data" / "arms.toml")
+NEW_ARM = """
+[arm.new]
+provider = "global"
+model = "vendor/new"
+input_usd_per_mtok = 0.1
+output_usd_per_mtok = 0.2
+context_window = 1000
+"""
 SAMPLE = list(itertools.islice(tasks(random.Random(11)), 1200))
 GPT = "openai/gpt-4o"
 PRO = "deepseek-ai/DeepSeek-V4-Pro"
@@ -142,7 +153,7 @@ def test_a_model_nobody_knows_is_played_as_a_middling_one() -> None:
 
 
 def test_the_real_client_gets_the_same_answer_whole_and_streamed() -> None:
-    with serve_sandbox(CATALOGUE.arms.values(), latency_s=0) as sandbox:
+    with serve_sandbox(lambda: CATALOGUE, latency_s=0) as sandbox:
         moved = CATALOGUE.served_at(sandbox.url)
         with Upstream(lambda: moved, {}) as upstream:
             for arm, task in zip(moved.arms.values(), SAMPLE, strict=False):
@@ -156,9 +167,26 @@ def test_the_real_client_gets_the_same_answer_whole_and_streamed() -> None:
                 assert answer.data["system_fingerprint"] == "sandbox"
 
 
+def test_a_model_that_is_added_to_the_file_is_answered_for_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "arms.toml"
+    path.write_text((ROOT / "data" / "arms.toml").read_text())
+    file = CatalogueFile(path, look_every_s=0.0)
+    with (
+        serve_sandbox(file.current, latency_s=0) as sandbox,
+        openai.OpenAI(base_url=sandbox.url, api_key="none", max_retries=0) as client,
+    ):
+        ask = partial(client.chat.completions.create, messages=[{"role": "user", "content": "hi"}])
+        with pytest.raises(openai.NotFoundError, match="no model 'vendor/new'"):
+            ask(model="vendor/new")
+        with path.open("a") as end:
+            end.write(NEW_ARM)
+        assert ask(model="vendor/new").model == "vendor/new"
+        assert ask(model=GPT).model == GPT
+
+
 def test_the_official_client_parses_what_the_sandbox_says() -> None:
     with (
-        serve_sandbox(CATALOGUE.arms.values()) as sandbox,
+        serve_sandbox(lambda: CATALOGUE) as sandbox,
         openai.OpenAI(base_url=sandbox.url, api_key="none", max_retries=0) as client,
     ):
         raw = client.chat.completions.with_raw_response.create(

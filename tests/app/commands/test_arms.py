@@ -26,7 +26,7 @@ def ok(model: str, body: dict[str, Any]) -> Reply:
 
 @pytest.fixture
 def provider() -> Iterator[Serving]:
-    with serve(ok, ["one", "vendor/two", "strict", "three", "Vendor/Four+B"]) as serving:
+    with serve(ok, lambda: ["one", "vendor/two", "strict", "three", "Vendor/Four+B"]) as serving:
         yield serving
 
 

@@ -27,7 +27,7 @@ def exact(_model: str, body: dict[str, Any]) -> Reply:
 
 @pytest.fixture
 def priced(tmp_path: Path) -> Any:
-    with serve(exact, ["one"]) as provider:
+    with serve(exact, lambda: ["one"]) as provider:
         arms = catalogue(tmp_path, provider.url, {"one": ARM})
         with running(tmp_path, arms) as service:
             yield service
@@ -67,7 +67,7 @@ def test_b9_fifty_callers_with_a_budget_for_five_are_five_and_forty_five(priced:
 def test_b9_the_ceiling_of_the_service_holds_for_all_its_keys_together(
     tmp_path: Path,
 ) -> None:
-    with serve(exact, ["one"]) as provider:
+    with serve(exact, lambda: ["one"]) as provider:
         arms = catalogue(tmp_path, provider.url, {"one": ARM})
         with running(tmp_path, arms, budget_usd=5.5 * CALL_USD) as service:
             shop = Keyed(service, budget_usd=100 * CALL_USD)
@@ -82,7 +82,7 @@ def test_b9_the_ceiling_of_the_service_holds_for_all_its_keys_together(
 def test_b9_two_replicas_never_spend_more_of_a_keys_budget_than_there_is(
     tmp_path: Path, postgres_url: str
 ) -> None:
-    with serve(exact, ["one"]) as provider:
+    with serve(exact, lambda: ["one"]) as provider:
         arms = catalogue(tmp_path, provider.url, {"one": ARM})
         dials = {"database": postgres_url, "data": tmp_path}
         with running(tmp_path, arms, **dials) as here, running(tmp_path, arms, **dials) as there:
@@ -97,7 +97,7 @@ def test_b9_two_replicas_never_spend_more_of_a_keys_budget_than_there_is(
 
 
 def test_what_a_key_has_spent_is_known_after_a_restart(tmp_path: Path) -> None:
-    with serve(exact, ["one"]) as provider:
+    with serve(exact, lambda: ["one"]) as provider:
         arms = catalogue(tmp_path, provider.url, {"one": ARM})
         with running(tmp_path, arms) as service:
             shop = Keyed(service, budget_usd=2.5 * CALL_USD)
@@ -120,7 +120,7 @@ def test_b10_what_was_held_for_a_stream_that_is_left_is_given_back(priced: Runni
 
 
 def test_b10_what_a_killed_process_had_under_way_counts_after_the_restart(tmp_path: Path) -> None:
-    with serve(exact, ["one"]) as provider:
+    with serve(exact, lambda: ["one"]) as provider:
         arms = catalogue(tmp_path, provider.url, {"one": ARM})
         with running(tmp_path, arms) as service:
             shop = Keyed(service, budget_usd=2.5 * CALL_USD)
