@@ -225,13 +225,18 @@ def computing(address: str | None) -> Iterator[Compute]:
 def followed(folder: Path, log: StatesLog, incumbent: Learned) -> Learned:
     """Return what the service that follows the log has learned, as its newest snapshot has it.
 
-    Where the service is on other machines, it is what its policy was adopted with.
+    Where the service is on other machines, it is what its policy was adopted with. Without either,
+    or if both are of an earlier version of ours, that is said, and it is what a policy starts with.
     """
-    found = snapshots.newest(folder, incumbent.policy_version).snapshot
-    if found is None and (state := log.saved_state(incumbent.policy_version)) is not None:
+    version = incumbent.policy_version
+    found = snapshots.newest(folder, version).snapshot
+    if found is None and (state := log.saved_state(version)) is not None:
         try:
             found = snapshots.of_state(state)
         except DamagedFile as error:
-            LOGGER.warning("what was found of arms earlier is not known", reason=error.message)
+            LOGGER.warning("a saved state is damaged", policy_version=version, reason=error.message)
     restored = None if found is None else incumbent.restored(found.arrays, found.upto_seq)
-    return incumbent if restored is None else restored
+    if restored is None:
+        LOGGER.warning("what was found of arms earlier is not known", policy_version=version)
+        return incumbent
+    return restored

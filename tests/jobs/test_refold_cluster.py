@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from distributed import LocalCluster
+from structlog.testing import capture_logs
 
 from features.space import Space
 from jobs.intake import hand_over_policy, records
@@ -97,9 +98,13 @@ def changed() -> Learned:
 
 def test_the_changes_are_those_of_the_newest_snapshot(tmp_path: Path, path: Path) -> None:
     with SqliteReader(path) as log:
-        assert followed(tmp_path, log, start()).watches == {}
+        with capture_logs() as said:
+            assert followed(tmp_path, log, start()).watches == {}
+        assert [line["event"] for line in said] == ["what was found of arms earlier is not known"]
         snapshots.save(tmp_path, 1, 9, changed().to_arrays())
-        [watch] = followed(tmp_path, log, start()).watches.values()
+        with capture_logs() as said:
+            [watch] = followed(tmp_path, log, start()).watches.values()
+    assert said == []
     assert watch.changes == changed().watches["a"].changes != ()
 
 
