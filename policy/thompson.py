@@ -42,7 +42,7 @@ class Thompson:
 
     `temperature` scales the posterior's spread; an arm with few outcomes is drawn at full spread
     until it has about `cold_outcomes`, so that tempering never starves an arm nobody has tried; one
-    that joins arms well known, until it has more.
+    that joins arms well known, until it has more, and never below its mean.
     What an arm costs is drawn too where it may be the cheapest, as one that nobody has asked.
     The longer a stream in which arms were chosen, the wider an arm's mean is drawn: bad luck is
     found out. Of hundreds of arms no more are tried than its outcomes can tell apart.
@@ -121,7 +121,8 @@ class Thompson:
         covariance[np.diag_indices(k)] += np.maximum(wider - spread, 0.0) * said.doubt**2
         jitter = JITTER + JITTER * float(np.trace(covariance))
         root = np.linalg.cholesky(covariance + jitter * np.eye(k))
-        return rng.standard_normal((self.hyper.draws, k)) @ root.T
+        drawn: Floats = rng.standard_normal((self.hyper.draws, k)) @ root.T
+        return np.maximum(drawn, np.where(said.late > 0, 0.0, -np.inf))
 
 
 def compared(weight: Floats) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import chi2, norm
+from scipy.stats import chi2, multivariate_normal, norm
 
 from policy.belief import Belief
 from policy.decide import Beliefs, Question, decide
@@ -12,6 +12,7 @@ from policy.eligibility import Demand
 from policy.exploration import Allowance
 from policy.hyper import Hyper
 from policy.offer import Offer, choose
+from policy.prediction import Prediction
 from policy.thompson import AT_ONCE, SOON, Thompson, compared
 from policy.tuning import tuned
 from policy.types import Arm, Floats
@@ -119,21 +120,48 @@ def test_an_arm_that_had_bad_luck_is_tried_again_in_a_long_stream() -> None:
     assert taken[1] > 0.02
 
 
-def test_an_arm_that_joins_arms_well_known_is_drawn_at_full_spread_until_it_has_more() -> None:
+@pytest.mark.parametrize("sds", [0.05, 1.0])
+def test_an_arm_that_joins_arms_well_known_is_drawn_at_full_spread_until_it_has_more(
+    sds: float,
+) -> None:
     rng = np.random.default_rng(8)
     known, few = rows(rng, 200, ["b"]), rows(rng, 10, ["a"])
     early, late = learned(PRIOR, few + known), learned(PRIOR, known + few)
     x = contexts(np.random.default_rng(1), 1)[0]
     said = late.predict(x, ("a", "b"))
-    price = np.array([said.mean[0] - said.mean[1] + said.sd[0], 0.0])
-    tempered = PRECISE.temperature**2
+    behind = sds * said.sd[0]
+    price = np.array([said.mean[0] - said.mean[1] + behind, 0.0])
+    usual, lately = (spread(said, cold) for cold in (5.0, 1.5 * np.sqrt([200.0, 0.0])))
+    contrast = np.array([1.0, -1.0])
+    expected = [norm.cdf(-behind / np.sqrt(contrast @ usual @ contrast)), at_least(behind, lately)]
     shares = [pmf(Thompson(each, PRECISE), price, ("a", "b"))[0] for each in (early, late)]
-    for share, cold in zip(shares, ([5.0, 5.0], [1.5 * np.sqrt(200), 5.0]), strict=True):
-        spread = tempered + (1 - tempered) * np.array(cold) / (cold + said.weight)
-        drawn = np.sqrt(spread) * np.array([1.0, -1.0])
-        expected = norm.cdf(-said.sd[0] / np.sqrt(drawn @ said.covariance @ drawn))
-        assert share == pytest.approx(expected, abs=0.005)
-    assert shares[1] > 1.5 * shares[0]
+    assert shares == pytest.approx(expected, abs=0.005)
+    assert shares[1] > 1.2 * shares[0]
+
+
+def spread(said: Prediction, cold: float | Floats) -> Floats:
+    """Return the covariance that two arms are drawn with, cold until so many outcomes, (2, 2)."""
+    tempered, cold = PRECISE.temperature**2, np.maximum(5.0, cold)
+    each = np.sqrt(tempered + (1 - tempered) * cold / (cold + said.weight))
+    covariance: Floats = np.outer(each, each) * said.covariance
+    return covariance
+
+
+def at_least(behind: float, covariance: Floats) -> float:
+    """Return P(max(d_1, 0) - d_2 > behind) of two Gaussians: above its mean or, at it, without."""
+    apart = np.array([[-1.0, 0.0], [-1.0, 1.0]])
+    above = multivariate_normal([0.0, 0.0], apart @ covariance @ apart.T).cdf([0.0, -behind])
+    at_mean = multivariate_normal([0.0, 0.0], covariance).cdf([0.0, -behind])
+    return float(above + at_mean)
+
+
+def test_an_arm_that_came_late_is_never_drawn_below_its_mean() -> None:
+    rng = np.random.default_rng(8)
+    policy = Thompson(learned(PRIOR, rows(rng, 200, ["a", "b"]) + rows(rng, 40, ["c"])), PRECISE)
+    said = policy.belief.predict(contexts(np.random.default_rng(1), 1)[0], ARMS)
+    assert (said.late > 0).tolist() == [False, False, True]
+    below = policy.draws(said, np.random.default_rng(0)) < said.mean
+    np.testing.assert_allclose(below.mean(axis=0), [0.5, 0.5, 0.0], atol=0.005)
 
 
 def test_the_cost_of_an_arm_that_may_be_the_cheapest_is_drawn_around_what_is_expected() -> None:
