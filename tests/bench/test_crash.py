@@ -1,5 +1,9 @@
 """A few kills through the whole bench; and that it would say so if something were lost."""
 
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -7,6 +11,7 @@ import pytest
 from bench.crash import Crashed, Kill, run
 from bench.crash_page import lines
 from bench.diary import Diary
+from bench.processes import started_with
 from jobs.witness import Journal
 
 SEED = 49  # draws all processes at once, then a worker, at any moment
@@ -24,6 +29,22 @@ def test_what_was_acknowledged_before_kills_is_there_after_them(tmp_path: Path) 
     page = "\n".join(lines(crashed, SEED))
     assert "| **lost** | **0** |" in page
     assert "bounds the chance of a loss in one kill at 77.6%" in page
+
+
+@pytest.mark.slow
+def test_nothing_lives_on_when_the_bench_is_ended_from_outside(tmp_path: Path) -> None:
+    mark = f"TURNPIKE_DATABASE={tmp_path / str(SEED) / 'turnpike.db'}".encode()
+    asked = ["--seed", str(SEED), "--kept", str(tmp_path), "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "bench", "crash", *asked]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as bench:
+        give_up_at = time.monotonic() + 60
+        while len(started_with(mark)) < 4 and time.monotonic() < give_up_at:
+            time.sleep(0.1)
+        assert len(started_with(mark)) >= 4
+        bench.send_signal(signal.SIGTERM)
+        _, said = bench.communicate(timeout=150)
+    assert b"Aborted!" in said
+    assert started_with(mark) == {}
 
 
 def killed(back_s: float, *, is_fitting: bool = False) -> Kill:
