@@ -42,7 +42,7 @@ class Thompson:
 
     `temperature` scales the posterior's spread; an arm with few outcomes is drawn at full spread
     until it has about `cold_outcomes`, so that tempering never starves an arm nobody has tried; one
-    that joins arms well known, until it has more, and never below its mean.
+    that joins arms well known, until it has more.
     What an arm costs is drawn too where it may be the cheapest, as one that nobody has asked.
     The longer a stream in which arms were chosen, the wider an arm's mean is drawn: bad luck is
     found out. Of hundreds of arms no more are tried than its outcomes can tell apart.
@@ -64,7 +64,10 @@ class Thompson:
     def draws(self, said: Prediction, rng: np.random.Generator) -> Floats:
         """Return draws of every arm's quality from the tempered posterior, (draws, k).
 
-        They are -inf of an arm nobody has tried while enough others are being compared.
+        They are -inf of an arm nobody has tried while enough others are being compared, and never
+        below the mean of one that came late: that it may be worse is no reason to try the others.
+
+        source : May, Korda, Lee and Leslie 2012 (JMLR 13), optimistic Bayesian sampling
         """
         drawn: Floats = said.mean + self._deviations(said, rng)
         drawn[:, ~compared(said.weight)] = -np.inf

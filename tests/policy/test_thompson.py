@@ -36,6 +36,22 @@ def chance_of_first(policy: Thompson, price: Floats, scale: float) -> float:
     return float(norm.cdf(ahead / (scale * np.sqrt(contrast @ said.covariance @ contrast))))
 
 
+def spread(said: Prediction, cold: float | Floats) -> Floats:
+    """Return the covariance that two arms are drawn with, cold until so many outcomes, (2, 2)."""
+    tempered, cold = PRECISE.temperature**2, np.maximum(5.0, cold)
+    each = np.sqrt(tempered + (1 - tempered) * cold / (cold + said.weight))
+    covariance: Floats = np.outer(each, each) * said.covariance
+    return covariance
+
+
+def at_least(behind: float, covariance: Floats) -> float:
+    """Return P(max(d_1, 0) - d_2 > behind) of two Gaussians: above its mean or, at it, without."""
+    apart = np.array([[-1.0, 0.0], [-1.0, 1.0]])
+    above = multivariate_normal([0.0, 0.0], apart @ covariance @ apart.T).cdf([0.0, -behind])
+    at_mean = multivariate_normal([0.0, 0.0], covariance).cdf([0.0, -behind])
+    return float(above + at_mean)
+
+
 @pytest.mark.parametrize("temperature", [0.3, 1.0])
 def test_two_arms_win_as_often_as_the_difference_of_gaussians_says(temperature: float) -> None:
     belief = learned(PRIOR, rows(np.random.default_rng(2), 20, ["a", "b"]))
@@ -137,22 +153,6 @@ def test_an_arm_that_joins_arms_well_known_is_drawn_at_full_spread_until_it_has_
     shares = [pmf(Thompson(each, PRECISE), price, ("a", "b"))[0] for each in (early, late)]
     assert shares == pytest.approx(expected, abs=0.005)
     assert shares[1] > 1.2 * shares[0]
-
-
-def spread(said: Prediction, cold: float | Floats) -> Floats:
-    """Return the covariance that two arms are drawn with, cold until so many outcomes, (2, 2)."""
-    tempered, cold = PRECISE.temperature**2, np.maximum(5.0, cold)
-    each = np.sqrt(tempered + (1 - tempered) * cold / (cold + said.weight))
-    covariance: Floats = np.outer(each, each) * said.covariance
-    return covariance
-
-
-def at_least(behind: float, covariance: Floats) -> float:
-    """Return P(max(d_1, 0) - d_2 > behind) of two Gaussians: above its mean or, at it, without."""
-    apart = np.array([[-1.0, 0.0], [-1.0, 1.0]])
-    above = multivariate_normal([0.0, 0.0], apart @ covariance @ apart.T).cdf([0.0, -behind])
-    at_mean = multivariate_normal([0.0, 0.0], covariance).cdf([0.0, -behind])
-    return float(above + at_mean)
 
 
 def test_an_arm_that_came_late_is_never_drawn_below_its_mean() -> None:
