@@ -23,7 +23,7 @@ from app.monitoring.traffic import Following
 from app.monitoring.webhook import Webhook
 from app.processes.berth import berth
 from app.processes.drain import Drain
-from app.processes.keeper import Keeper, abandon, hints
+from app.processes.keeper import Keeper, abandon
 from app.processes.loop import beside
 from app.routing.goals import goals
 from app.routing.live import Live
@@ -101,7 +101,7 @@ def _assembled(
     upstream, now_s = ending.enter_context(Upstream(catalogue, environ)), time.time()
     log, own = ending.enter_context(_log(settings, now_s))
     keyring = Keyring(settings, subkeys(settings, folder), log, goals(settings, catalogue()))
-    live = Live(log, folder, hints(catalogue()), keyring.goals, keyring.has_goal, now_s)
+    live = Live(log, folder, catalogue().arms.values(), keyring.goals, keyring.has_goal, now_s)
     cache = ending.enter_context(closing(_cache(settings, own, upstream)))
     traffic, terms = Following(log, own, time.time), _terms(settings)
     alarms = _alarms(settings, catalogue, log, live, health)

@@ -158,7 +158,7 @@ def _settings(folder: Path, url: str) -> dict[str, str]:
     for n, name in enumerate(ARMS):
         tables.append(
             f'[arm.{name}]\nprovider = "fickle"\nmodel = "{name}"\ncontext_window = 8000\n'
-            f"input_usd_per_mtok = {10.0**n}\noutput_usd_per_mtok = {10.0**n}\n"
+            f"input_usd_per_mtok = {10.0 ** (n + 2)}\noutput_usd_per_mtok = {10.0 ** (n + 2)}\n"
             f"timeouts = {{ first_content_s = {FIRST_CONTENT_S} }}"
         )
     (folder / "arms.toml").write_text("\n".join(tables), encoding="utf-8")

@@ -40,7 +40,7 @@ class Router:
         self._sketches = sketches
         self._run = run
         self._options = options
-        self._ledger = Ledger(Hyper())
+        self._ledger = Ledger(Hyper().following(table.arms))
         self._learned = Learned.start(self._ledger.latest_policy())
         self._allowance = Allowance()
         dearest = table.names[int(table.cost_usd.mean(axis=0).argmax())]

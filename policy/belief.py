@@ -1,10 +1,10 @@
 """The posterior over every arm's weights, exact, kept in natural parameters.
 
-reward = x.(shared + deviation of the arm) + noise. Given the shared weights the arms are
-independent, so each arm keeps its own small Gaussian and the shared one is the sum of what the arms
-say of it. Sharing is what makes few outcomes enough: a prompt that is hard for one arm is hard for
-most, and a new arm starts where its siblings are. With narrow shared scales it is one separate
-regression per arm.
+reward = x.(shared + deviation of the arm) + slope * dearness of the arm + noise. Given what is
+shared, the slope too, the arms are independent, so each arm keeps its own small Gaussian and the
+shared one is the sum of what the arms say of it. Sharing is what makes few outcomes enough: a
+prompt that is hard for one arm is hard for most, and a new arm starts where others of its price
+are. With narrow shared scales it is one separate regression per arm.
 
 A belief never changes: learning returns a new one, so readers need no lock.
 """
@@ -31,7 +31,8 @@ class ArmBelief:
 
     The arm's weights are N(pull @ shared + offset, noise * covariance).
 
-    shapes : covariance, pull, shared_precision (d, d); offset, shared_information (d,)
+    shapes : covariance (d, d), pull (d, d + 1), shared_precision (d + 1, d + 1); offset (d,),
+             shared_information (d + 1,)
     """
 
     sources: tuple[Evidence | None, Evidence | None]
@@ -47,6 +48,7 @@ class ArmBelief:
         cls,
         prior: Prior,
         evidence: Evidence,
+        dearness: float = 0.0,
         sources: tuple[Evidence | None, Evidence | None] = (None, None),
     ) -> Self:
         """Return what the evidence of one arm implies under the prior.
@@ -56,10 +58,13 @@ class ArmBelief:
         precision = prior.deviation_precision
         covariance = np.linalg.inv(evidence.gram + np.diag(precision))
         covariance = (covariance + covariance.T) / 2  # rounding is not symmetric, the matrix is
-        pull = covariance * precision
+        own = covariance * precision
         offset = covariance @ evidence.moment
-        said = np.diag(precision) - precision[:, None] * pull
-        return cls(sources, evidence, covariance, pull, offset, said, precision * offset)
+        pull = _sloped(own, dearness)
+        said = _sloped(np.diag(precision) - precision[:, None] * own, dearness)
+        said = _sloped(said.T, dearness)
+        information = _sloped((precision * offset)[None], dearness)[0]
+        return cls(sources, evidence, covariance, pull, offset, said, information)
 
     @cached_property
     def log_determinant(self) -> float:
@@ -164,7 +169,9 @@ class Belief:
         """
         beliefs = [self.of(arm) for arm in arms]
         spread = np.array([context @ belief.covariance for belief in beliefs])
-        pulls = spread * self.prior.deviation_precision  # context @ pull, of a matrix read anyway
+        dearness = np.array([self.prior.dearness.get(arm, 0.0) for arm in arms])
+        # context @ pull, of a matrix read anyway
+        pulls = _sloped(spread * self.prior.deviation_precision, dearness)
         mean, covariance = self.shared
         return Prediction(
             pulls @ mean + np.array([belief.offset for belief in beliefs]) @ context,
@@ -192,7 +199,7 @@ class Belief:
 
     @cached_property
     def shared(self) -> tuple[Floats, Floats]:
-        """Return the mean (d,) and, in units of the noise, the covariance (d, d) all arms share."""
+        """Return mean (d + 1,) and, in units of the noise, covariance of what all arms share."""
         precision = np.diag(self.prior.shared_precision)
         covariance = np.linalg.inv(sum((b.shared_precision for b in self._arms()), precision))
         covariance = (covariance + covariance.T) / 2
@@ -269,7 +276,8 @@ class Belief:
         sources = self.rated.get(arm), self.evals.get(arm)
         if arm in self.earlier and self.earlier[arm].sources == sources:
             return self.earlier[arm]
-        return ArmBelief.of(self.prior, self._evidence(arm), sources)
+        dearness = self.prior.dearness.get(arm, 0.0)
+        return ArmBelief.of(self.prior, self._evidence(arm), dearness, sources)
 
     def _evidence(self, arm: str) -> Evidence:
         evidence = self.rated.get(arm, self._nothing)
@@ -281,3 +289,11 @@ class Belief:
             constant[-1] = 1.0
             evidence = evidence.add(constant, self.prior.hints[arm], self.prior.hint_weight)
         return evidence
+
+
+def _sloped(rows: Floats, dearness: Floats | float) -> Floats:
+    """Return what each row says of the shared weights with what it says of the slope after it.
+
+    The slope is felt through the constant, which is last, as many times as an arm is dear.
+    """
+    return np.column_stack([rows, dearness * rows[:, -1]])

@@ -41,10 +41,14 @@ class Scales:
 class Prior:
     """A two-level prior: weights all arms share, and each arm's deviation from them.
 
-    weights of an arm = shared + deviation; both are Gaussian, `mean` is the shared constant's.
+    weights of an arm = shared + deviation; both are Gaussian, `mean` is the shared constant's. What
+    all arms share has one weight more, `slope`: how much more the constant of an arm is for each e
+    times that its model is listed dearer. `dearness` is the logarithm of an arm's list price in
+    USD per million tokens; an arm without one counts as if it were listed at 1.
     `hints` are quality figures of the catalogue, each worth `hint_weight` outcomes.
 
-    units  : scales in noise standard deviations, noise_guess a variance worth noise_weight outcomes
+    units  : scales and slope_sd in noise standard deviations, noise_guess a variance worth
+             noise_weight outcomes
     source : Lindley and Smith 1972, Bayes estimates for the linear model, eq. 3-5
     """
 
@@ -57,12 +61,15 @@ class Prior:
     eval_ceiling: float = 200.0
     hint_weight: float = 3.0
     hints: Mapping[str, float] = field(default_factory=dict)
+    dearness: Mapping[str, float] = field(default_factory=dict)
+    slope: float = 0.0
+    slope_sd: float = 0.05
 
     @cached_property
     def shared_mean(self) -> Floats:
-        """Return the prior mean of the shared weights, (d,)."""
-        mean = np.zeros(len(self.groups))
-        mean[-1] = self.mean
+        """Return the prior mean of the shared weights, the slope last, (d + 1,)."""
+        mean = np.zeros(len(self.groups) + 1)
+        mean[-2:] = self.mean, self.slope
         return mean
 
     @cached_property
@@ -72,5 +79,5 @@ class Prior:
 
     @cached_property
     def shared_precision(self) -> Floats:
-        """Return the prior precision of the shared weights, (d,)."""
-        return 1.0 / self.shared.of(self.groups) ** 2
+        """Return the prior precision of the shared weights, the slope last, (d + 1,)."""
+        return 1.0 / np.append(self.shared.of(self.groups), self.slope_sd) ** 2

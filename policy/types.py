@@ -49,6 +49,15 @@ class Arm:
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     timeouts: Timeouts = Timeouts()
 
+    @property
+    def listed_usd_per_mtok(self) -> float:
+        """Return both prices in one, three tokens of input to one of output.
+
+        >>> Arm("a", "p", "m", 2.0, 10.0, 128_000).listed_usd_per_mtok
+        4.0
+        """
+        return (3.0 * self.input_usd_per_mtok + self.output_usd_per_mtok) / 4.0
+
     def cost_usd(
         self, input_tokens: float, output_tokens: float, cached_tokens: float = 0.0
     ) -> float:

@@ -92,7 +92,7 @@ def changes(parts: Parts) -> list[Change]:
             says = "Somebody was forgotten, and the log was folded anew without their words."
             found.append(Change(each.created_at_s, f"Policy {each.version}", says, "new"))
         elif each.source == "catalogue":
-            says = "The catalogue's quality hints have changed."
+            says = "The catalogue has a new arm, or other quality hints."
             found.append(Change(each.created_at_s, f"Policy {each.version}", says, "new"))
     learned = parts.live.learned
     for arm in parts.catalogue().arms:

@@ -29,11 +29,6 @@ COUNT_EVERY_S = 10.0
 CLOCKS_APART_S = 60.0
 
 
-def hints(catalogue: Catalogue) -> dict[str, float]:
-    """Return the quality hints of the catalogue's arms."""
-    return {arm.name: arm.quality for arm in catalogue.arms.values() if arm.quality is not None}
-
-
 def abandon(log: WritableLog, now_s: float, before_s: float, after_s: float) -> None:
     """Record an end for decisions made between two moments that will get none."""
     lost = log.abandon(before_s, now_s, after_s)
@@ -42,7 +37,7 @@ def abandon(log: WritableLog, now_s: float, before_s: float, after_s: float) -> 
 
 
 class Keeper(threading.Thread):
-    """Looks after the log's intake, keys, the catalogue's hints, snapshots and stored answers."""
+    """Looks after the log's intake, keys, the catalogue, snapshots and stored answers."""
 
     def __init__(
         self,
@@ -87,7 +82,7 @@ class Keeper(threading.Thread):
         self._abandon(now_s)
         self._keyring.follow()
         self._live.share(now_s)
-        self._live.follow_hints(hints(self._catalogue()), now_s)
+        self._live.follow(self._catalogue().arms.values(), now_s)
         self._live.snapshot_when_due(now_s)
         self._cache.prune()
         self._follow_erasures()

@@ -6,7 +6,7 @@ one assignment. A start takes the newest snapshot of the serving policy and fold
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -58,7 +58,7 @@ class Live:
         self,
         log: Log,
         data: Path,
-        hints: dict[str, float],
+        arms: Iterable[Arm],
         goals: Goals,
         priced_apart: Callable[[str], bool],
         now_s: float,
@@ -72,8 +72,8 @@ class Live:
         self._folding = threading.Lock()
         self._untaught: list[Event] = []
         self._folded_at_s = 0.0
-        self._hints: dict[str, float] | None = None
-        policy = log.latest_policy() or self._first(hints, now_s)
+        self._arms: tuple[Arm, ...] = ()
+        policy = log.latest_policy() or self._first(arms, now_s)
         self._learned = self._restored(Learned.start(policy))
         log.subscribe(self._follow, after_seq=self._learned.upto_seq)
         self._treasury = Treasury(log, lambda: self.learned, goals, priced_apart, now_s)
@@ -186,17 +186,18 @@ class Live:
         with self._lock:
             self._treasury.settled(decision, usd, time.time())
 
-    def follow_hints(self, hints: dict[str, float], now_s: float) -> None:
-        """Adopt the catalogue's quality hints as a policy version when they have changed."""
-        if hints == self._hints:
+    def follow(self, arms: Iterable[Arm], now_s: float) -> None:
+        """Adopt a policy version when the catalogue has other hints, or an arm that is new."""
+        arms = tuple(arms)
+        if arms == self._arms:
             return  # another process of ours may read another catalogue for a while
         learned = self.learned
-        if learned.hyper.with_hints(hints).hints != dict(learned.hyper.hints):
+        if learned.hyper.following(arms) != learned.hyper:
             policy = self._log.latest_policy()
             if policy is not None:
-                hyper = Hyper.from_json(policy.hyper).with_hints(hints)
+                hyper = Hyper.from_json(policy.hyper).following(arms)
                 self._adopt(policy.version + 1, "catalogue", policy.space, hyper, now_s)
-        self._hints = hints
+        self._arms = arms
 
     def snapshot(self, now_s: float) -> None:
         """Save what has been learned, unless nothing has been since the last time."""
@@ -278,9 +279,9 @@ class Live:
             LOGGER.warning("snapshot passed over", reason=error.message)
             return None
 
-    def _first(self, hints: dict[str, float], now_s: float) -> PolicyVersion:
+    def _first(self, arms: Iterable[Arm], now_s: float) -> PolicyVersion:
         with suppress(InvalidInput):  # a process that started with us was quicker
-            self._adopt(1, "initial", b"", Hyper().with_hints(hints), now_s)
+            self._adopt(1, "initial", b"", Hyper().following(arms), now_s)
         return self._log.policy_version(1)
 
     def _adopt(

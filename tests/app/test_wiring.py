@@ -72,6 +72,20 @@ def test_a_new_arm_starts_from_what_its_siblings_taught_and_is_tried(
     assert "new" in {answer["arm"] for answer in asked}
 
 
+def test_a_new_arm_is_listed_in_a_policy_version_that_keeps_every_thumb(
+    service: Running, edit: Edit
+) -> None:
+    before = beliefs(service)
+    edit(tables(cheap={}, dear=DEAR, new=DEAR))
+    assert eventually(lambda: service.get("/healthz")["policy_version"] == 2)
+    assert service.get("/policy")["hyper"]["listed"]["new"] == 30.0
+    after = beliefs(service)
+    for arm in ("cheap", "dear"):
+        assert after[arm]["effective_n"] == pytest.approx(before[arm]["effective_n"])
+        assert after[arm]["quality"] == pytest.approx(before[arm]["quality"], abs=0.01)
+    assert after["cheap"]["quality"] < after["new"]["quality"] < after["dear"]["quality"]
+
+
 def test_a_removed_arm_is_not_asked_and_keeps_its_history(service: Running, edit: Edit) -> None:
     old = service.ask(models=["dear"])["id"]
     known = service.digest
@@ -104,6 +118,8 @@ def test_a_price_moves_the_next_decision_and_nothing_that_was_learned(
     assert after["dear"]["quality"] == before["dear"]["quality"]
     assert after["cheap"]["cost_usd"] == before["cheap"]["cost_usd"]
     assert service.post("/route", {"prompt": SUM, "explore": False}).json["arm"] == "cheap"
+    service.parts.live.follow(service.parts.catalogue().arms.values(), 0.0)
+    assert service.get("/healthz")["policy_version"] == 1
     assert service.digest == known
 
 
@@ -153,7 +169,7 @@ def test_a_hint_that_was_there_at_the_start_makes_no_second_version(
     path = catalogue(tmp_path, provider.url, tables(cheap={"quality": 0.9}, dear=DEAR))
     for _ in range(2):
         with running(tmp_path, arms=path, sandbox="off") as made:
-            made.parts.live.follow_hints({"cheap": 0.9}, 0.0)
+            made.parts.live.follow(made.parts.catalogue().arms.values(), 0.0)
             assert made.get("/healthz")["policy_version"] == 1
 
 

@@ -34,7 +34,7 @@ POLICY = PolicyVersion(
     source="retrain",
     feature_version=1,
     space=Space.from_bytes(b"").to_bytes(),
-    hyper=Hyper(floor=0.02).with_hints({"a": 0.5}).to_json(),
+    hyper=Hyper(floor=0.02, hints={"a": 0.5}).to_json(),
 )
 KNOWN = learned(rated(1, TEXTS[0], 1.0))
 

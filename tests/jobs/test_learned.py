@@ -1,5 +1,6 @@
 """The fold against its definition: sums of what was rated, taken back, faded with time."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -238,7 +239,7 @@ def test_an_arm_that_came_late_has_done_so_after_a_restart_and_forgetting() -> N
 
 def test_what_another_policy_saved_is_not_taken() -> None:
     known = learned(rated(1, TEXTS[0], 1.0))
-    for other in (Hyper(), HYPER.with_hints({"a": 0.9})):
+    for other in (Hyper(), replace(HYPER, hints={"a": 0.9}), replace(HYPER, listed={"a": 0.9})):
         assert not np.array_equal(fingerprint(SPACE, other), fingerprint(SPACE, HYPER))
         assert Learned.under(1, SPACE, other).restored(known.to_arrays(), 1) is None
 

@@ -186,6 +186,9 @@ def test_another_prior_says_the_same_whether_or_not_the_first_was_asked() -> Non
         replace(hinted, hints={"b": 0.1}),
         replace(hinted, hint_weight=50.0),
         replace(hinted, mean=0.1),
+        replace(hinted, dearness={"b": 1.0, "new": -3.0}),
+        replace(hinted, slope=-0.2),
+        replace(hinted, slope_sd=2.0),
         replace(hinted, noise_guess=1.0),
     ):
         asked = learned(hinted, outcomes)
@@ -236,9 +239,16 @@ def test_forgetting_on_a_long_narrow_stream_keeps_the_matrices_healthy() -> None
 
 
 COVERAGE = Prior(
-    ("facts", "facts", "words", "constant"), Scales(0.2, 0.2, 0.3, 0.5), PRIOR.shared, 0.6, 0.1
+    ("facts", "facts", "words", "constant"),
+    Scales(0.2, 0.2, 0.3, 0.5),
+    PRIOR.shared,
+    0.6,
+    0.1,
+    dearness={"a": -2.0, "b": 1.0, "d": 3.0},
+    slope=0.05,
+    slope_sd=0.2,
 )
-PROBLEMS, K = 300, 4
+PROBLEMS, K = 340, 4
 
 
 def played(world: World, how: str, rng: np.random.Generator) -> Belief:

@@ -22,10 +22,11 @@ def test_a_belief_without_outcomes_predicts_the_moments_of_drawn_worlds() -> Non
 
 def test_each_feature_has_the_scale_of_its_group() -> None:
     groups = ("facts", "facts", "words", "task", "constant")
-    prior = Prior(groups, Scales(0.1, 0.2, 0.5, 2.0), Scales(1.0, 0.5, 0.25, 4.0), 0.7, 0.1)
+    scales = Scales(0.1, 0.2, 0.5, 2.0), Scales(1.0, 0.5, 0.25, 4.0)
+    prior = Prior(groups, *scales, 0.7, 0.1, slope=0.3, slope_sd=0.2)
     np.testing.assert_allclose(prior.deviation_precision, [100, 100, 25, 4, 0.25])
-    np.testing.assert_allclose(prior.shared_precision, [1, 1, 4, 16, 1 / 16])
-    np.testing.assert_array_equal(prior.shared_mean, [0, 0, 0, 0, 0.7])
+    np.testing.assert_allclose(prior.shared_precision, [1, 1, 4, 16, 1 / 16, 25])
+    np.testing.assert_array_equal(prior.shared_mean, [0, 0, 0, 0, 0.7, 0.3])
 
 
 def test_the_variance_of_an_arm_is_the_shared_and_its_own_in_noise_units() -> None:

@@ -10,7 +10,16 @@ from policy.prior import Prior, Scales
 from policy.types import Floats
 
 GROUPS = ("facts", "words", "task", "constant")
-PRIOR = Prior(GROUPS, Scales(0.2, 0.4, 0.3, 1.0), Scales(0.5, 0.3, 0.2, 1.5), 0.6, 0.1)
+PRIOR = Prior(
+    GROUPS,
+    Scales(0.2, 0.4, 0.3, 1.0),
+    Scales(0.5, 0.3, 0.2, 1.5),
+    0.6,
+    0.1,
+    dearness={"a": -1.5, "b": 2.0, "never tried": 0.7},
+    slope=0.1,
+    slope_sd=0.3,
+)
 
 Rows = list[tuple[str, Floats, float, float]]
 
@@ -45,11 +54,14 @@ class World:
         """Return a world as the prior believes them to be, its noise included."""
         noise = prior.noise_weight * prior.noise_guess / float(rng.chisquare(prior.noise_weight))
         sd = float(np.sqrt(noise))
-        shared = prior.shared_mean + sd * prior.shared.of(prior.groups) * rng.standard_normal(
+        shared = prior.shared_mean[:-1] + sd * prior.shared.of(prior.groups) * rng.standard_normal(
             len(prior.groups)
         )
-        own = prior.deviation.of(prior.groups) * rng.standard_normal((k, len(prior.groups)))
-        return cls(shared + sd * own, noise)
+        own = sd * prior.deviation.of(prior.groups) * rng.standard_normal((k, len(prior.groups)))
+        if prior.dearness:
+            slope = prior.slope + sd * prior.slope_sd * rng.standard_normal()
+            own[:, -1] += slope * np.array([prior.dearness.get(arm, 0.0) for arm in "abcd"[:k]])
+        return cls(shared + own, noise)
 
     def reward(self, arm: int, x: Floats, rng: np.random.Generator) -> float:
         """Return one noisy reward."""
@@ -58,8 +70,9 @@ class World:
 
 @dataclass(frozen=True)
 class Dense:
-    """Bayesian regression on [x | x of arm 1 | x of arm 2 ...], solved whole."""
+    """Bayesian regression on [x | dearness | x of arm 1 | x of arm 2 ...], solved whole."""
 
+    prior: Prior
     arms: tuple[str, ...]
     mean: Floats
     covariance: Floats
@@ -72,10 +85,11 @@ class Dense:
     def of(cls, prior: Prior, arms: tuple[str, ...], outcomes: Rows) -> "Dense":
         """Return the posterior by one matrix inverse over all weights of all arms."""
         deviations = np.tile(prior.deviation.of(prior.groups) ** -2.0, len(arms))
-        precision = np.concatenate([prior.shared.of(prior.groups) ** -2.0, deviations])
+        shared = np.append(prior.shared.of(prior.groups), prior.slope_sd)
+        precision = np.concatenate([shared**-2.0, deviations])
         start = np.zeros(len(precision))
-        start[len(prior.groups) - 1] = prior.mean
-        design = np.array([widened(x, arm, arms) for arm, x, _, _ in outcomes])
+        start[len(prior.groups) - 1], start[len(prior.groups)] = prior.mean, prior.slope
+        design = np.array([widened(prior, x, arm, arms) for arm, x, _, _ in outcomes])
         design = design.reshape(len(outcomes), len(precision))
         reward = np.array([r for _, _, r, _ in outcomes])
         weight = np.array([w for _, _, _, w in outcomes])
@@ -86,11 +100,11 @@ class Dense:
         noise = (prior.noise_weight * prior.noise_guess + misfit) / (
             prior.noise_weight + weight.sum()
         )
-        return cls(arms, mean, covariance, float(noise), design, start, precision)
+        return cls(prior, arms, mean, covariance, float(noise), design, start, precision)
 
     def predict(self, x: Floats) -> tuple[Floats, Floats]:
         """Return mean (k,) and covariance (k, k) of the arms' mean rewards."""
-        wide = np.array([widened(x, arm, self.arms) for arm in self.arms])
+        wide = np.array([widened(self.prior, x, arm, self.arms) for arm in self.arms])
         covariance = self.noise * (wide @ self.covariance @ wide.T)
         return (wide @ self.mean).astype(float), covariance.astype(float)
 
@@ -106,6 +120,7 @@ def refined(matrix: Floats) -> Floats:
     return inverse
 
 
-def widened(x: Floats, arm: str, arms: tuple[str, ...]) -> Floats:
+def widened(prior: Prior, x: Floats, arm: str, arms: tuple[str, ...]) -> Floats:
     """Return the row of the stacked design."""
-    return np.concatenate([x, *(x * (arm == other) for other in arms)])
+    dearness = [prior.dearness.get(arm, 0.0)]
+    return np.concatenate([x, dearness, *(x * (arm == other) for other in arms)])

@@ -12,8 +12,9 @@ from tests.upstream.misbehaving import Conversation, Scenario, chunk, usage_fram
 
 CHEAP = {"input_usd_per_mtok": 0.01, "output_usd_per_mtok": 0.01}
 GOES_ON = {"capabilities": ["trailing_assistant", "tools"]}
-FIRST_A = {"a": {**CHEAP, **GOES_ON}, "b": GOES_ON}
-"""The arm that breaks off is so cheap that it is surely asked first; the other can go on."""
+DEAR = {"input_usd_per_mtok": 9000.0, "output_usd_per_mtok": 9000.0}
+FIRST_A = {"a": {**CHEAP, **GOES_ON}, "b": {**DEAR, **GOES_ON}}
+"""The arm that breaks off is so much cheaper that it is surely asked first; the other can go on."""
 
 
 def rest(talk: Conversation) -> None:
@@ -108,7 +109,7 @@ def test_the_rest_may_be_as_long_as_what_is_left(tmp_path: Path) -> None:
 
 
 def test_a_third_arm_goes_on_where_the_second_breaks_off_too(tmp_path: Path) -> None:
-    arms = {**FIRST_A, "c": {**GOES_ON, "output_usd_per_mtok": 90.0}}
+    arms = {**FIRST_A, "c": {**GOES_ON, **DEAR, "output_usd_per_mtok": 9e5}}
     with faulty(tmp_path, {"a": cut, "b": cut, "c": rest}, arms) as made:
         told = streamed(made)
         assert text(told) == 2 * "".join(PIECES) + " there was."

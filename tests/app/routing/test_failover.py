@@ -11,7 +11,7 @@ from tests.app.running import eventually
 from tests.upstream.misbehaving import Conversation, completion
 
 CHEAP = {"input_usd_per_mtok": 0.01, "output_usd_per_mtok": 0.01}
-DEAR = {"input_usd_per_mtok": 90.0, "output_usd_per_mtok": 90.0}
+DEAR = {"input_usd_per_mtok": 9000.0, "output_usd_per_mtok": 9000.0}
 FIRST_BAD = {"bad": CHEAP, "good": DEAR}
 SOBER = {"prompt": "hi", "explore": False}
 

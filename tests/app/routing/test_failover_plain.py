@@ -24,7 +24,7 @@ from tests.app.serving import openai_client
 from tests.upstream.misbehaving import Conversation, Scenario, completion, misbehaving
 
 CHEAP = {"input_usd_per_mtok": 0.01, "output_usd_per_mtok": 0.01}
-DEAR = {"input_usd_per_mtok": 90.0, "output_usd_per_mtok": 90.0}
+DEAR = {"input_usd_per_mtok": 9000.0, "output_usd_per_mtok": 9000.0}
 FIRST_BAD = {"bad": CHEAP, "good": DEAR}
 UNTRUSTED = Path(__file__).parents[2] / "upstream" / "untrusted.pem"
 

@@ -13,7 +13,7 @@ from tests.app.faulty import Faulty, broken, busy, empty, faulty, good, hanging_
 from tests.upstream.misbehaving import Conversation, Scenario
 
 CHEAP = {"input_usd_per_mtok": 0.01, "output_usd_per_mtok": 0.01}
-DEAR = {"input_usd_per_mtok": 90.0, "output_usd_per_mtok": 90.0}
+DEAR = {"input_usd_per_mtok": 9000.0, "output_usd_per_mtok": 9000.0}
 CALLERS = 8
 MOST_CALLS = 1.25
 

@@ -23,7 +23,7 @@ from tests.app.faulty import (
 from tests.upstream.misbehaving import Conversation, Scenario, completion
 
 CHEAP = {"input_usd_per_mtok": 0.01, "output_usd_per_mtok": 0.01}
-DEAR = {"input_usd_per_mtok": 90.0, "output_usd_per_mtok": 90.0}
+DEAR = {"input_usd_per_mtok": 9000.0, "output_usd_per_mtok": 9000.0}
 FIRST_BAD = {"bad": CHEAP, "good": DEAR}
 """The failing arm is so cheap that it is surely asked first."""
 

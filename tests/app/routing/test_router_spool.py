@@ -104,7 +104,8 @@ def test_when_nothing_can_be_recorded_the_setting_decides(
         if status == 200:
             assert seen[-1].headers["x-turnpike-durable"] == "none"
             recorded = [each.headers["x-turnpike-durable"] for each in seen].count("spool")
-            assert store["unrecorded"] >= 3 * (len(seen) - recorded - 1)
+            # What is smaller than the rows that found no room may find some.
+            assert store["unrecorded"] >= 3 * (len(seen) - recorded - 2)
             assert store["waiting"] + store["unrecorded"] == 3 * len(seen)
         else:
             assert seen[-1].json["error"]["code"] == "store_unavailable"
