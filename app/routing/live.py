@@ -16,6 +16,7 @@ from structlog import get_logger
 
 from app.keys.holder import Holder
 from app.routing.goals import Goals
+from app.routing.listing import relisted
 from app.routing.pacing import Piece
 from app.routing.sharing import Sharing
 from app.routing.treasury import Treasury
@@ -191,12 +192,10 @@ class Live:
         arms = tuple(arms)
         if arms == self._arms:
             return  # another process of ours may read another catalogue for a while
-        learned = self.learned
-        if learned.hyper.following(arms) != learned.hyper:
-            policy = self._log.latest_policy()
-            if policy is not None:
-                hyper = Hyper.from_json(policy.hyper).following(arms)
-                self._adopt(policy.version + 1, "catalogue", policy.space, hyper, now_s)
+        known, policy = self.learned.hyper, self._log.latest_policy()
+        if known.following(arms) != known and policy is not None:
+            hyper = Hyper.from_json(policy.hyper).following(arms)
+            self._adopt(policy.version + 1, "catalogue", policy.space, hyper, now_s)
         self._arms = arms
 
     def snapshot(self, now_s: float) -> None:
@@ -247,7 +246,8 @@ class Live:
         return self._learned
 
     def _adopted(self, event: PolicyEvent) -> Learned:
-        start = self._restored(Learned.start(event))
+        start = Learned.start(event)
+        start = relisted(self._taught(), start, event.seq) or self._restored(start)
         return start.fold(self._log.events(start.upto_seq, event.seq))
 
     def _restored(self, start: Learned) -> Learned:

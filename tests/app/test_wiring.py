@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from storage.events import Event
+from tests.app.routing.test_live import folded
 from tests.app.running import SUM, Provider, Running, catalogue, eventually, running
 
 MODELS = {
@@ -84,6 +86,22 @@ def test_a_new_arm_is_listed_in_a_policy_version_that_keeps_every_thumb(
         assert after[arm]["effective_n"] == pytest.approx(before[arm]["effective_n"])
         assert after[arm]["quality"] == pytest.approx(before[arm]["quality"], abs=0.01)
     assert after["cheap"]["quality"] < after["new"]["quality"] < after["dear"]["quality"]
+
+
+def test_the_log_is_not_folded_anew_to_list_an_arm_and_what_is_learned_is_as_if_it_were(
+    service: Running, edit: Edit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(after_seq: int = 0, upto_seq: int | None = None) -> Iterator[Event]:
+        assert after_seq == upto_seq, "the log is read"
+        return iter(())
+
+    with monkeypatch.context() as patched:
+        patched.setattr(service.parts.log, "events", refused)
+        edit(tables(cheap={}, dear=DEAR, new=DEAR))
+        assert eventually(lambda: service.get("/healthz")["policy_version"] == 2)
+    assert service.digest == folded(service)
+    service.rate(service.ask("What is 3 + 4?", models=["new"])["id"], "up")
+    assert service.digest == folded(service)
 
 
 def test_a_removed_arm_is_not_asked_and_keeps_its_history(service: Running, edit: Edit) -> None:
