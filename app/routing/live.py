@@ -196,6 +196,7 @@ class Live:
         if known.following(arms) != known and policy is not None:
             hyper = Hyper.from_json(policy.hyper).following(arms)
             self._adopt(policy.version + 1, "catalogue", policy.space, hyper, now_s)
+            self.snapshot(now_s)  # or a start would fold the log under the new version
         self._arms = arms
 
     def snapshot(self, now_s: float) -> None:

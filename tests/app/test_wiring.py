@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from storage.events import Event
+from storage.snapshots import newest
 from tests.app.routing.test_live import folded
 from tests.app.running import SUM, Provider, Running, catalogue, eventually, running
 
@@ -100,6 +101,9 @@ def test_the_log_is_not_folded_anew_to_list_an_arm_and_what_is_learned_is_as_if_
         edit(tables(cheap={}, dear=DEAR, new=DEAR))
         assert eventually(lambda: service.get("/healthz")["policy_version"] == 2)
     assert service.digest == folded(service)
+    assert eventually(
+        lambda: newest(service.parts.settings.folder / "snapshots", 2).snapshot is not None
+    )
     service.rate(service.ask("What is 3 + 4?", models=["new"])["id"], "up")
     assert service.digest == folded(service)
 
