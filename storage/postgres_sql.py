@@ -28,12 +28,15 @@ SOON_S, LATE_S = 10.0, 35.0
 TCP cannot tell: a machine acknowledges what it has got also for a server that hangs.
 """
 
+CONNECT_S = 3
+"""How long a connection may take to be made, and once more until it is set up."""
+
 T = TypeVar("T")
 
 # A server that has gone without a word is given up after seconds, not after hours.
 WAYS = {
     "application_name": "turnpike",
-    "connect_timeout": "3",
+    "connect_timeout": str(CONNECT_S),
     "tcp_user_timeout": "5000",
     "keepalives_idle": "5",
     "keepalives_interval": "2",
@@ -128,9 +131,14 @@ def connect(url: str) -> Connection:
     return connection
 
 
-def prepare(connection: "psycopg.Connection[Any]") -> None:
-    """Set what every session of ours has."""
+def prepare(connection: Connection) -> None:
+    """Set what every session of ours has.
+
+    raises : psycopg.OperationalError if the server does not answer at once: others wait for this
+    """
+    connection.answers_within_s = CONNECT_S
     connection.execute(SESSION)
+    connection.answers_within_s = LATE_S
     # Sums of whole numbers come as numeric; nothing of ours has more digits than a float.
     connection.adapters.register_loader("numeric", FloatLoader)
 

@@ -24,6 +24,7 @@ class Between:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._word = b""
         self._moment: Moment = "before it is heard"
+        self._last_word = b""
         self.cuts = 0
         self.swallows = False
 
@@ -37,6 +38,10 @@ class Between:
     def cut_at(self, word: bytes, moment: Moment) -> None:
         """Cut the next connection on which the client says the word, once."""
         self._word, self._moment = word, moment
+
+    def hang_at(self, word: bytes) -> None:
+        """Hand on nothing more from the next connection on which the client says the word, once."""
+        self._last_word = word
 
     def serve(self) -> None:
         """Take connections until closed."""
@@ -66,6 +71,11 @@ class Between:
                         time.sleep(ANSWERED_WITHIN_S)
                     for each in (one, other):
                         each.shutdown(socket.SHUT_RDWR)  # wakes whoever hands on the other way
+                    return
+                if self._last_word and self._last_word in said:
+                    self._last_word = b""
+                    while one.recv(PIECE):
+                        pass
                     return
                 if not self.swallows:
                     other.sendall(said)

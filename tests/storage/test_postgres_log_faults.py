@@ -15,6 +15,7 @@ from policy.errors import StoreUnavailable
 from storage.events import FeedbackEvent, OutcomeEvent
 from storage.postgres_log import PostgresLog
 from storage.postgres_reader import PostgresReader
+from storage.postgres_sql import LATE_S, connect
 from storage.postgres_state import NEEDED, state
 from storage.spool import Spool, Spooling
 from tests.storage.between import Moment, between
@@ -71,7 +72,7 @@ def test_g5_where_no_connection_is_free_what_is_written_waits_for_one(
             PostgresLog(crowded)
         other.execute("ALTER ROLE crowded CONNECTION LIMIT -1")
         settled.wait()
-        assert within(60, lambda: [type(event) for event in log.events()] == [OutcomeEvent])
+        assert within(60, lambda: read(log) == [OutcomeEvent])
 
 
 def test_g5_a_transaction_that_is_ended_for_a_deadlock_is_made_again(
@@ -89,7 +90,7 @@ def test_g5_a_transaction_that_is_ended_for_a_deadlock_is_made_again(
         other.execute("SELECT seq FROM log_position FOR UPDATE")  # has it once ours is ended
         other.rollback()
         settled.wait()
-        assert within(60, lambda: [type(event) for event in log.events()] == [OutcomeEvent])
+        assert within(60, lambda: read(log) == [OutcomeEvent])
 
 
 def test_g10_a_server_that_does_not_flush_is_told_of(postgres_server: str) -> None:
@@ -114,6 +115,12 @@ def test_g3_a_server_from_which_nothing_comes_is_given_up() -> None:
             assert time.monotonic() - began_s < 60
 
 
+def read(log: PostgresLog) -> list[type]:
+    with suppress(StoreUnavailable):  # readers have connections of their own, and patience for 5 s
+        return [type(event) for event in log.events()]
+    return []
+
+
 def is_back(log: PostgresLog) -> bool:
     with suppress(StoreUnavailable):
         log.bring_back()
@@ -134,4 +141,13 @@ def test_g3_a_connection_that_stands_and_brings_no_answer_is_given_up(
         assert "has not answered for 10 s" in log.standing.why
         proxy.swallows = False
         assert within(120, lambda: is_back(log))
-        assert [type(event) for event in log.events()] == [OutcomeEvent]
+        assert within(60, lambda: read(log) == [OutcomeEvent])
+
+
+def test_g3_a_connection_that_hangs_while_it_is_made_is_given_up_soon(postgres_url: str) -> None:
+    with between(postgres_url) as proxy:
+        proxy.hang_at(b"SET statement_timeout")
+        with pytest.raises(psycopg.OperationalError, match="has not answered for 3 s"):
+            connect(proxy.url)
+        with connect(proxy.url) as connection:  # whoever asks later is heard
+            assert connection.answers_within_s == LATE_S
