@@ -37,7 +37,7 @@ def hand_over_retrain(
     fence: Fence | None = None,
 ) -> str:
     """Return the id of the parcel with a retrain, after the snapshot of what it has learned."""
-    saved = save(data, learned)
+    saved = None if learned is None else save(data, learned)
     payload: dict[str, Any] = {"retrain": asdict(retrain)}
     if fence is not None:
         payload["fence"] = asdict(fence)
@@ -173,10 +173,11 @@ READERS: dict[str, Callable[[Handover], Sequence[HandedOver]]] = {
 }
 
 
-def save(data: Path, learned: Learned | None) -> snapshots.Snapshot | None:
-    """Return the snapshot of what was learned, saved where the service looks for it."""
-    if learned is None:
-        return None
+def save(data: Path, learned: Learned) -> snapshots.Snapshot:
+    """Return the snapshot of what was learned, saved where the service looks for it.
+
+    raises : OSError if it cannot be written
+    """
     return snapshots.save(
         data / "snapshots", learned.policy_version, learned.upto_seq, learned.to_arrays()
     )

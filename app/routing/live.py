@@ -7,7 +7,6 @@ one assignment. A start takes the newest snapshot of the serving policy and fold
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,23 +15,21 @@ from structlog import get_logger
 
 from app.keys.holder import Holder
 from app.routing.goals import Goals
-from app.routing.listing import relisted
+from app.routing.listing import Listing
 from app.routing.pacing import Piece
 from app.routing.sharing import Sharing
 from app.routing.treasury import Treasury
-from features.space import Space
 from jobs.intake import save
 from jobs.learned import Learned
 from policy.decide import Question, Verdict, decide, seeded
-from policy.errors import BudgetExceeded, DamagedFile, InvalidInput
+from policy.errors import BudgetExceeded, DamagedFile
 from policy.exploration import Allowance
-from policy.hyper import Hyper
 from policy.pacer import Pacer
 from policy.types import Arm
 from storage import snapshots
 from storage.events import Event, OutcomeEvent, PolicyEvent
 from storage.log import Log
-from storage.records import Decision, PolicySource, PolicyVersion, SnapshotRow
+from storage.records import Decision, SnapshotRow
 
 LOGGER = get_logger()
 SNAPSHOT_EVERY = 4_000
@@ -73,8 +70,8 @@ class Live:
         self._folding = threading.Lock()
         self._untaught: list[Event] = []
         self._folded_at_s = 0.0
-        self._arms: tuple[Arm, ...] = ()
-        policy = log.latest_policy() or self._first(arms, now_s)
+        self._listing = Listing(log, data, lambda: self.learned)
+        policy = log.latest_policy() or self._listing.first(arms, now_s)
         self._learned = self._restored(Learned.start(policy))
         log.subscribe(self._follow, after_seq=self._learned.upto_seq)
         self._treasury = Treasury(log, lambda: self.learned, goals, priced_apart, now_s)
@@ -188,16 +185,11 @@ class Live:
             self._treasury.settled(decision, usd, time.time())
 
     def follow(self, arms: Iterable[Arm], now_s: float) -> None:
-        """Adopt a policy version when the catalogue has other hints, or an arm that is new."""
-        arms = tuple(arms)
-        if arms == self._arms:
-            return  # another process of ours may read another catalogue for a while
-        known, policy = self.learned.hyper, self._log.latest_policy()
-        if known.following(arms) != known and policy is not None:
-            hyper = Hyper.from_json(policy.hyper).following(arms)
-            self._adopt(policy.version + 1, "catalogue", policy.space, hyper, now_s)
-            self.snapshot(now_s)  # or a start would fold the log under the new version
-        self._arms = arms
+        """Come nearer to a policy version for the catalogue, if that has other arms or hints.
+
+        raises : StoreUnavailable; OSError if what it has learned cannot be saved
+        """
+        self._listing.follow(arms, now_s)
 
     def snapshot(self, now_s: float) -> None:
         """Save what has been learned, unless nothing has been since the last time."""
@@ -205,17 +197,16 @@ class Live:
         if learned.upto_seq == self._saved_seq:
             return
         saved = save(self._data, learned)
-        if saved is not None:
-            self._saved_seq = learned.upto_seq
-            self._log.record_snapshot(
-                SnapshotRow(
-                    policy_version=saved.policy_version,
-                    upto_seq=saved.upto_seq,
-                    path=str(saved.path),
-                    sha256=saved.sha256,
-                    created_at_s=now_s,
-                )
-            ).wait()
+        self._saved_seq = learned.upto_seq
+        self._log.record_snapshot(
+            SnapshotRow(
+                policy_version=saved.policy_version,
+                upto_seq=saved.upto_seq,
+                path=str(saved.path),
+                sha256=saved.sha256,
+                created_at_s=now_s,
+            )
+        ).wait()
 
     def snapshot_when_due(self, now_s: float) -> None:
         """Save what has been learned once enough has come since the last time."""
@@ -247,8 +238,7 @@ class Live:
         return self._learned
 
     def _adopted(self, event: PolicyEvent) -> Learned:
-        start = Learned.start(event)
-        start = relisted(self._taught(), start, event.seq) or self._restored(start)
+        start = self._restored(Learned.start(event))
         return start.fold(self._log.events(start.upto_seq, event.seq))
 
     def _restored(self, start: Learned) -> Learned:
@@ -279,21 +269,3 @@ class Live:
         except DamagedFile as error:
             LOGGER.warning("snapshot passed over", reason=error.message)
             return None
-
-    def _first(self, arms: Iterable[Arm], now_s: float) -> PolicyVersion:
-        with suppress(InvalidInput):  # a process that started with us was quicker
-            self._adopt(1, "initial", b"", Hyper().following(arms), now_s)
-        return self._log.policy_version(1)
-
-    def _adopt(
-        self, version: int, source: PolicySource, space: bytes, hyper: Hyper, now_s: float
-    ) -> None:
-        policy = PolicyVersion(
-            version=version,
-            created_at_s=now_s,
-            source=source,
-            feature_version=Space.from_bytes(space).version,
-            space=space,
-            hyper=hyper.to_json(),
-        )
-        self._log.adopt(policy).wait()
