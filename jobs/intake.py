@@ -13,7 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from jobs.learned import Learned
-from policy.errors import InvalidInput
+from policy.errors import ConfigError, InvalidInput
 from storage import snapshots
 from storage.handover import Handover, hand_over
 from storage.keys import Key, Revocation
@@ -105,7 +105,7 @@ def records(parcel: Handover) -> Sequence[HandedOver]:
     """
     try:
         return _records(parcel)
-    except (TypeError, KeyError, ValueError, EOFError, BadZipFile) as error:
+    except (ConfigError, TypeError, KeyError, ValueError, EOFError, BadZipFile) as error:
         raise InvalidInput(
             f"the parcel {parcel.id} of kind {parcel.kind} cannot be used: {error!r}; "
             "it must be made by this version of Turnpike"

@@ -19,6 +19,7 @@ from features.space import GROUPS, Space
 from policy.belief import Belief
 from policy.decide import Beliefs
 from policy.drift import HOUR_S, KEPT, Watch
+from policy.errors import ConfigError
 from policy.evidence import Evidence
 from policy.hyper import Hyper
 from policy.tokens import log_tokens
@@ -60,8 +61,17 @@ class Learned:
 
     @classmethod
     def start(cls, policy: PolicyEvent | PolicyVersion) -> Self:
-        """Return what an adopted policy version knows before its first event."""
-        hyper = Hyper.from_json(policy.hyper)
+        """Return what an adopted policy version knows before its first event.
+
+        raises : ConfigError if it has hyper-parameters that this program does not know
+        """
+        try:
+            hyper = Hyper.from_json(policy.hyper)
+        except TypeError as error:
+            raise ConfigError(
+                f"policy version {policy.version} of the log was made by another Turnpike "
+                f"({error}): run the one that made it, or a newer one"
+            ) from error
         return cls.under(policy.version, Space.from_bytes(policy.space), hyper)
 
     @property

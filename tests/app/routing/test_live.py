@@ -1,9 +1,11 @@
 """What has been learned survives everything: it is the fold of the log, byte for byte."""
 
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from app.routing.live import MOST_UNTAUGHT
 from jobs.learned import Learned
 from policy.decide import Question, decide, seeded
 from policy.eligibility import Demand
+from policy.errors import ConfigError
 from policy.exploration import Allowance, Control
 from storage.events import OutcomeEvent
 from storage.snapshots import digest, load, save
@@ -98,6 +101,25 @@ def test_a_restart_takes_the_snapshot_and_folds_only_what_came_after(
     with running(tmp_path / "copy", sandbox_url=provider.url) as service:
         assert service.digest == known
         assert folded(service) == known
+
+
+def test_a_log_of_a_version_with_other_hyper_parameters_is_refused_and_stays_as_it_is(
+    tmp_path: Path, provider: Provider
+) -> None:
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        learn(service)
+        known = service.digest
+    with closing(sqlite3.connect(tmp_path / "turnpike.db")) as log:
+        log.execute("UPDATE policies SET hyper = json_insert(hyper, '$.mood', 1.0)")
+        log.commit()
+    named = "policy version 1 of the log was made by another Turnpike .*'mood'"
+    with pytest.raises(ConfigError, match=named), running(tmp_path, sandbox_url=provider.url):
+        pass
+    with closing(sqlite3.connect(tmp_path / "turnpike.db")) as log:
+        log.execute("UPDATE policies SET hyper = json_remove(hyper, '$.mood')")
+        log.commit()
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        assert service.digest == known
 
 
 def test_a_process_that_died_has_lost_nothing(tmp_path: Path, provider: Provider) -> None:
