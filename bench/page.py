@@ -77,9 +77,10 @@ def _losses(played: Sequence[tuple[Section, Mapping[str, Found]]]) -> str:
             rivals = [name for name in first["ahead"] if name in RIVAL_BASELINES or PREFIX in name]
             for rival in rivals:
                 more = first["ahead"][rival]
-                if more["se"] is not None and more["reward"] < -NOISE * more["se"]:
-                    name = rival.removeprefix(PREFIX).replace("_", " ")
-                    lost.append(f"{section.title.lower()}, {label}: {name} ({_ahead(more)})")
+                error = more[section.judged + "_se"]
+                if error is not None and more[section.judged] < -NOISE * error:
+                    name, by = rival.removeprefix(PREFIX).replace("_", " "), section.judged
+                    lost.append(f"{section.title.lower()}, {label}: {name} ({_ahead(more, by)})")
     short = [f"{label}, {verdict}" for label, _, verdict in _reached(played) if "short" in verdict]
     behind = "; ".join(lost) if lost else "nothing"
     missed = "; ".join(short) if short else "nothing"
@@ -142,7 +143,8 @@ def _rows(section: Section, found: Mapping[str, Found]) -> Iterator[str]:
         figures = [each["policies"].get(name) for name in policies] + [first[MIXTURE]]
         figures += [each["baselines"].get(name) for name in baselines]
         cells = [_figure(figure, section.judged) for figure in figures]
-        cells += [_ahead(first["ahead"][name]) for name in (MIXTURE, "best_single")]
+        others = (first["ahead"][name] for name in (MIXTURE, "best_single"))
+        cells += [_ahead(more, section.judged) for more in others]
         cells.append(f"{first['cost_usd']:.3g}")
         cells += [_use(each["policies"].get(name)) for name in policies if paced]
         yield f"| {label} | {' | '.join(cells)} |"
@@ -165,8 +167,9 @@ def _use(figures: Found | None) -> str:
     return f"{figures['budget_use']:.2f}"
 
 
-def _ahead(more: Found) -> str:
-    return f"{more['reward']:+.4f}" + ("" if more["se"] is None else f" ± {more['se']:.4f}")
+def _ahead(more: Found, judged: str = "reward") -> str:
+    error = more[judged + "_se"]
+    return f"{more[judged]:+.4f}" + ("" if error is None else f" ± {error:.4f}")
 
 
 def _times(played: Sequence[tuple[Section, Mapping[str, Found]]]) -> Iterator[str]:

@@ -15,7 +15,8 @@ from bench.yardsticks import Foreseen
 
 Seeds = Mapping[str, Sequence[Figures]]
 
-AVERAGED = ("reward", "second_half", "cost_usd", "changed")
+REWARDS = ("reward", "second_half", "changed")
+AVERAGED = (*REWARDS, "cost_usd")
 
 
 def result(
@@ -96,17 +97,21 @@ def _times_and_retrains(seeds: Sequence[Played]) -> dict[str, Any]:
 
 
 def _ahead(ours: Sequence[Figures], theirs: Sequence[Figures]) -> dict[str, float | None]:
-    """Return how much more reward a policy got than another, over pairs of equal seeds."""
-    pairs = zip(ours, theirs, strict=True)
-    more = np.array([one.reward - other.reward for one, other in pairs])
-    return {"reward": float(more.mean()), "se": _error(more)}
+    """Return how much more of each reward a policy got than another, over pairs of equal seeds."""
+    found: dict[str, float | None] = {}
+    for kind in REWARDS:
+        pairs = zip(ours, theirs, strict=True)
+        more = np.array([getattr(one, kind) - getattr(other, kind) for one, other in pairs])
+        if np.isfinite(more).all():
+            found[kind], found[kind + "_se"] = float(more.mean()), _error(more)
+    return found
 
 
 def _windows(ours: Sequence[Figures], theirs: Sequence[Figures]) -> list[dict[str, float | None]]:
     """Return how much more reward than another a policy got in each stretch of the stream."""
     more = [one.windows - other.windows for one, other in zip(ours, theirs, strict=False)]
     each = np.array(more).T if more else np.zeros((0, 0))
-    return [{"reward": float(one.mean()), "se": _error(one)} for one in each]
+    return [{"reward": float(one.mean()), "reward_se": _error(one)} for one in each]
 
 
 def _median_us(seeds: Sequence[np.ndarray[Any, Any]]) -> float:
@@ -134,7 +139,7 @@ def rows(found: Mapping[str, Any]) -> Iterator[str]:
 
     "+-" is one standard error over seeds.
     """
-    kinds = [kind for kind in ("reward", "second_half", "changed") if _has(found, kind)]
+    kinds = [kind for kind in REWARDS if _has(found, kind)]
     paced = found["options"]["budget_usd_per_request"] is not None
     head = " | ".join(f"{kind.replace('_', ' ')} | +-" for kind in kinds)
     yield f"| | {head} | USD per prompt |{' of budget |' if paced else ''}"

@@ -114,7 +114,10 @@ def test_how_far_ahead_is_the_mean_over_pairs_of_equal_seeds(tmp_path: Path) -> 
     found = json.loads(out.read_text())
     policy, baselines = found["policies"]["greedy"], found["baselines"]
     for name, other in [*baselines.items(), ("static_mixture", policy["static_mixture"])]:
-        assert policy["ahead"][name]["reward"] == pytest.approx(policy["reward"] - other["reward"])
+        for kind in ("reward", "second_half"):
+            more = policy["ahead"][name][kind]
+            assert more == pytest.approx(policy[kind] - other[kind])
+        assert "changed" not in policy["ahead"][name]  # nothing happens on the way
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,11 @@ def test_a_row_has_the_figure_that_is_judged_and_how_far_ahead_it_is(cell: Cell)
     uniform = results["easy"]["policies"]["uniform"]
     assert "## Degraded\n\nThe best gets worse. 2 seeds." in text
     assert f"| easy | {uniform['changed']:.4f} ± {uniform['changed_se']:.4f} |" in text
-    assert f"{uniform['ahead']['best_single']['reward']:+.4f}" in text
+    ahead = uniform["changed"] - uniform["static_mixture"]["changed"]
+    assert abs(ahead - (uniform["reward"] - uniform["static_mixture"]["reward"])) > 0.001
+    [row] = [line for line in text.splitlines() if line.startswith("| easy |")]
+    assert f"| {ahead:+.4f} ± " in row
+    assert f"degraded, easy: static mixture ({ahead:+.4f} ± " in text.partition("##")[0]
     assert "## Time" not in text  # a scenario is no measure of it
     assert "evals pick" not in text.partition("##")[2]
 
