@@ -108,14 +108,16 @@ def relisted(known: Learned, start: Learned) -> Learned | None:
 
     It is what folding the log from its first event under that version gives, to the bit, because
     an arm without outcomes has no part in what is believed of the others. None if the version
-    differs in more, or if something is known of an arm that it lists.
+    differs in more, if it is not the next, or if something is known of an arm that it lists.
     """
     ours, theirs = known.hyper, start.hyper
     new = {arm for arm, usd in theirs.listed.items() if ours.listed.get(arm) != usd}
     quality, tokens = known.beliefs.quality, known.beliefs.tokens
     heard = new & {*quality.rated, *quality.evals, *ours.hints, *known.watches}
     same = (
-        replace(ours, listed=theirs.listed) == theirs and known.space.version == start.space.version
+        replace(ours, listed=theirs.listed) == theirs
+        and known.space.version == start.space.version
+        and known.policy_version == start.policy_version - 1
     )
     if heard or not same:
         return None

@@ -45,6 +45,11 @@ def test_it_is_folded_where_an_arm_of_those_listed_is_known() -> None:
     assert relisted(learned(*EVENTS), under(listed)) is None
 
 
+def test_it_is_folded_where_a_version_was_adopted_between() -> None:
+    later = Learned.under(3, SPACE, LISTED)  # in between somebody may have been forgotten
+    assert relisted(learned(*EVENTS), later) is None
+
+
 def test_it_is_folded_where_more_than_list_prices_differs() -> None:
     assert relisted(learned(*EVENTS), under(replace(LISTED, hints={"new": 0.9}))) is None
     texts = [f"{text} {n}" for n in range(6) for text in TEXTS]
