@@ -64,7 +64,7 @@ class Listing:
         policy = None if arms == self._arms else self._log.latest_policy()
         if policy is None:
             return
-        served = Hyper.from_json(policy.hyper)
+        served = Learned.start(policy).hyper
         hyper = served.following(arms)
         if hyper == served:
             # Another process of ours may read another catalogue for a while: it is not undone.
