@@ -24,6 +24,23 @@ class Among:
         """Return the arms that would have served but for how they stand."""
         return [name for name, why in reasons.items() if self.unavailable.get(name) == why]
 
+    def told(self, error: NoEligibleArm, before: NoEligibleArm) -> NoEligibleArm:
+        """Return this choice's error and one before it as one, in which no reason hides another.
+
+        Of an arm counts what was said where the caller allows it, and a budget that is used up.
+        """
+        own = {name: why for name, why in error.reasons.items() if self._allows(name)}
+        reasons = {**error.reasons, **before.reasons, **own}
+        spent = [each for each in (before, error) if isinstance(each, BudgetExceeded)]
+        if not spent:
+            return NoEligibleArm(reasons)
+        both = BudgetExceeded(reasons)
+        both.retry_after_s = spent[0].retry_after_s
+        return both
+
+    def _allows(self, name: str) -> bool:
+        return self.allowed is None or name in self.allowed
+
 
 def may_go_on(asking: Asking) -> bool:
     """Return whether a request may ask one more arm: a second always, the rest in need only.
@@ -108,4 +125,6 @@ def _wishes(asking: Asking, arms: Mapping[str, Arm]) -> list[tuple[str, ...] | N
     fallbacks = asking.ask.fallbacks
     if fallbacks is None:
         fallbacks = arms[models[0]].fallbacks if models[0] in arms else ()
-    return [fallbacks] if asking.asked else [models, fallbacks]
+    if asking.asked:
+        return [fallbacks]
+    return [models, fallbacks] if fallbacks else [models]

@@ -214,7 +214,7 @@ class Router:
             try:
                 return self._decide(asking, arms, among, spend=spend)
             except NoEligibleArm as error:
-                none = error
+                none = among.told(error, none)
                 passed_over |= {name: arms[name] for name in among.passed_over(error.reasons)}
         raise nobody(passed_over, none, self.health)
 

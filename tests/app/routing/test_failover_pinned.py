@@ -1,0 +1,53 @@
+"""Who asks for one arm by name is told why that one cannot serve, whatever its fallbacks say."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.app.running import Running, catalogue, running
+from upstream.provider import Reply, serve
+
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+PRICED = {"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 10.0, "context_window": 8_000}
+SMALL = {**PRICED, "context_window": 4_000}
+CASES = [
+    ({"messages": [{"role": "user", "content": [PICTURE]}]}, "it lacks vision"),
+    (
+        {"prompt": "hi", "max_tokens": 9_000},
+        "the prompt and answer have about 9004 tokens, its window is 8000",
+    ),
+    ({"prompt": "hi", "max_cost_usd": 1e-9}, "it would cost about"),
+]
+
+
+def answered(_model: str, _body: dict[str, Any]) -> Reply:
+    return Reply("331", input_tokens=10, output_tokens=10)
+
+
+@pytest.fixture(params=[[], ["small"]], ids=["alone", "with a fallback"])
+def service(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
+    arms = {"pinned": {**PRICED, "fallbacks": request.param}, "small": SMALL, "other": PRICED}
+    with (
+        serve(answered, lambda: [*arms]) as provider,
+        running(tmp_path, catalogue(tmp_path, provider.url, arms), budget_usd=0.005) as made,
+    ):
+        yield made
+
+
+@pytest.mark.parametrize(("body", "why"), CASES, ids=["vision", "window", "cost"])
+def test_the_reason_is_the_pinned_arms_own(
+    service: Running, body: dict[str, Any], why: str
+) -> None:
+    status, error = service.refused("/complete", {**body, "models": ["pinned"]})
+    assert (status, error["code"]) == (400, "no_eligible_arm")
+    assert f"pinned: {why}" in error["message"]
+    assert "other: the request does not list it" in error["message"]
+
+
+def test_a_budget_that_is_used_up_is_told_as_such(service: Running) -> None:
+    asked = {"prompt": "hi", "models": ["pinned"], "max_tokens": 1_000}
+    refused = service.post("/complete", asked)
+    assert (refused.status_code, refused.json["error"]["code"]) == (429, "budget_exceeded")
+    assert "pinned: it could cost $0.01" in refused.json["error"]["message"]
+    assert 1 <= int(refused.headers["retry-after"]) <= 86_400
