@@ -36,15 +36,20 @@ class Prompt:
         messages: Sequence[Mapping[str, Any]],
         task: str | None = None,
         tools: Sequence[Any] = (),
+        response_format: object = None,
     ) -> Self:
         """Return what is read of messages in OpenAI's form.
+
+        All that a provider is sent to read counts as length: calls of tools and a schema, too.
 
         >>> Prompt.of([{"role": "user", "content": "Hello there"}]).words
         2
         """
         texts = [(str(m.get("role")), "\n".join(_texts(m))) for m in messages]
         asked = [text for role, text in texts if role == "user"]
-        everything = [text for _, text in texts] + [json.dumps(tool) for tool in tools]
+        calls = [call for m in messages for call in m.get("tool_calls") or ()]
+        sent = [*tools, *calls, *filter(None, [response_format])]
+        everything = [text for _, text in texts] + [json.dumps(each) for each in sent]
         return cls(
             text=_printable(asked[-1] if asked else texts[-1][1] if texts else ""),
             chars=sum(map(len, everything)),

@@ -18,7 +18,7 @@ from structlog import get_logger
 from features.space import GROUPS, Space
 from policy.belief import Belief
 from policy.decide import Beliefs
-from policy.drift import HOUR_S, KEPT, Watch
+from policy.drift import HOUR_S, Watch
 from policy.errors import ConfigError
 from policy.evidence import Evidence
 from policy.hyper import Hyper
@@ -28,7 +28,7 @@ from storage.events import EvalEvent, Event, FeedbackEvent, OutcomeEvent, Policy
 from storage.records import Decision, PolicyVersion
 
 LOGGER = get_logger()
-FOLD = 5
+FOLD = 6
 """Counts up when the same events give another result, so that no older snapshot is taken."""
 LONGEST_RUN = 1_000
 CELLS_PER_HALF_LIFE = 64  # forgetting happens in steps of about one per cent
@@ -175,14 +175,19 @@ class Learned:
         watch = self.watches.get(event.arm, Watch.new())
         if event.previous_reward is not None and event.previous_at_s is not None:
             kept = self._faded_since(event.previous_at_s)
-            kept *= watch.kept_since(event.previous_at_s, self.hour)
+            kept *= watch.left_at(event.previous_at_s, self.hour)
             quality = quality.update(event.arm, context, event.previous_reward, -kept)
-        elif event.reward is not None:  # a change of mind says nothing of the arm
-            watch = _watched(watch, quality, event.arm).observe(context, event.reward)
+            watch = watch.counted(context, event.previous_reward, event.previous_at_s, -kept)
+            if event.reward is not None:  # a change of mind says nothing of the arm
+                watch = watch.counted(context, event.reward, event.at_s, 1.0)
+        elif event.reward is not None:
+            watch = _watched(watch, quality, event.arm)
+            watch = watch.observe(context, event.reward, event.at_s)
         if event.reward is not None:
             quality = quality.update(event.arm, context, event.reward)
         if watch.alarmed:
-            quality, watch = _changed(quality, watch, event)
+            quality = quality.relearned(event.arm, watch.boldest.seen)
+            watch = watch.changed(event.at_s)
         return replace(self._with(quality=quality), watches={**self.watches, event.arm: watch})
 
     def _goes_on(self, run: Sequence[OutcomeEvent], event: OutcomeEvent) -> bool:
@@ -209,12 +214,12 @@ class Learned:
         return replace(faded._unsettled(hour), hour=hour) if hour > self.hour else faded
 
     def _unsettled(self, hour: int) -> Self:
-        quality = self.beliefs.quality
+        quality, watches = self.beliefs.quality, dict(self.watches)
         for arm, watch in self.watches.items():
-            kept = watch.faded(self.hour, hour)
-            if kept < 1.0:
-                quality = quality.doubted(arm, kept)
-        return self if quality is self.beliefs.quality else self._with(quality=quality)
+            left = watch.faded(self.hour, hour)
+            if left < 1.0:
+                quality, watches[arm] = quality.doubted(arm, left), watch.scaled(left)
+        return replace(self._with(quality=quality), watches=watches)
 
     def _faded(self, at_s: float) -> Self:
         cell = self._cell(at_s)
@@ -223,7 +228,8 @@ class Learned:
         factor = 2.0 ** ((self.cell - cell) / CELLS_PER_HALF_LIFE) if self.cell else 1.0
         quality, tokens = self.beliefs.quality, self.beliefs.tokens
         aged = self._with(quality=quality.faded(factor), tokens=tokens.faded(factor))
-        return replace(aged, cell=cell)
+        watches = {arm: watch.scaled(factor) for arm, watch in self.watches.items()}
+        return replace(aged, cell=cell, watches=watches)
 
     def _faded_since(self, at_s: float) -> float:
         return float(2.0 ** ((min(self._cell(at_s), self.cell) - self.cell) / CELLS_PER_HALF_LIFE))
@@ -246,12 +252,6 @@ def fingerprint(space: Space, hyper: Hyper) -> NDArray[np.uint8]:
 def _watched(watch: Watch, quality: Belief, arm: str) -> Watch:
     """Return the watch with a new reference if one is due."""
     return watch.against(quality.standing(arm)) if watch.is_due else watch
-
-
-def _changed(quality: Belief, watch: Watch, event: FeedbackEvent) -> tuple[Belief, Watch]:
-    """Return the belief with little left of what was known of the arm, and a watch begun anew."""
-    kept = min(KEPT / quality.outcomes(event.arm), 1.0)
-    return quality.doubted(event.arm, kept), watch.changed(event.at_s, kept)
 
 
 def _evidence(arrays: Arrays, kind: str) -> dict[str, Evidence]:

@@ -152,8 +152,10 @@ def _counted(
     before_at_s = np.nan_to_num(lessons.before_at_s)
     taken = _left(np.minimum(_cells(before_at_s, half_life_s), cells) - end.cell)
     for row, watch in _changed(lessons, terms.watches):
-        counts[row] *= watch.kept(lessons.at_s[row]) * watch.faded(int(hours[row]), end.hour)
-        taken[row] *= watch.kept_since(float(before_at_s[row]), end.hour)
+        at_s = float(lessons.at_s[row])
+        says = watch.counts_eval(at_s) if lessons.kind[row] == EVALS else watch.counts(at_s)
+        counts[row] *= says * watch.faded(int(hours[row]), end.hour)
+        taken[row] *= watch.left_at(float(before_at_s[row]), end.hour)
     return (counts, taken), Reached(int(cells[-1]), int(hours[-1]))
 
 

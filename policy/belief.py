@@ -134,10 +134,10 @@ class Belief:
                 kind[arm] = kind[arm].scaled(kept)
         return replace(self, rated=rated, evals=evals, earlier=self._derived)
 
-    def outcomes(self, arm: str) -> float:
-        """Return how many outcomes and evals of an arm were seen, as they weigh, at least one."""
-        kinds = (kind.get(arm, self._nothing).weight for kind in (self.rated, self.evals))
-        return max(sum(kinds), 1.0)
+    def relearned(self, arm: str, seen: Evidence) -> Self:
+        """Return the belief with this evidence of one arm, and no other: no evals either."""
+        doubted = self.doubted(arm, 0.0)
+        return replace(doubted, rated={**doubted.rated, arm: seen})
 
     def standing(self, arm: str) -> Standing:
         """Return an arm's mean weights, and the sd of its mean reward over what it has been asked.
@@ -282,8 +282,8 @@ class Belief:
     def _evidence(self, arm: str) -> Evidence:
         evidence = self.rated.get(arm, self._nothing)
         if arm in self.evals:
-            evals = self.evals[arm]
-            evidence = evidence.plus(evals.scaled(min(1.0, self.prior.eval_ceiling / evals.weight)))
+            evals, most = self.evals[arm], self.prior.eval_ceiling
+            evidence = evidence.plus(evals.scaled(most / max(evals.weight, most)))
         if arm in self.prior.hints:
             constant = np.zeros(len(self.prior.groups))
             constant[-1] = 1.0

@@ -15,7 +15,7 @@ from policy.baselines import Fixed, Greedy, Uniform, WordCount, baseline
 from policy.belief import Belief
 from policy.eligibility import Demand, affordable, divided, require_some, within_budget
 from policy.errors import BudgetExceeded, ConfigError
-from policy.exploration import Allowance, Control, charged_off, charges, limited, with_control
+from policy.exploration import Allowance, Control, charged_off, charges, limited, taken
 from policy.hyper import Hyper
 from policy.offer import Offer, Policy, choose
 from policy.pacer import Hold
@@ -229,8 +229,10 @@ def odds(
     looks_best = acting.looks_best(said, offer.price)
     earned = allowance.earn(hyper.explored_share)
     charge = charges(said.weight, beliefs.tokens.weights(offer.arms), hyper.free_trials)
-    pmf = limited(acting.won(offer, drawn, prices), looks_best, earned, charge)
-    pmf = with_control(pmf, offer.arms, said.weight, control)
+    held = taken(control, offer.arms, said.weight)
+    left = 1.0 - float(held.sum())
+    rest = earned.beside(charged_off(held, looks_best, charge), left)
+    pmf = held + left * limited(acting.won(offer, drawn, prices), looks_best, rest, charge)
     return Odds(drawn, prices, pmf, charged_off(pmf, looks_best, charge), earned)
 
 
@@ -252,14 +254,16 @@ def _eligible(arms: Sequence[Arm], question: Question, beliefs: Beliefs) -> _Fit
     fit, reasons = divided(arms, demand)
     require_some(fit, reasons)
     names = [arm.name for arm in fit]
-    tokens = expected_output_tokens(beliefs.tokens, context, names, demand.output_tokens)
+    each = expected_output_tokens(beliefs.tokens, context, names, demand.output_tokens)
+    tokens = demand.choices * each
     cost = reserve = expected_cost_usd(fit, demand.input_tokens, tokens, demand.cached_tokens)
     reasons |= affordable(fit, cost, demand)
     require_some([name for name in names if name not in reasons], reasons)
     if demand.left_usd is not None:
         longest = tokens
         if demand.output_tokens is not None or not demand.is_alone:
-            longest = longest_output_tokens(beliefs.tokens, context, names, demand.output_tokens)
+            most = longest_output_tokens(beliefs.tokens, context, names, demand.output_tokens)
+            longest = demand.choices * most
         reserve = expected_cost_usd(fit, MISCOUNT * demand.input_tokens, longest)
         reasons |= within_budget(fit, reserve, demand)
     kept = [i for i, name in enumerate(names) if name not in reasons]

@@ -3,18 +3,20 @@
 Each rated outcome is bet on twice: that the arm is worse than its belief allows, and that it is
 better. While the belief is right neither bet can be expected to win, so wealth beyond `ALARM`
 means a change: at most once in `ALARM` outcomes of an arm without one, whatever rewards in 0..1
-look like. A purse that is lost is filled up again, so the day of the change need not be known.
+look like. A purse that is lost is filled up again, so the day of the change need not be known; it
+is told afterwards by where the winnings began.
 
 A watch never changes: watching returns a new one.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from math import log, log1p
+from dataclasses import astuple, dataclass, replace
+from math import inf, log, log1p
 from typing import Self
 
 import numpy as np
 
+from policy.evidence import Evidence
 from policy.prediction import Standing
 from policy.types import Floats
 
@@ -26,19 +28,68 @@ SHIFT = 0.2
 BOLDEST = 0.9
 FEWEST = 16.0
 GROWTH = 0.25
-KEPT = 4.0
-"""After an alarm what was seen of the arm counts at most as so many outcomes."""
+NOTHING = Evidence.none(0)
 HOUR_S, DAY_S = 3_600.0, 86_400.0
 UNSETTLED_S = 7 * DAY_S
-"""So long after a change half of what is seen is forgotten every day: it may change back."""
+"""So long after a change what is seen is forgotten quickly: it may change back."""
+HALVED_S = 12 * HOUR_S
+"""Half of it in so long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """When an arm was found changed, and what part of its evidence was kept."""
+    """When an arm was found changed, and since when it most likely is."""
 
     at_s: float
-    kept: float
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bet:
+    """The winnings of one bet as a logarithm, never below 0, and what was seen while there are any.
+
+    If the arm has changed, it most likely did when the winnings began.
+
+    source : Page 1954 (Biometrika 41), who restarts a sum where it is least
+    """
+
+    wealth: float = 0.0
+    since_s: float = inf
+    seen: Evidence = NOTHING
+
+    def settled(self, won: float, context: Floats, reward: float, at_s: float) -> Self:
+        """Return the bet after one more outcome, on which it won or lost so much.
+
+        shapes : context (d,)
+        """
+        wealth = self.wealth + won
+        if wealth <= 0.0:
+            return type(self)()
+        seen = self.seen if self.wealth > 0.0 else Evidence.none(len(context))
+        return type(self)(wealth, min(self.since_s, at_s), seen.add(context, reward))
+
+    def counted(self, context: Floats, reward: float, at_s: float, weight: float) -> Self:
+        """Return the bet with an outcome counted that it is not about, if it had begun by then."""
+        if at_s < self.since_s:
+            return self
+        return replace(self, seen=self.seen.add(context, reward, weight))
+
+    def scaled(self, factor: float) -> Self:
+        """Return the bet with what was seen counted `factor` times."""
+        return replace(self, seen=self.seen.scaled(factor))
+
+    def to_arrays(self, name: str) -> dict[str, Floats]:
+        """Return all that must be remembered, under that name."""
+        seen = self.seen
+        sums = np.array([self.wealth, self.since_s, seen.square, seen.weight])
+        return {f"{name}_sums": sums, f"{name}_gram": seen.gram, f"{name}_moment": seen.moment}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Floats], name: str) -> Self:
+        """Return the bet that `to_arrays` gave."""
+        wealth, since_s, *sums = arrays[f"{name}_sums"].tolist()
+        gram, moment = arrays[f"{name}_gram"], arrays[f"{name}_moment"]
+        return cls(wealth, since_s, Evidence(gram, moment, *sums))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,8 +97,7 @@ class Watch:
     """What is remembered of one arm to see a change; bets are against `reference`, not the news.
 
     The reference is taken anew when a quarter more outcomes were seen, so that it learns, and
-    follows a change more slowly than the bets find it. `worse` and `better` are logarithms of
-    wealth, never below 0.
+    follows a change more slowly than the bets find it.
 
     shapes : reference (d,), empty before the first
     """
@@ -56,8 +106,8 @@ class Watch:
     doubt: float = 0.0
     seen: float = 0.0
     due: float = FEWEST
-    worse: float = 0.0
-    better: float = 0.0
+    worse: Bet = Bet()
+    better: Bet = Bet()
     changes: tuple[Change, ...] = ()
 
     @classmethod
@@ -81,14 +131,19 @@ class Watch:
     @property
     def alarmed(self) -> bool:
         """Return whether the arm has changed."""
-        return max(self.worse, self.better) >= log(ALARM)
+        return self.boldest.wealth >= log(ALARM)
+
+    @property
+    def boldest(self) -> Bet:
+        """Return the bet that has won more."""
+        return max(self.worse, self.better, key=lambda bet: bet.wealth)
 
     def against(self, standing: Standing) -> Self:
         """Return the watch with what is believed now as its reference."""
         due = self.seen + max(FEWEST, GROWTH * self.seen)
         return replace(self, reference=standing.weights, doubt=standing.sd, due=due)
 
-    def observe(self, context: Floats, reward: float) -> Self:
+    def observe(self, context: Floats, reward: float, at_s: float) -> Self:
         """Return the watch after one rated outcome.
 
         shapes : context (d,)
@@ -98,49 +153,69 @@ class Watch:
         if not len(self.reference):
             return replace(self, seen=seen)
         expected, slack = float(context @ self.reference), SLACK + 2.0 * self.doubt
+        worse, better = _won(1.0 - expected + slack, 1.0 - reward), _won(expected + slack, reward)
         return replace(
             self,
             seen=seen,
-            worse=max(self.worse + _won(1.0 - expected + slack, 1.0 - reward), 0.0),
-            better=max(self.better + _won(expected + slack, reward), 0.0),
+            worse=self.worse.settled(worse, context, reward, at_s),
+            better=self.better.settled(better, context, reward, at_s),
         )
+
+    def counted(self, context: Floats, reward: float, at_s: float, weight: float) -> Self:
+        """Return the watch after a rater's change of mind: no bet is on it, but it is evidence.
+
+        A negative weight takes back what the same rater had given at that moment.
+        """
+        told = context, reward, at_s, weight
+        return replace(self, worse=self.worse.counted(*told), better=self.better.counted(*told))
+
+    def scaled(self, factor: float) -> Self:
+        """Return the watch with what was seen counted `factor` times, as that of the belief."""
+        return replace(self, worse=self.worse.scaled(factor), better=self.better.scaled(factor))
 
     def to_arrays(self) -> dict[str, Floats]:
         """Return all that must be remembered, as arrays for a snapshot."""
         return {
             "reference": self.reference,
-            "state": np.array([self.doubt, self.seen, self.due, self.worse, self.better]),
-            "changes": np.array([[each.at_s, each.kept] for each in self.changes]).reshape(-1, 2),
+            "state": np.array([self.doubt, self.seen, self.due]),
+            "changes": np.array([astuple(each) for each in self.changes]).reshape(-1, 2),
+            **self.worse.to_arrays("worse"),
+            **self.better.to_arrays("better"),
         }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Floats]) -> Self:
         """Return the watch that `to_arrays` gave.
 
-        >>> watch = Watch.new().changed(5.0, 0.25)
-        >>> Watch.from_arrays(watch.to_arrays()).kept_since(4.0, 0)
-        0.25
+        >>> Watch.from_arrays(Watch.new().changed(5.0).to_arrays()).changes
+        (Change(at_s=5.0, since_s=inf),)
         """
-        changes = tuple(Change(float(at_s), float(kept)) for at_s, kept in arrays["changes"])
-        doubt, seen, due, worse, better = arrays["state"].tolist()
+        changes = tuple(Change(*each) for each in arrays["changes"].tolist())
+        worse, better = (Bet.from_arrays(arrays, name) for name in ("worse", "better"))
+        doubt, seen, due = arrays["state"].tolist()
         return cls(arrays["reference"], doubt, seen, due, worse, better, changes)
 
-    def changed(self, at_s: float, kept: float) -> Self:
+    def changed(self, at_s: float) -> Self:
         """Return the watch after an alarm: it starts anew and remembers when that was."""
-        return replace(self.new(), changes=(*self.changes, Change(at_s, kept)))
+        change = Change(at_s, self.boldest.since_s)
+        return replace(self.new(), changes=(*self.changes, change))
 
-    def kept(self, at_s: float) -> float:
-        """Return what part of an outcome of that moment the alarms since then have left."""
-        return float(np.prod([each.kept for each in self.changes if at_s <= each.at_s]))
+    def counts(self, at_s: float) -> bool:
+        """Return whether an outcome of that moment still says something of the arm."""
+        return all(at_s >= each.since_s for each in self.changes)
 
-    def kept_since(self, at_s: float, hour: int) -> float:
+    def counts_eval(self, at_s: float) -> bool:
+        """Return whether an eval imported at that moment does: no change was found since then."""
+        return all(at_s > each.at_s for each in self.changes)
+
+    def left_at(self, at_s: float, hour: int) -> float:
         """Return what part of an outcome of that moment is left at an hour since the epoch."""
-        return self.kept(at_s) * self.faded(int(at_s // HOUR_S), hour)
+        return self.counts(at_s) * self.faded(int(at_s // HOUR_S), hour)
 
     def faded(self, from_hour: int, to_hour: int) -> float:
         """Return what part of its evidence an arm keeps from one hour to a later one.
 
-        >>> Watch.new().changed(0.0, 1.0).faded(24, 72)
+        >>> Watch.new().changed(0.0).faded(24, 48)
         0.25
         """
         unsettled_s = sum(
@@ -150,7 +225,7 @@ class Watch:
             )
             for each in self.changes
         )
-        return float(2.0 ** (-unsettled_s / DAY_S))
+        return float(2.0 ** (-unsettled_s / HALVED_S))
 
 
 def _won(most: float, reward: float) -> float:

@@ -11,16 +11,17 @@ from policy.types import Arm, Floats
 class Demand:
     """What a request needs of an arm.
 
-    `allowed` None means every arm; `unavailable` says of an arm why it cannot serve now;
-    `cached_tokens` are those of the input that an arm's provider has in its cache; `left_usd` is
-    what a call may cost at most, where a budget is a ceiling; `is_alone` says that no other call is
-    under way.
+    `allowed` None means every arm; `output_tokens` are the most of each of the `choices` that are
+    asked for at once; `unavailable` says of an arm why it cannot serve now; `cached_tokens` are
+    those of the input that an arm's provider has in its cache; `left_usd` is what a call may cost
+    at most, where a budget is a ceiling; `is_alone` says that no other call is under way.
 
     units  : tokens, US dollars
     """
 
     input_tokens: int
     output_tokens: int | None = None
+    choices: int = 1
     capabilities: frozenset[str] = frozenset()
     allowed: tuple[str, ...] | None = None
     max_cost_usd: float | None = None

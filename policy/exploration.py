@@ -38,13 +38,17 @@ class Allowance:
         """Return the allowance after a decision that explored with this probability mass."""
         return type(self)(max(self.mass - mass, 0.0))
 
+    def beside(self, charged: float, left: float) -> Self:
+        """Return what the share of requests that is left may put off the best arm."""
+        return type(self)(max(self.mass - charged, 0.0) / left)
+
 
 @dataclass(frozen=True, slots=True)
 class Control:
     """What goes to one arm whatever looks best, so that the log can tell what that arm would cost.
 
-    `share` of the requests in which arms may be tried; `arm` None stands for the dearest. Half of
-    them until `first` outcomes of it are known.
+    `share` of the requests in which arms may be tried, at most half; `arm` None stands for the
+    dearest. Half of them until `first` outcomes of it are known.
     """
 
     share: float
@@ -56,22 +60,19 @@ class Control:
         return max(self.share, FIRST_SHARE) if seen < self.first else self.share
 
 
-def with_control(pmf: Floats, arms: Sequence[str], seen: Floats, control: Control | None) -> Floats:
-    """Return the distribution with the control's share on its arm, where that one may be asked.
+def taken(control: Control | None, arms: Sequence[str], seen: Floats) -> Floats:
+    """Return what a control takes of the distribution: its share, where its arm may be asked.
 
-    shapes : pmf, seen (k,), the outcomes and evals of each arm -> (k,)
+    shapes : seen (k,), the outcomes and evals of each arm -> (k,)
 
-    >>> seen = np.array([100.0, 20.0])
-    >>> with_control(np.array([0.75, 0.25]), ("cheap", "dear"), seen, Control(0.2, "dear"))
-    array([0.6, 0.4])
+    >>> taken(Control(0.2, "dear"), ("cheap", "dear"), np.array([100.0, 20.0]))
+    array([0. , 0.2])
     """
-    if control is None or control.arm not in arms:
-        return pmf
-    it = arms.index(control.arm)
-    share = control.share_at(float(seen[it]))
-    mixed: Floats = (1.0 - share) * pmf
-    mixed[it] += share
-    return mixed
+    mass: Floats = np.zeros(len(arms))
+    if control is not None and control.arm in arms:
+        it = arms.index(control.arm)
+        mass[it] = control.share_at(float(seen[it]))
+    return mass
 
 
 def charges(seen: Floats, served: Floats, free_trials: float) -> Floats:

@@ -68,6 +68,11 @@ class Ask:
         return next((int(limit) for limit in given if limit is not None), None)
 
     @property
+    def choices(self) -> int:
+        """Return how many answers are asked for at once."""
+        return int(self.parameters.get("n") or 1)
+
+    @property
     def is_free_text(self) -> bool:
         """Return whether another arm could go on from a part of the answer.
 
@@ -76,7 +81,7 @@ class Ask:
         """
         asked_for = self.parameters.get("response_format")
         is_text = not isinstance(asked_for, Mapping) or asked_for.get("type") == "text"
-        return is_text and self.parameters.get("n") in (None, 1)
+        return is_text and self.choices == 1
 
     def after(self, partial: str) -> dict[str, Any]:
         """Return the body that asks for the rest of a text answer that broke off.

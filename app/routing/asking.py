@@ -54,7 +54,7 @@ class Asking:
     @classmethod
     def of(cls, ask: Ask, seats: Seats, holder: Holder, retention: Retention) -> Self:
         """Return a request that nobody has been asked yet."""
-        prompt = Prompt.of(ask.messages, ask.task, ask.tools)
+        prompt = Prompt.of(ask.messages, ask.task, ask.tools, ask.parameters.get("response_format"))
         sketch, place = retention.sketch(prompt), Place.of(ask, holder.tenant)
         return cls(ask, holder, retention, prompt, sketch, place, seats.find(place))
 
@@ -108,6 +108,7 @@ class Asking:
             demand=Demand(
                 input_tokens=self.prompt.input_tokens + len(self.partial) // CHARS_PER_TOKEN,
                 output_tokens=ask.max_output_tokens,
+                choices=ask.choices,
                 capabilities=ask.needs | (GOES_ON if self.partial else frozenset()),
                 allowed=allowed,
                 max_cost_usd=ask.max_cost_usd,

@@ -1,5 +1,6 @@
 """What is read of a request is right for every shape of message, and its tokens are about right."""
 
+import json
 from hashlib import sha256
 from typing import Any
 
@@ -121,3 +122,16 @@ def test_any_text_has_a_digest_and_a_number_of_tokens(text: str) -> None:
 def test_half_of_a_pair_is_replaced_and_nothing_else_is() -> None:
     assert asked("a\ud83db").text == "a?b"
     assert asked("a\x00😀é b").text == "a\x00😀é b"
+
+
+def test_calls_of_tools_and_a_schema_are_input_and_no_text() -> None:
+    call = {
+        "id": "c",
+        "function": {"name": "write", "arguments": json.dumps({"text": "x" * 4_000})},
+    }
+    called = {"role": "assistant", "content": None, "tool_calls": [call]}
+    schema = {"type": "json_schema", "json_schema": {"name": "y" * 4_000}}
+    plain, calling = (Prompt.of([{"role": "user", "content": "hi"}, m]) for m in ({}, called))
+    asked = Prompt.of([{"role": "user", "content": "hi"}], response_format=schema)
+    assert (calling.text, asked.text) == ("hi", "hi")
+    assert min(calling.input_tokens, asked.input_tokens) > plain.input_tokens + 1_000

@@ -249,26 +249,31 @@ def test_a_context_of_another_space_is_encoded_anew() -> None:
     assert same(learned(stale), learned(rated(1, TEXTS[0], 1.0)))
 
 
-def declining(good: int = 120, bad: int = 60) -> list[Event]:
+def declining(
+    good: int = 120, bad: int = 60, least: float = 0.0, every_s: float = 60.0
+) -> list[Event]:
     """Return the thumbs of an arm that pleased and then did not, one a minute."""
+    rewards = [1.0] * good + [least] * bad
     return [
-        rated(n + 1, TEXTS[n % 4], float(n < good), decision_id=f"d{n}", at_s=NOON_S + 60 * n)
-        for n in range(good + bad)
+        rated(n + 1, TEXTS[n % 4], reward, decision_id=f"d{n}", at_s=NOON_S + every_s * n)
+        for n, reward in enumerate(rewards)
     ]
 
 
-def test_an_arm_that_has_changed_is_judged_anew() -> None:
+def test_of_an_arm_that_has_changed_is_known_what_it_showed_since() -> None:
     known = learned(*declining())
-    assert len(known.watches["a"].changes) == 1
-    assert known.beliefs.quality.rated["a"].weight < 60
-    assert known.beliefs.quality.predict(context(TEXTS[0]), ("a",)).mean[0] < 0.4
-    assert learned(*declining(bad=0)).watches["a"].changes == ()
+    since, never = known.beliefs.quality.rated["a"], learned(*declining(bad=0))
+    assert [each.since_s for each in known.watches["a"].changes] == [NOON_S + 60 * 120]
+    assert (since.weight, since.square) == (60.0, 0.0)
+    assert known.beliefs.quality.predict(context(TEXTS[0]), ("a",)).mean[0] < 0.2
+    assert never.watches["a"].changes == ()
 
 
 def test_evals_of_an_arm_that_has_changed_count_no_more() -> None:
     evals: list[Event] = [scored(0, TEXTS[n % 4], 1.0) for n in range(50)]
     known = learned(*evals, *declining()).beliefs.quality
-    assert known.evals["a"].weight < 5
+    assert known.evals["a"].weight == 0
+    assert known.predict(context(TEXTS[0]), ("a",)).mean[0] < 0.2
 
 
 def test_a_changed_arm_is_restored_byte_for_byte_and_found_alike_one_by_one() -> None:

@@ -1,7 +1,7 @@
 """A fold by stretches against the fold in order, on logs in which order matters."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -162,6 +162,30 @@ def test_changes_that_were_found_are_taken_as_given(size: int) -> None:
     assert apart(in_order, sums) < EXACT
     assert sums.changed_at_s("a") == in_order.changed_at_s("a")
     assert apart(in_order, by_sums(events, start(), size)) > 0.1  # the test can fail
+
+
+def reconsidered(every_s: float) -> list[Event]:
+    """Return the thumbs of an arm that changes, some of them given anew before it was found."""
+    told = declining(least=0.8, every_s=every_s)
+    anew: list[Event] = [
+        replace(event, reward=0.5, previous_reward=event.reward, previous_at_s=event.at_s,
+                at_s=NOON_S + every_s * 124.5)
+        for event in told[100:124:4] if isinstance(event, FeedbackEvent)
+    ]  # fmt: skip
+    later = EvalEvent(seq=0, at_s=NOON_S + every_s * 150, batch="b", prompt_sha256="p", task=None,
+                      sketch=sketch(TEXTS[0]), arm="a", score=1.0)  # fmt: skip
+    ordered = [*told[:125], *anew, *told[125:150], later, *told[150:]]
+    return [replace(event, seq=n) for n, event in enumerate(ordered, start=1)]
+
+
+@pytest.mark.parametrize("every_s", [60.0, DAY_S / 5])
+def test_thumbs_given_anew_before_a_change_was_found_count_as_in_order(every_s: float) -> None:
+    events = reconsidered(every_s)
+    in_order = start().fold(events)
+    [change] = in_order.watches["a"].changes
+    assert change.since_s <= NOON_S + every_s * 120
+    assert change.at_s > NOON_S + every_s * 125
+    assert apart(in_order, by_sums(events, in_order)) < EXACT
 
 
 def joined() -> list[Event]:

@@ -9,7 +9,7 @@ from policy.baselines import baseline, best
 from policy.belief import Belief
 from policy.decide import RULES, Beliefs, Question, Verdict, decide, rule, seeded
 from policy.eligibility import Demand
-from policy.errors import ConfigError, NoEligibleArm
+from policy.errors import BudgetExceeded, ConfigError, NoEligibleArm
 from policy.exploration import BURST, FIRST_SHARE, Allowance, Control
 from policy.hyper import Hyper
 from policy.pacer import QualityFloor, control_of
@@ -222,3 +222,16 @@ def test_no_control_where_nothing_may_be_tried_or_its_arm_may_not_answer() -> No
         decide(cheap, asked(), BELIEFS, seeded("x"), control=each) for each in (named, None)
     )
     assert with_it.propensities.tolist() == without.propensities.tolist()
+
+
+@pytest.mark.parametrize("most", [None, 100])
+def test_several_answers_at_once_are_expected_and_reserved_as_often(most: int | None) -> None:
+    demand = Demand(0, output_tokens=most, left_usd=9.0)
+    one, four = (
+        decide(ARMS, asked(demand=replace(demand, choices=n)), BELIEFS, seeded("x")) for n in (1, 4)
+    )
+    np.testing.assert_allclose(four.cost_usd, 4 * one.cost_usd)
+    np.testing.assert_allclose(four.reserve_usd, 4 * one.reserve_usd)
+    tight = asked(demand=replace(demand, choices=4, left_usd=float(3.5 * one.reserve_usd.min())))
+    with pytest.raises(BudgetExceeded):
+        decide(ARMS, tight, BELIEFS, seeded("x"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from policy.belief import Belief
-from policy.drift import DAY_S, FEWEST, HOUR_S, UNSETTLED_S, Watch
+from policy.drift import FEWEST, HALVED_S, HOUR_S, UNSETTLED_S, Watch
 from policy.hyper import Hyper
 from policy.prediction import Standing
 from policy.types import Floats
@@ -20,7 +20,7 @@ def known(mean: float, sd: float = 0.02) -> Watch:
 def found_after(watch: Watch, rewards: Floats) -> int:
     """Return after how many outcomes the change was found; more than there are if never."""
     for n, reward in enumerate(rewards, start=1):
-        watch = watch.observe(CONSTANT, float(reward))
+        watch = watch.observe(CONSTANT, float(reward), 0.0)
         if watch.alarmed:
             return n
     return len(rewards) + 1
@@ -51,7 +51,7 @@ def test_doubt_of_single_prompts_does_not_hide_a_change_of_all(
             belief = belief.update("a", x, float(reward))
         watch = Watch.new().against(belief.standing("a"))
         for x, reward in zip(asked[400:], rewards[400:], strict=True):
-            watch = watch.observe(x, float(reward))
+            watch = watch.observe(x, float(reward), 0.0)
             found += watch.alarmed
             if watch.alarmed:
                 break
@@ -84,25 +84,66 @@ def test_the_reference_is_taken_after_the_first_outcomes_and_then_ever_more_seld
         if watch.is_due:
             watch = watch.against(Standing(np.array([0.5]), 0.1))
             taken.append(n)
-        watch = watch.observe(CONSTANT, 0.5)
+        watch = watch.observe(CONSTANT, 0.5, 0.0)
     assert taken[0] == FEWEST
     assert len(taken) < 25
     assert max(np.diff(taken)) > 200
 
 
-def test_what_changed_is_forgotten_by_half_a_day_for_a_week_and_then_as_ever() -> None:
-    watch, day, week = Watch.new().changed(0.0, 1.0), int(DAY_S / HOUR_S), UNSETTLED_S / DAY_S
-    assert watch.faded(0, day) == pytest.approx(0.5)
-    assert watch.faded(0, 100 * day) == pytest.approx(0.5**week)
-    assert watch.faded(50 * day, 100 * day) == 1.0
-    assert Watch.new().faded(0, 100 * day) == 1.0
+def test_what_changed_is_forgotten_by_half_in_half_a_day_for_a_week_and_then_as_ever() -> None:
+    watch, half, week = Watch.new().changed(0.0), int(HALVED_S / HOUR_S), int(UNSETTLED_S)
+    assert watch.faded(0, half) == pytest.approx(0.5)
+    assert watch.faded(0, 100 * half) == pytest.approx(0.5 ** (week / HALVED_S))
+    assert watch.faded(50 * half, 100 * half) == 1.0
+    assert Watch.new().faded(0, 100 * half) == 1.0
 
 
 def test_a_watch_is_the_same_after_it_was_stored() -> None:
     watch = known(0.8)
     for reward in thumbs(0.4, 20, 1):
-        watch = watch.observe(CONSTANT, float(reward))
-    again = Watch.from_arrays(watch.changed(7.0, 0.1).against(Standing(CONSTANT, 0.2)).to_arrays())
+        watch = watch.observe(CONSTANT, float(reward), 0.0)
+    again = Watch.from_arrays(watch.changed(7.0).against(Standing(CONSTANT, 0.2)).to_arrays())
     assert (again.reference.tolist(), again.doubt, again.changes[0].at_s) == ([1.0], 0.2, 7.0)
     stored = Watch.from_arrays(watch.to_arrays())
-    assert (stored.worse, stored.better, stored.seen) == (watch.worse, watch.better, watch.seen)
+    assert stored.to_arrays().keys() == watch.to_arrays().keys()
+    for name, array in watch.to_arrays().items():
+        assert np.array_equal(stored.to_arrays()[name], array)
+    assert stored.worse.seen.weight > 0
+
+
+def quiet_then(rewards: Floats, quiet: int = 500) -> Watch:
+    """Return the watch of an arm that pleases as believed, one a second, and then so."""
+    watch = known(0.9)
+    for at_s, reward in enumerate([*np.full(quiet, 0.9), *rewards]):
+        watch = watch.observe(CONSTANT, float(reward), float(at_s))
+    return watch
+
+
+def test_what_a_bet_has_seen_is_what_came_since_its_winnings_began() -> None:
+    won = quiet_then(np.full(12, 0.3)).boldest
+    assert (won.since_s, won.seen.weight) == (500.0, 12.0)
+    assert won.seen.moment / won.seen.weight == pytest.approx(0.3)
+
+
+def test_winnings_that_are_lost_again_leave_nothing() -> None:
+    watch = quiet_then(np.array([0.3, 0.3, *np.full(40, 0.95)]))
+    assert (watch.worse.wealth, watch.worse.seen.weight) == (0.0, 0.0)
+    again = watch.observe(CONSTANT, 0.2, 900.0).worse
+    assert (again.since_s, again.seen.weight) == (900.0, 1.0)
+
+
+def test_a_change_of_mind_counts_where_a_bet_had_begun_and_wins_nothing() -> None:
+    watch = quiet_then(np.full(12, 0.3))
+    before, within = (watch.counted(CONSTANT, 0.3, at_s, -1.0) for at_s in (499.0, 505.0))
+    assert (before.worse.seen.weight, within.worse.seen.weight) == (12.0, 11.0)
+    assert watch.worse.wealth == before.worse.wealth == within.worse.wealth
+    assert within.scaled(0.5).worse.seen.weight == 5.5
+
+
+def test_of_what_was_told_before_a_change_nothing_is_left_and_of_evals_before_it_was_found() -> (
+    None
+):
+    watch = quiet_then(np.full(12, 0.3)).changed(511.0)
+    assert [watch.counts(at_s) for at_s in (0.0, 499.0, 500.0, 600.0)] == [False, False, True, True]
+    assert [watch.counts_eval(at_s) for at_s in (505.0, 511.0, 512.0)] == [False, False, True]
+    assert (watch.left_at(499.0, 0), watch.left_at(500.0, 0)) == (0.0, 1.0)

@@ -6,7 +6,7 @@ import pytest
 from policy.belief import Belief
 from policy.decide import Beliefs, Question, decide
 from policy.eligibility import Demand
-from policy.exploration import BURST, Allowance, charged_off, charges, limited
+from policy.exploration import BURST, Allowance, Control, charged_off, charges, limited
 from policy.hyper import Hyper
 from policy.types import Arm, Floats
 from tests.policy.worlds import GROUPS, contexts
@@ -88,7 +88,10 @@ def test_an_allowance_never_grows_beyond_the_burst_nor_below_nothing() -> None:
 
 
 @pytest.mark.slow
-def test_the_explored_mass_that_is_logged_is_the_share_that_is_explored() -> None:
+@pytest.mark.parametrize("control", [None, Control(0.01, "c"), Control(0.08, "c")])
+def test_the_explored_mass_that_is_logged_is_the_share_that_is_explored(
+    control: Control | None,
+) -> None:
     rng = np.random.default_rng(2)
     hyper = Hyper(free_trials=0.0)
     beliefs = Beliefs(
@@ -101,7 +104,7 @@ def test_the_explored_mass_that_is_logged_is_the_share_that_is_explored() -> Non
     allowance, masses, off = Allowance(), [], []
     for x in contexts(rng, 6000):
         question = Question(x, Demand(500), willingness_to_pay_usd=0.01)
-        verdict = decide(arms, question, beliefs, rng, allowance=allowance)
+        verdict = decide(arms, question, beliefs, rng, allowance=allowance, control=control)
         allowance = verdict.allowance.spend(verdict.explored)
         looks_best = (verdict.quality - verdict.cost_usd / 0.01).argmax()
         masses.append(verdict.explored)

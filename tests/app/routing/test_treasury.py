@@ -22,7 +22,8 @@ BODY = {"prompt": "What is 17 * 23?", "max_tokens": TOKENS}
 
 
 def exact(_model: str, body: dict[str, Any]) -> Reply:
-    return Reply("331", input_tokens=10, output_tokens=TOKENS, latency_s=0.05)
+    spoken = TOKENS * (body.get("n") or 1)
+    return Reply("331", input_tokens=10, output_tokens=spoken, latency_s=0.05)
 
 
 @pytest.fixture
@@ -152,6 +153,13 @@ def test_each_key_pays_its_own_price_and_the_rest_the_services(service: Running)
         assert told["willingness_to_pay_usd"] == price
         own = keyed.ask("What is 4 * 3?", willingness_to_pay=0.5)
         assert keyed.get(f"/decisions/{own['id']}").json["willingness_to_pay_usd"] == 0.5
+
+
+def test_several_answers_at_once_are_reserved_as_such(priced: Running) -> None:
+    shop = Keyed(priced, budget_usd=5.5 * CALL_USD, budget_per="day")
+    asked = {"model": "auto", "max_tokens": TOKENS, "messages": [{"role": "user", "content": "hi"}]}
+    told = [shop.post("/v1/chat/completions", {**asked, "n": n}).status_code for n in (4, 2, 1, 1)]
+    assert told == [200, 429, 200, 429]
 
 
 def test_a_budget_beside_a_price_is_a_ceiling_and_leaves_the_price(service: Running) -> None:
