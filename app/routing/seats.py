@@ -49,15 +49,17 @@ class Place:
         Two conversations that have begun with the same words sit together until they are told apart
         by a session or a tool call; their providers' caches do not tell them apart either.
         """
-        digest, before = blake2b(tenant.encode(), digest_size=16), b""
-        called: Sequence[bytes] = ()
+        whose = tenant_key(tenant)
+        digest, before = blake2b(whose, digest_size=16), b""
+        called: Sequence[str] = ()
         for message in ask.messages:
             if message.get("role") == "assistant":
-                before, called = digest.digest(), called_keys(message)
+                before, called = digest.digest(), called_in(message)
             digest.update(_bytes(message))
-        named = () if ask.session is None else (_key(b"session", f"{tenant}/{ask.session}"),)
+        named = () if ask.session is None else (_key(b"session", whose, ask.session),)
         heard = () if not before else (before,)
-        return cls((*called, *named, *heard), (*named, digest.digest()))
+        calls = call_keys(called, (*named, *heard), whose)
+        return cls((*calls, *named, *heard), (*named, digest.digest()))
 
 
 class Seats:
@@ -83,7 +85,8 @@ class Seats:
     def follow(self, turn: Turn, ended: Ended) -> None:
         """Remember who has answered a turn, unless it did not come to its end."""
         if ended.status == "ok":
-            self.take((*turn.keys, *call_keys(ended.called)), turn.arm.name, ended.usage.tokens)
+            calls = call_keys(ended.called, turn.keys, tenant_key(turn.decision.tenant))
+            self.take((*turn.keys, *calls), turn.arm.name, ended.usage.tokens)
 
     def take(self, keys: Collection[bytes], arm: str, tokens: int) -> None:
         """Remember who has answered, and the tokens of the prompt with its answer."""
@@ -102,19 +105,31 @@ class Seats:
         return seat.tokens >= LEAST_TOKENS and self._clock() - seat.taken_at_s <= CACHED_S
 
 
-def called_keys(message: dict[str, Any]) -> tuple[bytes, ...]:
-    """Return the key of every tool call in a message."""
+def called_in(message: dict[str, Any]) -> tuple[str, ...]:
+    """Return the id of every tool call in a message."""
     calls = message.get("tool_calls") or ()
-    return call_keys([str(call["id"]) for call in calls if call.get("id")])
+    return tuple(str(call["id"]) for call in calls if call.get("id"))
 
 
-def call_keys(ids: Collection[str]) -> tuple[bytes, ...]:
-    """Return the key of every tool call of these ids."""
-    return tuple(_key(b"call", each) for each in ids)
+def call_keys(ids: Sequence[str], keys: Sequence[bytes], whose: bytes) -> tuple[bytes, ...]:
+    """Return the keys of the tool calls of these ids, the narrowest first.
+
+    `keys` are those of the turn that called: its session, if it has one, and what was said until
+    then. Some providers number the calls of each conversation anew, so an id counts within both;
+    then within the session, and last within the tenant, for a client that shortens its history.
+    """
+    within = (b"".join(keys), *keys[:-1], whose)
+    return tuple(_key(b"call", each, name) for each in within for name in ids)
 
 
-def _key(kind: bytes, name: str) -> bytes:
-    return blake2b(name.encode(errors="replace"), digest_size=16, person=kind).digest()
+def tenant_key(tenant: str) -> bytes:
+    """Return the key within which all that a tenant asks is known."""
+    return _key(b"tenant", b"", tenant)
+
+
+def _key(kind: bytes, within: bytes, name: str) -> bytes:
+    named = within + name.encode(errors="replace")
+    return blake2b(named, digest_size=16, person=kind).digest()
 
 
 def _bytes(message: dict[str, Any]) -> bytes:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.routing.ask import Ask
-from app.routing.seats import CACHED_S, LEAST_TOKENS, Place, Seats, call_keys
+from app.routing.seats import CACHED_S, LEAST_TOKENS, Place, Seats, call_keys, tenant_key
 
 HELLO = {"role": "user", "content": "hello"}
 ANSWER = {"role": "assistant", "content": "hi"}
@@ -64,16 +64,73 @@ def test_a_session_is_a_conversation_whatever_is_said() -> None:
     assert seats.find(place(HELLO, session="s-1", tenant="another")) is None
 
 
+def called(identity: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a message that calls a tool, and the tool's result."""
+    return (
+        {"role": "assistant", "tool_calls": [{"id": identity}]},
+        {"role": "tool", "tool_call_id": identity, "content": "42"},
+    )
+
+
+def has_called(seats: Seats, where: Place, identity: str, arm: str, tenant: str = "t") -> None:
+    calls = call_keys([identity], where.after, tenant_key(tenant))
+    seats.take((*where.after, *calls), arm, LONG)
+
+
 def test_the_results_of_tools_find_who_called_them_among_equal_conversations() -> None:
     seats = Seats()
-    seats.take((*place(HELLO).after, *call_keys(["call_1"])), "a", LONG)
-    seats.take((*place(HELLO).after, *call_keys(["call_2"])), "b", LONG)
+    has_called(seats, place(HELLO), "call_1", "a")
+    has_called(seats, place(HELLO), "call_2", "b")
     for number, arm in ((1, "a"), (2, "b")):
-        called = {"role": "assistant", "tool_calls": [{"id": f"call_{number}"}]}
-        result = {"role": "tool", "tool_call_id": f"call_{number}", "content": "42"}
-        found = seats.find(place(HELLO, called, result))
+        found = seats.find(place(HELLO, *called(f"call_{number}")))
         assert found is not None
         assert found.arm == arm
+
+
+@pytest.mark.parametrize(
+    ("hers", "his"),
+    [
+        ({"messages": [HELLO]}, {"messages": [MORE]}),
+        ({"messages": [HELLO], "session": "s-1"}, {"messages": [HELLO], "session": "s-2"}),
+        ({"messages": [HELLO], "session": "s-1"}, {"messages": [HELLO]}),
+        ({"messages": [HELLO]}, {"messages": [HELLO], "tenant": "another"}),
+        ({"messages": [MORE, ANSWER, HELLO]}, {"messages": [HELLO]}),
+    ],
+    ids=["words", "sessions", "no session", "tenants", "a longer one"],
+)
+def test_an_id_that_comes_in_every_conversation_leads_to_the_caller_of_each(
+    hers: dict[str, Any], his: dict[str, Any]
+) -> None:
+    seats = Seats()
+    for whose, arm in ((hers, "a"), (his, "b")):
+        where = place(*whose["messages"], **{k: v for k, v in whose.items() if k != "messages"})
+        has_called(seats, where, "functions.get:0", arm, whose.get("tenant", "t"))
+    for whose, arm in ((hers, "a"), (his, "b")):
+        more = {k: v for k, v in whose.items() if k != "messages"}
+        found = seats.find(place(*whose["messages"], *called("functions.get:0"), **more))
+        assert found is not None
+        assert found.arm == arm
+
+
+@pytest.mark.parametrize("session", [None, "s-1"])
+def test_the_caller_is_found_by_its_id_where_the_history_was_cut(session: str | None) -> None:
+    seats = Seats()
+    has_called(seats, place(HELLO, session=session), "call_0", "a")
+    whole = place(HELLO, *called("call_0"), MORE, session=session)
+    has_called(seats, whole, "call_1", "b")
+    found = seats.find(place(HELLO, *called("call_1"), session=session))
+    assert found is not None
+    assert found.arm == "b"
+    assert seats.find(place(MORE, *called("call_1"), tenant="another")) is None
+
+
+def test_within_a_session_an_id_that_comes_again_elsewhere_is_its_own() -> None:
+    seats = Seats()
+    has_called(seats, place(HELLO, ANSWER, MORE, session="s-1"), "functions.get:0", "a")
+    has_called(seats, place(MORE, session="s-2"), "functions.get:0", "b")
+    found = seats.find(place(MORE, *called("functions.get:0"), session="s-1"))
+    assert found is not None
+    assert found.arm == "a"
 
 
 def test_what_was_read_is_cached_for_a_while_and_the_seat_is_kept_longer() -> None:
