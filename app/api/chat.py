@@ -9,23 +9,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pydantic import Field, ValidationError
-from werkzeug.datastructures import Headers
+from pydantic import Field
 
 from app.api.messages import Messages
 from app.api.models import named
-from app.api.schemas import GOOD_SESSION, AskRequest, Wishes
-from app.mistakes import right, seen
+from app.api.schemas import AskRequest
+from app.mistakes import seen
 from app.routing.answering import Answering
 from app.routing.ask import Ask
 from app.routing.turn import Completion
 from policy.errors import InvalidInput
 from policy.types import Arm, Usage
-
-PREFIX = "x-turnpike-"
-HEADERS = {PREFIX + name.replace("_", "-"): name for name in Wishes.model_fields}
-THEIR_SESSIONS = ("x-session-id", "x-conversation-id")
-LISTED = ("models", "fallbacks")  # with commas between
 
 
 class ChatRequest(AskRequest):
@@ -58,30 +52,6 @@ class ChatRequest(AskRequest):
         return bool((self.stream_options or {}).get("include_usage"))
 
 
-def wished(headers: Headers) -> dict[str, Any]:
-    """Return the wishes that came as headers, by the name of their field.
-
-    raises : InvalidInput naming the header
-
-    >>> wished(Headers({"x-turnpike-explore": "false", "x-turnpike-models": "a, b"}))
-    {'explore': False, 'models': ['a', 'b']}
-    """
-    given = {
-        _field(header): value for header, value in headers if header.lower().startswith(PREFIX)
-    }
-    listed = {name: given.pop(name) for name in LISTED if name in given}
-    try:
-        wishes = Wishes.model_validate_strings(given).model_dump(exclude_unset=True)
-    except ValidationError as error:
-        found = error.errors(include_url=False)[0]
-        header = PREFIX + str(found["loc"][0]).replace("_", "-")
-        message = f"{header} is {seen(found['input'])}: {right(found)}"
-        raise InvalidInput(message, param=header) from error
-    for name, value in listed.items():
-        wishes[name] = [each.strip() for each in value.split(",")]
-    return _session_of(headers) | wishes
-
-
 def whole(completion: Completion) -> dict[str, Any]:
     """Return an answer that came in one piece, as OpenAI would write it."""
     head = {"object": "chat.completion", "created": int(time.time()), "model": completion.model}
@@ -109,23 +79,6 @@ def frames(answering: Answering, wants_usage: bool) -> Iterator[dict[str, Any]]:
         yield {**head, **_shown(data, wants_usage), **ours}
     if wants_usage and not has_told:
         yield {**head, **_counted(answering.completion, counting), **ours}
-
-
-def _session_of(headers: Headers) -> dict[str, Any]:
-    """Return the session that a client names for purposes of its own, if it is a name here too."""
-    named = (headers.get(name, "") for name in THEIR_SESSIONS)
-    found = next((each for each in named if GOOD_SESSION.fullmatch(each)), None)
-    return {} if found is None else {"session": found}
-
-
-def _field(header: str) -> str:
-    header = header.lower()
-    if header not in HEADERS:
-        raise InvalidInput(
-            f"{seen(header)} is no header here; those of ours are {', '.join(HEADERS)}",
-            param=header,
-        )
-    return HEADERS[header]
 
 
 def _shown(data: Mapping[str, Any], wants_usage: bool) -> Mapping[str, Any]:

@@ -22,6 +22,7 @@ from app.api.responses import (
     TokensUsed,
 )
 from app.api.schemas import CompleteRequest, FeedbackRequest, M, checked
+from app.api.wishes import with_wishes
 from app.keys.feedback_tokens import FeedbackTokens
 from app.routing.answering import Answering
 from app.routing.turn import Completion
@@ -52,7 +53,7 @@ ASKING = (NoEligibleArm, UpstreamError, UpstreamBusy, UpstreamTimeout, StoreUnav
 @endpoint(CompleteRequest, CompleteResponse, ASKING, also=STREAMS, decides=True)
 def complete() -> Response:
     """Answer a prompt with the arm that is worth its price; streamed as server-sent events."""
-    ask = body(CompleteRequest).ask()
+    ask = asked(CompleteRequest).ask()
     if not ask.stream:
         completion = parts().router.complete(ask, who())
         plain = jsonify(completion_json(completion, parts().keyring.feedback_tokens))
@@ -84,7 +85,7 @@ def feedback() -> Response:
 @endpoint(CompleteRequest, RouteResponse, (NoEligibleArm, UpstreamBusy))
 def route() -> Response:
     """Say which arm would be asked now, and why; nobody is asked, nothing is recorded."""
-    decision = parts().router.route(body(CompleteRequest).ask(), who())
+    decision = parts().router.route(asked(CompleteRequest).ask(), who())
     return jsonify(
         {
             "arm": decision.arm,
@@ -153,12 +154,13 @@ def parts() -> Parts:
     return running
 
 
-def body(model: type[M]) -> M:
-    """Return the request's body as a checked model.
+def asked(model: type[M]) -> M:
+    """Return the request's body, with the wishes in its headers, as a checked model.
 
     raises : UnsupportedMediaType, PayloadTooLarge, InvalidInput
     """
-    return checked(model, json_body(request, parts().settings.max_body_bytes))
+    body = json_body(request, parts().settings.max_body_bytes)
+    return checked(model, with_wishes(request.headers, body))
 
 
 def event_stream(events: Iterator[str] | Iterator[bytes], hang_up: Callable[[], None]) -> Response:

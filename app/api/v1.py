@@ -9,13 +9,12 @@ from flask import Blueprint, Response, jsonify, request
 
 from app.api.access import needs, who
 from app.api.body import json_body
-from app.api.chat import PREFIX, ChatRequest, frames, whole, wished
+from app.api.chat import ChatRequest, frames, whole
 from app.api.errors import envelope
 from app.api.models import described, listed
 from app.api.openapi import endpoint
 from app.api.responses import Anything
-from app.api.routes import ASKING, STREAMS, event, event_stream, parts, signed, to_the_end
-from app.api.schemas import checked
+from app.api.routes import ASKING, STREAMS, asked, event, event_stream, parts, signed, to_the_end
 from app.routing.turn import Turn
 from policy.errors import (
     Draining,
@@ -39,19 +38,18 @@ v1 = Blueprint("v1", __name__, url_prefix="/v1")
 @endpoint(ChatRequest, Anything, (*ASKING, UnknownModel), also=STREAMS, decides=True)
 def chat_completions() -> Response:
     """Answer as OpenAI's chat completions do: `auto` routes, the name of an arm or model pins."""
-    given = json_body(request, parts().settings.max_body_bytes)
-    asked = checked(ChatRequest, wished(request.headers) | given)
-    ask = asked.ask(parts().catalogue().arms)
+    given = asked(ChatRequest)
+    ask = given.ask(parts().catalogue().arms)
     if ask.stream:
         answering = parts().router.stream(ask, who())
         response = event_stream(
-            to_the_end(answering, frames(answering, asked.wants_usage)), answering.close
+            to_the_end(answering, frames(answering, given.wants_usage)), answering.close
         )
         return _signed(response, answering.turn, answering.attempts, answering.durable)
     completion = parts().router.complete(ask, who())
     answer = json.dumps(whole(completion), allow_nan=False)
     response = Response(answer, mimetype="application/json")
-    response.headers[PREFIX + "cost-usd"] = f"{completion.cost_usd:.12g}"
+    response.headers["x-turnpike-cost-usd"] = f"{completion.cost_usd:.12g}"
     return _signed(response, completion.turn, completion.attempts, completion.durable)
 
 

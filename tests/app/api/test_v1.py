@@ -180,40 +180,6 @@ def test_a_mistake_names_its_field(service: Running, body: dict[str, Any], param
     assert (status, error["param"]) == (400, param)
 
 
-def test_wishes_come_in_headers_too_and_the_body_goes_first(service: Running) -> None:
-    headers = {
-        "X-Turnpike-Models": f"{PINNED}, glm-4-plus",
-        "x-turnpike-task": "maths",
-        "x-turnpike-willingness-to-pay": "1e-6",
-        "x-turnpike-explore": "false",
-        "x-turnpike-session": "s-1",
-    }
-    made = service.client.post(PATH, json=asked(task="support", stream=None), headers=headers).json
-    found = service.get(f"/decisions/{made['id']}")
-    assert {arm["arm"] for arm in found["arms"]} == {PINNED, "glm-4-plus"}
-    row = service.parts.log.decision(made["id"]).decision
-    assert (row.task, row.session, row.willingness_to_pay_usd) == ("support", "s-1", 1e-6)
-    assert found["propensity"] == 1.0
-
-
-@pytest.mark.parametrize(
-    ("header", "value", "says"),
-    [
-        ("x-turnpike-taks", "maths", "x-turnpike-task"),
-        ("x-turnpike-explore", "perhaps", "valid boolean"),
-        ("x-turnpike-max-cost-usd", "-1", "greater than 0"),
-        ("x-turnpike-cache", "never", "'use', 'refresh' or 'off'"),
-    ],
-)
-def test_a_header_that_is_wrong_is_named(
-    service: Running, header: str, value: str, says: str
-) -> None:
-    response = service.client.post(PATH, json=asked(), headers={header: value})
-    assert response.status_code == 400
-    assert response.json["error"]["param"] == header
-    assert says in response.json["error"]["message"]
-
-
 def test_a_stream_is_the_providers_frames_under_the_decisions_id(tmp_path: Path) -> None:
     with faulty(tmp_path, {"a": told_in_pieces}) as made:
         response = made.service.post(PATH, asked(stream=True))
