@@ -163,6 +163,9 @@ def test_another_task_is_refused_with_what_a_task_is(task: str) -> None:
         ("max_costs_usd", "max_cost_usd"),
         ("explor", "explore"),
         ("streams", "stream"),
+        ("Task", "task"),
+        ("MAX_COST_USD", "max_cost_usd"),
+        ("maxCostUsd", "max_cost_usd"),
     ],
 )
 def test_a_misspelt_field_of_ours_is_told_its_name(written: str, meant: str) -> None:
