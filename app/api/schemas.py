@@ -32,6 +32,7 @@ MAX_MODELS = 256
 MAX_OUTPUT_TOKENS = 1_000_000
 MAX_CHOICES = 8
 CLOSE = 0.8
+ANONYMOUS = "anonymous"
 NULL = {"type": "null"}
 
 # What OpenAI's API takes besides the fields that are declared below.
@@ -99,7 +100,9 @@ class Wishes(BaseModel):
     max_cost_usd: Dollars | None = Field(
         None, description="No arm whose answer is expected to cost more."
     )
-    explore: bool = Field(True, description="Whether an arm may be tried out to learn from it.")
+    explore: bool | None = Field(
+        True, description="Whether an arm may be tried out to learn from it."
+    )
     cache: CacheWish | None = Field(
         None, description="Whether a stored answer will do; else as `TURNPIKE_CACHE` says."
     )
@@ -125,7 +128,7 @@ class AskRequest(OpenAIParameters, Wishes):
             fallbacks=None if self.fallbacks is None else tuple(self.fallbacks),
             willingness_to_pay_usd=self.willingness_to_pay,
             max_cost_usd=self.max_cost_usd,
-            explore=self.explore,
+            explore=self.explore is not False,
             stream=bool(self.stream),
             cache=self.cache,
             session=self.session,
@@ -189,8 +192,8 @@ class FeedbackRequest(BaseModel):
     reward: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None, description="How good the answer was, from 0 to 1, instead of a thumb."
     )
-    rater: str = Field(
-        "anonymous", min_length=1, max_length=64, description="Whose verdict it is; each has one."
+    rater: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
+        ANONYMOUS, description="Whose verdict it is; each has one."
     )
     comment: str | None = Field(None, max_length=4_000, description="Kept beside the verdict.")
     feedback_token: str | None = Field(
@@ -213,7 +216,7 @@ class FeedbackRequest(BaseModel):
 
         raises : InvalidInput if another rater is named
         """
-        if "rater" in self.model_fields_set:
+        if "rater" in self.model_fields_set and self.rater is not None:
             raise InvalidInput(
                 f"rater is {seen(self.rater)}, but a feedback token stands for one already; leave "
                 "it out",
@@ -226,7 +229,7 @@ class FeedbackRequest(BaseModel):
         """Return the verdict as a reward, None to withdraw."""
         thumbs = {"up": 1.0, "down": 0.0, "neutral": None}
         reward = self.reward if self.thumbs is None else thumbs[self.thumbs]
-        return Vote(self.id, self.rater, reward, self.comment)
+        return Vote(self.id, self.rater or ANONYMOUS, reward, self.comment)
 
 
 def checked(model: type[M], body: Mapping[str, Any]) -> M:

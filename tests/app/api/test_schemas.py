@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.api.body import parsed
-from app.api.schemas import CompleteRequest, FeedbackRequest, checked
+from app.api.schemas import AskRequest, CompleteRequest, FeedbackRequest, checked
 from policy.errors import InvalidInput
 from tests.app.bad_inputs import ARM_NAMES, FIELDS, ODD_BUT_GOOD, TOO_MANY, VALUES, Bad
 
@@ -79,6 +79,19 @@ def test_what_is_ours_stays_here_and_the_rest_is_passed_through_as_it_came() -> 
 
 def test_a_parameter_that_is_null_is_left_to_the_provider() -> None:
     assert asked(temperature=None, tools=None, stop=None, top_k=None).ask().parameters == {}
+
+
+@pytest.mark.parametrize("name", sorted(AskRequest.model_fields))
+def test_a_wish_that_is_null_is_as_good_as_left_out(name: str) -> None:
+    assert asked(**{name: None}).ask() == asked().ask()
+
+
+@pytest.mark.parametrize("name", sorted(FeedbackRequest.model_fields.keys() - {"id"}))
+def test_a_field_of_a_thumb_that_is_null_is_as_good_as_left_out(name: str) -> None:
+    plain = {"id": "tp-1", **({"reward": 1} if name == "thumbs" else {"thumbs": "up"})}
+    null = checked(FeedbackRequest, {**plain, name: None})
+    assert null.vote == checked(FeedbackRequest, plain).vote
+    assert null.browsers_vote.rater == "browser"
 
 
 def test_messages_are_passed_through_as_they_came() -> None:
