@@ -19,8 +19,9 @@ from app.mistakes import Place, json_path, seen
 from policy.errors import InvalidInput, PayloadTooLarge, UnsupportedMediaType
 
 MAX_DEPTH = 32
-MAX_INTEGER = 2**53  # beyond it, two readers of the same digits may see two numbers
-MAX_DIGITS = 17
+LEAST_INTEGER = -(2**63)  # what 64 bits hold, signed or not, is passed on to the digit
+MAX_INTEGER = 2**64 - 1
+MAX_DIGITS = 20
 SHOWN_DIGITS = 30
 EXAMPLE = 'such as {"prompt": "..."}'
 
@@ -192,10 +193,10 @@ class _Reader:
         return self._mark("invalid_number", f"is {seen(digits)[1:-1]}", "it must be finite")
 
     def integer(self, digits: str) -> int | _Mark:
-        if len(digits) <= MAX_DIGITS and abs(int(digits)) <= MAX_INTEGER:
+        if len(digits) <= MAX_DIGITS and LEAST_INTEGER <= int(digits) <= MAX_INTEGER:
             return int(digits)
         whole = digits if len(digits) <= SHOWN_DIGITS else f"{digits[:SHOWN_DIGITS]}..."
-        return self._mark("invalid_value", f"is {whole}", "it must lie between -2**53 and 2**53")
+        return self._mark("invalid_value", f"is {whole}", "it must lie from -2**63 to 2**64 - 1")
 
     def _mark(self, code: str, was: str, right: str, step: tuple[str, ...] = ()) -> _Mark:
         self.has_marked = True

@@ -181,5 +181,6 @@ ODD_BUT_GOOD = {
     "32 deep": b'{"prompt": "hi", "x": ' + b"[" * 31 + b"]" * 31 + b"}",
     "brackets in a string": b'{"prompt": "' + b"[" * 900 + b'"}',
     "an emoji of two code units": '{"prompt": "\U0001f600"}'.encode(),
-    "largest exact integer": asking(seed=2**53 - 1),
+    "largest integer": asking(seed=2**64 - 1),
+    "least integer": asking(seed=-(2**63)),
 }

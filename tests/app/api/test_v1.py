@@ -128,6 +128,18 @@ def test_what_a_client_says_goes_to_the_provider_untouched(
     assert sent == {"model": ARMS[PINNED].model, "messages": messages, **theirs}
 
 
+@pytest.mark.parametrize("number", [2**62, 2**63 - 1, -(2**63), 2**64 - 1])
+def test_an_integer_of_64_bits_goes_to_the_provider_to_the_digit(
+    service: Running, provider: Provider, number: int
+) -> None:
+    limited = {"type": "object", "properties": {"x": {"type": "integer", "maximum": number}}}
+    tool = {"type": "function", "function": {"name": "f", "parameters": limited}}
+    theirs = {"seed": number, "tools": [tool], "cache": "off"}
+    response = service.post(PATH, asked(PINNED, **theirs))
+    assert response.status_code == 200, response.text
+    assert (provider.bodies[-1]["seed"], provider.bodies[-1]["tools"]) == (number, [tool])
+
+
 def test_the_headers_tell_what_openais_format_has_no_place_for(service: Running) -> None:
     response = service.post(PATH, asked(PINNED))
     headers = response.headers
