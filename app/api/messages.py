@@ -8,6 +8,8 @@ from typing_extensions import TypedDict  # pydantic asks for this one before Pyt
 
 MAX_MESSAGES = 1_000
 MAX_PARTS = 256
+INSTEAD = ("tool_calls", "function_call", "refusal", "audio")
+"""What an assistant's message may have instead of content."""
 
 OPEN = ConfigDict(strict=True, extra="allow")
 
@@ -56,10 +58,10 @@ class Message(TypedDict):
 
 
 def _that_says_something(message: Message) -> Message:
-    calls = message.get("tool_calls") or message.get("function_call") or message.get("refusal")
-    if message.get("content") is None and not calls:
+    if message.get("content") is None and not any(message.get(name) for name in INSTEAD):
+        others = ", ".join(INSTEAD)
         raise PydanticCustomError(
-            "missing_field", "it must have content; only a message that calls tools may have none"
+            "missing_field", "it must have content, or one of {others}", {"others": others}
         )
     return message
 

@@ -181,6 +181,9 @@ ODD_BUT_GOOD = {
     "32 deep": b'{"prompt": "hi", "x": ' + b"[" * 31 + b"]" * 31 + b"}",
     "brackets in a string": b'{"prompt": "' + b"[" * 900 + b'"}',
     "an emoji of two code units": '{"prompt": "\U0001f600"}'.encode(),
+    "an answer that was spoken": json.dumps(
+        {"messages": [*user("hi"), {"role": "assistant", "audio": {"id": "a"}}, *user("hi")]}
+    ).encode(),
     "largest integer": asking(seed=2**64 - 1),
     "least integer": asking(seed=-(2**63)),
 }

@@ -109,6 +109,20 @@ def test_messages_are_passed_through_as_they_came() -> None:
 
 
 @pytest.mark.parametrize(
+    "said_so",
+    [
+        {"audio": {"id": "audio_1"}},
+        {"content": None, "refusal": "no"},
+        {"content": None, "function_call": {"name": "f", "arguments": "{}"}},
+    ],
+    ids=lambda message: [*message][-1],
+)
+def test_a_message_may_say_something_without_content(said_so: dict[str, Any]) -> None:
+    conversation = [USER, {"role": "assistant", **said_so}, USER]
+    assert said(*conversation).ask().messages == conversation
+
+
+@pytest.mark.parametrize(
     ("messages", "code", "param"),
     [
         (["hi"], "invalid_value", "messages[0]"),
