@@ -59,6 +59,11 @@ Session = Annotated[
 Text = Annotated[str, Field(pattern=r"\S"), explained("it must be a text that is not blank")]
 PriceOfAThumb = Annotated[float, Field(ge=1e-9, le=1e6)]
 Dollars = Annotated[float, Field(gt=0, le=1e6)]
+OneChoice = Annotated[
+    int,
+    Field(ge=1, le=1),
+    explained("it must be 1 where one answer is shown; /v1/chat/completions shows several"),
+]
 Tokens = Annotated[int, Field(ge=1, le=MAX_OUTPUT_TOKENS)]
 
 
@@ -158,6 +163,7 @@ class CompleteRequest(AskRequest):
     messages: Messages | None = Field(
         None, description="The conversation in OpenAI's form, instead of a prompt."
     )
+    n: OneChoice | None = None
 
     @model_validator(mode="after")
     def _one_text(self) -> Self:

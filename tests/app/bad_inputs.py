@@ -86,6 +86,7 @@ FIELDS = [
     Bad("text max_tokens", asking(max_tokens="5"), "invalid_value", "max_tokens", "'5'"),
     Bad("huge max_tokens", asking(max_tokens=10**9), "invalid_value", "max_tokens", "1000000000"),
     Bad("n=100", asking(n=100), "invalid_value", "n", "100"),
+    Bad("n=3", asking(n=3), "invalid_value", "n", "/v1/chat/completions"),
     Bad("neither", b"{}", "missing_field", says="prompt"),
     Bad("both", asking(messages=user("hi")), "invalid_value", says="messages"),
     Bad("empty prompt", asking(prompt=""), "invalid_value", "prompt", "''"),

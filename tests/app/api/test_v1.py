@@ -224,6 +224,20 @@ def test_usage_is_shown_to_who_asks_and_to_nobody_else(tmp_path: Path, scenario:
     assert (shown[-1], hidden[-1]) == ("[DONE]", "[DONE]")
 
 
+def test_several_choices_that_break_off_are_not_continued(tmp_path: Path) -> None:
+    able = {"capabilities": ["trailing_assistant"]}
+    cheap = {**able, "output_usd_per_mtok": 0.01, "input_usd_per_mtok": 0.01}
+    with faulty(tmp_path, {"a": cut, "b": goes_on}, {"a": cheap, "b": able}) as made:
+        told = frames(made.service.post(PATH, asked(stream=True, explore=False, n=2)))
+        assert told[-1]["error"]["code"] == "upstream_bad_response"
+        assert made.asked == ["a"]
+
+
+@pytest.mark.parametrize(("n", "status"), [(8, 200), (9, 400)])
+def test_up_to_eight_choices_may_be_asked_for(service: Running, n: int, status: int) -> None:
+    assert service.post(PATH, asked(n=n)).status_code == status
+
+
 def test_the_tokens_of_an_answer_by_two_arms_are_those_of_both(tmp_path: Path) -> None:
     able = {"capabilities": ["trailing_assistant"]}
     cheap = {**able, "output_usd_per_mtok": 0.01, "input_usd_per_mtok": 0.01}

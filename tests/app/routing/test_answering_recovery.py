@@ -121,12 +121,11 @@ def test_a_third_arm_goes_on_where_the_second_breaks_off_too(tmp_path: Path) -> 
     ("breaks", "asked"),
     [
         (calling, {}),
-        (cut, {"n": 2}),
         (cut, {"response_format": {"type": "json_object"}}),
         (cut, {"stream_recovery": "error"}),
         (cut, {"models": ["a"]}),
     ],
-    ids=["tool call", "choices", "format", "error wanted", "pinned"],
+    ids=["tool call", "format", "error wanted", "pinned"],
 )
 def test_what_cannot_be_continued_ends_with_the_error(
     tmp_path: Path, breaks: Scenario, asked: dict[str, Any]
