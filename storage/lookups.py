@@ -21,6 +21,10 @@ from storage.signs import Rated, Signs, rated, signs
 from storage.sql import Ask
 from storage.traffic import FIRST_SINCE, RATED, SETTLED, TrafficRow
 
+IMPORTED = """
+SELECT count(*) AS scores FROM evals WHERE at_s = :at_s AND substr(batch, 1, 64) = :file_sha256
+"""
+
 
 class Lookups:
     """A log as it is looked at; `ask` puts a question to the store."""
@@ -70,6 +74,11 @@ class Lookups:
     def versions(self, n: int) -> list[Version]:
         """Return the newest adopted policies, newest first."""
         return self._all(Version, VERSIONS, {"n": n})
+
+    def imported(self, file_sha256: str, at_s: float) -> int:
+        """Return how many scores of a file an import at this moment has brought."""
+        values = {"file_sha256": file_sha256, "at_s": at_s}
+        return int(self._ask(IMPORTED, values)[0]["scores"])
 
     def _one(self, sql: str, values: dict[str, Any]) -> Row | None:
         return next(iter(self._ask(sql, values)), None)

@@ -146,7 +146,11 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Eval:
-    """One score of one arm on one prompt of the team's own evaluation, imported as a batch."""
+    """One score of one arm on one prompt of the team's own evaluation.
+
+    `batch` is the SHA-256 of the file it came in; of a second score of the same arm and prompt in
+    that file it ends in ".2", and so on.
+    """
 
     batch: str
     at_s: float

@@ -1,12 +1,15 @@
 """Warm start: a team's own evals, a table of prompts with one score column per arm.
 
-Every row is checked before any is handed over; the same file imported twice counts once.
+Every row is checked before any is handed over, and every score counts, also where a prompt stands
+in several rows; the same file imported twice counts once.
 """
 
 import csv
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from hashlib import sha256
 from io import StringIO
@@ -26,6 +29,7 @@ from features.sketch import Sketch
 from jobs.intake import hand_over_evals
 from policy.errors import InvalidInput
 from storage.records import Eval
+from storage.stores import open_reader
 from upstream.catalogue import load
 
 PROMPT, TASK = "prompt", "task"
@@ -35,22 +39,26 @@ TASKS: TypeAdapter[str] = TypeAdapter(Task)
 
 
 def import_evals(settings: Settings, table: Path, *, as_json: bool = False) -> None:
-    """Hand over the scores of a table, and say how many there were.
+    """Hand over the scores of a table, and say how many there were, and how many were new.
 
     raises : InvalidInput naming line, column and value
     """
-    evals = scores(table, load(settings.arms).arms)
+    at_s = time.time()
+    evals = scores(table, load(settings.arms).arms, at_s)
     if not evals:
         raise InvalidInput(f"{table} has no scores; give each arm a column of numbers 0 to 1")
     delivered(settings, lambda data: hand_over_evals(data, evals))
-    prompts = len({each.prompt_sha256 for each in evals})
+    with open_reader(settings.database) as log:
+        new = log.lookups.imported(evals[0].batch, at_s)
+    prompts = len({(each.prompt_sha256, each.task) for each in evals})
     scored = len({each.arm for each in evals})
-    told = {"scores": len(evals), "arms": scored, "prompts": prompts}
-    said = f"imported {len(evals)} scores of {scored} arms on {prompts} prompts\n{LEARNED}"
-    tell(told, said, as_json=as_json)
+    told = {"scores": len(evals), "new": new, "arms": scored, "prompts": prompts}
+    said = f"imported {len(evals)} scores of {scored} arms on {prompts} prompts"
+    before = "" if new == len(evals) else f", {new} new: this file was imported before"
+    tell(told, f"{said}{before}\n{LEARNED}", as_json=as_json)
 
 
-def scores(table: Path, arms: Mapping[str, object]) -> list[Eval]:
+def scores(table: Path, arms: Mapping[str, object], at_s: float) -> list[Eval]:
     """Return the scores of a table, showing how far it has come.
 
     raises : InvalidInput naming line, column and value
@@ -66,7 +74,8 @@ def scores(table: Path, arms: Mapping[str, object]) -> list[Eval]:
             f"line {rows.line_num + 1}: {error}; it must be a line of CSV"
         ) from error
     with click.progressbar(numbered, label="reading evals", file=sys.stderr) as reading:
-        return [each for line, row in reading for each in _evals(line, row, scored, batch)]
+        found = (each for line, row in reading for each in _evals(line, row, scored, batch, at_s))
+        return list(_told_apart(found))
 
 
 def columns(names: Sequence[str], arms: Mapping[str, object]) -> list[str]:
@@ -94,7 +103,9 @@ def columns(names: Sequence[str], arms: Mapping[str, object]) -> list[str]:
     return scored
 
 
-def _evals(line: int, row: Mapping[str, str], scored: Sequence[str], batch: str) -> Iterator[Eval]:
+def _evals(
+    line: int, row: Mapping[str, str], scored: Sequence[str], batch: str, at_s: float
+) -> Iterator[Eval]:
     if BEYOND in row:
         raise InvalidInput(f"line {line} has more cells than the head; quote a text with commas")
     text = row.get(PROMPT) or ""
@@ -107,13 +118,26 @@ def _evals(line: int, row: Mapping[str, str], scored: Sequence[str], batch: str)
         if (row.get(arm) or "").strip():
             yield Eval(
                 batch=batch,
-                at_s=time.time(),
+                at_s=at_s,
                 prompt_sha256=prompt.digest,
                 task=task,
                 sketch=stored,
                 arm=arm,
                 score=_score(line, arm, row[arm]),
             )
+
+
+def _told_apart(evals: Iterable[Eval]) -> Iterator[Eval]:
+    """Yield the evals so that the log, which knows one by batch, prompt and arm, keeps each.
+
+    A prompt may stand in several rows: for several samples, or under several tasks.
+    """
+    seen: Counter[tuple[str, str]] = Counter()
+    for each in evals:
+        known_by = each.prompt_sha256, each.arm
+        seen[known_by] += 1
+        nth = seen[known_by]
+        yield each if nth == 1 else replace(each, batch=f"{each.batch}.{nth}")
 
 
 def _text(table: Path, raw: bytes) -> str:

@@ -7,9 +7,12 @@ import pytest
 from app.commands.evals import import_evals
 from app.settings import Settings
 from policy.errors import InvalidInput
+from storage.events import EvalEvent
 from storage.sqlite_reader import SqliteReader
+from storage.stores import open_reader
 from tests.app.running import CATALOGUE, Provider, Running, evals_table, running
 
+SAMPLES = "prompt,task,gpt-4o,qwen3-32b\nsame,,1,0\nsame,,0,\nsame,,0,1\nsame,maths,1,\n"
 GOOD = 'prompt,task,gpt-4o,qwen3-32b\n"What is 2, or 3?",maths,1,0.5\nSay hi,,,0\n'
 
 
@@ -45,13 +48,42 @@ def test_without_a_service_the_scores_wait_in_the_log(
         assert len(service.learned.beliefs.quality.evals) == 2
 
 
-def test_the_same_table_counts_once(service: Running, table: Path) -> None:
+def test_the_same_table_counts_once_and_that_is_told(
+    service: Running, table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     table.write_text(GOOD)
-    import_evals(service.parts.settings, table)
+    import_evals(service.parts.settings, table, as_json=True)
+    assert '"new": 3' in capsys.readouterr().out
     known = service.digest
     import_evals(service.parts.settings, table)
     assert service.digest == known
     assert service.parts.log.counts().evals == 3
+    told = "imported 3 scores of 2 arms on 2 prompts, 0 new: this file was imported before"
+    assert told in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("place", ["sqlite", "postgres"])
+def test_every_sample_of_a_prompt_counts_and_so_does_each_task(
+    tmp_path: Path, table: Path, place: str, request: pytest.FixtureRequest
+) -> None:
+    given = settings(tmp_path)
+    if place == "postgres":
+        url = request.getfixturevalue("postgres_url")
+        given = given.model_copy(update={"database": url, "data": tmp_path})
+    table.write_text(SAMPLES)
+    for _ in range(2):
+        import_evals(given, table)
+    with open_reader(given.database) as log:
+        events = [each for each in log.events() if isinstance(each, EvalEvent)]
+    assert [(each.arm, each.task, each.score) for each in events] == [
+        ("gpt-4o", None, 1.0),
+        ("qwen3-32b", None, 0.0),
+        ("gpt-4o", None, 0.0),
+        ("gpt-4o", None, 0.0),
+        ("qwen3-32b", None, 1.0),
+        ("gpt-4o", "maths", 1.0),
+    ]
+    assert len({each.prompt_sha256 for each in events}) == 1
 
 
 @pytest.mark.slow
