@@ -44,6 +44,7 @@ def import_evals(settings: Settings, table: Path, *, as_json: bool = False) -> N
     raises : InvalidInput naming line, column and value
     """
     at_s = time.time()
+    csv.field_size_limit(settings.max_body_bytes)  # as long a prompt as the service takes
     evals = scores(table, load(settings.arms).arms, at_s)
     if not evals:
         raise InvalidInput(f"{table} has no scores; give each arm a column of numbers 0 to 1")

@@ -101,6 +101,12 @@ def test_a_table_of_a_spreadsheet_is_read(service: Running, table: Path, encodin
     assert service.parts.log.counts().evals == 3
 
 
+def test_a_prompt_as_long_as_the_service_takes_is_taken(service: Running, table: Path) -> None:
+    table.write_text(f"prompt,gpt-4o\n{'word ' * 200_000},1\n")
+    import_evals(service.parts.settings, table)
+    assert service.parts.log.counts().evals == 1
+
+
 BAD = {
     "no prompt column": ("text,gpt-4o\nhi,1\n", "no column 'prompt'"),
     "no scores": ("prompt,task\nhi,maths\n", "no score column"),
@@ -117,7 +123,7 @@ BAD = {
     "after a prompt of two lines": ('prompt,gpt-4o\n"a\nb",1\nc,x\n', "line 4, column gpt-4o"),
     "a column twice": ("prompt,gpt-4o,gpt-4o\nhi,1,0\n", "gpt-4o"),
     "a text without an end": ('prompt,gpt-4o\n"hi,1\n', "line 2"),
-    "a text too long": (f"prompt,gpt-4o\n{'x' * 200_000},1\n", "line 2"),
+    "a text too long": (f"prompt,gpt-4o\n{'x' * 5_000_000},1\n", "line 2"),
     "a bad task": ("prompt,task,gpt-4o\nhi,a/b/c/d/e,1\n", "line 2, column task"),
 }
 
