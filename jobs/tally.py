@@ -181,20 +181,28 @@ class Counting:
                 continue  # the first decision is kept no longer
             place = rule.place(row.first_eligible, row.first_predicted_usd, row.words)
             if place >= 0:
-                usual_usd = self._most_usd.get(row.first_eligible[place], inf)
-                predicted_usd = min(row.first_predicted_usd[place], usual_usd)
-                tally.rule(rule.name).cached.count(predicted_usd)
+                usd = self._usual(row.first_eligible[place], row.first_predicted_usd[place])
+                tally.rule(rule.name).cached.count(usd)
+
+    def _usual(self, arm: str, predicted_usd: float) -> float:
+        """Return a prediction as it counts."""
+        return min(predicted_usd, self._most_usd.get(arm, inf))
 
     def _explored(self, tally: Tally, row: Spending) -> None:
-        """Add what the arm taken was expected to cost more than the one that looked best."""
-        if len(row.quality) != len(row.eligible):
+        """Add what the arm taken was expected to cost more than the one that looked best.
+
+        Where nothing was left to the draw, nothing was explored: a fixed rule has decided, or no
+        other arm could serve.
+        """
+        taken = row.eligible.index(row.arm)
+        if row.propensities[taken] >= 1.0 or len(row.quality) != len(row.eligible):
             return
         pays = row.willingness_to_pay_usd
         utility = [q - c / pays for q, c in zip(row.quality, row.predicted_usd, strict=True)]
         looks_best = max(range(len(utility)), key=lambda i: (utility[i], -row.predicted_usd[i]))
-        taken = row.eligible.index(row.arm)
         if taken != looks_best:
-            more_usd = row.predicted_usd[taken] - row.predicted_usd[looks_best]
+            best_usd = self._usual(row.eligible[looks_best], row.predicted_usd[looks_best])
+            more_usd = self._usual(row.arm, row.predicted_usd[taken]) - best_usd
             tally.line("exploration").count(more_usd)
 
     def _compared(self, comparison: Comparison, rule: Rule, request: Request) -> None:
@@ -227,8 +235,7 @@ class Counting:
         if row.cached_by_arm and arm not in row.cached_by_arm and arm in self._arms:
             priced, tokens = self._arms[arm], max(row.cached_by_arm.values())
             warm_usd = priced.cost_usd(tokens, 0.0) - priced.cost_usd(tokens, 0.0, tokens)
-        most_usd = self._most_usd.get(arm, inf)
-        predicted_usd = max(min(row.predicted_usd[place], most_usd) - warm_usd, 0.0)
+        predicted_usd = max(self._usual(arm, row.predicted_usd[place]) - warm_usd, 0.0)
         return _Choice(arm, row.propensities[place], predicted_usd, warm_usd)
 
 

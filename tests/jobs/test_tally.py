@@ -93,6 +93,22 @@ def test_what_an_arm_that_did_not_look_best_was_expected_to_cost_more_is_told() 
     assert made.line("exploration").usd == pytest.approx(0.009)
 
 
+def test_what_was_left_to_no_draw_explored_nothing() -> None:
+    fixed = row("fixed", arm="dear", propensities=(0.0, 1.0))
+    alone = row(
+        "alone", 1, eligible=("cheap",), propensities=(1.0,), quality=(0.8,), predicted_usd=(0.1,)
+    )
+    assert "exploration" not in tally(fixed, alone).lines
+
+
+def test_what_was_explored_counts_for_no_more_than_is_usual_of_an_arm() -> None:
+    made = tally(row("a", arm="dear", predicted_usd=(0.001, 200.0)))
+    assert made.line("exploration").usd == pytest.approx(0.5 - 0.001)
+    # Here the arm that looks best is the one whose prediction counts for less than it says.
+    dearer = row("b", predicted_usd=(0.6, 30.0), willingness_to_pay_usd=1e6)
+    assert tally(dearer).line("exploration").usd == pytest.approx(0.6 - 0.5)
+
+
 def test_a_conversation_would_have_been_in_the_baselines_cache_too() -> None:
     warm = 1_000 * (10.0 - 1.0) / 1e6
     made = tally(row("a", cached_by_arm={"cheap": 1_000}, predicted_usd=(0.001, 0.05)))
