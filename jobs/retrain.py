@@ -8,7 +8,7 @@ yet" is a result like any other. Nothing is written here: whoever asked records 
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from features.fit import FEWEST_PROMPTS, FIT_PROMPTS, fit
@@ -54,6 +54,13 @@ class Decided:
     report: dict[str, Any]
 
 
+class _Begun(NamedTuple):
+    """When a retrain began, and how far the log reached: what is rated later is news after it."""
+
+    at_s: float
+    upto_seq: int
+
+
 def retrain(
     log: LearnableLog,
     trigger: RetrainTrigger,
@@ -68,16 +75,16 @@ def retrain(
     raises : InvalidInput if no policy was ever adopted
     """
     fold = fold or in_order(log)
-    started_at_s, position = clock(), log.position()
+    begun = _Begun(clock(), position := log.position())
     incumbent = log.latest_policy() or _never_adopted()
     sketches, outcomes = _sketches(log), _outcomes(log)
     if outcomes < fewest_outcomes or len(sketches) < FEWEST_PROMPTS:
         decided = _too_early(outcomes, fewest_outcomes, len(sketches))
-        return Result(_recorded(decided, trigger, started_at_s, clock(), incumbent, None))
+        return Result(_recorded(decided, trigger, begun, clock(), incumbent, None))
     space = fit(sketches, incumbent.version + 1)
     decided, hyper = _decide(log, position, incumbent, space, fold)
     if not decided.promoted:
-        return Result(_recorded(decided, trigger, started_at_s, clock(), incumbent, space.version))
+        return Result(_recorded(decided, trigger, begun, clock(), incumbent, space.version))
     learned = _tuned_tokens(fold(Learned.under(space.version, space, hyper), position))
     policy = PolicyVersion(
         version=space.version,
@@ -87,7 +94,7 @@ def retrain(
         space=space.to_bytes(),
         hyper=learned.hyper.to_json(),
     )
-    recorded = _recorded(decided, trigger, started_at_s, clock(), incumbent, space.version)
+    recorded = _recorded(decided, trigger, begun, clock(), incumbent, space.version)
     return Result(recorded, policy, replace(learned, upto_seq=position))
 
 
@@ -220,21 +227,21 @@ def _too_early(outcomes: int, needed: int, prompts: int) -> Decided:
 def _recorded(
     decided: Decided,
     trigger: RetrainTrigger,
-    started_at_s: float,
+    begun: _Begun,
     ended_at_s: float,
     incumbent: PolicyVersion,
     candidate_version: int | None,
 ) -> Retrain:
     return Retrain(
         id=uuid4().hex,
-        started_at_s=started_at_s,
+        started_at_s=begun.at_s,
         ended_at_s=ended_at_s,
         trigger=trigger,
         incumbent_version=incumbent.version,
         candidate_version=candidate_version,
         promoted=decided.promoted,
         reason=decided.reason,
-        report=decided.report,
+        report={**decided.report, "upto_seq": begun.upto_seq},
     )
 
 

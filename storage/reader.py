@@ -67,8 +67,8 @@ SELECT (SELECT count(*) FROM decisions) AS decisions,
     (SELECT count(*) FROM outcomes) AS outcomes,
     (SELECT count(DISTINCT decision_id) FROM feedback_effective WHERE excluded = 0) AS rated,
     (SELECT count(*) FROM evals) AS evals,
-    (SELECT count(*) FROM feedback
-        WHERE excluded = 0 AND at_s >= (SELECT COALESCE(max(started_at_s), 0) FROM retrains))
+    (SELECT count(*) FROM feedback WHERE excluded = 0 AND seq > (
+        SELECT COALESCE(max(json_extract(report, '$.upto_seq')), 0) FROM retrains))
         AS feedback_since_retrain
 """
 

@@ -88,7 +88,8 @@ def _is_wanted(settings: Settings, trigger: RetrainTrigger, log: ReadableLog) ->
     latest = next(iter(log.retrains(1)), None)
     if trigger == "manual" or latest is None:
         return True
-    return time.time() - latest.started_at_s > settings.retrain_every_s / 2
+    # One that is dated ahead tells nothing: the clock was wrong then, or is now.
+    return not 0.0 <= time.time() - latest.started_at_s <= settings.retrain_every_s / 2
 
 
 @contextmanager

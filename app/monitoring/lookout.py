@@ -26,6 +26,8 @@ SLOWER_BY, LENGTH_BY = 2.0, 1.5
 NEARLY_SPENT, SPENT, OVER_BUDGET = 0.9, 0.995, 1.1
 FEWEST_REQUESTS = 200
 LATE_RETRAINS = 3
+AHEAD_S = 60.0
+"""By so much the clock of another machine may be ahead."""
 MISSED_RATINGS = 10.0
 """So many ratings would have come by now at the usual rate: chance leaves them all out once in
 twenty thousand times."""
@@ -123,11 +125,15 @@ class Lookout:
             yield Alarm("budget", "", severity, says, remedy, now_s)
 
     def _retrain(self, now_s: float) -> Iterator[Alarm]:
-        retrains = self.log.retrains(1)
-        late_s = LATE_RETRAINS * self.settings.retrain_every_s
-        if retrains and now_s - retrains[0].ended_at_s > late_s:
-            hours = (now_s - retrains[0].ended_at_s) / 3_600.0
-            says = f"the last retrain was {hours:.1f} hours ago"
+        """Yield that the last retrain is long ago, or that none has a date that can be right."""
+        ages_s = [now_s - each.ended_at_s for each in self.log.retrains()]
+        past_s = [age_s for age_s in ages_s if age_s >= -AHEAD_S]
+        if ages_s and not past_s:
+            says = f"the last retrain is dated {-ages_s[-1] / 3_600.0:.1f} hours ahead of now"
+            remedy = "see that the machine's clock is right; the next retrain is dated by it"
+            yield Alarm("retrain", "", "warning", says, remedy, now_s)
+        elif past_s and min(past_s) > LATE_RETRAINS * self.settings.retrain_every_s:
+            says = f"the last retrain was {min(past_s) / 3_600.0:.1f} hours ago"
             remedy = "see that the scheduler runs (./run work) and what its lines say"
             yield Alarm("retrain", "", "warning", says, remedy, now_s)
 

@@ -60,7 +60,7 @@ def both(tmp_path: Path) -> Iterator[tuple[Ledger, LearnableLog]]:
                 )
                 ledger.rate(decision, i / 4, at_s)
             if i == 1:
-                done = replace(RETRAIN, started_at_s=decision.decided_at_s + 0.5)
+                done = replace(RETRAIN, report={"upto_seq": log.position()})
                 log.record_retrain(done).wait()
                 ledger.record_retrain(done)
         yield ledger, log

@@ -93,6 +93,7 @@ def test_too_little_feedback_is_a_result_with_its_numbers(tmp_path: Path) -> Non
     )
     assert (result.policy, result.learned, result.retrain.promoted) == (None, None, False)
     assert (result.retrain.incumbent_version, result.retrain.candidate_version) == (1, None)
+    assert result.retrain.report["upto_seq"] == 2
 
 
 def test_a_retrain_writes_nothing(tmp_path: Path) -> None:

@@ -298,9 +298,12 @@ def test_counts_and_spend_add_up(log: Log) -> None:
     for i in range(4):
         log.decide(but(DECISION, id=f"d{i}", tenant="acme" if i else "rival"))
         log.settle(but(OUTCOME, decision_id=f"d{i}", at_s=NOON_S + i, cost_usd=0.5)).wait()
-    log.record_retrain(but(RETRAIN, started_at_s=NOON_S + 50)).wait()
-    for i, at_s in ((1, NOON_S + 40), (2, NOON_S + 60)):
-        log.rate(f"d{i}", "ann", 1.0, at_s=at_s, tenant="acme", window_s=HOUR_S)
+    log.rate("d1", "ann", 1.0, at_s=NOON_S + 60, tenant="acme", window_s=HOUR_S)
+    for identity, at_s, upto_seq in (("r1", NOON_S + 1e8, 1), ("r2", NOON_S, log.position())):
+        # The clock was years ahead, and was then set right: what came when is told by `seq`.
+        record = but(RETRAIN, id=identity, started_at_s=at_s, report={"upto_seq": upto_seq})
+        log.record_retrain(record).wait()
+    log.rate("d2", "ann", 1.0, at_s=NOON_S + 40, tenant="acme", window_s=HOUR_S)
     counts = log.counts()
     assert (counts.decisions, counts.outcomes, counts.rated) == (4, 4, 2)
     assert counts.feedback_since_retrain == 1

@@ -104,6 +104,22 @@ def test_a_retrain_that_is_long_ago_is_found(service: Running) -> None:
     assert found(service) == {}
 
 
+def test_a_retrain_that_is_dated_ahead_is_found_and_hides_no_older_one(service: Running) -> None:
+    def made(name: str, hours_ago: float) -> None:
+        at_s = time.time() - hours_ago * HOUR_S
+        record = but(RETRAIN, id=name, started_at_s=at_s, ended_at_s=at_s)
+        service.parts.log.record_retrain(record).wait()
+
+    made("ahead", -8_760.0)
+    assert (
+        found(service)["retrain", ""].says == "the last retrain is dated 8760.0 hours ahead of now"
+    )
+    made("old", 4.0)
+    assert found(service)["retrain", ""].says == "the last retrain was 4.0 hours ago"
+    made("new", -0.001)
+    assert found(service) == {}
+
+
 def test_a_budget_that_is_nearly_spent_is_found(tmp_path: Path, provider: Provider) -> None:
     with running(tmp_path, sandbox_url=provider.url, budget_usd=2e-4, budget_per="day") as service:
         assert found(service) == {}
