@@ -27,7 +27,10 @@ ON CONFLICT (name) DO UPDATE SET
 REPLACE_KNOWN = _REPLACE + "WHERE latest.version = excluded.version - 1"
 """Changes nothing unless the one that is replaced is the one that was seen."""
 
-REPLACE_OLDER = _REPLACE + "WHERE latest.at_s <= excluded.at_s"
+REPLACE_OLDER = (
+    _REPLACE + "WHERE (latest.version, latest.at_s) <= (excluded.version, excluded.at_s)"
+)
+"""Changes nothing unless the new one has seen more, or as much and is younger: clocks go wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
