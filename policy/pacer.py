@@ -155,10 +155,14 @@ class Pacer:
         return ceiling_of(self.goal, self.cap)
 
     def at(self, now_s: float) -> Self:
-        """Return the pacer at this moment: a new hour or day starts with nothing spent."""
+        """Return the pacer at this moment: a new hour or day starts with nothing spent.
+
+        A clock that is set back a little does not start one again. One that is more than a window
+        behind the books was wrong by far when they began, and they begin anew.
+        """
         window_s = window_of(self.ceiling)
         window = 0 if window_s is None else int(now_s // window_s)
-        if window == self.books.window:
+        if window in {self.books.window, self.books.window - 1}:
             return self
         books = replace(self.books, settled_usd=0.0, window=window, elsewhere_usd=0.0)
         if books.allotted_usd is not None:
@@ -232,7 +236,7 @@ class Pacer:
         budget, books, window_s = self.goal.usd, self.at(now_s).books, window_of(self.goal)
         if window_s is None:
             return budget * max(1.0 + self._ahead(budget), 0.0)
-        left_s = window_s - now_s % window_s
+        left_s = (books.window + 1) * window_s - now_s
         rate_hz = self.ring.rate_hz(now_s) + books.elsewhere_hz
         left_usd = budget - books.spent_usd - books.elsewhere_usd
         return max(left_usd, 0.0) / max(rate_hz * left_s, 1.0)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from policy.pacer import HORIZON, Budget, Goal, Hold, Pacer, QualityFloor, WillingnessToPay
+from policy.pacer import HORIZON, Budget, Goal, Hold, Pacer, Per, QualityFloor, WillingnessToPay
 from policy.ring import HIGHEST_USD, LOWEST_USD, Forecast, Ring
 
 ARMS = ("cheap", "dear")
@@ -184,6 +184,36 @@ def test_who_reserves_no_more_than_is_left_never_spends_more_than_the_budget() -
             pacer = pacer.settled(hold, paid, NOON_S)
         assert settled <= 1.0 + 1e-9
     assert settled > 0.5
+
+
+@pytest.mark.parametrize(("per", "window_s"), [("hour", 3_600.0), ("day", 86_400.0)])
+def test_a_clock_that_is_set_back_over_the_hour_or_midnight_opens_no_budget_again(
+    per: Per, window_s: float
+) -> None:
+    new_s = NOON_S - NOON_S % window_s + window_s
+    hold = Hold(10.0, 10.0)
+    pacer = Pacer.of(Budget(10.0, per), Ring(0.1), new_s - 600)
+    pacer = pacer.decided(None, hold, new_s - 500).settled(hold, 10.0, new_s - 400)
+    assert pacer.left_usd(new_s - 300) == 0.0
+    pacer = pacer.at(new_s + 5)
+    assert pacer.left_usd(new_s + 5) == 10.0
+    pacer = pacer.decided(None, hold, new_s + 6).settled(hold, 10.0, new_s + 7)
+    assert pacer.left_usd(new_s - 600) == 0.0
+    assert pacer.at(new_s - 600).left_usd(new_s + 60) == 0.0
+
+
+def test_what_is_left_is_for_the_rest_of_its_window_also_while_the_clock_is_behind() -> None:
+    midnight_s = NOON_S + 43_200
+    pacer = Pacer.of(Budget(10.0, "day"), Ring(0.1), midnight_s + 5).allotted(10.0, 0.0, 1.0)
+    assert pacer.target_usd(midnight_s + 5) == pytest.approx(10.0 / 86_395)
+    assert pacer.target_usd(midnight_s - 600) == pytest.approx(10.0 / 87_000)
+
+
+def test_a_clock_that_was_years_ahead_leaves_the_budget_as_it_is_now() -> None:
+    pacer, hold = Pacer.of(Budget(10.0, "day"), Ring(0.1), NOON_S + 1e8), Hold(4.0, 4.0)
+    pacer = pacer.decided(None, hold, NOON_S).settled(hold, 4.0, NOON_S)
+    assert pacer.left_usd(NOON_S) == 6.0
+    assert pacer.left_usd(NOON_S + 86_400) == 10.0
 
 
 def test_before_the_first_prompt_the_price_is_tight_and_spend_of_earlier_counts() -> None:
