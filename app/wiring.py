@@ -11,6 +11,7 @@ from pathlib import Path
 
 from structlog import get_logger
 
+from app.agreement import require_agreement
 from app.answers.cache import Cache, Rules
 from app.answers.similar import Similar
 from app.keys.keyring import Keyring
@@ -128,7 +129,11 @@ def _assembled(
 
 
 def served(file: CatalogueFile, settings: Settings) -> Callable[[], Catalogue]:
-    """Return the catalogue in force: the file's, or the same arms served by the sandbox."""
+    """Return the catalogue in force: the file's, or the same arms served by the sandbox.
+
+    raises : ConfigError if the settings do not agree with it
+    """
+    require_agreement(settings, file.current())
     url = settings.sandbox_url
     if url is None and settings.sandbox == "on":
         raise ConfigError(
@@ -179,11 +184,6 @@ def _cache(settings: Settings, own: Path, upstream: Upstream) -> Cache:
     """Return the cache; one that is switched off keeps nothing of what it held."""
     path = cache_path(settings, own)
     rules = Rules(settings.cache, settings.cache_fresh_s, settings.cache_stale_s)
-    if settings.prompts == "off" and settings.cache in {"exact", "semantic"}:
-        raise ConfigError(
-            f"TURNPIKE_CACHE is {settings.cache} while TURNPIKE_PROMPTS is off, and what is stored "
-            "may repeat its prompt: set the cache to off, or keep at least hashes of prompts"
-        )
     if "off" in {settings.cache, settings.prompts}:
         remove(path)
         return Cache(rules, None, None)

@@ -11,7 +11,8 @@ from urllib.request import urlopen
 
 import click
 
-from app.keys.keyring import known
+from app.agreement import require_agreement
+from app.keys.keyring import known, require_a_key
 from app.keys.subkeys import FILE, subkeys
 from app.mode import in_force, missing_keys
 from app.processes.berth import berths
@@ -68,6 +69,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
 def findings(settings: Settings, catalogue: Catalogue) -> Iterator[Finding]:
     """Yield what was found of a catalogue under the settings in force."""
     yield Finding("ok", "catalogue", f"{settings.arms}: {len(catalogue.arms)} arms")
+    yield _agreement(settings, catalogue)
     yield from _keys(settings, catalogue)
     yield from (_reachable(provider) for provider in catalogue.providers.values())
     yield _service(settings)
@@ -75,6 +77,14 @@ def findings(settings: Settings, catalogue: Catalogue) -> Iterator[Finding]:
     yield from _spools(settings)
     yield from _learning(settings)
     yield from _access(settings)
+
+
+def _agreement(settings: Settings, catalogue: Catalogue) -> Finding:
+    try:
+        require_agreement(settings, catalogue)
+    except ConfigError as error:
+        return Finding("problem", "settings", error.message)
+    return Finding("ok", "settings", "agree with the catalogue and with each other")
 
 
 def _keys(settings: Settings, catalogue: Catalogue) -> Iterator[Finding]:
@@ -177,6 +187,7 @@ def _access(settings: Settings) -> Iterator[Finding]:
     """Say who needs a key, and whether what guards the keys is guarded itself."""
     try:
         keys = known(settings)
+        require_a_key(settings, asks=bool(keys) or settings.api_key is not None)
         if (settings.folder / FILE).exists():
             subkeys(settings, settings.folder)
     except (ConfigError, StoreUnavailable) as error:

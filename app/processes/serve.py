@@ -14,6 +14,7 @@ from types import FrameType
 
 import click
 
+from app.agreement import require_agreement
 from app.keys.keyring import require_a_key
 from app.mode import missing_keys
 from app.processes.children import SERVICE, Child, end, start, wait_until_ready, watch
@@ -37,7 +38,7 @@ def serve(settings: Settings, environ: Mapping[str, str] = os.environ) -> int:
 
     raises : ConfigError before anything is started
     """
-    load(settings.arms)
+    require_agreement(settings, load(settings.arms))
     require_a_key(settings, asks=settings.is_loopback or _has_keys(settings))
     _refuse_a_taken_port(settings)
     settings.folder.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from app.settings import Settings
 from policy.baselines import baseline
-from policy.errors import ConfigError
 from policy.exploration import Control
 from policy.pacer import Budget, Goal, QualityFloor, WillingnessToPay, control_of
 from storage.keys import Key
@@ -44,15 +43,7 @@ class Goals:
 
 
 def goals(settings: Settings, catalogue: Catalogue) -> Goals:
-    """Return what the settings say.
-
-    raises : ConfigError if the fixed policy or the baseline names no arm
-    """
-    kind, _, fixed = settings.policy.partition(":")
-    if kind == "fixed":
-        _require_arm("TURNPIKE_POLICY", fixed, catalogue)
-    if settings.baseline is not None:
-        _require_arm("TURNPIKE_BASELINE", settings.baseline, catalogue)
+    """Return what the settings say; the arms they name are in the catalogue."""
     against = baseline(list(catalogue.arms.values()), settings.baseline)
     goal, share = _goal(settings, against), settings.control_share
     if share is None:
@@ -68,11 +59,3 @@ def _goal(settings: Settings, against: str) -> Goal:
     if settings.quality_floor is not None:
         return QualityFloor(settings.quality_floor, against)
     return WillingnessToPay(settings.willingness_to_pay_usd)
-
-
-def _require_arm(dial: str, arm: str, catalogue: Catalogue) -> None:
-    if arm not in catalogue.arms:
-        raise ConfigError(
-            f"{dial} names {arm!r}, and there is no such arm; "
-            f"the arms are {', '.join(catalogue.arms)}"
-        )

@@ -2,11 +2,8 @@
 
 from pathlib import Path
 
-import pytest
-
 from app.routing.goals import CONTROL_SHARE, goals
 from app.settings import Settings
-from policy.errors import ConfigError
 from policy.exploration import Control
 from policy.pacer import KNOWN, Budget, QualityFloor, WillingnessToPay
 from upstream.catalogue import load
@@ -41,9 +38,3 @@ def test_a_floor_asks_what_it_is_held_against_often_until_that_is_known() -> Non
     assert floor.control_of(WillingnessToPay(0.5)) == Control(CONTROL_SHARE, "qwen3-32b")
     of_a_key = said(budget_usd=5.0).control_of(QualityFloor(0.9, "gpt-4o"))
     assert of_a_key == Control(0.0, "gpt-4o", KNOWN)
-
-
-@pytest.mark.parametrize("given", [{"baseline": "no-such"}, {"policy": "fixed:no-such"}])
-def test_an_arm_that_is_not_there_stops_the_start(given: dict[str, str]) -> None:
-    with pytest.raises(ConfigError, match="names 'no-such', and there is no such arm"):
-        said(**given)

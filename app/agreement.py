@@ -1,0 +1,31 @@
+"""Settings that are each right by themselves, and do not agree with the catalogue or each other."""
+
+from app.settings import Settings
+from policy.errors import ConfigError
+from upstream.catalogue import Catalogue
+
+
+def require_agreement(settings: Settings, catalogue: Catalogue) -> None:
+    """Refuse settings under which no service can start.
+
+    raises : ConfigError if an arm is named that is not there, or answers would be stored of which
+             nothing may be kept
+    """
+    kind, _, fixed = settings.policy.partition(":")
+    if kind == "fixed":
+        _require_arm("TURNPIKE_POLICY", fixed, catalogue)
+    if settings.baseline is not None:
+        _require_arm("TURNPIKE_BASELINE", settings.baseline, catalogue)
+    if settings.prompts == "off" and settings.cache in {"exact", "semantic"}:
+        raise ConfigError(
+            f"TURNPIKE_CACHE is {settings.cache} while TURNPIKE_PROMPTS is off, and what is stored "
+            "may repeat its prompt: set the cache to off, or keep at least hashes of prompts"
+        )
+
+
+def _require_arm(dial: str, arm: str, catalogue: Catalogue) -> None:
+    if arm not in catalogue.arms:
+        raise ConfigError(
+            f"{dial} names {arm!r}, and there is no such arm; "
+            f"the arms are {', '.join(catalogue.arms)}"
+        )

@@ -1,0 +1,72 @@
+"""Settings under which no service can start: refused by whoever starts it, found by the doctor."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from policy.errors import ConfigError
+from tests.app.commands.test_cli import AWAY, EX_CONFIG, turnpike
+from tests.app.running import catalogue, running
+
+STOPPING = {
+    "no such arm to compare with": (
+        {"TURNPIKE_BASELINE": "nope"},
+        "TURNPIKE_BASELINE names 'nope', and there is no such arm; the arms are small, large",
+    ),
+    "no such arm to ask": (
+        {"TURNPIKE_POLICY": "fixed:nope"},
+        "TURNPIKE_POLICY names 'nope', and there is no such arm; the arms are small, large",
+    ),
+    "answers stored of which nothing is kept": (
+        {"TURNPIKE_CACHE": "exact", "TURNPIKE_PROMPTS": "off"},
+        "TURNPIKE_CACHE is exact while TURNPIKE_PROMPTS is off",
+    ),
+    "an open door without a key": (
+        {"TURNPIKE_BIND": "0.0.0.0:9"},
+        "bind 0.0.0.0:9 can be reached from outside",
+    ),
+}
+each_that_stops = pytest.mark.parametrize(("dials", "says"), STOPPING.values(), ids=STOPPING.keys())
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> dict[str, str]:
+    """Return the settings of a catalogue whose provider is away."""
+    arms = catalogue(tmp_path, f"http://{AWAY}/v1", {"small": {}, "large": {}})
+    return {"TURNPIKE_ARMS": str(arms), "TURNPIKE_BIND": AWAY}
+
+
+@each_that_stops
+def test_the_start_is_refused_in_one_line_before_anything_runs(
+    tmp_path: Path, own: dict[str, str], dials: dict[str, str], says: str
+) -> None:
+    ended = turnpike(tmp_path, "serve", **own | dials)
+    assert ended.exit_code == EX_CONFIG
+    assert ended.stderr.startswith(f"turnpike: {says}")
+    assert len(ended.stderr.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["arms.toml"]
+
+
+@each_that_stops
+def test_the_doctor_finds_what_stops_the_start(
+    tmp_path: Path, own: dict[str, str], dials: dict[str, str], says: str
+) -> None:
+    ended = turnpike(tmp_path, "doctor", "--json", **own | dials)
+    problems = [each for each in json.loads(ended.stdout) if each["level"] == "problem"]
+    assert ended.exit_code == 1
+    assert [each["says"][: len(says)] for each in problems] == [says]
+
+
+def test_the_doctor_finds_settings_that_agree(tmp_path: Path, own: dict[str, str]) -> None:
+    ended = turnpike(tmp_path, "doctor", "--json", **own, TURNPIKE_BASELINE="small")
+    found = {each["about"]: each for each in json.loads(ended.stdout)}
+    assert (ended.exit_code, found["settings"]["level"]) == (0, "ok")
+    assert "which only this machine can reach" in found["access"]["says"]
+
+
+def test_each_process_that_serves_is_refused_too(tmp_path: Path, own: dict[str, str]) -> None:
+    dials = {"arms": own["TURNPIKE_ARMS"], "baseline": "nope"}
+    refused = pytest.raises(ConfigError, match="TURNPIKE_BASELINE names 'nope'")
+    with refused, running(tmp_path, **dials):
+        pass
