@@ -43,11 +43,14 @@ def report(since: str, as_json: bool, as_table: bool, keep: bool) -> None:
 
 
 def _made(settings: Settings, periods: list[str]) -> dict[str, dict[str, Any]]:
+    from app.agreement import require_agreement
     from jobs.report import reports
     from storage.stores import open_reader
     from upstream.catalogue import load
 
-    arms = list(load(settings.arms).arms.values())
+    catalogue = load(settings.arms)
+    require_agreement(settings, catalogue)
+    arms = list(catalogue.arms.values())
     with open_reader(settings.database) as log:
         return reports(log, arms, settings.baseline, time.time(), periods)
 

@@ -7,7 +7,7 @@ import pytest
 
 from policy.errors import ConfigError
 from tests.app.commands.test_cli import AWAY, EX_CONFIG, turnpike
-from tests.app.running import catalogue, running
+from tests.app.running import catalogue, evals_table, running
 
 STOPPING = {
     "no such arm to compare with": (
@@ -70,3 +70,13 @@ def test_each_process_that_serves_is_refused_too(tmp_path: Path, own: dict[str, 
     refused = pytest.raises(ConfigError, match="TURNPIKE_BASELINE names 'nope'")
     with refused, running(tmp_path, **dials):
         pass
+
+
+def test_no_report_is_made_against_an_arm_that_is_not_there(
+    tmp_path: Path, own: dict[str, str]
+) -> None:
+    turnpike(tmp_path, "import", str(evals_table(tmp_path / "evals.csv", 3)))
+    ended = turnpike(tmp_path, "report", **own, TURNPIKE_BASELINE="nope")
+    assert ended.exit_code == EX_CONFIG
+    assert ended.stderr.splitlines()[-1].startswith("turnpike: TURNPIKE_BASELINE names 'nope'")
+    assert turnpike(tmp_path, "report", **own, TURNPIKE_BASELINE="small").exit_code == 0
