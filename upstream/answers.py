@@ -35,7 +35,7 @@ class Answer:
 def parsed(raw: bytes) -> dict[str, Any]:
     """Return the JSON object in `raw`.
 
-    raises : ValueError when it is not UTF-8, not JSON, no object, or has NaN or Infinity in it
+    raises : ValueError when it is not UTF-8, not JSON, no object, or a number in it is not finite
     """
     try:
         data = _JSON.decode(raw.decode())
@@ -67,7 +67,8 @@ def text_of(message: Mapping[str, Any]) -> str:
     """
     content = message.get("content")
     if isinstance(content, list):
-        content = "".join(part.get("text") or "" for part in content if isinstance(part, dict))
+        texts = [part.get("text") or "" for part in content if isinstance(part, dict)]
+        content = "".join(texts) if all(isinstance(each, str) for each in texts) else content
     if not isinstance(content, str | None):
         raise ValueError(f"content that is no text but {type(content).__name__}")  # noqa: TRY004
     return content or ""
@@ -86,11 +87,15 @@ def acts(message: Mapping[str, Any]) -> bool:
 def called_by(message: Mapping[str, Any]) -> list[str]:
     """Return the ids of the tool calls that a message makes, or that a delta begins.
 
+    raises : ValueError when the calls are no list of objects
+
     >>> called_by({"tool_calls": [{"id": "call_1"}, {"index": 0}]})
     ['call_1']
     """
-    calls = message.get("tool_calls")
-    found = [call.get("id") for call in calls or () if isinstance(call, dict)]
+    calls = message.get("tool_calls") or []
+    if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
+        raise ValueError(f"tool calls that are no list of objects but {type(calls).__name__}")
+    found = [call.get("id") for call in calls]
     return [each for each in found if isinstance(each, str) and each]
 
 
@@ -122,6 +127,7 @@ def read_answer(data: Mapping[str, Any]) -> tuple[str, str]:
     message, reason = part_of(choices[0], "message"), finish_of(choices[0])
     if reason is None:
         raise ValueError("no finish_reason")
+    called_by(message)
     if not speaks(message) and reason not in MAY_BE_BLANK:
         raise ValueError(f"a blank message with finish_reason {reason}")
     return text_of(message), reason
@@ -193,8 +199,13 @@ def _cached(usage: Mapping[str, Any]) -> int:
     return cached if type(cached) is int and cached >= 0 else 0
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
+def _refuse(number: str) -> NoReturn:
+    raise ValueError(f"{number} is no finite number")
 
 
-_JSON = json.JSONDecoder(parse_constant=_refuse)
+def _finite(number: str) -> float:
+    value = float(number)
+    return value if math.isfinite(value) else _refuse(number[:20])
+
+
+_JSON = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)

@@ -21,9 +21,8 @@ def said(stored: StoredAnswer) -> Said:
 def is_whole(completion: Completion) -> bool:
     """Return whether an answer came from a provider, to its own end, and is nothing but a text."""
     ended = completion.ended
-    choices = completion.data.get("choices") or [{"message": {}}]
     acts = {"tool_calls", "function_call", "refusal", "audio"} & {
-        name for name, value in choices[0]["message"].items() if value
+        name for name, value in ended.message.items() if value
     }
     whole = ended.status == "ok" and ended.finish_reason == "stop"
     asked = completion.turn.cache == "miss"

@@ -11,7 +11,7 @@ from typing import NoReturn
 from app.answers.cache import Visit
 from app.routing.asking import Asking
 from app.routing.turn import Completion, Ended, Turn, broken_off, given_up, joined, least, streamed
-from policy.errors import Draining, NoEligibleArm, UpstreamError
+from policy.errors import NoEligibleArm, UpstreamError
 from storage.records import OutcomeStatus
 from storage.spool import Durable
 from upstream.stream import Chunk, Stream
@@ -62,16 +62,18 @@ class Answering:
         raises : UpstreamError if the rest does not come, once that is in the log
         """
         is_whole = False
-        while not is_whole:
-            try:
-                yield from self._rest()
-                is_whole = True
-            except UpstreamError as error:
-                self._continue(error)
-            except Draining as error:
+        try:
+            while not is_whole:
+                try:
+                    yield from self._rest()
+                    is_whole = True
+                except UpstreamError as error:
+                    self._continue(error)
+        except Exception as error:
+            if not self._recorded:
                 self._stream.close()
                 self._end(given_up(error))
-                raise
+            raise
         self._end()
         if self._visit is not None:
             self._visit.keep(self.completion)
@@ -114,8 +116,10 @@ class Answering:
             asked, stream = self._go_on(self._asked, error, self._text())
         except (NoEligibleArm, UpstreamError):
             self._break(error)
-        self._broken.append((self._asked, self._end("continued", error)))
-        self._asked, self._stream, self._recorded = asked, stream, False
+        try:
+            self._broken.append((self._asked, self._end("continued", error)))
+        finally:
+            self._asked, self._stream, self._recorded = asked, stream, False
 
     def _break(self, error: UpstreamError) -> NoReturn:
         self._end(broken_off(error), error)

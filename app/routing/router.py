@@ -40,8 +40,6 @@ from app.routing.turn import (
     streamed,
 )
 from policy.errors import (
-    CallerGone,
-    Draining,
     EveryArmWaits,
     NoEligibleArm,
     StoreUnavailable,
@@ -142,11 +140,12 @@ class Router:
     def _completed(self, asking: Asking) -> Completion:
         """Return the answer of the first arm that gives a whole one."""
         for turn in self._turns(asking):
+            completion = None
             with self._blaming(asking, turn):
                 answer = self._upstream.answer(turn.arm, asking.body)
                 turn.call.answer(answer.ttft_s)
                 completion = completed(turn, answer, asking.attempts)
-                turn.recorded.wait()
+            if completion is not None:
                 return replace(completion, durable=self._record(turn, completion.ended))
         raise self._last(asking)
 
@@ -171,12 +170,14 @@ class Router:
             self._record(turn, streamed(stream, broken_off(error), error))
             asking.blame(turn.decision, turn.arm, error)
             return False
-        except (CallerGone, Draining) as error:
-            self._record(turn, streamed(stream, given_up(error)))
-            raise
         except StoreUnavailable:
             stream.close()
             turn.call.drop()
+            self._live.settle(turn.decision, cost_usd(turn, streamed(stream)))
+            raise
+        except Exception as error:
+            stream.close()
+            self._record(turn, streamed(stream, given_up(error)))
             raise
         return True
 
@@ -197,7 +198,10 @@ class Router:
                 if asking.error is None:
                     raise
                 return
-            recorded = self._log.decide(decision, asking.prompt.text)
+            with ExitStack() as failing:
+                failing.callback(self._live.settle, decision, 0.0)
+                recorded = self._log.decide(decision, asking.prompt.text)
+                failing.pop_all()
             call = self.health.begin(arm, again=bool(asking.asked))
             keys, known = asking.place.after, self._catalogue().arms
             yield Turn(decision, arm, recorded, call, time.time(), keys, known)
@@ -242,22 +246,19 @@ class Router:
 
     @contextmanager
     def _blaming(self, asking: Asking, turn: Turn) -> Iterator[None]:
-        """Record a failure of the provider inside, so that another arm can be asked."""
-        with ExitStack() as failing:
-            failing.callback(turn.call.drop)
-            try:
-                yield
-            except UpstreamError as error:
-                turn.call.end(error)
-                turn.recorded.wait()
-                self._record(turn, failed(error, time.time() - turn.started_at_s))
-                asking.blame(turn.decision, turn.arm, error)
-            except (CallerGone, Draining) as error:
-                turn.call.drop()
-                turn.recorded.wait()
-                self._record(turn, left(turn, time.time() - turn.started_at_s, error))
-                raise
-            failing.pop_all()
+        """Record a failure of the provider inside, so that another arm can be asked.
+
+        Whatever else ends the call is recorded too: no defect of ours may hold a budget.
+        """
+        try:
+            yield
+        except UpstreamError as error:
+            self._record(turn, failed(error, time.time() - turn.started_at_s))
+            asking.blame(turn.decision, turn.arm, error)
+        except Exception as error:
+            turn.call.drop()
+            self._record(turn, left(turn, time.time() - turn.started_at_s, error))
+            raise
 
     def _last(self, asking: Asking) -> UpstreamError:
         """Return the last failure, with the soonest moment to come back if that was named."""
@@ -277,6 +278,7 @@ class Router:
         """Return where decision and outcome are recorded, once they are."""
         turn.call.end(ended.error)
         self._live.settle(turn.decision, cost_usd(turn, ended))
+        turn.recorded.wait()
         if turn.cache == "miss":
             self._log.attempt(attempt_row(turn, ended))
             self._seats.follow(turn, ended)

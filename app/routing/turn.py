@@ -18,7 +18,7 @@ from policy.types import Arm, Usage
 from storage.records import Attempt, AttemptStatus, CacheUse, Decision, Outcome, OutcomeStatus
 from storage.spool import Durable
 from storage.ticket import Ticket
-from upstream.answers import Answer, called_by
+from upstream.answers import Answer, called_by, part_of
 from upstream.health import Call
 from upstream.naming import answering
 from upstream.stream import Stream
@@ -34,6 +34,14 @@ ATTEMPT_STATUS: Mapping[type[UpstreamError], AttemptStatus] = {
     UpstreamTimeout: "timeout",
     UpstreamInvalid: "invalid",
     UpstreamError: "error",
+}
+GIVEN_UP: Mapping[type[Exception], OutcomeStatus] = {
+    CallerGone: "client_gone",
+    Draining: "abandoned",
+}
+WHY_WITHOUT_ERROR: Mapping[OutcomeStatus, str] = {
+    "abandoned": "given up, because the service was being stopped",
+    "error": "given up, because something of ours broke",
 }
 
 
@@ -81,7 +89,7 @@ def least(*places: Durable) -> Durable:
 class Ended:
     """How the upstream call of a turn ended; `called` are the ids of the tool calls it made.
 
-    `text` is what this call brought of the answer.
+    `text` is what this call brought of the answer, `message` the message of its first choice.
     """
 
     status: OutcomeStatus
@@ -93,6 +101,7 @@ class Ended:
     error: UpstreamError | None = None
     called: tuple[str, ...] = ()
     text: str = ""
+    message: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +124,7 @@ class Completion:
     @property
     def tool_calls(self) -> list[dict[str, Any]] | None:
         """Return the tools the first choice calls."""
-        choices = self.data.get("choices")
-        return choices[0]["message"].get("tool_calls") if choices else None
+        return self.ended.message.get("tool_calls")
 
     @property
     def model(self) -> str:
@@ -126,6 +134,7 @@ class Completion:
 
 def completed(turn: Turn, answer: Answer, attempts: int) -> Completion:
     """Return the completion of a turn that was answered in one piece."""
+    message = part_of(answer.data["choices"][0], "message")
     ended = Ended(
         status=ok_or_filtered(answer.finish_reason),
         usage=answer.usage,
@@ -133,8 +142,9 @@ def completed(turn: Turn, answer: Answer, attempts: int) -> Completion:
         ttft_s=answer.ttft_s,
         finish_reason=answer.finish_reason,
         model=answer.model,
-        called=tuple(called_by(answer.data["choices"][0]["message"])),
+        called=tuple(called_by(message)),
         text=answer.text,
+        message=message,
     )
     return Completion(turn, ended, answer.text, attempts, cost_usd(turn, ended), answer.data)
 
@@ -205,15 +215,18 @@ def failed(error: UpstreamError, latency_s: float) -> Ended:
     return Ended(status, latency_s=latency_s, error=error)
 
 
-def left(turn: Turn, latency_s: float, why: CallerGone | Draining) -> Ended:
+def left(turn: Turn, latency_s: float, why: Exception) -> Ended:
     """Return the end of a call given up before its first content; its input may be billed."""
     usage = Usage(turn.decision.input_tokens_estimated, 0, estimated=True)
     return Ended(given_up(why), usage, latency_s)
 
 
-def given_up(why: CallerGone | Draining) -> OutcomeStatus:
-    """Return the status of an answer that the provider would have gone on with."""
-    return "abandoned" if isinstance(why, Draining) else "client_gone"
+def given_up(why: Exception) -> OutcomeStatus:
+    """Return the status of an answer that the provider would have gone on with.
+
+    What is neither the client's doing nor the operator's is a defect of ours.
+    """
+    return GIVEN_UP.get(type(why), "error")
 
 
 def attempt_row(turn: Turn, ended: Ended) -> Attempt:
@@ -257,16 +270,14 @@ def outcome_row(turn: Turn, ended: Ended, at_s: float) -> Outcome:
 
 
 def _message(ended: Ended) -> str | None:
-    if ended.status == "abandoned":
-        return "given up, because the service was being stopped"
-    return None if ended.error is None else ended.error.message
+    if ended.error is not None:
+        return ended.error.message
+    return WHY_WITHOUT_ERROR.get(ended.status)
 
 
 def _attempt_status(ended: Ended) -> AttemptStatus:
     if ended.status == "client_gone":
         return "client_gone"
-    if ended.status == "abandoned":
-        return "error"
     if ended.error is None:
-        return "ok"
+        return "error" if ended.status in WHY_WITHOUT_ERROR else "ok"
     return next(status for kind, status in ATTEMPT_STATUS.items() if isinstance(ended.error, kind))

@@ -71,6 +71,10 @@ NO_ANSWERS = {
     "a list": (b"[]", "application/json"),
     "cut JSON": (completion()[:-9], "application/json"),
     "NaN": (completion(extra=1).replace(b'"extra": 1', b'"extra": NaN'), "application/json"),
+    "a number that is not finite": (
+        completion(extra=1).replace(b'"extra": 1', b'"extra": -1e999'),
+        "application/json",
+    ),
     "not UTF-8": (completion().replace(b"hello", b"\xff\xfe"), "application/json"),
     "deep nesting": (b"[" * 100_000, "application/json"),
     "deep but parseable nesting": (
@@ -85,6 +89,12 @@ NO_ANSWERS = {
     "null content": (completion({"content": None}), "application/json"),
     "blank content": (completion({"content": " \n\t"}), "application/json"),
     "content that is a number": (completion({"content": 7}), "application/json"),
+    "content with a part that is no text": (
+        completion({"content": [{"type": "text", "text": 7}]}),
+        "application/json",
+    ),
+    "tool calls that are no list": (completion({"tool_calls": True}), "application/json"),
+    "tool calls that are no objects": (completion({"tool_calls": ["f"]}), "application/json"),
     "no tool call in a list of them": (completion({"tool_calls": []}), "application/json"),
     "no finish_reason": (completion(finish=None), "application/json"),
     "an error": (b'{"error": {"message": "model overloaded"}}', "application/json"),

@@ -1,0 +1,123 @@
+"""How a turn ends, whatever ends it: an outcome in the log, and nothing held for it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.app.faulty import STREAMED, Faulty, endless, faulty, good
+from tests.upstream.misbehaving import Conversation, chunk, completion
+from upstream.stream import Stream
+
+BUDGET = {"budget_usd": 5.0}
+PATHS: dict[str, dict[str, Any]] = {
+    "/complete": {"prompt": "hi"},
+    "/v1/chat/completions": {"model": "auto", "messages": [{"role": "user", "content": "hi"}]},
+}
+ENDLESS = b'"logprobs": {"x": 1e999}, "finish_reason"'
+
+
+def held_usd(made: Faulty) -> float:
+    """Return what is held of the budget for calls under way."""
+    return made.service.parts.live.pacer.books.reserved_usd
+
+
+def ended(made: Faulty) -> list[tuple[str, str]]:
+    """Return how each decision ended, and its call."""
+    statuses = [each.outcome.status for each in made.decisions if each.outcome]
+    assert len(statuses) == len(made.decisions)
+    return list(zip(statuses, [each.status for each in made.attempts()], strict=True))
+
+
+def saying(choice: dict[str, Any]):
+    usage = {"prompt_tokens": 3, "completion_tokens": 2}
+    return lambda talk: talk.reply(json.dumps({"choices": [choice], "usage": usage}).encode())
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    ("choice", "status"),
+    [
+        ({"index": 0, "finish_reason": "length"}, "ok"),
+        ({"index": 0, "message": None, "finish_reason": "length"}, "ok"),
+        ({"index": 0, "message": None, "finish_reason": "content_filter"}, "filtered"),
+    ],
+    ids=["no message", "null, cut", "null, filtered"],
+)
+def test_an_answer_without_a_message_is_answered_and_booked(
+    tmp_path: Path, path: str, choice: dict[str, Any], status: str
+) -> None:
+    with faulty(tmp_path, {"a": saying(choice)}, **BUDGET) as made:
+        response = made.service.post(path, PATHS[path])
+        assert response.status_code == 200, response.text
+        assert ended(made) == [(status, "ok")]
+        assert held_usd(made) == 0
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_a_number_that_is_not_finite_is_no_answer(tmp_path: Path, path: str, stream: bool) -> None:
+    def endlessly(talk: Conversation) -> None:
+        if stream:
+            talk.events(chunk("hello").replace(b'"finish_reason"', ENDLESS))
+        else:
+            talk.reply(completion().replace(b'"finish_reason"', ENDLESS))
+
+    with faulty(tmp_path, {"a": endlessly}, **BUDGET) as made:
+        status, error = made.service.refused(path, {**PATHS[path], "stream": stream})
+        assert (status, error["code"]) == (502, "upstream_bad_response")
+        assert "1e999 is no finite number" in error["message"]
+        assert ended(made) == [("error", "invalid")]
+        assert held_usd(made) == 0
+
+
+def broke(*_: object) -> None:
+    raise KeyError("message")
+
+
+@pytest.mark.parametrize(
+    ("what", "asked"),
+    [
+        ("app.routing.router.completed", {"prompt": "hi"}),
+        ("upstream.stream.choices_of", STREAMED),
+        ("upstream.client.Stream.hold", {**STREAMED, "stream_recovery": "hold"}),
+    ],
+)
+def test_a_defect_of_ours_ends_the_decision_and_holds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, asked: dict[str, Any]
+) -> None:
+    scenario = endless if "stream" in asked else good
+    with faulty(tmp_path, {"a": scenario}, **BUDGET) as made:
+        monkeypatch.setattr(what, broke)
+        status, error = made.service.refused("/complete", asked)
+        assert (status, error["code"]) == (500, "internal_error")
+        assert ended(made) == [("error", "error")]
+        assert "something of ours broke" in str(made.attempts()[0].message)
+        assert held_usd(made) == 0
+        health = made.service.get("/policy")["arms"][0]["health"]
+        assert (health["under_way"], health["failures"]) == (0, 0)
+
+
+def test_a_defect_amid_a_stream_ends_the_decision_and_holds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with faulty(tmp_path, {"a": endless}, **BUDGET) as made:
+        response = made.service.client.post("/complete", json=STREAMED, buffered=False)
+        pieces = response.iter_encoded()
+        next(pieces)
+        monkeypatch.setattr(Stream, "__next__", broke)
+        with pytest.raises(KeyError):
+            list(pieces)
+        assert made.seen.closed_early.wait(2)
+        assert ended(made) == [("error", "error")]
+        assert held_usd(made) == 0
+        response.close()
+
+
+def test_a_decision_that_the_log_does_not_take_holds_nothing(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"a": good}, **BUDGET) as made:
+        made.service.parts.log._writer.close()
+        status, error = made.service.refused("/complete", {"prompt": "hi"})
+        assert (status, error["code"]) == (503, "store_unavailable")
+        assert held_usd(made) == 0
