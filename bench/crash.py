@@ -202,7 +202,7 @@ def _verdict(killing: Killing) -> Crashed:
     with SqliteReader(killing.database) as log:
         policy = log.latest_policy()
         folder = killing.database.parent / "snapshots"
-        saved = newest(folder, policy.version if policy else None).snapshot
+        saved = newest(folder, log.mark, policy.version if policy else 0).snapshot
         witness = Witness(
             journal=journal,
             live=saved.arrays if saved else None,

@@ -75,7 +75,8 @@ def fill(database: Path, decisions: int, now_s: float) -> None:
         learned = Learned.start(policy).fold(log.events(0, position))
     _copy(database, decisions, position, now_s)
     with SqliteReader(database) as log:
-        save(database.parent, replace(learned, upto_seq=log.position()))
+        upto_seq = log.position()
+        save(database.parent, replace(learned, upto_seq=upto_seq), log.mark(upto_seq))
 
 
 def _copy(database: Path, decisions: int, position: int, now_s: float) -> None:

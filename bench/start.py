@@ -107,10 +107,12 @@ def _timed(service: Service, how: str) -> Started:
 
 
 def _is_exact(database: Path) -> bool:
-    saved = newest(database.parent / "snapshots").snapshot
     with SqliteReader(database) as log:
         policy = log.latest_policy()
-        if saved is None or policy is None or saved.upto_seq != log.position():
+        if policy is None:
+            return False
+        saved = newest(database.parent / "snapshots", log.mark, policy.version).snapshot
+        if saved is None or saved.upto_seq != log.position():
             return False
         folded = Learned.start(policy).fold(log.events())
     return digest(folded.to_arrays()) == digest(saved.arrays)

@@ -36,24 +36,22 @@ def hand_over_retrain(
     learned: Learned | None,
     fence: Fence | None = None,
 ) -> str:
-    """Return the id of the parcel with a retrain, after the snapshot of what it has learned."""
-    saved = None if learned is None else save(data, learned)
+    """Return the id of the parcel with a retrain, and what its policy has learned."""
     payload: dict[str, Any] = {"retrain": asdict(retrain)}
     if fence is not None:
         payload["fence"] = asdict(fence)
     blobs: dict[str, bytes] = {}
     if policy is not None:
         payload["policy"], blobs = _policy(policy)
-        blobs |= _state(payload, saved)
+        blobs |= _state(payload, learned)
     return hand_over(data / "handover", RETRAIN, payload, blobs)
 
 
 def hand_over_policy(data: Path, policy: PolicyVersion, learned: Learned) -> str:
-    """Return the id of the parcel with a policy to go back to."""
-    saved = save(data, learned)
+    """Return the id of the parcel with a policy to go back to, and what it has learned."""
     fields, blobs = _policy(policy)
     payload = {"policy": fields}
-    blobs |= _state(payload, saved)
+    blobs |= _state(payload, learned)
     return hand_over(data / "handover", ROLLBACK, payload, blobs)
 
 
@@ -173,22 +171,29 @@ READERS: dict[str, Callable[[Handover], Sequence[HandedOver]]] = {
 }
 
 
-def save(data: Path, learned: Learned) -> snapshots.Snapshot:
+def save(data: Path, learned: Learned, mark: str) -> snapshots.Snapshot:
     """Return the snapshot of what was learned, saved where the service looks for it.
+
+    `mark` is that of the last event it was learned from.
 
     raises : OSError if it cannot be written
     """
-    return snapshots.save(
-        data / "snapshots", learned.policy_version, learned.upto_seq, learned.to_arrays()
-    )
+    version, upto_seq = learned.policy_version, learned.upto_seq
+    return snapshots.save(data / "snapshots", version, upto_seq, learned.to_arrays(), mark)
 
 
-def _state(payload: dict[str, Any], saved: snapshots.Snapshot | None) -> dict[str, bytes]:
-    """Add what a policy is adopted with, for machines that do not have this one's snapshots."""
-    if saved is None:
+def state_of(learned: Learned) -> SavedState:
+    """Return what was learned as the log keeps it with a policy that is adopted."""
+    return snapshots.state(learned.policy_version, learned.upto_seq, learned.to_arrays())
+
+
+def _state(payload: dict[str, Any], learned: Learned | None) -> dict[str, bytes]:
+    """Add what a policy is adopted with, which whoever adopts it goes on from."""
+    if learned is None:
         return {}
-    payload["state"] = {"policy_version": saved.policy_version, "upto_seq": saved.upto_seq}
-    return {"state": saved.path.read_bytes()}
+    fields = asdict(state_of(learned))
+    payload["state"] = fields
+    return {"state": fields.pop("content")}
 
 
 def _policy(policy: PolicyVersion) -> tuple[dict[str, Any], dict[str, bytes]]:

@@ -229,7 +229,7 @@ def followed(folder: Path, log: StatesLog, incumbent: Learned) -> Learned:
     or if both are of an earlier version of ours, that is said, and it is what a policy starts with.
     """
     version = incumbent.policy_version
-    found = snapshots.newest(folder, version).snapshot
+    found = snapshots.newest(folder, log.mark, version).snapshot
     if found is None and (state := log.saved_state(version)) is not None:
         try:
             found = snapshots.of_state(state)

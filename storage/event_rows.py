@@ -5,6 +5,7 @@ of `seq` and needs no open transaction.
 """
 
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any
 
 from storage.events import EvalEvent, Event, FeedbackEvent, OutcomeEvent, PolicyEvent
@@ -41,6 +42,13 @@ SELECT seq, created_at_s AS at_s, version, source, feature_version, space, hyper
 FROM policies WHERE seq > :after AND seq <= :upto
 """
 
+MARK = """
+SELECT at_s, decision_id AS what FROM outcomes WHERE seq = :seq
+UNION ALL SELECT at_s, decision_id FROM feedback WHERE seq = :seq
+UNION ALL SELECT at_s, prompt_sha256 FROM evals WHERE seq = :seq
+UNION ALL SELECT created_at_s, source FROM policies WHERE seq = :seq
+"""
+
 QUERIES: tuple[tuple[type[Any], str], ...] = (
     (OutcomeEvent, OUTCOMES),
     (FeedbackEvent, FEEDBACK),
@@ -52,6 +60,16 @@ QUERIES: tuple[tuple[type[Any], str], ...] = (
 def position(ask: Ask) -> int:
     """Return the seq of the newest event, 0 for none."""
     return int(ask(POSITION, {})[0]["seq"])
+
+
+def mark(ask: Ask, seq: int) -> str:
+    """Return what tells the event at a position from any that another log has there.
+
+    It is of what never changes, whatever is forgotten or pruned, and where there is no event of
+    that there is none.
+    """
+    event = [(row["at_s"], row["what"]) for row in ask(MARK, {"seq": seq})]
+    return sha256(repr(event).encode()).hexdigest()[:16]
 
 
 def page(ask: Ask, after: int, upto: int) -> list[Event]:

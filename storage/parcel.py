@@ -19,23 +19,26 @@ Blobs = Mapping[str, bytes]
 LENGTHS = "lengths"
 
 
-def write(path: Path, header: Header, blobs: Blobs) -> str:
-    """Return the SHA-256 of the file, now durable under its name.
+def write(path: Path, header: Header, blobs: Blobs) -> None:
+    """Write the file, durable under its name.
 
     raises : OSError if the disk is full or the folder may not be written; an older file stays
     """
-    lengths = {name: len(blob) for name, blob in blobs.items()}
-    first = json.dumps({**header, LENGTHS: lengths}, allow_nan=False).encode() + b"\n"
-    body = b"".join([first, *blobs.values()])
-    digest = hashlib.sha256(body).hexdigest()
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     try:
-        _write_durably(draft, digest.encode() + b"\n" + body)
+        _write_durably(draft, packed(header, blobs))
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
     flush_folder(path.parent)
-    return digest
+
+
+def packed(header: Header, blobs: Blobs) -> bytes:
+    """Return the content of a file."""
+    lengths = {name: len(blob) for name, blob in blobs.items()}
+    first = json.dumps({**header, LENGTHS: lengths}, allow_nan=False).encode() + b"\n"
+    body = b"".join([first, *blobs.values()])
+    return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, Self
 
 from policy.errors import InvalidInput, UnknownDecision
-from storage.event_rows import page, position, spans
+from storage.event_rows import mark, page, position, spans
 from storage.events import Event
 from storage.keys import KEYS, KEYS_CHANGED, Key, KeyStanding
 from storage.latest import LATEST, Latest
@@ -126,6 +126,10 @@ class LogReader(ABC):
     def position(self) -> int:
         """Return the seq of the newest learning event, 0 for none."""
         return position(self.ask)
+
+    def mark(self, seq: int) -> str:
+        """Return what tells the event at a position from any that another log has there."""
+        return mark(self.ask, seq)
 
     def events(self, after_seq: int = 0, upto_seq: int | None = None) -> Iterator[Event]:
         """Yield the events with after_seq < seq <= upto_seq in seq order, in bounded memory."""

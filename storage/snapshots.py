@@ -1,28 +1,36 @@
 """A posterior saved with the log position it has learned up to, so that a start refolds little.
 
 A snapshot is a shortcut, never the truth: any that is damaged, of a newer schema or missing is
-passed over, at worst for a fold from the first event. This room does not know what the arrays mean.
+passed over, at worst for a fold from the first event. Its name says by which mark the log knows the
+event it has learned up to, so that one that was learned from events which the log has lost since is
+told from the log's own. This room does not know what the arrays mean.
 """
 
 import hashlib
 import io
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from structlog import get_logger
 
 from policy.errors import DamagedFile
 from storage import parcel
 from storage.states import SavedState
 
 Arrays = Mapping[str, NDArray[Any]]
+Mark = Callable[[int], str]
+"""Tells by which mark the log knows the event at a position."""
 
+LOGGER = get_logger()
 SCHEMA = 1
 KEEP = 5
 SUFFIX = ".snapshot"
+NAME = re.compile(r"(?P<seq>\d{12})-v(?P<version>\d{6})-(?P<mark>[0-9a-f]{16})\.snapshot")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,24 +66,21 @@ def digest(arrays: Arrays) -> str:
     return total.hexdigest()
 
 
-def save(folder: Path, policy_version: int, upto_seq: int, arrays: Arrays) -> Snapshot:
+def save(folder: Path, policy_version: int, upto_seq: int, arrays: Arrays, mark: str) -> Snapshot:
     """Return the snapshot, durable in the folder; all but the newest few are deleted.
+
+    `mark` is that of the event at `upto_seq`.
 
     raises : OSError if it cannot be written; earlier snapshots stay
     """
     folder.mkdir(parents=True, exist_ok=True)
-    sha256 = digest(arrays)
-    header = {
-        "schema": SCHEMA,
-        "policy_version": policy_version,
-        "upto_seq": upto_seq,
-        "sha256": sha256,
-    }
-    path = folder / _name(policy_version, upto_seq)
-    parcel.write(path, header, {name: _pack(array) for name, array in arrays.items()})
+    # Names begin with upto_seq in equal width, so their order is that of learning.
+    path = folder / f"{upto_seq:012d}-v{policy_version:06d}-{mark}{SUFFIX}"
+    header = _header(policy_version, upto_seq, arrays)
+    parcel.write(path, header, _blobs(arrays))
     for old in _newest_first(folder)[KEEP:]:
         old.unlink(missing_ok=True)
-    return Snapshot(path, policy_version, upto_seq, arrays, sha256)
+    return Snapshot(path, policy_version, upto_seq, arrays, header["sha256"])
 
 
 def load(path: Path) -> Snapshot:
@@ -86,13 +91,20 @@ def load(path: Path) -> Snapshot:
     return _snapshot(path, *parcel.read(path))
 
 
+def state(policy_version: int, upto_seq: int, arrays: Arrays) -> SavedState:
+    """Return the arrays in the form in which the log keeps what a policy is adopted with."""
+    header = _header(policy_version, upto_seq, arrays)
+    content = parcel.packed(header, _blobs(arrays))
+    return SavedState(policy_version=policy_version, upto_seq=upto_seq, content=content)
+
+
 def of_state(state: SavedState) -> Snapshot:
     """Return the snapshot that a policy was adopted with, as the log has kept it.
 
     raises : DamagedFile as above
     """
-    path = Path(_name(state.policy_version, state.upto_seq))
-    return _snapshot(path, *parcel.opened(f"the log's {path}", state.content))
+    where = f"what policy version {state.policy_version} was adopted with"
+    return _snapshot(Path(where), *parcel.opened(where, state.content))
 
 
 def _snapshot(path: Path, header: Mapping[str, Any], blobs: Mapping[str, bytes]) -> Snapshot:
@@ -110,34 +122,54 @@ def _snapshot(path: Path, header: Mapping[str, Any], blobs: Mapping[str, bytes])
 def forget_before(folder: Path, policy_version: int) -> None:
     """Delete the snapshots of earlier policy versions: what they had learned is to be unlearned."""
     for path in folder.glob(f"*{SUFFIX}"):
-        version = path.name.removesuffix(SUFFIX).rpartition("-v")[2]
-        if int(version) < policy_version:
+        named = NAME.fullmatch(path.name)
+        if named is None or int(named["version"]) < policy_version:
             path.unlink(missing_ok=True)
 
 
-def newest(folder: Path, policy_version: int | None = None) -> Found:
-    """Return the whole snapshot that has learned furthest, of one policy version or of any."""
-    name = "*" if policy_version is None else f"*-v{policy_version:06d}"
-    return _first_whole(_newest_first(folder, name))
+def newest(folder: Path, mark: Mark, policy_version: int) -> Found:
+    """Return the whole snapshot that has learned furthest of one policy version.
 
-
-def _first_whole(paths: Iterable[Path]) -> Found:
+    One whose last event is not the log's, of whatever version, is deleted: the log would grow past
+    it one day.
+    """
     damaged: list[str] = []
-    for path in paths:
-        try:
-            return Found(load(path), tuple(damaged))
-        except DamagedFile as error:
-            damaged.append(error.message)
+    for path in _newest_first(folder):
+        named = NAME.fullmatch(path.name)
+        if named is None or mark(int(named["seq"])) != named["mark"]:
+            _delete(path)
+        elif int(named["version"]) == policy_version:
+            try:
+                return Found(load(path), tuple(damaged))
+            except DamagedFile as error:
+                damaged.append(error.message)
     return Found(None, tuple(damaged))
 
 
-def _name(policy_version: int, upto_seq: int) -> str:
-    return f"{upto_seq:012d}-v{policy_version:06d}{SUFFIX}"
+def _delete(path: Path) -> None:
+    LOGGER.error(
+        "the log lacks what was learned from it: was its -wal file deleted, or an older copy put "
+        "in its place?",
+        deleted=str(path),
+    )
+    path.unlink(missing_ok=True)
 
 
-def _newest_first(folder: Path, name: str = "*") -> list[Path]:
-    # Names begin with upto_seq in equal width, so their order is that of learning.
-    return sorted(folder.glob(f"{name}{SUFFIX}"), reverse=True)
+def _newest_first(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"*{SUFFIX}"), reverse=True)
+
+
+def _header(policy_version: int, upto_seq: int, arrays: Arrays) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "policy_version": policy_version,
+        "upto_seq": upto_seq,
+        "sha256": digest(arrays),
+    }
+
+
+def _blobs(arrays: Arrays) -> dict[str, bytes]:
+    return {name: _pack(array) for name, array in arrays.items()}
 
 
 def _pack(array: NDArray[Any]) -> bytes:

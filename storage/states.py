@@ -32,7 +32,11 @@ class SavedState:
 
 
 class StatesLog(Protocol):
-    """What a log can tell of the states that policies were adopted with."""
+    """What a log can tell of the states that policies were adopted with, and of its own."""
+
+    def mark(self, seq: int) -> str:
+        """Return what tells the event at a position from any that another log has there."""
+        ...
 
     def saved_state(self, version: int) -> SavedState | None:
         """Return what a policy version was adopted with, None if that was not kept."""

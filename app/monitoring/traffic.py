@@ -249,7 +249,8 @@ class Following:
     def _save(self, traffic: Traffic) -> None:
         now_s = self._clock()
         whole = traffic.folded(now_s - KEPT_S, now_s - FINE_S)
-        snapshots.save(self._folder, FORM, whole.upto_seq, whole.to_arrays())
+        mark = beside(partial(self._log.mark, whole.upto_seq))
+        snapshots.save(self._folder, FORM, whole.upto_seq, whole.to_arrays(), mark)
         self._saved_seq = whole.upto_seq
 
     def _piece(self, newest: int) -> Traffic:
@@ -269,9 +270,9 @@ class Following:
     def _begun(self, newest: int) -> Traffic:
         """Return what was kept, or the traffic before the first event of the days that are."""
         now_s, log = self._clock(), self._log.lookups
-        kept = snapshots.newest(self._folder, FORM).snapshot
+        kept = beside(partial(snapshots.newest, self._folder, self._log.mark, FORM)).snapshot
         self._fine_seq = _before(beside(partial(log.first_since, now_s - FINE_S)), newest)
-        if kept is not None and kept.upto_seq <= newest:
+        if kept is not None:
             self._saved_seq = kept.upto_seq
             return Traffic.of(kept.arrays, kept.upto_seq)
         return Traffic(_before(beside(partial(log.first_since, now_s - KEPT_S)), newest))

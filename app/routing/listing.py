@@ -5,17 +5,15 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 
 from features.space import Space
-from jobs.intake import save
+from jobs.intake import state_of
 from jobs.learned import Learned
 from policy.errors import InvalidInput
 from policy.hyper import Hyper
 from policy.types import Arm
 from storage.log import Log
 from storage.records import PolicyVersion
-from storage.states import SavedState
 
 PIECE = 2_000
 """How many events are learned from at a time: some twentieth of a second beside all requests."""
@@ -28,9 +26,8 @@ class Listing:
     after.
     """
 
-    def __init__(self, log: Log, data: Path, known: Callable[[], Learned]) -> None:
+    def __init__(self, log: Log, known: Callable[[], Learned]) -> None:
         self._log = log
-        self._data = data
         self._known = known
         self._arms: tuple[Arm, ...] = ()
         self._next: Learned | None = None
@@ -58,7 +55,7 @@ class Listing:
 
         Each call learns from a piece of the log; the version is adopted once it knows all of it.
 
-        raises : StoreUnavailable; OSError if what it has learned cannot be saved
+        raises : StoreUnavailable
         """
         arms = tuple(arms)
         policy = None if arms == self._arms else self._log.latest_policy()
@@ -91,16 +88,9 @@ class Listing:
         return self._next
 
     def _adopt(self, listed: PolicyVersion, learned: Learned) -> None:
-        saved = save(self._data, learned)
-        state = SavedState(
-            policy_version=listed.version,
-            upto_seq=learned.upto_seq,
-            content=saved.path.read_bytes(),
-        )
+        at_s, state = listed.created_at_s, state_of(learned)
         with suppress(InvalidInput):  # another process, or a retrain, was quicker: looked at again
-            self._log.receive(
-                uuid.uuid4().hex, "catalogue", listed.created_at_s, [listed, state]
-            ).wait()
+            self._log.receive(uuid.uuid4().hex, "catalogue", at_s, [listed, state]).wait()
 
 
 def relisted(known: Learned, start: Learned) -> Learned | None:

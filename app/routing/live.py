@@ -70,7 +70,7 @@ class Live:
         self._folding = threading.Lock()
         self._untaught: list[Event] = []
         self._folded_at_s = 0.0
-        self._listing = Listing(log, data, lambda: self.learned)
+        self._listing = Listing(log, lambda: self.learned)
         policy = log.latest_policy() or self._listing.first(arms, now_s)
         self._learned = self._restored(Learned.start(policy))
         log.subscribe(self._follow, after_seq=self._learned.upto_seq)
@@ -187,7 +187,7 @@ class Live:
     def follow(self, arms: Iterable[Arm], now_s: float) -> None:
         """Come nearer to a policy version for the catalogue, if that has other arms or hints.
 
-        raises : StoreUnavailable; OSError if what it has learned cannot be saved
+        raises : StoreUnavailable
         """
         self._listing.follow(arms, now_s)
 
@@ -196,7 +196,7 @@ class Live:
         learned = self.learned
         if learned.upto_seq == self._saved_seq:
             return
-        saved = save(self._data, learned)
+        saved = save(self._data, learned, self._log.mark(learned.upto_seq))
         self._saved_seq = learned.upto_seq
         self._log.record_snapshot(
             SnapshotRow(
@@ -243,20 +243,10 @@ class Live:
 
     def _restored(self, start: Learned) -> Learned:
         """Return the policy version as its newest whole snapshot left it, if there is one."""
-        found = snapshots.newest(self._data / "snapshots", start.policy_version)
+        found = snapshots.newest(self._data / "snapshots", self._log.mark, start.policy_version)
         for reason in found.damaged:
             LOGGER.warning("snapshot passed over", reason=reason)
-        newest, position = found.snapshot, self._log.position()
-        if newest is not None and newest.upto_seq > position:
-            LOGGER.error(
-                "the log lacks what was learned from it: was its -wal file deleted, or an older "
-                "copy put in its place?",
-                learned_events=newest.upto_seq,
-                log_events=position,
-                snapshot=str(newest.path),
-            )
-            newest = None
-        newest = newest or self._adopted_with(start.policy_version)
+        newest = found.snapshot or self._adopted_with(start.policy_version)
         return start if newest is None else start.restored(newest.arrays, newest.upto_seq) or start
 
     def _adopted_with(self, version: int) -> snapshots.Snapshot | None:

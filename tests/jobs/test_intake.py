@@ -22,7 +22,7 @@ from policy.hyper import Hyper
 from storage.handover import Handover, pending, read, take
 from storage.keys import KeyStanding, Revocation
 from storage.records import PolicyVersion
-from storage.snapshots import digest, newest
+from storage.snapshots import digest, of_state
 from storage.sqlite_log import SqliteLog
 from tests.jobs.test_learned import TEXTS, learned, rated
 from tests.storage.rounds import EVAL, NOON_S, RETRAIN, but
@@ -43,7 +43,7 @@ def taken(data: Path, log: SqliteLog) -> list[str]:
     return [each.status for each in take(data / "handover", log, records, NOON_S)]
 
 
-def test_a_promoted_retrain_arrives_with_policy_and_snapshot(tmp_path: Path) -> None:
+def test_a_promoted_retrain_arrives_with_policy_and_what_it_knows(tmp_path: Path) -> None:
     promoted = but(RETRAIN, promoted=True, candidate_version=1)
     hand_over_retrain(tmp_path, promoted, POLICY, KNOWN)
     with SqliteLog(tmp_path / "turnpike.db") as log:
@@ -53,9 +53,9 @@ def test_a_promoted_retrain_arrives_with_policy_and_snapshot(tmp_path: Path) -> 
         assert adopted is not None
         assert but(adopted, seq=0) == POLICY
         assert Hyper.from_json(adopted.hyper) == Hyper.from_json(POLICY.hyper)
-    saved = newest(tmp_path / "snapshots", 1).snapshot
-    assert saved is not None
-    assert saved.sha256 == digest(KNOWN.to_arrays())
+        state = log.saved_state(1)
+    assert state is not None
+    assert of_state(state).sha256 == digest(KNOWN.to_arrays())
 
 
 def test_a_refused_retrain_arrives_alone(tmp_path: Path) -> None:
@@ -64,7 +64,6 @@ def test_a_refused_retrain_arrives_alone(tmp_path: Path) -> None:
         assert taken(tmp_path, log) == ["imported"]
         assert log.retrains() == [RETRAIN]
         assert log.latest_policy() is None
-    assert not (tmp_path / "snapshots").exists()
 
 
 def test_evals_arrive_in_order_with_their_sketches(tmp_path: Path) -> None:
@@ -122,7 +121,7 @@ def test_a_policy_whose_space_is_damaged_never_reaches_the_log(
 
 
 def test_what_knows_nothing_yet_is_saved_in_finite_numbers(tmp_path: Path) -> None:
-    empty = save(tmp_path, Learned.under(1, Space.from_bytes(b""), Hyper()))
+    empty = save(tmp_path, Learned.under(1, Space.from_bytes(b""), Hyper()), "0" * 16)
     assert all(np.isfinite(array).all() for array in empty.arrays.values())
 
 

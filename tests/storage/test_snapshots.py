@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from policy.errors import DamagedFile
 from storage import parcel, snapshots
@@ -15,10 +16,16 @@ ARRAYS = {
     "names": np.array(["small", "größer"]),
     "none": np.zeros((0, 4)),
 }
+MARK = "0123456789abcdef"
+
+
+def ours(_seq: int) -> str:
+    """Return the mark by which the log knows every event."""
+    return MARK
 
 
 def test_the_arrays_come_back_with_type_shape_and_bytes(tmp_path: Path) -> None:
-    saved = snapshots.save(tmp_path / "new" / "folder", 3, 17, ARRAYS)
+    saved = snapshots.save(tmp_path / "new" / "folder", 3, 17, ARRAYS, MARK)
     loaded = snapshots.load(saved.path)
     assert (loaded.policy_version, loaded.upto_seq, loaded.sha256) == (3, 17, saved.sha256)
     assert loaded.arrays.keys() == ARRAYS.keys()
@@ -28,8 +35,8 @@ def test_the_arrays_come_back_with_type_shape_and_bytes(tmp_path: Path) -> None:
 
 
 def test_the_digest_is_of_the_arrays_alone(tmp_path: Path) -> None:
-    first = snapshots.save(tmp_path, 1, 5, ARRAYS)
-    second = snapshots.save(tmp_path, 2, 9, dict(reversed(ARRAYS.items())))
+    first = snapshots.save(tmp_path, 1, 5, ARRAYS, MARK)
+    second = snapshots.save(tmp_path, 2, 9, dict(reversed(ARRAYS.items())), MARK)
     assert first.sha256 == second.sha256 == snapshots.digest(ARRAYS)
     nudged = {**ARRAYS, "none": np.zeros((4, 0))}
     assert snapshots.digest(nudged) != first.sha256
@@ -37,27 +44,40 @@ def test_the_digest_is_of_the_arrays_alone(tmp_path: Path) -> None:
 
 def test_the_newest_whole_one_wins_and_damage_is_told(tmp_path: Path) -> None:
     for seq in (7, 100, 23):
-        snapshots.save(tmp_path, 1, seq, ARRAYS)
-    assert snapshots.newest(tmp_path).damaged == ()
-    best = snapshots.newest(tmp_path).snapshot
+        snapshots.save(tmp_path, 1, seq, ARRAYS, MARK)
+    assert snapshots.newest(tmp_path, ours, 1).damaged == ()
+    best = snapshots.newest(tmp_path, ours, 1).snapshot
     assert best is not None
     assert best.upto_seq == 100
     best.path.write_bytes(best.path.read_bytes()[:-1])
-    found = snapshots.newest(tmp_path)
+    found = snapshots.newest(tmp_path, ours, 1)
     assert found.snapshot is not None
     assert found.snapshot.upto_seq == 23
     assert [str(best.path) in complaint for complaint in found.damaged] == [True]
 
 
 def test_no_snapshot_is_an_answer(tmp_path: Path) -> None:
-    assert snapshots.newest(tmp_path / "missing").snapshot is None
-    (tmp_path / "x.snapshot").touch()
-    found = snapshots.newest(tmp_path)
+    assert snapshots.newest(tmp_path / "missing", ours, 1).snapshot is None
+    (tmp_path / f"000000000007-v000001-{MARK}.snapshot").touch()
+    found = snapshots.newest(tmp_path, ours, 1)
     assert (found.snapshot, len(found.damaged)) == (None, 1)
 
 
+def test_what_another_log_has_taught_is_deleted_and_told_whatever_its_version(
+    tmp_path: Path,
+) -> None:
+    for version, seq in ((1, 5), (1, 7), (2, 9)):
+        snapshots.save(tmp_path, version, seq, ARRAYS, MARK)
+    with capture_logs() as said:
+        found = snapshots.newest(tmp_path, lambda seq: MARK if seq < 7 else "f" * 16, 1)
+    assert found.snapshot is not None
+    assert (found.snapshot.upto_seq, found.damaged) == (5, ())
+    assert [path.name[:12] for path in tmp_path.iterdir()] == ["000000000005"]
+    assert [line["log_level"] for line in said] == ["error", "error"]
+
+
 def test_a_sample_of_altered_bytes_is_noticed(tmp_path: Path) -> None:
-    path = snapshots.save(tmp_path, 1, 1, ARRAYS).path
+    path = snapshots.save(tmp_path, 1, 1, ARRAYS, MARK).path
     whole = path.read_bytes()
     for i in range(0, len(whole), 7):
         path.write_bytes(whole[:i] + bytes([whole[i] ^ 0x40]) + whole[i + 1 :])
@@ -67,16 +87,16 @@ def test_a_sample_of_altered_bytes_is_noticed(tmp_path: Path) -> None:
 
 def test_only_the_last_few_are_kept(tmp_path: Path) -> None:
     for seq in range(9):
-        snapshots.save(tmp_path, 1, seq, ARRAYS)
+        snapshots.save(tmp_path, 1, seq, ARRAYS, MARK)
     kept = [snapshots.load(path).upto_seq for path in sorted(tmp_path.iterdir())]
     assert kept == [4, 5, 6, 7, 8]
 
 
 def test_what_earlier_policies_had_learned_is_forgotten(tmp_path: Path) -> None:
     for version, seq in ((1, 5), (2, 9), (3, 7)):
-        snapshots.save(tmp_path, version, seq, {})
+        snapshots.save(tmp_path, version, seq, {}, MARK)
     snapshots.forget_before(tmp_path, 3)
-    assert [path.name for path in tmp_path.iterdir()] == ["000000000007-v000003.snapshot"]
+    assert [path.name for path in tmp_path.iterdir()] == [f"000000000007-v000003-{MARK}.snapshot"]
     snapshots.forget_before(tmp_path / "nowhere", 3)
 
 
@@ -102,5 +122,5 @@ def test_a_pickle_is_never_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         with pytest.raises(DamagedFile, match="no array of numbers"):
             snapshots.load(path)
     with pytest.raises(ValueError, match="Object arrays"):
-        snapshots.save(tmp_path, 1, 1, {"a": np.array([Canary()], dtype=object)})
+        snapshots.save(tmp_path, 1, 1, {"a": np.array([Canary()], dtype=object)}, MARK)
     assert not (tmp_path / "canary-was-here").exists()

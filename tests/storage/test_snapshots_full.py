@@ -8,6 +8,7 @@ import numpy as np
 
 from storage import snapshots
 
+MARK = "0" * 16
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import resource, sys
@@ -17,18 +18,18 @@ from storage import snapshots
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:
-    snapshots.save(Path(sys.argv[1]), 1, 20, {"mean": np.ones(100_000)})
+    snapshots.save(Path(sys.argv[1]), 1, 20, {"mean": np.ones(100_000)}, "0" * 16)
 except OSError as error:
     print(type(error).__name__, error.errno)
 """
 
 
 def test_the_snapshot_before_stays_when_there_is_no_room_for_another(tmp_path: Path) -> None:
-    snapshots.save(tmp_path, 1, 10, {"mean": np.zeros(3)})
+    snapshots.save(tmp_path, 1, 10, {"mean": np.zeros(3)}, MARK)
     command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert ended.stdout.startswith("OSError")
-    found = snapshots.newest(tmp_path)
+    found = snapshots.newest(tmp_path, lambda _seq: MARK, 1)
     assert found.damaged == ()
     assert found.snapshot is not None
     assert found.snapshot.upto_seq == 10

@@ -1,7 +1,5 @@
 """What a policy was adopted with is there for machines that have no snapshot of it."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -12,15 +10,15 @@ from storage.states import SavedState
 from tests.storage.rounds import NOON_S, POLICY, but
 
 
-def test_a_snapshot_made_elsewhere_is_the_same_here(log: Log, tmp_path: Path) -> None:
-    there = snapshots.save(tmp_path / "there", 2, 7, {"mean": np.arange(3.0)})
-    state = SavedState(policy_version=2, upto_seq=7, content=there.path.read_bytes())
+def test_what_a_policy_was_adopted_with_is_the_same_everywhere(log: Log) -> None:
+    arrays = {"mean": np.arange(3.0)}
+    state = snapshots.state(2, 7, arrays)
     given: list[HandedOver] = [but(POLICY, version=2), state]
     assert log.receive("h", "retrain", NOON_S, given).wait()
     kept = log.saved_state(2)
     assert kept == state
     here = snapshots.of_state(kept)
-    assert (here.sha256, here.upto_seq) == (there.sha256, 7)
+    assert (here.sha256, here.upto_seq) == (snapshots.digest(arrays), 7)
     with pytest.raises(DamagedFile, match="cut short or altered"):
         snapshots.of_state(but(state, content=state.content[:-1]))
 

@@ -146,6 +146,25 @@ def test_what_was_added_up_is_kept_and_gone_on_from(tmp_path: Path) -> None:
         assert Following(log, tmp_path, clock).now().total() == later.now().total()
 
 
+def test_sums_of_another_log_are_not_gone_on_from(tmp_path: Path) -> None:
+    """As after a backup was put in the place of the log, or on another replica of one."""
+
+    def ask(log: SqliteLog, name: str) -> None:
+        log.decide(but(DECISION, id=name, decided_at_s=NOON_S))
+        log.settle(but(OUTCOME, decision_id=name, at_s=NOON_S)).wait()
+
+    with SqliteLog(tmp_path / "lost.db") as lost, SqliteLog(tmp_path / "turnpike.db") as log:
+        ask(lost, "a")
+        ask(lost, "b")
+        following = Following(lost, tmp_path, lambda: NOON_S + 60)
+        following.now()
+        following.save()
+        for name in "cde":
+            ask(log, name)
+        assert Following(log, tmp_path, lambda: NOON_S + 60).now().total().decisions == 3
+        assert list((tmp_path / "traffic").iterdir()) == []
+
+
 def test_much_is_added_up_a_piece_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

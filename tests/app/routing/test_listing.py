@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,9 +65,9 @@ def arms(service: Running, monkeypatch: pytest.MonkeyPatch) -> list[Arm]:
     return [replace(first, quality=0.95), *others]
 
 
-def another(service: Running, data: Path) -> Listing:
+def another(service: Running) -> Listing:
     """What another process of the same service would do."""
-    return Listing(service.parts.log, data, lambda: service.learned)
+    return Listing(service.parts.log, lambda: service.learned)
 
 
 def from_saved(service: Running) -> str:
@@ -83,9 +82,9 @@ def from_saved(service: Running) -> str:
 
 
 def test_a_version_with_another_hint_serves_once_it_knows_the_whole_log(
-    service: Running, arms: list[Arm], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    service: Running, arms: list[Arm], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log, follower = service.parts.log, another(service, tmp_path / "other")
+    log, follower = service.parts.log, another(service)
     long, read, events = service.learned.upto_seq, list[tuple[int, int]](), log.events
 
     def reading(after_seq: int = 0, upto_seq: int | None = None) -> Iterator[Event]:
@@ -106,9 +105,9 @@ def test_a_version_with_another_hint_serves_once_it_knows_the_whole_log(
 
 
 def test_a_version_begins_anew_when_another_is_adopted_meanwhile(
-    service: Running, arms: list[Arm], tmp_path: Path
+    service: Running, arms: list[Arm]
 ) -> None:
-    log, follower = service.parts.log, another(service, tmp_path / "other")
+    log, follower = service.parts.log, another(service)
     follower.follow(arms, 0.0)
     policy = log.latest_policy()
     assert policy is not None
@@ -120,11 +119,11 @@ def test_a_version_begins_anew_when_another_is_adopted_meanwhile(
 
 
 def test_of_two_processes_that_follow_the_same_catalogue_one_makes_the_version(
-    service: Running, arms: list[Arm], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    service: Running, arms: list[Arm], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listing, "PIECE", 1_000)
     log, policy = service.parts.log, service.parts.log.latest_policy()
-    ours, theirs = another(service, tmp_path / "ours"), another(service, tmp_path / "theirs")
+    ours, theirs = another(service), another(service)
     with monkeypatch.context() as patched:  # both look before either has adopted
         patched.setattr(log, "latest_policy", lambda: policy)
         ours.follow(arms, 0.0)

@@ -69,8 +69,9 @@ def cut(snapshots: Path) -> None:
 
 def run_ahead(snapshots: Path) -> None:
     """Pretend that the log was put back to an earlier state than the snapshots."""
-    newest = load(max(snapshots.iterdir()))
-    save(snapshots, newest.policy_version, newest.upto_seq + 1_000, newest.arrays)
+    path = max(snapshots.iterdir())
+    newest, mark = load(path), path.stem.rpartition("-")[2]
+    save(snapshots, newest.policy_version, newest.upto_seq + 1_000, newest.arrays, mark)
 
 
 DAMAGES = [keep, delete, flip, cut, run_ahead]
@@ -87,6 +88,24 @@ def test_a_restart_knows_what_was_known_before(
     damage(tmp_path / "snapshots")
     with running(tmp_path, sandbox_url=provider.url) as service:
         assert service.digest == known
+
+
+def test_after_an_older_copy_was_put_back_nothing_counts_that_the_log_has_lost(
+    tmp_path: Path, provider: Provider
+) -> None:
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        learn(service, 2)
+    shutil.copy(tmp_path / "turnpike.db", tmp_path / "backup.db")
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        learn(service, 4)
+        service.parts.traffic.now()
+    (tmp_path / "backup.db").rename(tmp_path / "turnpike.db")
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        learn(service, 12)  # further than what was lost had come
+        shutil.copytree(tmp_path, tmp_path / "killed")
+    with running(tmp_path / "killed", sandbox_url=provider.url) as service:
+        assert service.digest == folded(service)
+        assert service.parts.traffic.now().total().requests == 14
 
 
 def test_a_restart_takes_the_snapshot_and_folds_only_what_came_after(
