@@ -2,9 +2,12 @@
 
 One job at a time, each a call that starts a child process and waits for it. A job that fails is
 logged and runs again at its next time; one that is late runs once, however many times it missed.
+Times are those of the clock; where it is set back, so are they.
 """
 
 import logging
+import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +18,9 @@ from apscheduler.schedulers.blocking import BlockingScheduler
 from structlog import get_logger
 
 LOGGER = get_logger()
+LOOK_EVERY_S = 5.0
+SET_BACK_S = 1.0
+"""A clock that is corrected bit by bit is off by less between two looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,20 @@ def run(jobs: Sequence[Job]) -> None:
             next_run_time=datetime.now(UTC)
             + timedelta(seconds=job.every_s if job.first_s is None else job.first_s),
         )
+    threading.Thread(target=_follow_clock, args=[scheduler], name="clock", daemon=True).start()
     scheduler.start()
+
+
+def _follow_clock(scheduler: BlockingScheduler) -> None:
+    """Set the jobs back with the clock, or they would wait until it is where it was."""
+    ahead_s = time.time() - time.monotonic()
+    while True:
+        time.sleep(LOOK_EVERY_S)
+        before_s, ahead_s = ahead_s, time.time() - time.monotonic()
+        if before_s - ahead_s > SET_BACK_S:
+            LOGGER.warning("the clock was set back, and the jobs with it", by_s=before_s - ahead_s)
+            for job in scheduler.get_jobs():
+                job.modify(next_run_time=job.next_run_time - timedelta(seconds=before_s - ahead_s))
 
 
 def _report(event: JobExecutionEvent) -> None:
