@@ -3,6 +3,7 @@
 It is plain JSON, made from sums over the log. `docs/report.md` has the equations.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -52,7 +53,12 @@ class Reported(Protocol):
     """What a report asks of a log."""
 
     def decisions(
-        self, *, since_s: float | None, until_s: float | None, rated_only: bool
+        self,
+        *,
+        since_s: float | None,
+        until_s: float | None,
+        tenant: str | None,
+        rated_only: bool,
     ) -> Iterable[Round]:
         """Yield decisions with since_s <= decided_at_s < until_s."""
         ...
@@ -61,7 +67,9 @@ class Reported(Protocol):
         """Return the last n decisions that asked an arm."""
         ...
 
-    def spending(self, since_s: float, until_s: float) -> Iterable[Spending]:
+    def spending(
+        self, since_s: float, until_s: float, tenant: str | None = None
+    ) -> Iterable[Spending]:
         """Yield every decision that has ended, with what it cost, oldest first."""
         ...
 
@@ -72,34 +80,41 @@ def reports(
     named: str | None,
     now_s: float,
     periods: Sequence[str] = tuple(PERIODS),
-    also: Sequence[str] = (),
+    tenant: str | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Return, by tenant and period, the reports of a log; under "" those of all tenants together.
 
-    `named` is the baseline, None for the dearest arm; `also` are tenants that may have asked none.
+    `named` is the baseline, None for the dearest arm. The tenants are those with the most requests;
+    with `tenant` only the reports of that one are made, which may have asked nothing.
     """
     arm = baseline(arms, named)
     rules: list[Rule] = [Always(arm), ByWords()]
     counting = Counting(rules, {arm.name: arm for arm in arms}, most_usd(log.recent(RECENT)))
     since_s = begins_s(max(periods, key=PERIODS.__getitem__), now_s)
-    for request in requests(log.spending(since_s, now_s)):
+    for request in requests(log.spending(since_s, now_s, tenant)):
         counting.count(request)
-    said = votes(log.decisions(since_s=since_s, until_s=now_s, rated_only=True))
-    tenants = sorted({tenant for tenant, _ in counting.tallies})[:MOST_TENANTS]
-    whose = dict.fromkeys((EVERYBODY, *also, *tenants))
+    said = votes(log.decisions(since_s=since_s, until_s=now_s, tenant=tenant, rated_only=True))
     names = [rule.name for rule in rules]
     return {
-        tenant: {
+        whose: {
             period: {
                 "period": period,
                 "since_s": begins_s(period, now_s),
                 "until_s": now_s,
-                **_report(_of(counting, said, tenant, begins_s(period, now_s)), arm, names),
+                **_report(_of(counting, said, whose, begins_s(period, now_s)), arm, names),
             }
             for period in periods
         }
-        for tenant in whose
+        for whose in ([EVERYBODY, *_largest(counting)] if tenant is None else [tenant])
     }
+
+
+def _largest(counting: Counting) -> list[str]:
+    """Return the tenants with the most requests, so many as reports are kept of."""
+    sizes = Counter[str]()
+    for (tenant, _), tally in counting.tallies.items():
+        sizes[tenant] += tally.line("asked").requests + tally.line("stored answers").requests
+    return [tenant for tenant, _ in sizes.most_common(MOST_TENANTS)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,7 +228,9 @@ class ReadableLog(LearnableLog, StatesLog, Protocol):
         """Return the newest result of this name, None if there was none yet."""
         ...
 
-    def spending(self, since_s: float, until_s: float) -> Iterator[Spending]:
+    def spending(
+        self, since_s: float, until_s: float, tenant: str | None = None
+    ) -> Iterator[Spending]:
         """Yield every decision that has ended, with what it cost, oldest first, page by page."""
         ...
 

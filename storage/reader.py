@@ -210,9 +210,11 @@ class LogReader(ABC):
         row = self._one(LATEST, name=text(name))
         return None if row is None else restore(Latest, row)
 
-    def spending(self, since_s: float, until_s: float) -> Iterator[Spending]:
+    def spending(
+        self, since_s: float, until_s: float, tenant: str | None = None
+    ) -> Iterator[Spending]:
         """Yield every decision that has ended, with what it cost, oldest first, page by page."""
-        return spending(self.ask, since_s, until_s)
+        return spending(self.ask, since_s, until_s, tenant and text(tenant))
 
     def decided_since(self, since_s: float) -> int:
         """Return how many decisions were made since then."""

@@ -23,6 +23,7 @@ SELECT d.id, d.decided_at_s, d.tenant, d.task, d.kind, d.retry_of, d.arm, d.elig
 FROM decisions d JOIN outcomes o ON o.decision_id = d.id
 LEFT JOIN decisions w ON w.id = d.answer_of
 WHERE (d.decided_at_s, d.id) > (:after_s, :after_id) AND d.decided_at_s < :until_s
+    AND (CAST(:tenant AS TEXT) IS NULL OR d.tenant = :tenant)
 ORDER BY d.decided_at_s, d.id LIMIT :limit
 """
 
@@ -56,9 +57,12 @@ class Spending(NamedTuple):
     first_predicted_usd: tuple[float, ...]
 
 
-def spending(ask: Ask, since_s: float, until_s: float) -> Iterator[Spending]:
+def spending(
+    ask: Ask, since_s: float, until_s: float, tenant: str | None = None
+) -> Iterator[Spending]:
     """Yield what was decided with since_s <= decided_at_s < until_s and has ended, oldest first."""
-    where: dict[str, Any] = {"until_s": until_s, "after_s": since_s, "after_id": "", "limit": PAGE}
+    where: dict[str, Any] = {"until_s": until_s, "tenant": tenant, "limit": PAGE}
+    where |= {"after_s": since_s, "after_id": ""}
     while True:
         rows = ask(SPENDING, where)
         yield from map(_spending, rows)

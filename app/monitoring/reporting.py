@@ -8,13 +8,14 @@ import csv
 import io
 import time
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.pages.shown import count, dollars, moment, percent
 from app.processes.loop import beside
-from jobs.report import EVERYBODY, begins_s, reports
+from jobs.report import EVERYBODY, MOST_TENANTS, begins_s, reports
 from policy.errors import NotReady
 from storage.latest import Latest
 from storage.log import Log
@@ -28,10 +29,18 @@ COLUMNS = (
     "high_usd", "why_not",
 )  # fmt: skip
 LATELY_S = 30.0
+NOT_YET = (
+    "the report of so long a log is made by the scheduler, and not made yet: ask again in a minute"
+)
+TOO_MANY = (
+    f"reports are kept of the {MOST_TENANTS} tenants with the most requests, this is none of them, "
+    f"and has had more than {AT_ONCE} in this time: ask for a shorter one"
+)
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet take a text for a formula."""
 
-Made = Mapping[str, Mapping[str, Any]]
+Report = Mapping[str, Any]
+Made = Mapping[str, Mapping[str, Report]]
 Period = Literal["1d", "7d", "30d", "90d"]
 
 
@@ -68,25 +77,32 @@ class Reports:
     def of(self, period: str, tenant: str | None) -> dict[str, Any]:
         """Return the report of a period, for one tenant or for all.
 
-        raises : NotReady while a long log is added up for the first time; StoreUnavailable
+        raises : NotReady where it is too much to add up at once and not kept; StoreUnavailable
         """
-        now_s, whose = time.time(), tenant or EVERYBODY
-        if self._log.decided_since(begins_s(period, now_s)) <= AT_ONCE:
-            made: Made = beside(lambda: self._at_once(period, whose, now_s))
-        else:
-            kept = self._log.latest(NAME)
-            made = {} if kept is None else kept.body
-        if whose not in made:
-            raise NotReady(
-                "the report of so long a log is made by the scheduler, and not made yet: ask again "
-                "in a minute"
-            )
-        found = made[whose][period]
+        now_s = time.time()
+        found = self._found(period, tenant, now_s)
         return {**found, "age_s": now_s - found["until_s"]}
 
-    def _at_once(self, period: str, whose: str, now_s: float) -> Made:
+    def _found(self, period: str, tenant: str | None, now_s: float) -> Report:
+        since_s, whose = begins_s(period, now_s), tenant or EVERYBODY
+        if self._log.decided_since(since_s) <= AT_ONCE:
+            return beside(lambda: self._at_once(period, tenant, now_s))
+        kept = self._log.latest(NAME)
+        if kept is not None and whose in kept.body:
+            found: Report = kept.body[whose][period]
+            return found
+        if tenant and beside(lambda: self._has_few(tenant, since_s, now_s)):
+            return beside(lambda: self._at_once(period, tenant, now_s))
+        raise NotReady(NOT_YET if kept is None else TOO_MANY)
+
+    def _has_few(self, tenant: str, since_s: float, now_s: float) -> bool:
+        rows = self._log.spending(since_s, now_s, tenant)
+        return sum(1 for _ in islice(rows, AT_ONCE + 1)) <= AT_ONCE
+
+    def _at_once(self, period: str, tenant: str | None, now_s: float) -> Report:
         arms = list(self._catalogue().arms.values())
-        return reports(self._log, arms, self._named, now_s, [period], [whose])
+        made: Made = reports(self._log, arms, self._named, now_s, [period], tenant)
+        return made[tenant or EVERYBODY][period]
 
 
 def kept(made: Made, before: Latest | None, at_s: float) -> Latest:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.report import EVERYBODY, LINES, begins_s, reports
+from jobs.report import EVERYBODY, LINES, MOST_TENANTS, begins_s, reports
 from policy.types import Arm
 from storage.records import Decision, Round
 from storage.spending import Spending
@@ -27,8 +27,11 @@ class Logged:
         self._rows = rows
         self._rounds = rounds or []
 
-    def spending(self, since_s: float, until_s: float) -> Iterator[Spending]:
-        return (each for each in self._rows if since_s <= each.decided_at_s < until_s)
+    def spending(
+        self, since_s: float, until_s: float, tenant: str | None = None
+    ) -> Iterator[Spending]:
+        rows = (each for each in self._rows if since_s <= each.decided_at_s < until_s)
+        return (each for each in rows if tenant in (None, each.tenant))
 
     def recent(self, _n: int) -> list[Decision]:
         return []
@@ -84,6 +87,23 @@ def test_each_tenant_has_a_report_of_its_own_and_all_together_one() -> None:
     assert set(made) == {EVERYBODY, "bank", "shop"}
     parts = [made[tenant]["7d"]["spent_usd"] for tenant in ("bank", "shop")]
     assert sum(parts) == pytest.approx(made[EVERYBODY]["7d"]["spent_usd"])
+
+
+def test_of_many_tenants_those_with_the_most_requests_have_reports() -> None:
+    rows = [row(f"d{n}", n / 10, tenant=f"team-{n % (MOST_TENANTS + 9):03}") for n in range(400)]
+    rows += [row(f"z{n}", n / 10, tenant="zebra") for n in range(9)]
+    made = reports(Logged(rows), ARMS, None, NOW_S, ["7d"])
+    assert len(made) == 1 + MOST_TENANTS
+    assert made["zebra"]["7d"]["requests"] == 9
+
+
+def test_the_reports_of_one_tenant_are_made_of_its_own_rows_also_where_it_has_none() -> None:
+    rows, _ = a_month()
+    all_of_them = reports(Logged(rows), ARMS, None, NOW_S, ["7d"])
+    made = reports(Logged(rows), ARMS, None, NOW_S, ["7d"], "bank")
+    assert made == {"bank": all_of_them["bank"]}
+    none = reports(Logged(rows), ARMS, None, NOW_S, ["7d"], "nobody")
+    assert none["nobody"]["7d"]["requests"] == 0
 
 
 def test_a_period_begins_at_midnight_and_holds_nothing_older() -> None:

@@ -55,6 +55,14 @@ def test_what_has_not_ended_or_is_of_another_time_is_left_out(log: Log) -> None:
     assert log.decided_since(NOON_S + 1) == 4
 
 
+def test_the_rows_of_one_tenant_are_its_own(log: Log) -> None:
+    for identity, tenant in (("a", "acme"), ("b", "rival"), ("c", "acme")):
+        decided(log, identity, tenant=tenant)
+        settled(log, identity)
+    assert [row.id for row in log.spending(NOON_S, NOON_S + 1, "acme")] == ["a", "c"]
+    assert list(log.spending(NOON_S, NOON_S + 1, "nobody")) == []
+
+
 def test_rows_come_in_order_over_many_pages(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spending, "PAGE", 3)
     for n in range(10):

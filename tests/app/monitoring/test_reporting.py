@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,13 @@ from app.commands.cli import main
 from app.commands.report_command import _keep
 from app.monitoring import reporting
 from app.monitoring.reporting import as_csv, as_text
+from jobs import report
 from jobs.report import reports
+from policy.errors import NotReady
+from tests.app.monitoring.test_lookout import DECIDED
 from tests.app.running import Provider, Running, catalogue, eventually, running
 from tests.jobs.test_report import ARMS, NOW_S, Logged, a_month
+from tests.storage.rounds import OUTCOME, but
 
 ARM_TABLES = {
     "cheap": {"model": "zhipuai/GLM-4-Plus", "input_usd_per_mtok": 1.0, "output_usd_per_mtok": 1.0},
@@ -99,6 +104,29 @@ def test_a_long_log_is_reported_by_the_job_and_shown_with_its_age(
     assert later["age_s"] >= made["age_s"]
     _keep(service.parts.settings)
     assert eventually(lambda: service.get("/report?since=7d")["requests"] == 2)
+
+
+def answered(service: Running, tenant: str, n: int) -> None:
+    for i in range(n):
+        identity, at_s = f"{tenant}-{i}", time.time() - 60
+        service.parts.log.decide(but(DECIDED, id=identity, tenant=tenant, decided_at_s=at_s))
+        service.parts.log.settle(but(OUTCOME, decision_id=identity, at_s=at_s)).wait()
+
+
+def test_beside_a_long_log_a_tenant_of_whom_nothing_is_kept_has_its_report_at_once(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporting, "AT_ONCE", 3)
+    monkeypatch.setattr(report, "MOST_TENANTS", 1)
+    for tenant, n in (("large", 9), ("medium", 5), ("small", 3)):
+        answered(service, tenant, n)
+    _keep(service.parts.settings)
+    assert eventually(lambda: service.parts.log.latest("report") is not None)
+    found = {who: service.parts.reports.of("7d", who) for who in (None, "large", "small", "new")}
+    assert [each["requests"] for each in found.values()] == [17, 9, 3, 0]
+    assert 0 <= found["new"]["age_s"] < 5
+    with pytest.raises(NotReady, match="more than 5000 in this time: ask for a shorter one"):
+        service.parts.reports.of("7d", "medium")
 
 
 def a_report() -> dict[str, Any]:
