@@ -28,6 +28,7 @@ from upstream.answers import (
     usage_of,
 )
 from upstream.deadlines import Deadline
+from upstream.deltas import Deltas
 from upstream.faults import Faults
 from upstream.frames import frames
 
@@ -87,6 +88,7 @@ class Stream:
         self._spoke = False
         self._acted = False
         self.called: list[str] = []
+        self._deltas = Deltas()
         self._finishes: dict[str, str | None] = {}
         self._early: deque[Chunk] = deque()
         self._chunks = self._rest()
@@ -102,6 +104,11 @@ class Stream:
     def is_plain_text(self) -> bool:
         """Whether nothing but text of one choice has come: no tool call, no refusal."""
         return not self._acted and len(self._finishes) <= 1
+
+    @property
+    def message(self) -> dict[str, Any]:
+        """What the first choice has said so far beside its text."""
+        return self._deltas.message
 
     @property
     def usage(self) -> Usage:
@@ -198,6 +205,8 @@ class Stream:
             if acts(delta):
                 self._acted = True
                 self.called += called_by(delta)
+                if index == 0:
+                    self._deltas.add(delta)
             text += text_of(delta) if index == 0 else ""
             self._finish(str(index), finish_of(choice))
         return text

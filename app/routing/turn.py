@@ -89,7 +89,8 @@ def least(*places: Durable) -> Durable:
 class Ended:
     """How the upstream call of a turn ended; `called` are the ids of the tool calls it made.
 
-    `text` is what this call brought of the answer, `message` the message of its first choice.
+    `text` is what this call brought of the answer; `message` is the message of its first choice, of
+    a stream without the text.
     """
 
     status: OutcomeStatus
@@ -181,6 +182,7 @@ def streamed(
         model=stream.model,
         error=error,
         called=tuple(stream.called),
+        message=stream.message,
     )
 
 

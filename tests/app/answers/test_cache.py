@@ -166,6 +166,18 @@ def test_an_answer_that_is_not_whole_is_never_kept(tmp_path: Path, scenario: Sce
         assert made.service.get("/policy")["cache"]["answers"] == 0
 
 
+def refusing_amid_a_stream(talk: Conversation) -> None:
+    talk.events(chunk("Well, "), chunk(delta={"refusal": "no."}), chunk(finish="stop"), b"[DONE]")
+
+
+def test_a_stream_that_refuses_is_never_kept(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"a": refusing_amid_a_stream}) as made:
+        for _ in range(2):
+            told = events(made.service.post("/complete", {**USE, "stream": True}))
+            assert (told[-2]["cache"], told[-1]) == ("miss", "[DONE]")
+        assert made.service.get("/policy")["cache"]["answers"] == 0
+
+
 def test_a_stream_that_breaks_is_never_kept(tmp_path: Path) -> None:
     with faulty(tmp_path, {"a": cut}) as made:
         for _ in range(2):

@@ -20,7 +20,8 @@ from tests.app.faulty import (
     too_long,
     unauthorised,
 )
-from tests.upstream.misbehaving import Conversation, Scenario, completion
+from tests.app.routing.test_answering import events
+from tests.upstream.misbehaving import Conversation, Scenario, chunk, completion
 
 CHEAP = {"input_usd_per_mtok": 0.01, "output_usd_per_mtok": 0.01}
 DEAR = {"input_usd_per_mtok": 9000.0, "output_usd_per_mtok": 9000.0}
@@ -175,17 +176,30 @@ def test_when_every_arm_fails_the_last_failure_is_told(
             assert response.headers["retry-after"] == "7"
 
 
-def test_a_tool_call_comes_back_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_a_tool_call_comes_back_whole(tmp_path: Path, stream: bool) -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 
     def calling(talk: Conversation) -> None:
         message = {"role": "assistant", "content": None, "tool_calls": [call]}
-        talk.reply(completion(message, finish="tool_calls"))
+        if not stream:
+            talk.reply(completion(message, finish="tool_calls"))
+            return
+        begun = {"index": 0, **call, "function": {"name": "f", "arguments": ""}}
+        talk.events(
+            chunk(delta={**message, "tool_calls": [begun]}),
+            chunk(delta={"tool_calls": [{"index": 0, "function": {"arguments": "{"}}]}),
+            chunk(delta={"tool_calls": [{"index": 0, "function": {"arguments": "}"}}]}),
+            chunk(finish="tool_calls"),
+            b"[DONE]",
+        )
 
     tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
     with faulty(tmp_path, {"a": calling}, {"a": {"capabilities": ["tools"]}}) as made:
-        answer = made.service.post("/complete", {"prompt": "hi", "tools": [tool]})
-        assert answer.status_code == 200, answer.text
-        assert answer.json["tool_calls"] == [call]
-        assert answer.json["finish_reason"] == "tool_calls"
+        asked = {"prompt": "hi", "tools": [tool], "stream": stream}
+        response = made.service.post("/complete", asked)
+        assert response.status_code == 200, response.text
+        answer = events(response)[-2] if stream else response.json
+        assert answer["tool_calls"] == [call]
+        assert answer["finish_reason"] == "tool_calls"
         assert made.seen.bodies[0]["tools"] == [tool]

@@ -1,0 +1,65 @@
+"""What a streamed answer does beside its text, put together from the deltas it comes in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+IN_PIECES = frozenset({"arguments", "input", "refusal"})
+"""What comes in pieces; of everything else the first that is told counts."""
+
+
+class Deltas:
+    """The tool calls, the function call and the refusal of one choice, as far as they have come.
+
+    A piece belongs to the last call of its index; where the index is missing, to the last of all.
+    Whoever gives every call the same index begins another one with another id and a name.
+
+    >>> deltas = Deltas()
+    >>> deltas.add({"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f"}}]})
+    >>> deltas.add({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]})
+    >>> deltas.message
+    {'tool_calls': [{'id': 'c', 'function': {'name': 'f', 'arguments': '{}'}}]}
+    """
+
+    def __init__(self) -> None:
+        self._calls: list[dict[str, Any]] = []
+        self._rest: dict[str, Any] = {}
+
+    def add(self, delta: Mapping[str, Any]) -> None:
+        """Take in what one delta brings; its calls must be a list of objects."""
+        for piece in delta.get("tool_calls") or ():
+            self._add_call(piece)
+        for name in ("function_call", "refusal"):
+            self._rest[name] = _joined(self._rest.get(name), delta.get(name), name)
+
+    @property
+    def message(self) -> dict[str, Any]:
+        """Return what has come, as a message says it."""
+        calls = [
+            {name: value for name, value in call.items() if name != "index"} for call in self._calls
+        ]
+        return {name: said for name, said in {"tool_calls": calls, **self._rest}.items() if said}
+
+    def _add_call(self, piece: dict[str, Any]) -> None:
+        for place in range(len(self._calls) - 1, -1, -1):
+            if _goes_on(self._calls[place], piece):
+                self._calls[place] = _joined(self._calls[place], piece, "")
+                return
+        self._calls.append(piece)
+
+
+def _goes_on(call: Mapping[str, Any], piece: Mapping[str, Any]) -> bool:
+    """Return whether a piece is of this call."""
+    if piece.get("index") not in (None, call.get("index")):
+        return False
+    function = piece.get("function")
+    is_named = isinstance(function, Mapping) and function.get("name")
+    return not (is_named and call.get("id") and piece.get("id") not in (None, "", call["id"]))
+
+
+def _joined(before: Any, more: Any, name: str) -> Any:
+    """Return a value with what has come of it since."""
+    if isinstance(before, dict) and isinstance(more, dict):
+        return before | {each: _joined(before.get(each), more[each], each) for each in more}
+    if name in IN_PIECES and isinstance(before, str) and isinstance(more, str):
+        return before + more
+    return before or more
