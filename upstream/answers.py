@@ -16,6 +16,8 @@ from policy.types import Arm, Usage
 CHARS_PER_TOKEN = 4
 # Answers that may be empty without being broken: cut by a limit, or held back by a filter.
 MAY_BE_BLANK = ("length", "content_filter")
+# How providers call what a model thinks before it answers.
+THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 _MODEL_CHARS = 128
 
 
@@ -82,6 +84,17 @@ def speaks(message: Mapping[str, Any]) -> bool:
 def acts(message: Mapping[str, Any]) -> bool:
     """Return whether a message or a delta calls a tool or refuses."""
     return any(message.get(key) for key in ("tool_calls", "function_call", "refusal"))
+
+
+def thinks(message: Mapping[str, Any]) -> bool:
+    """Return whether a message or a delta brings thoughts: beside its text, or as a part of it.
+
+    >>> [thinks({"reasoning": "hm"}), thinks({"content": [{"thinking": "hm"}]})]
+    [True, True]
+    """
+    content = message.get("content")
+    places = (message, *(content if isinstance(content, list) else ()))
+    return any(each.get(key) for each in places if isinstance(each, dict) for key in THOUGHTS)
 
 
 def called_by(message: Mapping[str, Any]) -> list[str]:

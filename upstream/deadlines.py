@@ -49,6 +49,14 @@ class Deadline:
         self._next_at = self._clock() + self._timeouts.idle_s
         self._has_content = True
 
+    def wait_no_shorter(self) -> None:
+        """Record that something has come that is no content: another `idle_s` may follow.
+
+        raises : what REQUIRE_TIME raises once nothing may go on
+        """
+        self._require_time()
+        self._next_at = max(self._next_at, self._clock() + self._timeouts.idle_s)
+
     def wait_for_end(self) -> None:
         """Record that nothing more is needed: the connection may end, or be given up, soon."""
         self._next_at = self._clock() + _DRAIN_S

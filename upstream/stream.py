@@ -1,7 +1,8 @@
 """One streamed answer, validated as it passes: one that is cut short never ends like a whole one.
 
 A stream is handed out only once its first content has come, so that every failure before that is an
-exception and another arm can still be asked.
+exception and another arm can still be asked. Thoughts are content: whoever waits wants to see them
+come, and a model may think for longer than anybody waits in silence.
 """
 
 from collections import deque
@@ -25,6 +26,7 @@ from upstream.answers import (
     speaks,
     spoken_chars,
     text_of,
+    thinks,
     usage_of,
 )
 from upstream.deadlines import Deadline
@@ -85,6 +87,7 @@ class Stream:
         self._faults = faults
         self._reported_usage: object = None
         self._output_chars = 0
+        self._thought = False
         self._spoke = False
         self._acted = False
         self.called: list[str] = []
@@ -102,8 +105,8 @@ class Stream:
 
     @property
     def is_plain_text(self) -> bool:
-        """Whether nothing but text of one choice has come: no tool call, no refusal."""
-        return not self._acted and len(self._finishes) <= 1
+        """Whether only text and thoughts of the first choice have come, no tool call or refusal."""
+        return not self._acted and self._finishes.keys() <= {"0"}
 
     @property
     def message(self) -> dict[str, Any]:
@@ -156,7 +159,7 @@ class Stream:
     def _open(self) -> None:
         for chunk in self._chunks:
             self._early.append(chunk)
-            if self._spoke or self.finish_reason is not None:
+            if self._thought or self._spoke or self.finish_reason is not None:
                 break
         self.ttft_s = self._deadline.elapsed_s()
 
@@ -197,10 +200,11 @@ class Stream:
             self._reported_usage = data["usage"]
         if data.get("model", self.model) != self.model:
             self.model = model_of(data, self._arm)
-        text = ""
+        text, known_chars = "", self._output_chars
         for choice in choices_of(data):
             index, delta = choice.get("index", 0), part_of(choice, "delta")
             self._output_chars += spoken_chars(delta)
+            self._thought = self._thought or thinks(delta)
             self._spoke = self._spoke or speaks(delta)
             if acts(delta):
                 self._acted = True
@@ -209,6 +213,8 @@ class Stream:
                     self._deltas.add(delta)
             text += text_of(delta) if index == 0 else ""
             self._finish(str(index), finish_of(choice))
+        if self._output_chars > known_chars:
+            self._deadline.wait_no_shorter()
         return text
 
     def _finish(self, index: str, reason: str | None) -> None:

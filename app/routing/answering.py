@@ -1,7 +1,8 @@
 """A streamed answer on its way to the client: however it ends, the log knows before the client.
 
-An answer that breaks off after its first content may be continued by another arm. The client sees
-one answer under the id of the first decision; the log has both decisions with what each cost.
+An answer that breaks off after its first content may be continued by another arm, or begun anew if
+only thoughts have come. The client sees one answer under the id of the first decision; the log has
+both decisions with what each cost.
 """
 
 from collections.abc import Callable, Iterator
@@ -110,10 +111,12 @@ class Answering:
 
     def _continue(self, error: UpstreamError) -> None:
         """Go on with another arm; where none can, record the end and raise the error."""
-        if self._go_on is None or not self._stream.is_plain_text or not self._text().strip():
+        text = self._text() if self._text().strip() else ""
+        may_go_on = not text or self._asking.ask.is_free_text
+        if self._go_on is None or not self._stream.is_plain_text or not may_go_on:
             self._break(error)
         try:
-            asked, stream = self._go_on(self._asked, error, self._text())
+            asked, stream = self._go_on(self._asked, error, text)
         except (NoEligibleArm, UpstreamError):
             self._break(error)
         try:

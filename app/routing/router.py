@@ -113,8 +113,7 @@ class Router:
         """
         asking = self._asking(ask, holder)
         recovery = ask.stream_recovery or self.terms.stream_recovery
-        goes_on = recovery == "continue" and ask.is_free_text
-        go_on = partial(self._go_on, asking) if goes_on else None
+        go_on = partial(self._go_on, asking) if recovery == "continue" else None
         with ExitStack() as leaving:
             visit = leaving.enter_context(self._visit(asking))
             if visit.found is not None:

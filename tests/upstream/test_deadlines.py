@@ -64,6 +64,23 @@ def test_no_content_in_time_ends_the_call(method: str, scenario) -> None:
         assert seen.closed_early.wait(1)
 
 
+@pytest.mark.parametrize("delta", [{"reasoning_content": "hm"}, {"some_vendors_thoughts": "hm"}])
+def test_a_model_that_thinks_is_not_silent(delta: dict) -> None:
+    def scenario(conversation: Conversation) -> None:
+        conversation.events()
+        for _ in range(12):
+            conversation.send(b"data: " + chunk(delta=delta) + b"\n\n")
+            time.sleep(0.1)
+        conversation.send(b"data: " + chunk("hello", finish="stop") + b"\n\n")
+
+    timeouts = Timeouts(first_content_s=1, idle_s=9, total_s=9)
+    with (
+        talking_to(scenario, timeouts=timeouts) as (upstream, arm, _),
+        upstream.stream(arm, BODY) as stream,
+    ):
+        assert "".join(each.text for each in stream) == "hello"
+
+
 def test_an_answer_that_drips_ends_at_the_total() -> None:
     def scenario(conversation: Conversation) -> None:
         conversation.head()
@@ -202,6 +219,12 @@ def test_the_deadlines_follow_the_clock() -> None:
     assert (deadline.left_s(), deadline.connect_s()) == (60, 5)
     now[0] = 158.0
     assert (deadline.left_s(), deadline.connect_s()) == (2, 2)
+    deadline.wait_no_shorter()
+    assert deadline.left_s() == 22
+    now[0] = 120.0
+    deadline.wait_no_shorter()
+    assert deadline.left_s() == 60
+    now[0] = 158.0
     deadline.wait_for_more()
     assert deadline.left_s() == 22
     assert deadline.late() == "not finished within 80 s"

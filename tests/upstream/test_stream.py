@@ -1,6 +1,7 @@
 """Streams through the real client: what is handed out, and what never passes for a whole answer."""
 
 import json
+import threading
 
 import pytest
 
@@ -94,7 +95,6 @@ NO_BEGINNINGS = {
     "only a role and [DONE]": [ROLE, DONE],
     "only white space": [ROLE, chunk(" \n"), chunk(finish="stop"), DONE],
     "only a finish": [chunk(finish="stop"), DONE],
-    "only thoughts": [chunk(delta={"reasoning_content": "hm"}), chunk(finish="stop"), DONE],
     "tool calls that never came": [chunk(finish="tool_calls"), DONE],
     "an error frame": [b'{"error": {"message": "no capacity"}}'],
     "an error object": [b'{"object": "error", "message": "boom", "code": 50001}'],
@@ -116,6 +116,29 @@ def test_a_failure_before_content_is_an_exception_and_no_stream(payloads: list[b
         pytest.raises(UpstreamInvalid, match="^arm-a: the provider "),
     ):
         upstream.stream(arm, BODY)
+
+
+THOUGHTS = [
+    {"reasoning_content": "hm"},
+    {"reasoning": "hm", "content": ""},
+    {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]},
+]
+
+
+@pytest.mark.parametrize("delta", THOUGHTS)
+def test_thoughts_are_handed_out_as_they_come_and_are_no_answer(delta: dict) -> None:
+    def scenario(conversation: Conversation) -> None:
+        conversation.events(ROLE, chunk(delta=delta))
+        assert thought.wait(5)
+        conversation.send(b"data: " + chunk(finish="stop") + b"\n\n")
+
+    thought = threading.Event()
+    with talking_to(scenario) as (upstream, arm, _), upstream.stream(arm, BODY) as stream:
+        assert [next(stream).data["choices"][0]["delta"] for _ in range(2)][1] == delta
+        thought.set()
+        with pytest.raises(UpstreamInvalid, match="a blank answer"):
+            next(stream)
+    assert stream.finish_reason is None
 
 
 @pytest.mark.parametrize("finish", ["length", "content_filter"])

@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 
 from tests.app.faulty import Faulty, broken, busy, faulty, refusing
 from tests.app.running import CATALOGUE, SUM, Provider, Running, running
-from tests.upstream.misbehaving import Conversation, chunk, completion, usage_frame
+from tests.upstream.misbehaving import Conversation, Scenario, chunk, completion, usage_frame
 from upstream.catalogue import load
 
 ARMS = load(CATALOGUE).arms
@@ -224,10 +224,15 @@ def test_usage_is_shown_to_who_asks_and_to_nobody_else(tmp_path: Path, scenario:
     assert (shown[-1], hidden[-1]) == ("[DONE]", "[DONE]")
 
 
-def test_several_choices_that_break_off_are_not_continued(tmp_path: Path) -> None:
+def beginning_with_the_second(talk: Conversation) -> None:
+    talk.events(chunk("It ").replace(b'"index": 0', b'"index": 1'))
+
+
+@pytest.mark.parametrize("breaks", [cut, beginning_with_the_second])
+def test_several_choices_that_break_off_are_not_continued(tmp_path: Path, breaks: Scenario) -> None:
     able = {"capabilities": ["trailing_assistant"]}
     cheap = {**able, "output_usd_per_mtok": 0.01, "input_usd_per_mtok": 0.01}
-    with faulty(tmp_path, {"a": cut, "b": goes_on}, {"a": cheap, "b": able}) as made:
+    with faulty(tmp_path, {"a": breaks, "b": goes_on}, {"a": cheap, "b": able}) as made:
         told = frames(made.service.post(PATH, asked(stream=True, explore=False, n=2)))
         assert told[-1]["error"]["code"] == "upstream_bad_response"
         assert made.asked == ["a"]

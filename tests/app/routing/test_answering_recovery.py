@@ -137,6 +137,26 @@ def test_what_cannot_be_continued_ends_with_the_error(
         assert statuses(made) == ["truncated_upstream"]
 
 
+def thinking(talk: Conversation) -> None:
+    talk.events(chunk(delta={"reasoning_content": "hm"}))
+
+
+def thinking_blankly(talk: Conversation) -> None:
+    talk.events(chunk(delta={"reasoning_content": "hm"}), chunk(finish="stop"), b"[DONE]")
+
+
+@pytest.mark.parametrize("breaks", [thinking, thinking_blankly])
+@pytest.mark.parametrize("asked", [{}, {"response_format": {"type": "json_object"}}])
+def test_where_only_thoughts_have_come_another_arm_begins_anew(
+    tmp_path: Path, breaks: Scenario, asked: dict[str, Any]
+) -> None:
+    with faulty(tmp_path, {"a": breaks, "b": rest}, {"a": CHEAP, "b": DEAR}) as made:
+        told = streamed(made, **asked)
+        assert (text(told), told[-1]) == (" there was.", "[DONE]")
+        assert made.seen.bodies[1]["messages"] == made.seen.bodies[0]["messages"]
+        assert statuses(made) == ["continued", "ok"]
+
+
 def test_an_arm_that_cannot_go_on_is_not_asked_to(tmp_path: Path) -> None:
     with faulty(tmp_path, {"a": cut, "b": rest}, {"a": CHEAP}) as made:
         assert "error" in streamed(made)[-1]
