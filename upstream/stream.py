@@ -93,15 +93,16 @@ class Stream:
         self.called: list[str] = []
         self._deltas = Deltas()
         self._finishes: dict[str, str | None] = {}
+        self._awaited = _choices_asked({**body, **arm.extra_body}.get("n"))
         self._early: deque[Chunk] = deque()
         self._chunks = self._rest()
         self._open()
 
     @property
     def finish_reason(self) -> str | None:
-        """Why the first choice ended, once every choice has ended."""
+        """Why the first choice ended, once every choice that is to come has ended."""
         reasons = list(self._finishes.values())
-        return reasons[0] if reasons and all(reasons) else None
+        return reasons[0] if len(reasons) >= self._awaited and all(reasons) else None
 
     @property
     def is_plain_text(self) -> bool:
@@ -167,6 +168,9 @@ class Stream:
         try:
             for frame in frames(self._received):
                 if frame == DONE:
+                    self._awaited = (
+                        1  # a provider that gives one choice, whatever is asked, says so
+                    )
                     break
                 yield self._chunk(frame)
         except UpstreamError:
@@ -221,3 +225,7 @@ class Stream:
         if reason and not self._spoke and reason not in MAY_BE_BLANK:
             raise ValueError(f"a blank answer with finish_reason {reason}")
         self._finishes[index] = reason or self._finishes.get(index)
+
+
+def _choices_asked(n: object) -> int:
+    return n if isinstance(n, int) and n > 1 else 1

@@ -264,25 +264,38 @@ def test_a_reset_after_the_finish_costs_only_the_usage() -> None:
     assert stream.usage.estimated
 
 
-def test_two_choices_must_both_finish() -> None:
-    def choice(index: int, text: str, finish: str | None = None) -> bytes:
-        body = {"index": index, "delta": {"content": text}, "finish_reason": finish}
-        return json.dumps({"choices": [body]}).encode()
+def choice(index: int, text: str, finish: str | None = None) -> bytes:
+    body = {"index": index, "delta": {"content": text}, "finish_reason": finish}
+    return json.dumps({"choices": [body]}).encode()
 
-    frames = [choice(0, "a"), choice(1, "b"), choice(0, "", "stop")]
+
+NO_ENDS_OF_TWO = {
+    "one has not ended": [choice(0, "a"), choice(1, "b"), choice(0, "", "stop")],
+    "one began late": [choice(0, "a", "stop"), choice(1, "b")],
+    "one never began": [choice(0, "a", "stop")],
+}
+
+
+@pytest.mark.parametrize("payloads", NO_ENDS_OF_TWO.values(), ids=NO_ENDS_OF_TWO)
+def test_two_choices_must_both_finish(payloads: list[bytes]) -> None:
     with (
-        talking_to(sending(*frames)) as (upstream, arm, _),
+        talking_to(sending(*payloads)) as (upstream, arm, _),
         pytest.raises(UpstreamInvalid, match="without a finish_reason"),
     ):
-        received(upstream.stream(arm, BODY))
-    late_second = [choice(0, "a", "stop"), choice(1, "b")]
-    with (
-        talking_to(sending(*late_second)) as (upstream, arm, _),
-        pytest.raises(UpstreamInvalid, match="without a finish_reason"),
-    ):
-        received(upstream.stream(arm, BODY))
-    with talking_to(sending(*frames, choice(1, "", "length"))) as (upstream, arm, _):
-        stream = upstream.stream(arm, BODY)
+        received(upstream.stream(arm, {**BODY, "n": 2}))
+
+
+@pytest.mark.parametrize(
+    "payloads",
+    [
+        [choice(0, "a"), choice(1, "b", "length"), choice(0, "", "stop")],
+        [choice(0, "a", "stop"), DONE],
+    ],
+    ids=["both have ended", "a provider that gives one"],
+)
+def test_a_stream_of_two_choices_is_whole(payloads: list[bytes]) -> None:
+    with talking_to(sending(*payloads)) as (upstream, arm, _):
+        stream = upstream.stream(arm, {**BODY, "n": 2})
         assert (received(stream), stream.finish_reason) == ("a", "stop")
 
 
