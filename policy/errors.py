@@ -2,7 +2,12 @@
 
 TurnpikeError
   ConfigError                  a file or variable is wrong: the start is refused
-  InvalidInput                 the request is wrong: `param` names the field, `code` the kind
+  InvalidInput                 the request is wrong: `param` names the field
+    InvalidJson
+    InvalidNumber
+    TooDeep
+    MissingField
+    UnknownArm                 a wish names an arm that does not exist
     PayloadTooLarge
     UnsupportedMediaType
     UnknownModel               no arm has this name, and no arm's provider calls its model so
@@ -54,6 +59,36 @@ class InvalidInput(TurnpikeError):
     """The caller's request is wrong; the message names the value seen and what would be right."""
 
     code = "invalid_value"
+
+
+class InvalidJson(InvalidInput):
+    """The body is empty, is no JSON in UTF-8, is no object, or has a field twice."""
+
+    code = "invalid_json"
+
+
+class InvalidNumber(InvalidInput):
+    """A number in the body is not finite."""
+
+    code = "invalid_number"
+
+
+class TooDeep(InvalidInput):
+    """The body is nested too deeply."""
+
+    code = "too_deep"
+
+
+class MissingField(InvalidInput):
+    """A field that must be given is missing."""
+
+    code = "missing_field"
+
+
+class UnknownArm(InvalidInput):
+    """An arm that `models` or `fallbacks` names is none of ours."""
+
+    code = "model_not_found"
 
 
 class PayloadTooLarge(InvalidInput):

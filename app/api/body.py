@@ -16,7 +16,14 @@ from typing import Any
 from flask import Request
 
 from app.mistakes import Place, json_path, seen
-from policy.errors import InvalidInput, PayloadTooLarge, UnsupportedMediaType
+from policy.errors import (
+    InvalidInput,
+    InvalidJson,
+    InvalidNumber,
+    PayloadTooLarge,
+    TooDeep,
+    UnsupportedMediaType,
+)
 
 MAX_DEPTH = 32
 LEAST_INTEGER = -(2**63)  # what 64 bits hold, signed or not, is passed on to the digit
@@ -35,7 +42,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 class _Mark:
     """Stands in parsed data for what cannot be taken; `step` leads to it from where it stands."""
 
-    code: str
+    kind: type[InvalidInput]
     was: str
     right: str
     step: tuple[str, ...] = ()
@@ -53,7 +60,7 @@ def json_body(request: Request, max_bytes: int) -> dict[str, Any]:
 def parsed(raw: bytes) -> dict[str, Any]:
     """Return the JSON object of a request body; a lone surrogate in it becomes U+FFFD.
 
-    raises : InvalidInput with code invalid_json, invalid_number, invalid_value or too_deep
+    raises : InvalidJson, InvalidNumber, TooDeep; InvalidInput for an integer beyond 64 bits
 
     >>> parsed(b'{"prompt": "hi"}')
     {'prompt': 'hi'}
@@ -63,9 +70,7 @@ def parsed(raw: bytes) -> dict[str, Any]:
     value = _loaded(text)
     if not isinstance(value, dict):
         was = "null" if value is None else seen(value)
-        raise InvalidInput(
-            f"the body is {was}; it must be a JSON object {EXAMPLE}", code="invalid_json"
-        )
+        raise InvalidJson(f"the body is {was}; it must be a JSON object {EXAMPLE}")
     # UTF-8 holds no surrogate, so one can only have come as an escape.
     return _printable(value) if "\\ud" in text or "\\uD" in text else value
 
@@ -108,15 +113,12 @@ def _too_large(was: str, max_bytes: int) -> PayloadTooLarge:
 
 def _decoded(raw: bytes) -> str:
     if not raw.strip():
-        raise InvalidInput(
-            f"the body is empty; it must be a JSON object {EXAMPLE}", code="invalid_json"
-        )
+        raise InvalidJson(f"the body is empty; it must be a JSON object {EXAMPLE}")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidInput(
-            f"the body has byte {raw[error.start]:#04x} at {error.start}; it must be UTF-8",
-            code="invalid_json",
+        raise InvalidJson(
+            f"the body has byte {raw[error.start]:#04x} at {error.start}; it must be UTF-8"
         ) from error
 
 
@@ -134,16 +136,13 @@ def _require_shallow(raw: bytes) -> None:
         if len(left) == len(before):
             break
     if b"[]" in left or left.count(b"[") > MAX_DEPTH:
-        raise InvalidInput(
-            f"the body is nested deeper than {MAX_DEPTH} levels; it must be flatter",
-            code="too_deep",
-        )
+        raise TooDeep(f"the body is nested deeper than {MAX_DEPTH} levels; it must be flatter")
 
 
 def _loaded(text: str) -> Any:
     """Return the parsed text.
 
-    raises : InvalidInput at the first mark, with its place
+    raises : InvalidJson; what the first mark says, with its place
     """
     reader = _Reader()
     try:
@@ -155,17 +154,14 @@ def _loaded(text: str) -> Any:
             parse_int=reader.integer,
         )
     except json.JSONDecodeError as error:
-        raise InvalidInput(
+        raise InvalidJson(
             f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}; it "
-            f"must be a JSON object {EXAMPLE}",
-            code="invalid_json",
+            f"must be a JSON object {EXAMPLE}"
         ) from error
     if reader.has_marked:
         place, mark = next(_marks(value, ()))
         where = json_path([*place, *mark.step])
-        raise InvalidInput(
-            f"{where or 'the body'} {mark.was}; {mark.right}", param=where, code=mark.code
-        )
+        raise mark.kind(f"{where or 'the body'} {mark.was}; {mark.right}", param=where)
     return value
 
 
@@ -181,26 +177,28 @@ class _Reader:
             return made
         names = Counter(name for name, _ in pairs)
         twice = names.most_common(1)[0][0]
-        return self._mark("invalid_json", "stands twice", "it must stand once", (twice,))
+        return self._mark(InvalidJson, "stands twice", "it must stand once", (twice,))
 
     def constant(self, name: str) -> _Mark:
-        return self._mark("invalid_number", f"is {name}", "it must be a finite number")
+        return self._mark(InvalidNumber, f"is {name}", "it must be a finite number")
 
     def decimal(self, digits: str) -> float | _Mark:
         number = float(digits)
         if isfinite(number):
             return number
-        return self._mark("invalid_number", f"is {seen(digits)[1:-1]}", "it must be finite")
+        return self._mark(InvalidNumber, f"is {seen(digits)[1:-1]}", "it must be finite")
 
     def integer(self, digits: str) -> int | _Mark:
         if len(digits) <= MAX_DIGITS and LEAST_INTEGER <= int(digits) <= MAX_INTEGER:
             return int(digits)
         whole = digits if len(digits) <= SHOWN_DIGITS else f"{digits[:SHOWN_DIGITS]}..."
-        return self._mark("invalid_value", f"is {whole}", "it must lie from -2**63 to 2**64 - 1")
+        return self._mark(InvalidInput, f"is {whole}", "it must lie from -2**63 to 2**64 - 1")
 
-    def _mark(self, code: str, was: str, right: str, step: tuple[str, ...] = ()) -> _Mark:
+    def _mark(
+        self, kind: type[InvalidInput], was: str, right: str, step: tuple[str, ...] = ()
+    ) -> _Mark:
         self.has_marked = True
-        return _Mark(code, was, right, step)
+        return _Mark(kind, was, right, step)
 
 
 def _marks(value: Any, place: tuple[str | int, ...]) -> Iterator[tuple[Place, _Mark]]:

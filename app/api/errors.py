@@ -4,7 +4,7 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from math import ceil
 from typing import Any
@@ -62,32 +62,47 @@ KINDS: Mapping[type[TurnpikeError], Kind] = {
     errors.UpstreamTimeout: Kind(HTTPStatus.GATEWAY_TIMEOUT, UPSTREAM),
 }
 
-# What Flask and Werkzeug raise by themselves: type, code, and what the caller should do.
-HTTP_KINDS: Mapping[int, tuple[str, str, str]] = {
-    HTTPStatus.BAD_REQUEST: (
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """How an error that Flask or Werkzeug raises is told: what the caller should do, and `when`."""
+
+    type: str
+    code: str
+    says: str
+    when: str
+
+
+STRAYS: Mapping[int, Stray] = {
+    HTTPStatus.BAD_REQUEST: Stray(
         INVALID,
         "bad_request",
         "the request cannot be read as HTTP, or ended before its body did; send it again whole",
+        "The request cannot be read as HTTP, or its body ended too early.",
     ),
-    HTTPStatus.NOT_FOUND: (
+    HTTPStatus.NOT_FOUND: Stray(
         "not_found_error",
         "not_found",
         "there is no {path!r} here; /openapi.json lists what there is",
+        "There is no such path.",
     ),
-    HTTPStatus.METHOD_NOT_ALLOWED: (
+    HTTPStatus.METHOD_NOT_ALLOWED: Stray(
         INVALID,
         "method_not_allowed",
         "{method} is not allowed for {path!r}; the Allow header says what is",
+        "The path does not take this method.",
     ),
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: Stray(
         INVALID,
-        "request_too_large",
+        errors.PayloadTooLarge.code,
         "the body is larger than this service takes; send less",
+        "The request is larger than the service reads.",
     ),
-    HTTPStatus.INTERNAL_SERVER_ERROR: (
+    HTTPStatus.INTERNAL_SERVER_ERROR: Stray(
         "server_error",
-        "internal_error",
+        TurnpikeError.code,
         "something of ours broke; the x-request-id of this answer finds it in the service's log",
+        "Something of ours broke.",
     ),
 }
 
@@ -100,13 +115,16 @@ def kind_of(error: type[TurnpikeError]) -> Kind:
 def envelope(error: TurnpikeError) -> dict[str, Any]:
     """Return the error as every path and every stream shows it; of our own defects nothing.
 
+    The code is that of its class, because those are the codes that the documentation lists.
+
     >>> envelope(errors.InvalidInput("no prompt", param="prompt"))["error"]["code"]
     'invalid_value'
     """
     kind = kind_of(type(error))
     if kind.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _enveloped(*HTTP_KINDS[kind.status])
-    return _enveloped(kind.type, error.code, error.message, error.param)
+        broken = STRAYS[kind.status]
+        return _enveloped(broken.type, broken.code, broken.says)
+    return _enveloped(kind.type, type(error).code, error.message, error.param)
 
 
 def install(app: Flask) -> None:
@@ -148,17 +166,16 @@ def _http(error: HTTPException) -> WsgiResponse:
     answer = error.get_response()
     if answer.status_code < HTTPStatus.BAD_REQUEST:
         return answer  # a redirect, or something that a view has made whole
-    told = _enveloped(*HTTP_KINDS.get(answer.status_code) or _by_name(error))
-    message = told["error"]["message"]
-    told["error"]["message"] = message.format(method=request.method, path=request.path[:PATH_CHARS])
-    answer.data = json.dumps(told)
+    stray = STRAYS.get(answer.status_code) or _by_name(error)
+    says = stray.says.format(method=request.method, path=request.path[:PATH_CHARS])
+    answer.data = json.dumps(_enveloped(stray.type, stray.code, says))
     answer.content_type = "application/json"
     return answer
 
 
-def _by_name(error: HTTPException) -> tuple[str, str, str]:
-    """Return how an error that is in no table is told: by its own name."""
-    return INVALID, error.name.lower().replace(" ", "_"), error.name
+def _by_name(error: HTTPException) -> Stray:
+    """Return how an error that is in no table is told: its name, under a code that is."""
+    return replace(STRAYS[HTTPStatus.BAD_REQUEST], says=error.name)
 
 
 def _name_request() -> None:

@@ -17,8 +17,12 @@ from app.api.responses import ErrorResponse
 from policy.errors import (
     Forbidden,
     InvalidInput,
+    InvalidJson,
+    InvalidNumber,
+    MissingField,
     PayloadTooLarge,
     RateLimited,
+    TooDeep,
     TurnpikeError,
     Unauthenticated,
     UnsupportedMediaType,
@@ -27,7 +31,15 @@ from policy.errors import (
 F = TypeVar("F", bound=Callable[..., Any])
 
 GUARDED = (Unauthenticated, Forbidden, RateLimited)
-WITH_BODY = (InvalidInput, PayloadTooLarge, UnsupportedMediaType)
+WITH_BODY = (
+    InvalidInput,
+    InvalidJson,
+    InvalidNumber,
+    TooDeep,
+    MissingField,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+)
 REFERENCE = "#/components/schemas/{model}"
 VERSION = "0.1.0"
 KEY = "key"

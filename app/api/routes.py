@@ -33,6 +33,7 @@ from policy.errors import (
     NoEligibleArm,
     StoreUnavailable,
     TurnpikeError,
+    UnknownArm,
     UnknownDecision,
     UpstreamBusy,
     UpstreamError,
@@ -45,7 +46,8 @@ STREAMS = (STREAM,)
 DONE = "data: [DONE]\n\n"
 ENCODER = json.JSONEncoder(allow_nan=False)
 RATING = (UnknownDecision, FeedbackClosed, StoreUnavailable)
-ASKING = (NoEligibleArm, UpstreamError, UpstreamBusy, UpstreamTimeout, StoreUnavailable)
+CHOOSING = (UnknownArm, NoEligibleArm, UpstreamBusy)
+ASKING = (*CHOOSING, UpstreamError, UpstreamTimeout, StoreUnavailable)
 
 
 @blueprint.post("/complete")
@@ -82,7 +84,7 @@ def feedback() -> Response:
 
 @blueprint.post("/route")
 @needs("complete")
-@endpoint(CompleteRequest, RouteResponse, (NoEligibleArm, UpstreamBusy))
+@endpoint(CompleteRequest, RouteResponse, CHOOSING)
 def route() -> Response:
     """Say which arm would be asked now, and why; nobody is asked, nothing is recorded."""
     decision = parts().router.route(asked(CompleteRequest).ask(), who())

@@ -24,7 +24,7 @@ from app.keys.feedback_tokens import BROWSER
 from app.mistakes import KEY_CHARS, explained, json_path, place_of, right, seen, seen_at
 from app.routing.ask import Ask, CacheWish, Recovery
 from app.routing.ratings import Vote
-from policy.errors import InvalidInput
+from policy.errors import InvalidInput, MissingField
 
 MAX_FIELDS = 100
 MAX_TOOLS = 256
@@ -272,7 +272,7 @@ def _told(error: ValidationError, body: Mapping[str, Any]) -> InvalidInput:
     found = error.errors(include_url=False)[0]
     place = place_of(found, body)
     param = json_path(place)
-    code = "missing_field" if found["type"].startswith("missing") else "invalid_value"
+    kind = MissingField if found["type"].startswith("missing") else InvalidInput
     if param is None:
         given = ", ".join(seen(name) for name in [*body][:8]) or "nothing"
         message = f"the body has {given}: {right(found)}"
@@ -282,4 +282,4 @@ def _told(error: ValidationError, body: Mapping[str, Any]) -> InvalidInput:
         message = f"{param} is no field here; it must be left out"
     else:
         message = f"{param} is {seen_at(place, found['input'])}: {right(found)}"
-    return InvalidInput(message, param=param, code=code)
+    return kind(message, param=param)

@@ -26,8 +26,8 @@ from policy.errors import TurnpikeError
 
 ROOMS = ("app", "jobs", "storage", "upstream", "features", "policy", "bench")
 ROOT = Path(__file__).parents[2]
-UNTOLD = frozenset({kinds.ConfigError, kinds.DamagedFile})
-"""They stop a start or pass over a file, and are never an answer."""
+UNTOLD = frozenset({kinds.ConfigError, kinds.DamagedFile, kinds.TurnpikeError})
+"""They stop a start or pass over a file; over HTTP each is a defect of ours, told without it."""
 
 
 def settings() -> str:
@@ -41,7 +41,10 @@ def settings() -> str:
 
 def error_codes() -> str:
     """Return a table of every error with its status and code."""
-    rows = []
+    rows = [
+        (str(int(status)), f"`{stray.type}`", f"`{stray.code}`", stray.when)
+        for status, stray in errors.STRAYS.items()
+    ]
     for kind in _raised():
         told = errors.kind_of(kind)
         rows.append((str(told.status.value), f"`{told.type}`", f"`{kind.code}`", _first(kind)))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from app.mistakes import seen
-from policy.errors import InvalidInput
+from policy.errors import InvalidInput, UnknownArm
 from upstream.answers import CHARS_PER_TOKEN
 
 CacheWish = Literal["use", "refresh", "off"]
@@ -97,16 +97,15 @@ class Ask:
     def require_known(self, arms: Collection[str]) -> None:
         """Refuse a wish for an arm that does not exist, or for stand-ins where nobody is pinned.
 
-        raises : InvalidInput
+        raises : UnknownArm, InvalidInput
         """
         for param, names in (("models", self.models), ("fallbacks", self.fallbacks)):
             unknown = [name for name in names or () if name not in arms]
             if unknown:
                 listed = ", ".join(sorted(arms))
-                raise InvalidInput(
+                raise UnknownArm(
                     f"{param} has {seen(unknown[0])}, which is no arm here; the arms are {listed}",
                     param=param,
-                    code="not_found",
                 )
         if self.fallbacks is not None and not self.pins:
             raise InvalidInput(

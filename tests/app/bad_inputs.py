@@ -117,12 +117,13 @@ TOO_MANY = [
 ]  # fmt: skip
 
 ARM_NAMES = [
-    Bad("unknown arm", asking(models=["gpt-5"]), "not_found", "models", "'gpt-5'"),
-    Bad("arm with a newline", asking(models=["a\nb"]), "not_found", "models", r"'a\nb'"),
-    Bad("arm of 10 kB", asking(models=["x" * 10_000]), "not_found", "models", "xxx"),
-    Bad("arm with a quote", asking(models=["a'; DROP TABLE decisions;--"]), "not_found", "models",
-        "DROP TABLE"),
-    Bad("one unknown of two", asking(models=["gpt-4o", "gpt-5"]), "not_found", "models", "gpt-5"),
+    Bad("unknown arm", asking(models=["gpt-5"]), "model_not_found", "models", "'gpt-5'"),
+    Bad("arm with a newline", asking(models=["a\nb"]), "model_not_found", "models", r"'a\nb'"),
+    Bad("arm of 10 kB", asking(models=["x" * 10_000]), "model_not_found", "models", "xxx"),
+    Bad("arm with a quote", asking(models=["a'; DROP TABLE decisions;--"]),
+        "model_not_found", "models", "DROP TABLE"),
+    Bad("one unknown of two", asking(models=["gpt-4o", "gpt-5"]),
+        "model_not_found", "models", "gpt-5"),
     Bad("no arm", asking(models=[]), "invalid_value", "models", "[]"),
     Bad("a name, not a list", asking(models="gpt-4o"), "invalid_value", "models", "'gpt-4o'"),
 ]  # fmt: skip

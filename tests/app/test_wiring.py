@@ -115,7 +115,7 @@ def test_a_removed_arm_is_not_asked_and_keeps_its_history(service: Running, edit
     assert [arm["arm"] for arm in service.get("/policy")["arms"]] == ["cheap"]
     assert service.digest == known
     status, error = service.refused("/complete", {"prompt": SUM, "models": ["dear"]})
-    assert (status, error["code"]) == (400, "not_found")
+    assert (status, error["code"]) == (400, "model_not_found")
 
 
 def test_a_thumb_for_a_removed_arm_is_kept_for_its_return(service: Running, edit: Edit) -> None:

@@ -7,9 +7,11 @@ import pytest
 from flask import Flask, Response, g, redirect
 from flask.testing import FlaskClient
 from structlog.testing import capture_logs
+from werkzeug.exceptions import default_exceptions
 from werkzeug.test import TestResponse
 
-from app.api.errors import KINDS, envelope, install, kind_of
+from app.api.errors import KINDS, STRAYS, envelope, install, kind_of
+from app.commands.reference import error_codes
 from policy import errors
 from policy.errors import TurnpikeError, UpstreamBusy, UpstreamError
 
@@ -19,6 +21,11 @@ CONTRACT = {
     errors.ConfigError: (500, "server_error", "internal_error"),
     errors.DamagedFile: (500, "server_error", "internal_error"),
     errors.InvalidInput: (400, "invalid_request_error", "invalid_value"),
+    errors.InvalidJson: (400, "invalid_request_error", "invalid_json"),
+    errors.InvalidNumber: (400, "invalid_request_error", "invalid_number"),
+    errors.TooDeep: (400, "invalid_request_error", "too_deep"),
+    errors.MissingField: (400, "invalid_request_error", "missing_field"),
+    errors.UnknownArm: (400, "invalid_request_error", "model_not_found"),
     errors.PayloadTooLarge: (413, "invalid_request_error", "request_too_large"),
     errors.NotServed: (404, "not_found_error", "endpoint_not_served"),
     errors.UnknownModel: (404, "invalid_request_error", "model_not_found"),
@@ -162,12 +169,31 @@ def test_a_wrong_method_is_told_which_ones_are_right(client: FlaskClient) -> Non
     assert set(re.split(", ?", answer.headers["allow"])) == {"GET", "HEAD", "OPTIONS"}
 
 
-def test_an_http_error_in_no_table_is_told_by_its_name(app: Flask) -> None:
+def test_an_http_error_in_no_table_is_told_by_its_name_under_a_code_that_is(app: Flask) -> None:
     from werkzeug.exceptions import ImATeapot
 
     answer = answer_to(app, ImATeapot())
     assert answer.status_code == 418
-    assert answer.json["error"]["code"] == "i'm_a_teapot"
+    told = answer.json["error"]
+    assert (told["code"], told["message"]) == ("bad_request", "I'm a teapot")
+
+
+@pytest.mark.parametrize("kind", CONTRACT, ids=lambda kind: kind.__name__)
+def test_a_code_that_is_in_no_table_cannot_be_raised(app: Flask, kind: type[TurnpikeError]) -> None:
+    error = made(kind)
+    error.code = "of_its_own"
+    answer = answer_to(app, error)
+    code = answer.json["error"]["code"]
+    assert f"| {answer.status_code} |" in "".join(
+        row for row in error_codes().splitlines() if f"`{code}`" in row
+    )
+
+
+@pytest.mark.parametrize("status", STRAYS)
+def test_what_flask_raises_is_in_the_table_too(app: Flask, status: int) -> None:
+    code = answer_to(app, default_exceptions[status]()).json["error"]["code"]
+    assert any(row.startswith(f"| {int(status)} ") for row in error_codes().splitlines())
+    assert f"`{code}`" in error_codes()
 
 
 def test_a_redirect_is_no_error(client: FlaskClient) -> None:

@@ -135,7 +135,7 @@ def test_each_status_names_its_codes(small: Flask) -> None:
     }
     assert told == {
         "200": "OK",
-        "400": "Bad Request: invalid_value",
+        "400": "Bad Request: invalid_json, invalid_number, invalid_value, missing_field, too_deep",
         "401": "Unauthorized: invalid_api_key",
         "403": "Forbidden: insufficient_scope",
         "413": "Request Entity Too Large: request_too_large",
