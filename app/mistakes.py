@@ -1,5 +1,6 @@
 """What is wrong with data from outside: where it stands, the value seen, what would be right."""
 
+import json
 import re
 from collections.abc import Sequence
 from reprlib import Repr
@@ -20,13 +21,29 @@ KINDS = (
 
 Place = Sequence[str | int]
 
-_SHORT = Repr()  # looks at the head of a value only, however large it is
-_SHORT.maxstring = SEEN_CHARS
+
+class _Short(Repr):
+    """Writes a value as JSON has it; looks at its head only, however large it is."""
+
+    def repr_str(self, x: str, level: int) -> str:
+        shown = json.dumps(x[:SEEN_CHARS], ensure_ascii=False)
+        return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in shown)
+
+    def repr_bool(self, x: bool, level: int) -> str:
+        return "true" if x else "false"
+
+    def repr_NoneType(self, x: None, level: int) -> str:  # noqa: N802 (so reprlib finds it)
+        return "null"
+
+
+_SHORT, _QUOTED = _Short(), Repr()
+_QUOTED.maxstring = SEEN_CHARS
 
 # pydantic names the type that it wanted; the reader wants to know what to write instead.
 _SHOULD = re.compile(
     r"^(?:Input|String|List|Tuple|Dictionary|Value|Data|Object) should (?=be|have|match)"
 )
+_BOOLEAN = re.compile(r"^it must be a valid boolean.*$")
 _COUNTED = re.compile(r" after validation, not .*$")
 
 
@@ -46,12 +63,12 @@ def explained(right: str) -> WrapValidator:
 
 
 def seen(value: Any) -> str:
-    r"""Return a value on one line, cut short.
+    r"""Return a value on one line, cut short: a text in quotes, anything else as JSON has it.
 
-    >>> print(seen("one" + chr(10) + "two"), seen(list(range(10_000))))
-    'one\ntwo' [0, 1, 2, 3, 4, 5, ...]
+    >>> print(seen("one" + chr(10) + "two"), seen(list(range(10_000))), seen({"a": True}))
+    'one\ntwo' [0, 1, 2, 3, 4, 5, ...] {"a": true}
     """
-    shown = _SHORT.repr(value)
+    shown = (_QUOTED if isinstance(value, str) else _SHORT).repr(value)
     return shown if len(shown) <= SEEN_CHARS else f"{shown[: SEEN_CHARS - 3].rstrip()}..."
 
 
@@ -95,4 +112,5 @@ def place_of(found: ErrorDetails, body: Any) -> Place:
 def right(found: ErrorDetails) -> str:
     """Return what would have been right, as the rest of a sentence."""
     message = _COUNTED.sub("", found["msg"].removeprefix("Value error, "))
-    return _SHOULD.sub("it must ", message).replace("dictionary", "object")
+    told = _SHOULD.sub("it must ", message).replace("dictionary", "object")
+    return _BOOLEAN.sub("it must be true or false", told)

@@ -30,7 +30,6 @@ LEAST_INTEGER = -(2**63)  # what 64 bits hold, signed or not, is passed on to th
 MAX_INTEGER = 2**64 - 1
 MAX_DIGITS = 20
 SHOWN_DIGITS = 30
-EXAMPLE = 'such as {"prompt": "..."}'
 
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
@@ -48,29 +47,29 @@ class _Mark:
     step: tuple[str, ...] = ()
 
 
-def json_body(request: Request, max_bytes: int) -> dict[str, Any]:
-    """Return the JSON object that a request carries.
+def json_body(request: Request, max_bytes: int, example: str) -> dict[str, Any]:
+    """Return the JSON object that a request carries; the `example` is shown where it is none.
 
     raises : UnsupportedMediaType, PayloadTooLarge, InvalidInput
     """
     _require_plain_json(request)
-    return parsed(_read(request, max_bytes))
+    return parsed(_read(request, max_bytes), example)
 
 
-def parsed(raw: bytes) -> dict[str, Any]:
+def parsed(raw: bytes, example: str) -> dict[str, Any]:
     """Return the JSON object of a request body; a lone surrogate in it becomes U+FFFD.
 
     raises : InvalidJson, InvalidNumber, TooDeep; InvalidInput for an integer beyond 64 bits
 
-    >>> parsed(b'{"prompt": "hi"}')
+    >>> parsed(b'{"prompt": "hi"}', '{"prompt": "..."}')
     {'prompt': 'hi'}
     """
-    text = _decoded(raw)
+    good = f"it must be a JSON object such as {example}"
+    text = _decoded(raw, good)
     _require_shallow(raw)
-    value = _loaded(text)
+    value = _loaded(text, good)
     if not isinstance(value, dict):
-        was = "null" if value is None else seen(value)
-        raise InvalidJson(f"the body is {was}; it must be a JSON object {EXAMPLE}")
+        raise InvalidJson(f"the body is {seen(value)}; {good}")
     # UTF-8 holds no surrogate, so one can only have come as an escape.
     return _printable(value) if "\\ud" in text or "\\uD" in text else value
 
@@ -111,9 +110,9 @@ def _too_large(was: str, max_bytes: int) -> PayloadTooLarge:
     return PayloadTooLarge(f"the body is {was}; it must have at most {max_bytes} bytes")
 
 
-def _decoded(raw: bytes) -> str:
+def _decoded(raw: bytes, good: str) -> str:
     if not raw.strip():
-        raise InvalidJson(f"the body is empty; it must be a JSON object {EXAMPLE}")
+        raise InvalidJson(f"the body is empty; {good}")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -139,7 +138,7 @@ def _require_shallow(raw: bytes) -> None:
         raise TooDeep(f"the body is nested deeper than {MAX_DEPTH} levels; it must be flatter")
 
 
-def _loaded(text: str) -> Any:
+def _loaded(text: str, good: str) -> Any:
     """Return the parsed text.
 
     raises : InvalidJson; what the first mark says, with its place
@@ -155,8 +154,8 @@ def _loaded(text: str) -> Any:
         )
     except json.JSONDecodeError as error:
         raise InvalidJson(
-            f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}; it "
-            f"must be a JSON object {EXAMPLE}"
+            f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}; "
+            + good
         ) from error
     if reader.has_marked:
         place, mark = next(_marks(value, ()))

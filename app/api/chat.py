@@ -25,6 +25,8 @@ from policy.types import Arm, Usage
 class ChatRequest(AskRequest):
     """A conversation, who should answer, and any parameter of OpenAI's API."""
 
+    example = '{"model": "auto", "messages": [{"role": "user", "content": "..."}]}'
+
     model: str = Field(
         min_length=1, description="`auto`, `auto:cheap`, `auto:best`, or an arm or model by name."
     )

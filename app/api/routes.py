@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
@@ -21,7 +21,7 @@ from app.api.responses import (
     RouteResponse,
     TokensUsed,
 )
-from app.api.schemas import CompleteRequest, FeedbackRequest, M, checked
+from app.api.schemas import AskRequest, CompleteRequest, FeedbackRequest, checked
 from app.api.wishes import with_wishes
 from app.keys.feedback_tokens import FeedbackTokens
 from app.routing.answering import Answering
@@ -44,6 +44,7 @@ from storage.erasing import transcripts
 blueprint = Blueprint("turnpike", __name__)
 STREAMS = (STREAM,)
 DONE = "data: [DONE]\n\n"
+A = TypeVar("A", bound=AskRequest)
 ENCODER = json.JSONEncoder(allow_nan=False)
 RATING = (UnknownDecision, FeedbackClosed, StoreUnavailable)
 CHOOSING = (UnknownArm, NoEligibleArm, UpstreamBusy)
@@ -72,7 +73,7 @@ def complete() -> Response:
 @endpoint(FeedbackRequest, FeedbackResponse, RATING)
 def feedback() -> Response:
     """Take a thumb for a decision; acknowledged only when it is durable and learned."""
-    raw = json_body(request, parts().settings.max_body_bytes)
+    raw = body(FeedbackRequest.example)
     by_token = voter(raw.get("id"), raw.get("feedback_token"))
     given = checked(FeedbackRequest, raw)
     if by_token is None:
@@ -156,13 +157,20 @@ def parts() -> Parts:
     return running
 
 
-def asked(model: type[M]) -> M:
+def body(example: str) -> dict[str, Any]:
+    """Return the JSON object of the request, which may be such as the example.
+
+    raises : UnsupportedMediaType, PayloadTooLarge, InvalidInput
+    """
+    return json_body(request, parts().settings.max_body_bytes, example)
+
+
+def asked(model: type[A]) -> A:
     """Return the request's body, with the wishes in its headers, as a checked model.
 
     raises : UnsupportedMediaType, PayloadTooLarge, InvalidInput
     """
-    body = json_body(request, parts().settings.max_body_bytes)
-    return checked(model, with_wishes(request.headers, body))
+    return checked(model, with_wishes(request.headers, body(model.example)))
 
 
 def event_stream(events: Iterator[str] | Iterator[bytes], hang_up: Callable[[], None]) -> Response:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -118,7 +118,9 @@ class Wishes(BaseModel):
 
 
 class AskRequest(OpenAIParameters, Wishes):
-    """What every request for an answer may carry."""
+    """What every request for an answer may carry; `example` is the least that one must."""
+
+    example: ClassVar[str]
 
     stream: bool | None = Field(
         False, description="Whether the answer comes as server-sent events."
@@ -158,6 +160,7 @@ class CompleteRequest(AskRequest):
     """A prompt or messages, wishes about the routing, and any parameter of OpenAI's API."""
 
     model_config = ConfigDict(json_schema_extra=one_of("prompt", "messages"))
+    example = '{"prompt": "..."}'
 
     prompt: Text | None = Field(None, description="The question, instead of messages.")
     messages: Messages | None = Field(
@@ -188,6 +191,7 @@ class FeedbackRequest(BaseModel):
     model_config = ConfigDict(
         strict=True, extra="forbid", json_schema_extra=one_of("thumbs", "reward")
     )
+    example: ClassVar[str] = '{"id": "tp-...", "thumbs": "up"}'
 
     id: str = Field(
         min_length=1, max_length=128, description="The decision, as the answer names it."

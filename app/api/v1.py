@@ -5,16 +5,25 @@ from collections.abc import Iterator
 from contextlib import closing
 from http import HTTPStatus
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, jsonify
 
 from app.api.access import needs, who
-from app.api.body import json_body
 from app.api.chat import ChatRequest, frames, whole
 from app.api.errors import envelope
 from app.api.models import described, listed
 from app.api.openapi import endpoint
 from app.api.responses import Anything
-from app.api.routes import ASKING, STREAMS, asked, event, event_stream, parts, signed, to_the_end
+from app.api.routes import (
+    ASKING,
+    STREAMS,
+    asked,
+    body,
+    event,
+    event_stream,
+    parts,
+    signed,
+    to_the_end,
+)
 from app.routing.turn import Turn
 from policy.errors import (
     Draining,
@@ -99,7 +108,7 @@ def _passed(endpoint: str) -> Response:
             f"what {endpoint} costs is not known here, nor which arm answers: it needs a key "
             "without a budget and for all arms"
         )
-    given = json_body(request, parts().settings.max_body_bytes)
+    given = body('{"model": "...", "input": "..."}')
     try:
         passed = parts().upstream.pass_on(endpoint, given)
     except UpstreamError as error:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.mistakes import seen
+
 LIMIT_BYTES = 1 << 20
 """The largest body taken by the service under test."""
 
@@ -82,7 +84,7 @@ NUMBERS = [
 
 FIELDS = [
     Bad("negative max_tokens", asking(max_tokens=-1), "invalid_value", "max_tokens", "-1"),
-    Bad("boolean max_tokens", asking(max_tokens=True), "invalid_value", "max_tokens", "True"),
+    Bad("boolean max_tokens", asking(max_tokens=True), "invalid_value", "max_tokens", "true"),
     Bad("text max_tokens", asking(max_tokens="5"), "invalid_value", "max_tokens", "'5'"),
     Bad("huge max_tokens", asking(max_tokens=10**9), "invalid_value", "max_tokens", "1000000000"),
     Bad("n=100", asking(n=100), "invalid_value", "n", "100"),
@@ -90,16 +92,19 @@ FIELDS = [
     Bad("neither", b"{}", "missing_field", says="prompt"),
     Bad("both", asking(messages=user("hi")), "invalid_value", says="messages"),
     Bad("empty prompt", asking(prompt=""), "invalid_value", "prompt", "''"),
-    Bad("prompt a list", asking(prompt=["hi"]), "invalid_value", "prompt", "['hi']"),
+    Bad("prompt a list", asking(prompt=["hi"]), "invalid_value", "prompt", '["hi"]'),
     Bad("no messages", b'{"messages": []}', "invalid_value", "messages", "[]"),
     Bad("a role of its own", b'{"messages": [{"role": "boss", "content": "hi"}]}',
         "invalid_value", "messages[0].role", "'boss'"),
     Bad("no role", b'{"messages": [{"content": "hi"}]}', "missing_field", "messages[0].role"),
     Bad("willingness 0", asking(willingness_to_pay=0), "invalid_value", "willingness_to_pay", "0"),
     Bad("willingness true", asking(willingness_to_pay=True), "invalid_value",
-        "willingness_to_pay", "True"),
+        "willingness_to_pay", "true"),
     Bad("max_cost_usd -1", asking(max_cost_usd=-1), "invalid_value", "max_cost_usd", "-1"),
-    Bad("explore 0", asking(explore=0), "invalid_value", "explore", "0"),
+    Bad("explore 0", asking(explore=0), "invalid_value", "explore", "0: it must be true or false"),
+    Bad("cache true", asking(cache=True), "invalid_value", "cache", "cache is true: it must be"),
+    Bad("messages an object", json.dumps({"messages": {"a": None}}).encode(), "invalid_value",
+        "messages", '{"a": null}'),
     Bad("stream 'yes'", asking(stream="yes"), "invalid_value", "stream", "'yes'"),
     Bad("task too deep", asking(task="a/b/c/d/e"), "invalid_value", "task", "a/b/c/d/e"),
     Bad("task with a newline", asking(task="a\nb"), "invalid_value", "task", r"a\nb"),
@@ -149,12 +154,12 @@ VALUES = [
                             "1e999": "invalid_number"}.items()
     ],
     *[
-        Bad(f"reward {value!r}", rating(reward=value), "invalid_value", "reward", repr(value),
+        Bad(f"reward {value!r}", rating(reward=value), "invalid_value", "reward", seen(value),
             path="/feedback")
         for value in (1e308, 2, -5, 1.0000001, True, "up", [1], {"a": 1})
     ],
     *[
-        Bad(f"thumbs {value!r}", rating(thumbs=value), "invalid_value", "thumbs", repr(value),
+        Bad(f"thumbs {value!r}", rating(thumbs=value), "invalid_value", "thumbs", seen(value),
             path="/feedback")
         for value in ("UP", "", 1, True, ["up"])
     ],

@@ -1,5 +1,6 @@
 """Mistakes are told with their place as a caller writes it, on one short line."""
 
+import json
 from typing import Annotated, Any
 
 import pytest
@@ -12,16 +13,30 @@ Nested = TypeAdapter(dict[str, str | list[dict[str, int]]])
 
 @pytest.mark.parametrize(
     "value",
-    ["x" * 10_000, "a\nb\0\x1b[31m\u202e", ["x" * 99] * 99, {"k" * 99: {"k": [1] * 99}}, 10**60],
+    [
+        "x" * 10_000,
+        "a\nb\0\x1b[31m\u202e",
+        ["x" * 99] * 99,
+        ["\x7f\u202e\n"],
+        {"k" * 99: {"k": [1] * 99}},
+        10**60,
+    ],
 )
 def test_a_value_is_shown_on_one_short_line(value: Any) -> None:
     assert seen(value).isprintable()
     assert len(seen(value)) <= SEEN_CHARS
 
 
-@pytest.mark.parametrize("value", ["hi", 1, True, None, [], {"a": 1}])
-def test_a_short_value_is_shown_whole(value: Any) -> None:
-    assert seen(value) == repr(value)
+@pytest.mark.parametrize(
+    "value",
+    [1, 0.5, True, False, None, [], {}, {"role": "user"}, ["a'b", 'c"d', "\u00e9"], [True, None]],
+)
+def test_a_short_value_is_shown_whole_as_json(value: Any) -> None:
+    assert seen(value) == json.dumps(value, ensure_ascii=False)
+
+
+def test_a_text_is_shown_in_the_quotes_of_the_sentence() -> None:
+    assert (seen("hi"), seen("a\nb")) == ("'hi'", r"'a\nb'")
 
 
 def test_a_large_value_costs_no_more_than_its_head() -> None:
@@ -70,6 +85,7 @@ def test_the_names_of_a_unions_branches_are_no_part_of_the_place(body: Any, path
     ("wanted", "value", "told"),
     [
         (int, "x", "it must be a valid integer"),
+        (bool, "x", "it must be true or false"),
         (dict[str, int], 5, "it must be a valid object"),
         (Annotated[list[int], Field(max_length=2)], [1, 2, 3], "it must have at most 2 items"),
         (Annotated[str, Field(max_length=2)], "abc", "it must have at most 2 characters"),

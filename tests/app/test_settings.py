@@ -84,7 +84,7 @@ def test_a_misspelt_key_in_the_file_stops_the_start(turnpike_toml: Path) -> None
 
 def test_true_in_the_file_is_not_one(turnpike_toml: Path) -> None:
     turnpike_toml.write_text("retrain_every_s = true\n")
-    with pytest.raises(ConfigError, match="TURNPIKE_RETRAIN_EVERY_S is True: it must not be true"):
+    with pytest.raises(ConfigError, match="TURNPIKE_RETRAIN_EVERY_S is true: it must not be true"):
         Settings.load({})
 
 

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from werkzeug.exceptions import ClientDisconnected
 from werkzeug.test import EnvironBuilder
 
-from app.api.body import MAX_DEPTH, json_body, parsed
+from app.api import body
+from app.api.body import MAX_DEPTH
 from policy.errors import InvalidInput, PayloadTooLarge, UnsupportedMediaType
 from tests.app.bad_inputs import LIMIT_BYTES, MEDIA, NOT_JSON, NUMBERS, ODD_BUT_GOOD, TOO_DEEP, Bad
 
+EXAMPLE = '{"prompt": "..."}'
 FULL_BODY_BYTES = 4 * 1024 * 1024
 JSON_VALUES = st.recursive(
     st.none()
@@ -33,6 +35,14 @@ def carrying(raw: bytes, *, headers: dict[str, str] | None = None, **environ: An
     sent = {"Content-Type": "application/json"} if headers is None else headers
     builder = EnvironBuilder(method="POST", input_stream=BytesIO(raw), headers=sent)
     return Request({"CONTENT_LENGTH": str(len(raw)), **builder.get_environ(), **environ})
+
+
+def json_body(request: Request, max_bytes: int) -> dict[str, Any]:
+    return body.json_body(request, max_bytes, EXAMPLE)
+
+
+def parsed(raw: bytes) -> dict[str, Any]:
+    return body.parsed(raw, EXAMPLE)
 
 
 def refused(read: Callable[[], object]) -> InvalidInput:

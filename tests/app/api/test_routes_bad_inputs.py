@@ -58,6 +58,28 @@ def test_route_refuses_what_complete_refuses(service: Running, bad: Bad) -> None
     assert told[0].status_code == told[1].status_code
 
 
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("/complete", 200),
+        ("/route", 200),
+        ("/v1/chat/completions", 200),
+        ("/feedback", 404),
+        ("/v1/embeddings", 404),
+        ("/v1/responses", 404),
+    ],
+)
+def test_the_example_that_is_shown_where_a_body_is_none_is_a_good_one(
+    service: Running, path: str, answer: int
+) -> None:
+    for raw in (b"", b"[]", b"{"):
+        told = service.client.post(path, data=raw, content_type="application/json").json["error"]
+        assert told["code"] == "invalid_json"
+        example = told["message"].partition("it must be a JSON object such as ")[2]
+        response = service.client.post(path, data=example, content_type="application/json")
+        assert response.status_code == answer, response.text
+
+
 @pytest.mark.parametrize("raw", ODD_BUT_GOOD.values(), ids=ODD_BUT_GOOD.keys())
 def test_an_odd_body_is_answered(service: Running, raw: bytes) -> None:
     response = service.client.post("/complete", data=raw, content_type="application/json")

@@ -37,7 +37,7 @@ def refusal(**body: Any) -> InvalidInput:
 @pytest.mark.parametrize("bad", CHECKED_HERE, ids=lambda bad: bad.name)
 def test_a_bad_field_is_refused_with_its_code_and_its_place(bad: Bad) -> None:
     model = CompleteRequest if bad.path == "/complete" else FeedbackRequest
-    body = parsed(bad.raw)
+    body = parsed(bad.raw, "{}")
     began_s = time.process_time()
     with pytest.raises(InvalidInput) as refused:
         checked(model, body)
@@ -52,7 +52,7 @@ def test_a_bad_field_is_refused_with_its_code_and_its_place(bad: Bad) -> None:
 
 @pytest.mark.parametrize("raw", ODD_BUT_GOOD.values(), ids=ODD_BUT_GOOD.keys())
 def test_an_odd_body_is_taken(raw: bytes) -> None:
-    assert checked(CompleteRequest, parsed(raw)).ask().messages[0]["role"] == "user"
+    assert checked(CompleteRequest, parsed(raw, "{}")).ask().messages[0]["role"] == "user"
 
 
 def test_a_prompt_is_one_message_of_the_user() -> None:

@@ -90,7 +90,7 @@ def test_the_session_of_a_client_gives_way_to_ours(service: Running) -> None:
     ("header", "value", "says"),
     [
         ("x-turnpike-taks", "maths", "x-turnpike-task"),
-        ("x-turnpike-explore", "perhaps", "valid boolean"),
+        ("x-turnpike-explore", "perhaps", "true or false"),
         ("x-turnpike-max-cost-usd", "-1", "greater than 0"),
         ("x-turnpike-cache", "never", "'use', 'refresh' or 'off'"),
     ],
