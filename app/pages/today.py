@@ -7,6 +7,7 @@ from typing import Any
 from app.monitoring.traffic import Sums, Traffic
 from app.pages.charts import by_arm, colours, satisfaction, span
 from app.wiring import Parts
+from jobs.requests import DELIVERED
 from policy.errors import NotReady
 from storage.records import Retrain
 
@@ -46,8 +47,8 @@ def today(parts: Parts, sees: str | None, name: str | None, now_s: float) -> dic
         "before": period.before(traffic).total(),
         "report": reported(parts, sees, REPORTED[period.name]),
         "is_whole_days": period.name in REPORTED.values(),
-        "cached": _share(lately, "cached"),
-        "fallbacks": _share(lately, "fallback"),
+        "cached": _share(lately, "cached", lately),
+        "fallbacks": _share(lately.where("status", DELIVERED), "fallback", lately),
         "arms": _arms(lately, paints),
         "spend": by_arm(lately, period, paints, "usd", lambda sums: sums.cost_usd),
         "requests": by_arm(lately, period, paints, "count", lambda sums: sums.requests),
@@ -112,10 +113,10 @@ def _retrained(retrain: Retrain) -> Change:
     )
 
 
-def _share(lately: Traffic, kind: str) -> float | None:
-    """Return how many requests of a hundred had a decision of this kind, as a share."""
+def _share(some: Traffic, kind: str, lately: Traffic) -> float | None:
+    """Return how many requests had a decision of this kind, of which each has one at most."""
     requests = lately.total().requests
-    return lately.where("kind", [kind]).total().decisions / requests if requests else None
+    return some.where("kind", [kind]).total().decisions / requests if requests else None
 
 
 def _arms(lately: Traffic, paints: dict[str, str]) -> list[dict[str, Any]]:
