@@ -118,7 +118,7 @@ class Lookout:
                 says = f"a request costs ${each_usd:.3g} on average, the budget is ${goal.usd:.3g}"
                 yield Alarm("budget", "", "warning", says, remedy, now_s)
             return
-        share = books.spent_usd / goal.usd
+        share = (books.spent_usd + books.elsewhere_usd) / goal.usd
         if share >= NEARLY_SPENT:
             says = f"{share:.0%} of the ${goal.usd:g} for this {goal.per} is spent"
             severity: Severity = "critical" if share >= SPENT else "warning"

@@ -131,6 +131,18 @@ def test_a_budget_that_is_nearly_spent_is_found(tmp_path: Path, provider: Provid
     assert "of the $0.0002 for this day is spent" in alarm.says
 
 
+def test_a_budget_that_others_have_taken_is_found(
+    tmp_path: Path, provider: Provider, postgres_url: str
+) -> None:
+    dials = {"sandbox_url": provider.url, "database": postgres_url, "budget_usd": 1e-3}
+    with running(tmp_path, **dials) as a, running(tmp_path, **dials) as b:
+        made = (a.post("/complete", {"prompt": f"What is {n} + 4?"}) for n in range(1_000))
+        assert next(each for each in made if each.status_code != 200).status_code == 429
+        b.parts.live.share(time.time())
+        assert b.parts.live.pacer.books.spent_usd == 0.0
+        assert "of the $0.001 for this day is spent" in found(b)["budget", ""].says
+
+
 def test_no_arm_that_can_be_asked_is_found(tmp_path: Path) -> None:
     with faulty(tmp_path, {"a": broken, "b": broken}) as made:
         for n in range(6):
