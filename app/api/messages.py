@@ -14,20 +14,32 @@ INSTEAD = ("tool_calls", "function_call", "refusal", "audio")
 OPEN = ConfigDict(strict=True, extra="allow")
 
 Objects = list[dict[str, Any]]
+Kind = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 @with_config(OPEN)
 class Part(TypedDict):
     """One part of a message: text, an image, a file; what else it carries passes through."""
 
-    type: Annotated[str, Field(min_length=1, max_length=64)]
+    type: Kind
     text: NotRequired[str]
 
 
-def _with_its_text(part: Part) -> Part:
-    if part["type"] == "text" and "text" not in part:
+def _with_what_it_says(part: Part) -> Part:
+    kind = part["type"]
+    if kind == "text" and "text" not in part:
         raise PydanticCustomError("missing_field", "a part of type text must have text")
+    if kind == "image_url" and not _url_of(part.get("image_url")):
+        raise PydanticCustomError(
+            "missing_field", "a part of type image_url must have image_url with a url"
+        )
     return part
+
+
+def _url_of(image: Any) -> str | None:
+    """Return where an image is; some providers take the address alone."""
+    url = image.get("url") if isinstance(image, dict) else image
+    return url if isinstance(url, str) else None
 
 
 def _form(content: Any) -> str | None:
@@ -36,7 +48,8 @@ def _form(content: Any) -> str | None:
 
 
 Parts = Annotated[
-    list[Annotated[Part, AfterValidator(_with_its_text)]], Field(min_length=1, max_length=MAX_PARTS)
+    list[Annotated[Part, AfterValidator(_with_what_it_says)]],
+    Field(min_length=1, max_length=MAX_PARTS),
 ]
 Content = Annotated[
     Annotated[str, Tag("text")] | Annotated[Parts, Tag("parts")] | Annotated[None, Tag("nothing")],

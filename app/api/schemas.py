@@ -19,7 +19,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from app.api.messages import OPEN, Message, Messages, Objects
+from app.api.messages import OPEN, Message, Messages
+from app.api.parameters import PASSED_THROUGH, OneChoice, OpenAIParameters
 from app.keys.feedback_tokens import BROWSER
 from app.mistakes import KEY_CHARS, explained, json_path, place_of, right, seen, seen_at
 from app.routing.ask import Ask, CacheWish, Recovery
@@ -27,21 +28,10 @@ from app.routing.ratings import Vote
 from policy.errors import InvalidInput, MissingField
 
 MAX_FIELDS = 100
-MAX_TOOLS = 256
 MAX_MODELS = 256
-MAX_OUTPUT_TOKENS = 1_000_000
-MAX_CHOICES = 8
 CLOSE = 0.8
 ANONYMOUS = "anonymous"
 NULL = {"type": "null"}
-
-# What OpenAI's API takes besides the fields that are declared below.
-PASSED_THROUGH = frozenset({
-    "audio", "function_call", "functions", "logit_bias", "metadata", "modalities", "model",
-    "parallel_tool_calls", "prediction", "prompt_cache_key", "prompt_cache_retention",
-    "reasoning_effort", "safety_identifier", "service_tier", "stop", "store", "tool_choice", "user",
-    "verbosity", "web_search_options",
-})  # fmt: skip
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -59,32 +49,6 @@ Session = Annotated[
 Text = Annotated[str, Field(pattern=r"\S"), explained("it must be a text that is not blank")]
 PriceOfAThumb = Annotated[float, Field(ge=1e-9, le=1e6)]
 Dollars = Annotated[float, Field(gt=0, le=1e6)]
-OneChoice = Annotated[
-    int,
-    Field(ge=1, le=1),
-    explained("it must be 1 where one answer is shown; /v1/chat/completions shows several"),
-]
-Tokens = Annotated[int, Field(ge=1, le=MAX_OUTPUT_TOKENS)]
-
-
-class OpenAIParameters(BaseModel):
-    """The parameters of OpenAI's API that are checked on their way; null stands for the default."""
-
-    model_config = OPEN
-
-    max_tokens: Tokens | None = None
-    max_completion_tokens: Tokens | None = None
-    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
-    temperature: Annotated[float, Field(ge=0)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    frequency_penalty: float | None = None
-    presence_penalty: float | None = None
-    seed: int | None = None
-    logprobs: bool | None = None
-    top_logprobs: Annotated[int, Field(ge=0)] | None = None
-    tools: Annotated[Objects, Field(max_length=MAX_TOOLS)] | None = None
-    response_format: dict[str, Any] | None = None
-    stream_options: dict[str, Any] | None = None
 
 
 class Wishes(BaseModel):

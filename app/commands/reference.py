@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from app.api import errors
 from app.api.openapi import document
-from app.api.schemas import OpenAIParameters
+from app.api.parameters import OpenAIParameters
 from app.commands.cli import main
 from app.commands.told import EXIT_CODES
 from app.given import PREFIX

@@ -89,6 +89,19 @@ FIELDS = [
     Bad("huge max_tokens", asking(max_tokens=10**9), "invalid_value", "max_tokens", "1000000000"),
     Bad("n=100", asking(n=100), "invalid_value", "n", "100"),
     Bad("n=3", asking(n=3), "invalid_value", "n", "/v1/chat/completions"),
+    Bad("temperature 9", asking(temperature=9), "invalid_value", "temperature", "equal to 2"),
+    Bad("stop 5", asking(stop=5), "invalid_value", "stop", "a text or a list of texts"),
+    Bad("stop [5]", asking(stop=["a", 5]), "invalid_value", "stop", '["a", 5]'),
+    Bad("a tool without a type", asking(tools=[TOOL, {}]), "missing_field", "tools[1].type"),
+    Bad("a tool of type 5", asking(tools=[{"type": 5}]), "invalid_value", "tools[0].type", "5"),
+    Bad("include_usage 'yes'", asking(stream_options={"include_usage": "yes"}), "invalid_value",
+        "stream_options.include_usage", "true or false"),
+    Bad("an image without a url",
+        json.dumps({"messages": user([PART, {"type": "image_url"}])}).encode(),
+        "missing_field", "messages[0].content[1]", "image_url with a url"),
+    Bad("an image whose url is none",
+        json.dumps({"messages": user([{"type": "image_url", "image_url": {"url": 5}}])}).encode(),
+        "missing_field", "messages[0].content[0]", "image_url with a url"),
     Bad("neither", b"{}", "missing_field", says="prompt"),
     Bad("both", asking(messages=user("hi")), "invalid_value", says="messages"),
     Bad("empty prompt", asking(prompt=""), "invalid_value", "prompt", "''"),
@@ -191,6 +204,12 @@ ODD_BUT_GOOD = {
     "an answer that was spoken": json.dumps(
         {"messages": [*user("hi"), {"role": "assistant", "audio": {"id": "a"}}, *user("hi")]}
     ).encode(),
+    "an image by its address alone": json.dumps(
+        {"messages": user([PART, {"type": "image_url", "image_url": "https://example.com/a.png"}])}
+    ).encode(),
+    "the edges of what is checked": asking(
+        temperature=2, stop=[], tools=[TOOL], stream_options={"include_usage": None, "x": 1}
+    ),
     "largest integer": asking(seed=2**64 - 1),
     "least integer": asking(seed=-(2**63)),
 }

@@ -8,7 +8,7 @@ import pytest
 from app.api.body import parsed
 from app.api.schemas import AskRequest, CompleteRequest, FeedbackRequest, checked
 from policy.errors import InvalidInput
-from tests.app.bad_inputs import ARM_NAMES, FIELDS, ODD_BUT_GOOD, TOO_MANY, VALUES, Bad
+from tests.app.bad_inputs import ARM_NAMES, FIELDS, ODD_BUT_GOOD, TOO_MANY, TOOL, VALUES, Bad
 
 USER = {"role": "user", "content": "hi"}
 CALLS = [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
@@ -153,7 +153,7 @@ def test_a_message_that_says_nothing_is_refused(messages: Any, code: str, param:
         (1_000, lambda n: {"prompt": None, "messages": [USER] * n}),
         (256, lambda n: {"prompt": None, "messages": [
             {"role": "user", "content": [{"type": "text", "text": "a"}] * n}]}),
-        (256, lambda n: {"tools": [{}] * n}),
+        (256, lambda n: {"tools": [TOOL] * n}),
         (256, lambda n: {"models": ["a"] * n}),
         (1, lambda n: {"n": n}),
         (1_000_000, lambda n: {"max_tokens": n}),
