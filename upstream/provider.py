@@ -6,6 +6,7 @@ went through real sockets and the real client.
 
 import itertools
 import json
+import os
 import socket
 import sys
 import threading
@@ -16,7 +17,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-from policy.errors import InvalidInput, PayloadTooLarge
+from policy.errors import ConfigError, InvalidInput, PayloadTooLarge
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 WAITING = 1024
@@ -75,9 +76,15 @@ class Serving:
 def listening(port: int = 0) -> socket.socket:
     """Return a listener on a port of loopback; who calls waits until somebody serves on it.
 
-    raises : OSError when the port is taken
+    raises : ConfigError when the port is taken
     """
-    return socket.create_server(("127.0.0.1", port), backlog=WAITING)
+    try:
+        return socket.create_server(("127.0.0.1", port), backlog=WAITING)
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else error
+        raise ConfigError(
+            f"port {port} of 127.0.0.1 cannot be used: {why}; free it, or choose another"
+        ) from error
 
 
 def serve(

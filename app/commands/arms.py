@@ -84,7 +84,9 @@ def sync(settings: Settings, named: str, matching: str, *, write: bool, as_json:
     catalogue = load(settings.arms)
     if named not in catalogue.providers:
         known = ", ".join(catalogue.providers)
-        raise InvalidInput(f"{named!r} is no provider; those of {settings.arms} are {known}")
+        raise InvalidInput(
+            f"{named!r} is no provider; those of {settings.arms} are {known}", param="provider"
+        )
     there = {arm.model for arm in catalogue.arms.values() if arm.provider == named}
     offered = listing(catalogue.providers[named], os.environ)
     missing = [
@@ -198,5 +200,7 @@ def _append(path: Path, entries: Sequence[str]) -> None:
 
 def _arm(name: str, catalogue: Catalogue) -> Arm:
     if name not in catalogue.arms:
-        raise InvalidInput(f"{name!r} is no arm; the arms are {', '.join(catalogue.arms)}")
+        raise InvalidInput(
+            f"{name!r} is no arm; the arms are {', '.join(catalogue.arms)}", param="names"
+        )
     return catalogue.arms[name]

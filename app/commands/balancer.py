@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import gevent
 from gevent.pywsgi import WSGIServer
 
+from upstream.provider import listening
+
 LOOK_EVERY_S = 0.2
 CONNECT_WITHIN_S = 2.0
 ANSWER_WITHIN_S = 120.0
@@ -86,10 +88,14 @@ class Balancer:
 
 
 def balance(port: int, replicas: Sequence[str]) -> None:
-    """Serve until told to stop."""
+    """Serve until told to stop.
+
+    raises : ConfigError if the port is taken
+    """
     balancer = Balancer(replicas)
+    server = WSGIServer(listening(port), balancer, log=None)
     gevent.spawn(balancer.look)
-    WSGIServer(("127.0.0.1", port), balancer, log=None).serve_forever()
+    server.serve_forever()
 
 
 def _ask(replica: str, environ: Mapping[str, Any], body: bytes) -> Answer | None:

@@ -10,10 +10,11 @@ from app.commands.keeping_commands import KEEPING
 from app.commands.key_commands import keys
 from app.commands.report_command import report
 from app.commands.scale_commands import COMMANDS
-from app.commands.told import EXIT_CODES, Sections, as_json_option, told_plainly
+from app.commands.told import EXIT_CODES, PORT, Sections, as_json_option, told_plainly
 from app.mode import in_force
 from app.settings import Settings
 from storage.records import RetrainTrigger
+from storage.rows import INTEGER_LIMIT
 
 SECTIONS = {
     "Start here": ("serve", "demo", "doctor"),
@@ -60,7 +61,7 @@ def work() -> None:
 
 
 @main.command()
-@click.option("--port", default=8001, show_default=True, help="Port on 127.0.0.1.")
+@click.option("--port", type=PORT, default=8001, show_default=True, help="Port on 127.0.0.1.")
 @click.option("--listener", type=int, hidden=True, help="A descriptor that listens already.")
 @told_plainly
 def sandbox(port: int, listener: int | None) -> None:
@@ -87,7 +88,7 @@ def retrain(trigger: RetrainTrigger, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("version", type=int, required=False)
+@click.argument("version", type=click.IntRange(1, INTEGER_LIMIT - 1), required=False)
 @as_json_option
 @told_plainly
 def rollback(version: int | None, as_json: bool) -> None:
@@ -109,8 +110,10 @@ def import_(table: Path, as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--prompts", default=2_000, show_default=True, help="How many prompts to send.")
-@click.option("--rated", default=1.0, show_default=True, help="Share of answers that get a thumb.")
+@click.option("--prompts", type=click.IntRange(min=1), default=2_000, show_default=True,
+              help="How many prompts to send.")  # fmt: skip
+@click.option("--rated", type=click.FloatRange(0, 1), default=1.0, show_default=True,
+              help="Share of answers that get a thumb.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Which prompts, in which order.")
 @click.option("--key", help="A key, where the service asks for one; default: TURNPIKE_API_KEY.")
 @as_json_option

@@ -8,6 +8,7 @@ import http.client
 import itertools
 import json
 import random
+import re
 import sys
 import threading
 import time
@@ -21,7 +22,7 @@ import click
 
 from app.commands.told import tell
 from app.settings import Settings
-from policy.errors import ConfigError
+from policy.errors import ConfigError, InvalidInput
 from policy.types import Arm
 from upstream.catalogue import load
 from upstream.sandbox import sandbox_responder
@@ -79,7 +80,7 @@ def demo(
 
     `key` is for a service that asks for one; by default that of the settings.
 
-    raises : ConfigError if no sandbox service answers
+    raises : InvalidInput if the key is none; ConfigError if no sandbox service answers
     """
     service = Service(settings, key)
     _require_sandbox(service.get("/policy"), settings)
@@ -111,6 +112,11 @@ class Service:
         if key is None and settings.api_key is not None:
             key = settings.api_key.get_secret_value()
         if key is not None:
+            if re.fullmatch("[!-~]+", key) is None:
+                raise InvalidInput(
+                    "key is none: it must be letters, digits and signs, without spaces",
+                    param="key",
+                )
             self._headers["Authorization"] = f"Bearer {key}"
         self._local = threading.local()
 

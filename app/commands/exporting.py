@@ -13,7 +13,7 @@ from app.commands.told import tell
 from app.mistakes import seen
 from app.settings import Settings
 from jobs.export import export
-from policy.errors import ConfigError, InvalidInput
+from policy.errors import InvalidInput
 from storage.stores import open_reader
 
 SPAN = re.compile(r"(\d{1,6})([hdw])")
@@ -24,7 +24,7 @@ ALWAYS_S = 0.0
 def export_log(settings: Settings, path: Path, since: str | None, *, as_json: bool) -> None:
     """Write the log to a file, showing how far it has come, and say how much it was.
 
-    raises : InvalidInput if `since` is no moment; ConfigError if the file cannot be written
+    raises : InvalidInput if `since` is no moment, or the file cannot be written; ConfigError
     """
     since_s = ALWAYS_S if since is None else moment_s(since, time.time())
     with open_reader(settings.database) as log:
@@ -35,7 +35,7 @@ def export_log(settings: Settings, path: Path, since: str | None, *, as_json: bo
             except OSError as error:
                 # pyarrow says more than what went wrong in `strerror`.
                 why = os.strerror(error.errno) if error.errno else error
-                raise ConfigError(f"cannot write {path}: {why}") from error
+                raise InvalidInput(f"cannot write {path}: {why}") from error
     told = {"file": str(path), "decisions": decisions, "bytes": path.stat().st_size}
     said = f"{decisions} decisions in {path} ({told['bytes']:,} bytes)"
     tell(told, said, as_json=as_json)

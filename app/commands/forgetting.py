@@ -22,7 +22,7 @@ from jobs.intake import hand_over_stripped
 from policy.errors import ConfigError, InvalidInput
 from storage import snapshots
 from storage.cache_file import remove
-from storage.erasing import Whose, erased_at_s, held
+from storage.erasing import FORGOTTEN, Whose, erased_at_s, held
 from storage.reader import LogReader
 from storage.stores import open_log, open_reader
 
@@ -32,8 +32,15 @@ TRIES = 3
 def forget(settings: Settings, whose: Whose, *, confirmed: bool, as_json: bool) -> None:
     """Take them out of everything, show how far it has come, and say what there was.
 
-    raises : ConfigError if there is no log; StoreUnavailable
+    raises : InvalidInput if nobody can be called so; ConfigError if there is no log;
+             StoreUnavailable
     """
+    if whose.tenant == FORGOTTEN:
+        raise InvalidInput(
+            f"tenant is {FORGOTTEN!r}: so is called whoever is forgotten already; "
+            "give the tenant of a key",
+            param="tenant",
+        )
     with open_reader(settings.database) as log:
         there = held(log.ask, whose)
         told: dict[str, Any] = {**asdict(there), "policy_version": None}

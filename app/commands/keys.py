@@ -108,7 +108,9 @@ def _require_arms(settings: Settings, named: Sequence[str]) -> None:
     arms = load(settings.arms).arms
     for arm in named:
         if arm not in arms:
-            raise InvalidInput(f"{arm!r} is no arm; the arms are {', '.join(arms)}", param="arms")
+            raise InvalidInput(
+                f"{arm!r} is no arm; the arms are {', '.join(arms)}", param="allowed_arms"
+            )
 
 
 def _described(key: Key) -> dict[str, Any]:

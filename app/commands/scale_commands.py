@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from app.commands.told import told_plainly
+from app.commands.told import PORT, told_plainly
 from app.mode import in_force
 from app.settings import Settings
 
@@ -21,7 +21,8 @@ def migrate_to(url: str) -> None:
 
 @click.command()
 @click.option("--replicas", type=click.IntRange(1, 16), default=3, show_default=True)
-@click.option("--prompts", default=2_000, show_default=True, help="How many the demo sends.")
+@click.option("--prompts", type=click.IntRange(min=1), default=2_000, show_default=True,
+              help="How many the demo sends.")  # fmt: skip
 @click.option("--stay", is_flag=True, help="Go on serving after the demo.")
 @told_plainly
 def cluster(replicas: int, prompts: int, stay: bool) -> None:
@@ -32,8 +33,9 @@ def cluster(replicas: int, prompts: int, stay: bool) -> None:
 
 
 @click.command()
-@click.option("--port", type=int, required=True, help="Port on 127.0.0.1.")
+@click.option("--port", type=PORT, required=True, help="Port on 127.0.0.1.")
 @click.option("--to", multiple=True, required=True, help="A replica, as host:port.")
+@told_plainly
 def balance(port: int, to: tuple[str, ...]) -> None:
     """Run the load balancer of `cluster` alone."""
     from gevent import monkey

@@ -8,7 +8,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
-from policy.errors import ConfigError, TurnpikeError
+from app.address import HIGHEST_PORT
+from policy.errors import ConfigError, InvalidInput, TurnpikeError
 
 EX_FAILED = 1
 EX_USAGE = 2
@@ -23,6 +24,8 @@ EXIT_CODES: Mapping[int, str] = {
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+PORT = click.IntRange(1, HIGHEST_PORT)
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
@@ -46,7 +49,10 @@ class Sections(click.Group):
 
 
 def told_plainly(command: Callable[P, T]) -> Callable[P, T]:
-    """Return the command with our own errors told in one line, 78 for a wrong configuration."""
+    """Return the command with our own errors told in one line, and the exit code that says which.
+
+    An `InvalidInput` whose `param` is an argument of the command is a mistake of the command line.
+    """
 
     @wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -54,9 +60,17 @@ def told_plainly(command: Callable[P, T]) -> Callable[P, T]:
             return command(*args, **kwargs)
         except TurnpikeError as error:
             click.echo(f"turnpike: {error.message}", err=True)
-            sys.exit(EX_CONFIG if isinstance(error, ConfigError) else EX_FAILED)
+            sys.exit(_code(error))
 
     return wrapper
+
+
+def _code(error: TurnpikeError) -> int:
+    """Return what a command ends with; an argument that was given may be what is wrong."""
+    if isinstance(error, ConfigError):
+        return EX_CONFIG
+    given = {k for k, v in click.get_current_context().params.items() if v is not None}
+    return EX_USAGE if isinstance(error, InvalidInput) and error.param in given else EX_FAILED
 
 
 def tell(data: object, text: str, *, as_json: bool) -> None:

@@ -87,7 +87,7 @@ def test_an_arm_that_answers_as_another_model_is_noted(tmp_path: Path) -> None:
 def test_a_name_that_is_no_arm_is_told(tmp_path: Path, provider: Serving) -> None:
     ended = arms(catalogue(tmp_path, provider.url, ARMS), "check", "nobody")
     assert (ended.exit_code, "'nobody' is no arm; the arms are one, two" in ended.stderr) == (
-        1,
+        2,
         True,
     )
 
@@ -144,4 +144,4 @@ def test_sync_takes_only_what_matches_and_an_unknown_provider_is_told(
     [only] = json.loads(arms(path, "sync", "p", "--match", "FOUR", "--json").stdout)
     assert only["model"] == "Vendor/Four+B"
     ended = arms(path, "sync", "q")
-    assert (ended.exit_code, "'q' is no provider" in ended.stderr) == (1, True)
+    assert (ended.exit_code, "'q' is no provider" in ended.stderr) == (2, True)

@@ -110,7 +110,7 @@ def test_retrain_and_rollback_without_a_service(started_once: Path) -> None:
     back = turnpike(started_once, "rollback")
     assert back.stdout == "policy 3 serves: it is version 1 again\n"
     unknown = turnpike(started_once, "rollback", "9")
-    assert unknown.exit_code == 1
+    assert unknown.exit_code == 2
     assert "9" in unknown.stderr.splitlines()[-1]
     with SqliteReader(started_once / "turnpike.db") as log:
         latest = log.latest_policy()

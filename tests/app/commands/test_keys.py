@@ -107,7 +107,7 @@ def test_what_cannot_be_is_told_and_nothing_is_made(
 
 def test_an_arm_that_is_none_is_told(tmp_path: Path) -> None:
     ended = turnpike(tmp_path, "keys", "create", "shop", "--arms", "gpt-9")
-    assert (ended.exit_code, "'gpt-9' is no arm; the arms are" in ended.stderr) == (1, True)
+    assert (ended.exit_code, "'gpt-9' is no arm; the arms are" in ended.stderr) == (2, True)
 
 
 def test_without_any_key_the_list_says_what_to_do(tmp_path: Path) -> None:

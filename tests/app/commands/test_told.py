@@ -1,6 +1,9 @@
 """What every command keeps to: exit codes of one meaning, JSON for scripts, help in sections."""
 
 import json
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,8 +11,8 @@ import pytest
 from click import Command, Group
 
 from app.commands.cli import SECTIONS, main
-from app.commands.told import EXIT_CODES
-from tests.app.commands.test_cli import turnpike
+from app.commands.told import EX_CONFIG, EX_USAGE, EXIT_CODES
+from tests.app.commands.test_cli import AWAY, turnpike
 from tests.app.running import Provider, evals_table, running
 
 RUN_UNTIL_STOPPED = {"serve", "work", "sandbox", "balance", "cluster"}
@@ -61,6 +64,13 @@ def test_help_lists_every_command_under_what_it_is_for(tmp_path: Path) -> None:
         (("no-such-command",), {}, 2),
         (("keys", "create", "shop", "--budget-usd", "much"), {}, 2),
         (("rollback", "one"), {}, 2),
+        (("rollback", "0"), {}, 2),
+        (("rollback", str(10**24)), {}, 2),
+        (("demo", "--prompts", "0"), {}, 2),
+        (("demo", "--rated", "7"), {}, 2),
+        (("cluster", "--prompts", "0"), {}, 2),
+        (("sandbox", "--port", "99999"), {}, 2),
+        (("balance", "--port", "0", "--to", "a:1"), {}, 2),
         (("retrain",), {}, 78),
         (("keys", "list"), {"TURNPIKE_POLCY": "x"}, 78),
         (("arms", "list"), {"TURNPIKE_ARMS": "nowhere.toml"}, 78),
@@ -73,6 +83,50 @@ def test_exit_codes_mean_what_is_documented(
     ended = turnpike(tmp_path, *arguments, **dials)
     assert ended.exit_code == code, ended.output
     assert code in EXIT_CODES
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> Path:
+    """Return the folder of a log of two policy versions, in which somebody is forgotten."""
+    folder = tmp_path_factory.mktemp("used")
+    with running(folder, sandbox_url=provider.url) as service:
+        service.ask()
+    assert turnpike(folder, "forget", "--yes", "--tenant", "default").exit_code == 0
+    return folder
+
+
+WRONG = {
+    "rollback 99": "there is no policy version 99: the log lists those that were adopted",
+    "forget --yes --tenant (forgotten)": "tenant is '(forgotten)': so is called whoever is",
+    "export {folder}/x.parquet --since foo": "since is 'foo': it must be a span such as 36h",
+    "arms check nope": "'nope' is no arm; the arms are ",
+    "arms sync nope": "'nope' is no provider; those of data/arms.toml are ",
+    "keys create a --arms nope": "'nope' is no arm; the arms are ",
+    "demo --key a\nb": "key is none: it must be letters, digits and signs, without spaces",
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_an_argument_that_is_wrong_is_one_line_and_told_by_the_exit_code(
+    used: Path, line: str
+) -> None:
+    ended = turnpike(used, *(each.format(folder=used) for each in line.split(" ")))
+    assert ended.exit_code == EX_USAGE, ended.output
+    assert ended.stderr.startswith(f"turnpike: {WRONG[line]}")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("more", [("sandbox",), ("balance", "--to", AWAY)], ids=" ".join)
+def test_a_port_that_is_taken_is_one_line(more: tuple[str, ...]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        command = [sys.executable, "-m", "app", *more, "--port", port]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == EX_CONFIG
+    assert ended.stderr == (
+        f"turnpike: port {port} of 127.0.0.1 cannot be used: Address already in use; "
+        "free it, or choose another\n"
+    )
 
 
 def test_results_are_json_on_standard_output_and_progress_is_not(
