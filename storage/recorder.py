@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from policy.errors import InvalidInput
-from storage import allotments, leases, writes
+from storage import abandoning, allotments, leases, writes
 from storage.erasing import ERASERS
 from storage.feed import Feed
 from storage.latest import REPLACE_KNOWN, Latest
@@ -130,7 +130,7 @@ class LogRecorder(ABC):
     ) -> int:
         """Record an `abandoned` outcome for decisions that died without one; return how many."""
         between: Values = {"before_s": decided_before_s, "after_s": decided_after_s}
-        return self._writer.submit(lambda db: writes.abandon(db, between, at_s)).wait()
+        return self._writer.submit(lambda db: abandoning.abandon(db, between, at_s)).wait()
 
     @property
     def standing(self) -> Standing:

@@ -14,10 +14,11 @@ from functools import partial
 from typing import Any, TypeVar
 
 from policy.errors import StoreUnavailable, TurnpikeError
+from storage.abandoning import bring
 from storage.inbox import Inbox, Unit
 from storage.spool import Spare, Spool
 from storage.sql import Failed, Sql, WritingSql
-from storage.writes import ALREADY_RECORDED, put_back
+from storage.writes import ALREADY_RECORDED
 
 T = TypeVar("T")
 
@@ -119,7 +120,7 @@ class GroupWriter:
             self._set_aside(group, self._spool.why)
             return False
         try:
-            waiting = [Unit(partial(put_back, spare), spare) for spare in self._spool.waiting()]
+            waiting = [Unit(partial(bring, spare), spare) for spare in self._spool.waiting()]
             self._transact([*waiting, *group])
         except (Failed, OSError) as error:
             self._set_aside(group, str(error))
@@ -158,7 +159,7 @@ class GroupWriter:
                 unit.refuse(StoreUnavailable(f"the log cannot be written: {why}"))
 
     def _take_leave(self, waiting: list[Unit[int]]) -> None:
-        """Empty the spool, whose rows the log has; one that was there already is no fault."""
+        """Empty the spool, whose rows the log has; one that was there as it is is no fault."""
         faults = [(unit.spare, unit.error) for unit in waiting]
         self._spool.returned(
             len(waiting),

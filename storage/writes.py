@@ -11,7 +11,6 @@ from storage.latest import REPLACE_OLDER, Latest
 from storage.leases import require
 from storage.records import (
     UNASSIGNED,
-    Decision,
     Eval,
     Feedback,
     Fence,
@@ -22,7 +21,7 @@ from storage.records import (
     Retrain,
     SnapshotRow,
 )
-from storage.rows import TABLES, Row, columns, plain, restore
+from storage.rows import TABLES, Row, columns, plain
 from storage.spool import Spare
 from storage.sql import Refused, Sql, Values
 from storage.states import FORGET, SavedState
@@ -72,17 +71,6 @@ LATEST_REVISION = """
 SELECT revision, reward, comment, arm, excluded FROM feedback
 WHERE decision_id = :decision_id AND rater = :rater
 ORDER BY revision DESC LIMIT 1
-"""
-
-UNSETTLED = """
-SELECT d.*,
-    (SELECT count(*) FROM attempts t WHERE t.decision_id = d.id) AS made,
-    (SELECT COALESCE(sum(t.cost_usd), 0) FROM attempts t WHERE t.decision_id = d.id) AS booked_usd,
-    EXISTS (SELECT 1 FROM attempts t WHERE t.decision_id = d.id AND t.status = 'ok') AS answered
-FROM decisions d
-WHERE d.decided_at_s > :after_s AND d.decided_at_s < :before_s
-    AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.decision_id = d.id)
-ORDER BY d.decided_at_s, d.id
 """
 
 
@@ -252,36 +240,3 @@ RECEIVERS: dict[type[Any], Callable[[Sql, Values], object]] = {
     Revocation: lambda db, values: insert(db, Revocation, values),
     **ERASERS,
 }
-
-
-def abandon(db: Sql, between: Values, at_s: float) -> int:
-    """Record an outcome for each decision that has none, and return how many there were."""
-    lost = db.query(UNSETTLED, between)
-    for row in lost:
-        append(db, Outcome, plain(_abandoned(row, at_s)))
-    return len(lost)
-
-
-def _abandoned(row: Row, at_s: float) -> Outcome:
-    decision = restore(Decision, row)
-    # A policy that predicts no cost leaves the second tuple empty.
-    predicted = dict(zip(decision.eligible, decision.cost_usd_predicted, strict=False))
-    # The call that was under way when the process died is booked nowhere, so it is estimated.
-    free = row["answered"] or decision.kind == "cached"
-    lost_usd = 0.0 if free else predicted.get(decision.arm, 0.0)
-    return Outcome(
-        decision_id=decision.id,
-        at_s=at_s,
-        arm=decision.arm,
-        status="abandoned",
-        finish_reason=None,
-        model=None,
-        input_tokens=decision.input_tokens_estimated,
-        cached_tokens=0,
-        output_tokens=0,
-        usage_estimated=True,
-        cost_usd=row["booked_usd"] + lost_usd,
-        latency_s=0.0,
-        ttft_s=None,
-        attempts=row["made"],
-    )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from policy.errors import StoreUnavailable
 from storage.database import open_reader
@@ -20,6 +21,7 @@ from storage.erasing import transcripts
 from storage.spool import Spare, Spool, Spooling, spool_path
 from storage.spool_file import waiting_in
 from storage.sqlite_log import SqliteLog
+from storage.stores import open_log
 from storage.words import Transcript
 from tests.storage.filling import SPOOL_BYTES, brought_back, round_of
 from tests.storage.rounds import ATTEMPT, DECISION, HOUR_S, NOON_S, OUTCOME, but, rows
@@ -188,6 +190,32 @@ def test_a_row_that_is_in_the_log_already_is_left_as_it_is(path: Path) -> None:
         assert {each.decision.id for each in again.decisions()} == {"a", "b"}
     assert waiting_in(spool_path(path)) == 0
     assert not path.with_name("turnpike.db-spool-rejected").exists()
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+def test_an_end_that_says_otherwise_than_the_log_is_set_aside_and_told(
+    tmp_path: Path, store: str, request: pytest.FixtureRequest
+) -> None:
+    """Another process has given up a decision whose end waited in our spool."""
+    beside, spooling = tmp_path / "log", Spooling(SPOOL_BYTES)
+    place = beside if store == "sqlite" else request.getfixturevalue("postgres_url")
+    with open_log(place) as log:
+        for name in "ab":
+            log.decide(but(DECISION, id=name)).wait()
+        log.settle(but(OUTCOME, decision_id="a")).wait()
+        assert log.abandon(DECISION.decided_at_s + 1, NOON_S) == 1
+    spool = Spool.beside(beside, spooling)
+    spool.keep("killed", [Spare.of(but(OUTCOME, decision_id=name), 0) for name in "ab"])
+    spool.close()
+    with open_log(place, spooling=spooling, folder=tmp_path) as again, capture_logs() as said:
+        again.bring_back()
+        kept = again.decision("b").outcome
+        assert kept is not None
+        assert (kept.status, again.position(), again.standing.waiting) == ("abandoned", 2, 0)
+    [told] = [line for line in said if line["log_level"] == "error"]
+    assert "another outcome of b: abandoned at" in told["reason"]
+    [line] = beside.with_name("log-spool-rejected").read_bytes().splitlines()
+    assert Spare.from_bytes(line) == Spare.of(but(OUTCOME, decision_id="b"), 0)
 
 
 def test_words_wait_with_their_decision_and_leave_nothing_behind(path: Path) -> None:
