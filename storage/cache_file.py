@@ -16,6 +16,7 @@ from sqlite_utils import Database
 from structlog import get_logger
 
 from policy.errors import ConfigError, StoreUnavailable
+from storage.parcel import PRIVATE
 from storage.rows import columns, restore, text
 
 LOGGER = get_logger()
@@ -238,7 +239,7 @@ def remove(path: Path) -> None:
 def _opened(path: Path) -> Database:
     try:
         return _connected(path)
-    except sqlite3.OperationalError as error:
+    except (OSError, sqlite3.OperationalError) as error:
         raise ConfigError(
             f"the cache {path} cannot be opened: {error}; its folder must be writable"
         ) from error
@@ -249,6 +250,7 @@ def _opened(path: Path) -> Database:
 
 
 def _connected(path: Path) -> Database:
+    path.touch(PRIVATE)
     # Autocommit: an answer is one statement, and nobody waits for the disk.
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:

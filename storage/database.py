@@ -19,6 +19,7 @@ from structlog import get_logger
 from policy.errors import ConfigError
 from storage.migrations import MIGRATIONS, migrate, unknown
 from storage.mounts import remote
+from storage.parcel import PRIVATE
 from storage.sqlite_sql import SqliteWriter, is_busy, said
 
 LOGGER = get_logger()
@@ -61,6 +62,7 @@ def open_writer(path: Path, patience_s: float = 0.0) -> SqliteWriter:
         held.callback(os.close, _lock(path, patience_s))
         with _explained(path):
             _refuse_foreign(path)
+            path.touch(PRIVATE)  # what SQLite makes beside it gets the same mode
             db = _connect(path, "rwc")
             held.callback(db.close)
             db.execute(_busy_timeout(START_WITHIN_S))

@@ -17,6 +17,7 @@ Header = Mapping[str, Any]
 Blobs = Mapping[str, bytes]
 
 LENGTHS = "lengths"
+PRIVATE = 0o600
 
 
 def write(path: Path, header: Header, blobs: Blobs) -> None:
@@ -72,10 +73,15 @@ def opened(where: str, content: bytes) -> tuple[dict[str, Any], dict[str, bytes]
 
 
 def _write_durably(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
+    with open(path, "wb", opener=private) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def private(path: str, flags: int) -> int:
+    """Return the descriptor of a file that, if it is made now, only its owner can read."""
+    return os.open(path, flags, PRIVATE)
 
 
 def flush_folder(folder: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Generic, Literal, Self, TypeVar
 from structlog import get_logger
 
 from policy.errors import TurnpikeError
+from storage.parcel import private
 from storage.records import UNASSIGNED, Attempt, Decision, Outcome
 from storage.rows import SqlValue, plain
 from storage.spool_file import SpoolFile
@@ -222,7 +223,7 @@ def _set_aside(path: Path, rejected: Sequence[tuple[Spare[int], TurnpikeError]])
     """Write what no log takes beside the spool, where somebody can look at it."""
     if not rejected:
         return
-    with path.with_name(path.name + "-rejected").open("ab") as file:
+    with open(f"{path}-rejected", "ab", opener=private) as file:
         for spare, error in rejected:
             LOGGER.error("a row from the spool was rejected", reason=error.message)
             file.write(spare.to_bytes() + b"\n")

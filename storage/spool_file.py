@@ -13,7 +13,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from policy.errors import ConfigError
-from storage.parcel import flush_folder
+from storage.parcel import flush_folder, private
 
 TERM_BYTES = 16
 DIGEST_BYTES = 16
@@ -33,7 +33,7 @@ class SpoolFile:
         self.path = path
         with ExitStack() as failing:
             try:
-                self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+                self._file = private(str(path), os.O_RDWR | os.O_CREAT)
                 failing.callback(os.close, self._file)
                 found = self.read()
                 self._end = TERM_BYTES + sum(HEAD_BYTES + len(entry) for entry in found)

@@ -1,0 +1,63 @@
+"""Whatever holds what people asked, said or taught can be read by its owner only."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs.intake import hand_over_evals
+from storage.spool import Spare, Spool, Spooling
+from storage.sqlite_log import SqliteLog
+from tests.app.running import Provider, running
+from tests.storage.rounds import EVAL, OUTCOME
+
+
+@pytest.fixture(autouse=True)
+def usual_umask() -> Iterator[None]:
+    """Let others read what is made, as most systems do."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def readable_by_others(folder: Path) -> list[str]:
+    """Return the files that others may read, but for locks, in which there is nothing."""
+    files = [each for each in folder.rglob("*") if each.is_file()]
+    return [each.name for each in files if each.stat().st_mode & 0o077 and "lock" not in each.name]
+
+
+def test_nothing_of_a_service_can_be_read_by_others(tmp_path: Path, provider: Provider) -> None:
+    with running(tmp_path, sandbox_url=provider.url, cache="exact", prompts="full") as service:
+        service.rate(service.ask()["id"])
+        service.parts.traffic.now()
+        beside = {each.name for each in tmp_path.iterdir()}
+        assert {
+            "turnpike.db",
+            "turnpike.db-wal",
+            "turnpike.cache.db",
+            "turnpike.db-spool",
+        } <= beside
+        assert readable_by_others(tmp_path) == []
+    hand_over_evals(tmp_path, [EVAL])
+    assert {each.name for each in tmp_path.iterdir()} >= {"handover", "snapshots", "traffic"}
+    assert readable_by_others(tmp_path) == []
+
+
+def test_a_rejected_row_cannot_be_read_by_others(tmp_path: Path) -> None:
+    path = tmp_path / "turnpike.db"
+    spool = Spool.beside(path, Spooling(65_536))
+    spool.keep("killed", [Spare.of(OUTCOME, 0)])
+    spool.close()
+    with SqliteLog(path, spooling=Spooling(65_536)) as log:
+        log.bring_back()
+    assert path.with_name("turnpike.db-spool-rejected").exists()
+    assert readable_by_others(tmp_path) == []
+
+
+def test_a_log_that_its_owner_lets_others_read_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "turnpike.db"
+    SqliteLog(path).close()
+    path.chmod(0o640)
+    SqliteLog(path).close()
+    assert path.stat().st_mode & 0o777 == 0o640
