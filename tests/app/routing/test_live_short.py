@@ -27,4 +27,4 @@ def test_a_log_that_lacks_its_newest_commits_is_told_and_only_what_is_there_is_b
         assert service.parts.log.position() == short
         assert service.digest == folded(service)
     [line] = [each for each in told if "the log lacks" in each["event"]]
-    assert (line["learned_events"], line["log_events"]) == (whole, short)
+    assert (line["log_level"], f"/{whole:012d}-" in line["deleted"]) == ("error", True)
