@@ -35,6 +35,8 @@ TurnpikeError
 
 from collections.abc import Mapping
 
+from policy.types import NOTHING, Usage
+
 
 class TurnpikeError(Exception):
     """Anything Turnpike raises on purpose."""
@@ -206,7 +208,8 @@ class DamagedFile(TurnpikeError):
 class UpstreamError(TurnpikeError):
     """A provider failed in a way that another arm may not.
 
-    `is_last` once every arm was tried that may be: to ask again would only do it all once more.
+    `usage` is what it may bill for the call all the same. `is_last` once every arm was tried that
+    may be: to ask again would only do it all once more.
     """
 
     code = "upstream_bad_response"
@@ -219,9 +222,11 @@ class UpstreamError(TurnpikeError):
         http_status: int | None = None,
         retry_after_s: float | None = None,
         code: str | None = None,
+        usage: Usage = NOTHING,
     ) -> None:
         super().__init__(message, code=code)
         self.arm = arm
+        self.usage = usage
         self.http_status = http_status
         self.retry_after_s = retry_after_s
         self.is_last = False

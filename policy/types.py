@@ -101,3 +101,6 @@ class Usage:
             self.cached_tokens + other.cached_tokens,
             self.estimated or other.estimated,
         )
+
+
+NOTHING = Usage(0, 0)

@@ -58,7 +58,9 @@ ON CONFLICT (id) DO NOTHING
 
 RATEABLE = """
 SELECT d.decided_at_s, COALESCE(o.arm, d.arm) AS arm,
-    COALESCE(o.cache <> 'miss' OR (o.status <> 'ok' AND o.output_tokens = 0), FALSE)
+    COALESCE(o.cache <> 'miss', FALSE)
+        -- What was never begun was seen by nobody, whatever its provider bills.
+        OR COALESCE(o.status <> 'ok' AND (o.output_tokens = 0 OR o.ttft_s IS NULL), FALSE)
         -- Two arms wrote a continued answer, so neither earns its reward.
         OR COALESCE(o.status = 'continued', FALSE)
         OR EXISTS (SELECT 1 FROM outcomes b

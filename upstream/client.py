@@ -8,6 +8,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import Any, NoReturn, Self, cast
 
 import httpx2
@@ -60,9 +61,12 @@ class Upstream:
             raw, ttft_s = _whole(response, deadline, faults)
         try:
             data = parsed(raw)
+            counted = partial(usage_of, data.get("usage"), arm, prompt_chars(body))
+            faults.used = lambda: counted(0)
             faults.check(data)
+            usage = counted(answer_chars(data))
+            faults.used = lambda: usage
             text, finish_reason = read_answer(data)
-            usage = usage_of(data.get("usage"), arm, prompt_chars(body), answer_chars(data))
         except (ValueError, RecursionError) as error:
             raise faults.invalid(f"sent no answer: {error}") from error
         model, latency_s = model_of(data, arm), deadline.elapsed_s()
@@ -151,12 +155,14 @@ class Upstream:
         return cast(httpx2.Response, response)
 
     def _faults(self, arm: Arm, body: Mapping[str, Any]) -> Faults:
-        return Faults(arm.name, self._keys, body)
+        faults = Faults(arm.name, self._keys, body)
+        faults.used = lambda: usage_of(None, arm, prompt_chars(body), 0)
+        return faults
 
     def _client_of(self, name: str, faults: Faults) -> openai.OpenAI:
         provider = self._catalogue().providers.get(name)
         if provider is None:
-            raise faults.broken(f"{name} is no longer in the catalogue")
+            raise faults.unsent(f"{name} is no longer in the catalogue")
         try:
             return self._clients.get(provider) or self._client(provider)
         except ConfigError as error:
@@ -258,10 +264,16 @@ def _in_our_words(deadline: Deadline, faults: Faults) -> Iterator[None]:
         # Not chained: the library's error quotes the provider, and providers quote keys.
         raise faults.refused(error.status_code, error.body, retry_after) from None
     except (openai.APITimeoutError, httpx2.TimeoutException) as error:
-        connecting = isinstance(error.__cause__, httpx2.ConnectTimeout)
-        what = "took no connection in time" if connecting else f"was late: {deadline.late()}"
+        if isinstance(error.__cause__, httpx2.ConnectTimeout):
+            raise faults.unsent("took no connection in time", late=True) from error
+        what = f"was late: {deadline.late()}"
+        if isinstance(error.__cause__, httpx2.WriteTimeout):
+            raise faults.unsent(what, late=True) from error
         raise faults.late(what) from error
     except BodyTooLarge as error:
         raise faults.invalid(f"sent {error}") from error
     except (openai.APIConnectionError, httpx2.HTTPError) as error:
-        raise faults.broken(f"broke the connection: {error.__cause__ or error}") from error
+        what = f"broke the connection: {error.__cause__ or error}"
+        if isinstance(error.__cause__, httpx2.ConnectError | httpx2.WriteError):
+            raise faults.unsent(what) from error
+        raise faults.broken(what) from error

@@ -7,7 +7,7 @@ import email.utils
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC
 from typing import Any
 
@@ -20,6 +20,7 @@ from policy.errors import (
     UpstreamTimeout,
     UpstreamUnauthorised,
 )
+from policy.types import NOTHING, Usage
 from upstream.redact import MAX_CHARS, redacted, said_in
 
 MAX_RETRY_AFTER_S = 300.0
@@ -39,7 +40,11 @@ _TOO_LONG = re.compile(
 
 
 class Faults:
-    """The faults of one arm; neither `secrets` nor what the request says is ever repeated."""
+    """The faults of one call; neither `secrets` nor what the request says is ever repeated.
+
+    `used` tells what the provider may bill for the call as far as it has come. It is asked for a
+    fault of what was sent and taken; what the provider has refused, it does not bill.
+    """
 
     def __init__(
         self, arm: str, secrets: tuple[str, ...] = (), body: Mapping[str, Any] | None = None
@@ -47,18 +52,24 @@ class Faults:
         self.arm = arm
         self._secrets = secrets
         self._body = body or {}
+        self.used: Callable[[], Usage] = lambda: NOTHING
 
     def invalid(self, what: str) -> UpstreamInvalid:
         """Return the error for an answer that is none."""
-        return UpstreamInvalid(self._message(what), arm=self.arm)
+        return UpstreamInvalid(self._message(what), arm=self.arm, usage=self.used())
 
     def late(self, what: str) -> UpstreamTimeout:
-        """Return the error for a deadline that passed."""
-        return UpstreamTimeout(self._message(what), arm=self.arm)
+        """Return the error for a deadline that passed once the request was sent."""
+        return UpstreamTimeout(self._message(what), arm=self.arm, usage=self.used())
 
     def broken(self, what: str) -> UpstreamError:
-        """Return the error for a connection that could not be made or did not hold."""
-        return UpstreamError(self._message(what), arm=self.arm)
+        """Return the error for a connection that did not hold once the request was sent."""
+        return UpstreamError(self._message(what), arm=self.arm, usage=self.used())
+
+    def unsent(self, what: str, *, late: bool = False) -> UpstreamError:
+        """Return the error for a request that did not reach the provider."""
+        kind = UpstreamTimeout if late else UpstreamError
+        return kind(self._message(what), arm=self.arm)
 
     def refused(self, status: int, body: object, retry_after: str | None = None) -> UpstreamError:
         """Return the error for an HTTP status that is not a success, with whatever came with it."""

@@ -65,7 +65,8 @@ class Stream:
     """An answer on its way; iterate to receive it, close it to stop the provider.
 
     `called` are the ids of the tool calls that have come.
-    Iterating raises UpstreamError when the rest does not come; `usage` then counts what did.
+    Iterating raises UpstreamError when the rest does not come; `usage` then counts what did. What
+    ends blank is read to its end all the same: the count of its tokens may come, and is billed.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Stream:
         self._hang_up = hang_up
         self._deadline = deadline
         self._faults = faults
+        self._faults.used = lambda: self.usage
         self._reported_usage: object = None
         self._output_chars = 0
         self._thought = False
@@ -92,6 +94,7 @@ class Stream:
         self._acted = False
         self.called: list[str] = []
         self._deltas = Deltas()
+        self._blank = ""
         self._finishes: dict[str, str | None] = {}
         self._awaited = _choices_asked({**body, **arm.extra_body}.get("n"))
         self._early: deque[Chunk] = deque()
@@ -172,13 +175,17 @@ class Stream:
                         1  # a provider that gives one choice, whatever is asked, says so
                     )
                     break
-                yield self._chunk(frame)
+                chunk = self._chunk(frame)
+                if not self._blank:
+                    yield chunk
         except UpstreamError:
             # What follows the finish is only the count of tokens, and that can be estimated.
-            if self.finish_reason is None:
+            if self.finish_reason is None and not self._blank:
                 raise
         finally:
             self._end()
+        if self._blank:
+            raise self._faults.invalid(f"sent a blank answer with finish_reason {self._blank}")
         if self.finish_reason is None:
             raise self._faults.invalid("ended the stream without a finish_reason")
 
@@ -223,7 +230,9 @@ class Stream:
 
     def _finish(self, index: str, reason: str | None) -> None:
         if reason and not self._spoke and reason not in MAY_BE_BLANK:
-            raise ValueError(f"a blank answer with finish_reason {reason}")
+            self._blank = reason
+            self._deadline.wait_for_end()
+            reason = None
         self._finishes[index] = reason or self._finishes.get(index)
 
 

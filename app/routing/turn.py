@@ -14,7 +14,7 @@ from policy.errors import (
     UpstreamTimeout,
     UpstreamUnauthorised,
 )
-from policy.types import Arm, Usage
+from policy.types import NOTHING, Arm, Usage
 from storage.records import Attempt, AttemptStatus, CacheUse, Decision, Outcome, OutcomeStatus
 from storage.spool import Durable
 from storage.ticket import Ticket
@@ -23,7 +23,6 @@ from upstream.health import Call
 from upstream.naming import answering
 from upstream.stream import Stream
 
-NOTHING = Usage(0, 0)
 PLACES: tuple[Durable, ...] = ("log", "spool", "none")
 
 # The most specific class first: UpstreamError is the parent of all.
@@ -212,9 +211,9 @@ def cost_usd(turn: Turn, ended: Ended) -> float:
 
 
 def failed(error: UpstreamError, latency_s: float) -> Ended:
-    """Return the end of a call that brought no answer: nothing delivered, nothing billed."""
+    """Return the end of a call that brought no answer: what its provider may bill is booked."""
     status: OutcomeStatus = "timeout" if isinstance(error, UpstreamTimeout) else "error"
-    return Ended(status, latency_s=latency_s, error=error)
+    return Ended(status, error.usage, latency_s, error=error)
 
 
 def left(turn: Turn, latency_s: float, why: Exception) -> Ended:

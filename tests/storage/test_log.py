@@ -170,6 +170,7 @@ def test_a_revision_takes_back_from_the_arm_the_first_one_credited(log: Log) -> 
         ({"cache": "hit"}, True),
         ({"cache": "stale"}, True),
         ({"status": "error", "output_tokens": 0}, True),
+        ({"status": "error", "output_tokens": 9, "ttft_s": None}, True),
         ({"status": "client_gone", "output_tokens": 0}, True),
         ({"status": "client_gone", "output_tokens": 9}, False),
     ],

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.app.faulty import STREAMED, Faulty, endless, faulty, good
-from tests.upstream.misbehaving import Conversation, chunk, completion
+from tests.app.faulty import STREAMED, Faulty, broken, busy, endless, faulty, good, silent
+from tests.upstream.misbehaving import Conversation, Scenario, chunk, completion
 from upstream.stream import Stream
 
 BUDGET = {"budget_usd": 5.0}
@@ -121,3 +121,53 @@ def test_a_decision_that_the_log_does_not_take_holds_nothing(tmp_path: Path) -> 
         status, error = made.service.refused("/complete", {"prompt": "hi"})
         assert (status, error["code"]) == (503, "store_unavailable")
         assert held_usd(made) == 0
+
+
+def blank(talk: Conversation) -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 8000}
+    talk.reply(completion({"content": " "}, usage=usage))
+
+
+def thinking_in_vain(talk: Conversation) -> None:
+    talk.events(chunk(delta={"some_vendors_thoughts": "hm"}))
+
+
+def test_what_a_failed_call_is_billed_counts_against_the_budget(tmp_path: Path) -> None:
+    bill_usd = (3 * 1.0 + 8000 * 2.0) / 1e6
+    with faulty(tmp_path, {"a": blank}, **BUDGET) as made:
+        made.service.refused("/complete", {"prompt": "hi"})
+        [only], [call] = made.decisions, made.attempts()
+        assert only.outcome is not None
+        assert (only.outcome.status, only.outcome.output_tokens) == ("error", 8000)
+        assert only.outcome.cost_usd == call.cost_usd == pytest.approx(bill_usd)
+        assert made.service.get("/policy")["goal"]["spent_usd"] == pytest.approx(bill_usd)
+
+
+def test_what_was_asked_and_not_answered_in_time_counts_too(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"a": silent}, **BUDGET) as made:
+        made.service.refused("/complete", {"prompt": "hi"})
+        outcome = made.decisions[0].outcome
+        assert outcome is not None
+        assert (outcome.status, outcome.output_tokens) == ("timeout", 0)
+        assert outcome.usage_estimated
+        assert made.service.get("/policy")["goal"]["spent_usd"] == outcome.cost_usd > 0
+
+
+def test_what_the_provider_refuses_costs_nothing(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"a": broken, "b": busy}, **BUDGET) as made:
+        made.service.refused("/complete", {"prompt": "hi"})
+        assert [each.cost_usd for each in made.attempts()] == [0, 0]
+
+
+@pytest.mark.parametrize(("scenario", "stream"), [(blank, False), (thinking_in_vain, True)])
+def test_a_failed_call_that_is_billed_teaches_nothing(
+    tmp_path: Path, scenario: Scenario, stream: bool
+) -> None:
+    with faulty(tmp_path, {"a": scenario}, **BUDGET) as made:
+        made.service.refused("/complete", {"prompt": "hi", "stream": stream})
+        [only] = made.decisions
+        assert only.outcome is not None
+        assert only.outcome.output_tokens > 0
+        made.service.rate(only.decision.id, "down")
+        arrays = made.service.learned.to_arrays()
+        assert not [name for name in arrays if name.startswith(("rated/", "tokens/"))]
