@@ -1,5 +1,6 @@
 """`python -m app`: the command line."""
 
 from app.commands.cli import main
+from app.given import command
 
-main()
+main(prog_name=command())

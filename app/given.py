@@ -1,5 +1,6 @@
 """Where settings are read from: the environment and a TOML file, with every name checked."""
 
+import os
 import tomllib
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
@@ -12,11 +13,21 @@ from policy.errors import ConfigError
 
 PREFIX = "TURNPIKE_"
 CONFIG = "TURNPIKE_CONFIG"
-# Where the bench finds its tables and the tests a browser, and whose child a process is, are no
-# dials of the service.
-NO_DIALS = frozenset({CONFIG, "TURNPIKE_REPLAY", "TURNPIKE_CHROMIUM", PARENT})
+COMMAND = "TURNPIKE_COMMAND"
+# Where the bench finds its tables and the tests a browser, how we were started, and whose child a
+# process is, are no dials of the service.
+NO_DIALS = frozenset({CONFIG, COMMAND, "TURNPIKE_REPLAY", "TURNPIKE_CHROMIUM", PARENT})
 DEFAULT_CONFIG = Path("turnpike.toml")
 CLOSE = 0.8
+
+
+def command(environ: Mapping[str, str] = os.environ) -> str:
+    """Return what stands before the name of a command where we were started.
+
+    >>> command({"TURNPIKE_COMMAND": "./run"}), command({})
+    ('./run', 'python -m app')
+    """
+    return environ.get(COMMAND, "python -m app")
 
 
 def from_environment(environ: Mapping[str, str], names: Collection[str]) -> dict[str, Any]:

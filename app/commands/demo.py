@@ -21,6 +21,7 @@ from typing import Any
 import click
 
 from app.commands.told import tell
+from app.given import command
 from app.settings import Settings
 from policy.errors import ConfigError, InvalidInput
 from policy.types import Arm
@@ -137,7 +138,8 @@ class Service:
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise ConfigError(
-                f"no answer from {self._host}:{self._port}: {error!r}; start it with ./run"
+                f"no answer from {self._host}:{self._port}: {error!r}; "
+                f"start it with {command()} serve"
             ) from error
         if "error" in answer:
             raise ConfigError(f"{method} {path}: {answer['error']['message']}")

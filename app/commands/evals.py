@@ -22,6 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from app.api.schemas import Task
 from app.commands.delivery import delivered
 from app.commands.told import tell
+from app.given import command
 from app.mistakes import seen
 from app.settings import Settings
 from features.prompt import Prompt
@@ -34,7 +35,7 @@ from upstream.catalogue import load
 
 PROMPT, TASK = "prompt", "task"
 BEYOND = "beyond the last column"
-LEARNED = "the policy has learned them; `python -m app retrain` fits its features to them too"
+LEARNED = "the policy has learned them; `{} retrain` fits its features to them too"
 TASKS: TypeAdapter[str] = TypeAdapter(Task)
 
 
@@ -56,7 +57,7 @@ def import_evals(settings: Settings, table: Path, *, as_json: bool = False) -> N
     told = {"scores": len(evals), "new": new, "arms": scored, "prompts": prompts}
     said = f"imported {len(evals)} scores of {scored} arms on {prompts} prompts"
     before = "" if new == len(evals) else f", {new} new: this file was imported before"
-    tell(told, f"{said}{before}\n{LEARNED}", as_json=as_json)
+    tell(told, f"{said}{before}\n{LEARNED.format(command())}", as_json=as_json)
 
 
 def scores(table: Path, arms: Mapping[str, object], at_s: float) -> list[Eval]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from app.commands.delivery import delivered
 from app.commands.told import table, tell
+from app.given import command
 from app.keys.holder import Scope
 from app.keys.keyring import digest, known
 from app.keys.subkeys import subkeys
@@ -22,7 +23,7 @@ from upstream.catalogue import load
 
 PREFIX = "tpk"
 COLUMNS = ("id", "name", "tenant", "scopes", "limits", "spent", "made", "revoked")
-NONE_YET = "there is no key yet: make one with `keys create NAME`"
+NONE_YET = "there is no key yet: make one with `{} keys create NAME`"
 SHOWN_ONCE = """It is shown this once: the log keeps nothing but a digest of it. Send it as
 Authorization: Bearer, as OpenAI's clients do with their api_key."""
 
@@ -76,7 +77,7 @@ def listed(settings: Settings, *, with_revoked: bool, as_json: bool) -> None:
             said = (key.id, key.name, key.tenant, ",".join(key.scopes), _limits(key))
             spent = f"${spent_usd:.4f}"
             lines.append((*said, spent, _day(key.created_at_s), _day(revoked_at_s)))
-    tell(rows, table(COLUMNS, lines) if lines else NONE_YET, as_json=as_json)
+    tell(rows, table(COLUMNS, lines) if lines else NONE_YET.format(command()), as_json=as_json)
 
 
 def revoke(settings: Settings, named: str, *, as_json: bool) -> None:

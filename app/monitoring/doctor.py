@@ -12,6 +12,7 @@ from urllib.request import urlopen
 import click
 
 from app.agreement import require_agreement
+from app.given import command
 from app.keys.keyring import known, require_a_key
 from app.keys.subkeys import FILE, subkeys
 from app.mode import in_force, missing_keys
@@ -113,7 +114,8 @@ def _service(settings: Settings) -> Finding:
         with urlopen(url, timeout=ANSWER_WITHIN_S):
             return Finding("ok", "service", f"answers at {url}")
     except OSError:
-        return Finding("note", "service", f"does not answer at {url}; start it with ./run")
+        says = f"does not answer at {url}; start it with {command()} serve"
+        return Finding("note", "service", says)
 
 
 def _store(settings: Settings) -> Iterator[Finding]:
@@ -159,7 +161,8 @@ def _spools(settings: Settings) -> Iterator[Finding]:
 
 def _learning(settings: Settings) -> Iterator[Finding]:
     if isinstance(settings.database, Path) and not settings.database.exists():
-        yield Finding("note", "log", f"{settings.database} does not exist yet: start with ./run")
+        says = f"{settings.database} does not exist yet: start with {command()} serve"
+        yield Finding("note", "log", says)
         return
     try:
         with open_reader(settings.database) as log:
@@ -196,7 +199,7 @@ def _access(settings: Settings) -> Iterator[Finding]:
     active = sum(each.revoked_at_s is None for each in keys)
     if not keys and settings.api_key is None:
         says = f"nobody needs a key at {settings.bind}, which only this machine can reach"
-        yield Finding("note", "access", f"{says}; make one with `keys create`")
+        yield Finding("note", "access", f"{says}; make one with `{command()} keys create`")
     else:
         own = "" if settings.api_key is None else " and TURNPIKE_API_KEY"
         yield Finding("ok", "access", f"{active} keys{own} open the service")

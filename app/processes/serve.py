@@ -15,6 +15,7 @@ from types import FrameType
 import click
 
 from app.agreement import require_agreement
+from app.given import command
 from app.keys.keyring import require_a_key
 from app.mode import missing_keys
 from app.processes.children import SERVICE, Child, end, start, wait_until_ready, watch
@@ -100,7 +101,7 @@ def _greet(settings: Settings, environ: Mapping[str, str]) -> None:
     click.echo(f"""  curl {url}/complete -H 'content-type: application/json' \\
        -d '{{"prompt": "What is 17 * 23?", "task": "maths"}}'
   curl {url}/policy
-  ./run demo      sends prompts and thumbs, and shows what is learned""")
+  {command()} demo      sends prompts and thumbs, and shows what is learned""")
 
 
 def _refuse_a_taken_port(settings: Settings) -> None:

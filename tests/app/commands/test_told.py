@@ -1,6 +1,7 @@
 """What every command keeps to: exit codes of one meaning, JSON for scripts, help in sections."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -148,3 +149,22 @@ def test_results_are_json_on_standard_output_and_progress_is_not(
         assert "no earlier policy version" in again.stderr
     arms = json.loads(turnpike(tmp_path, "arms", "list", "--json").stdout)
     assert {each["name"] for each in arms} > {"gpt-4o"}
+
+
+STARTED = {"./run": ("./run",), "python -m app": (sys.executable, "-m", "app")}
+
+
+@pytest.mark.parametrize("named", STARTED)
+def test_usage_and_hints_name_what_we_were_started_by(tmp_path: Path, named: str) -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TURNPIKE_")}
+    environ = {**clean, "TURNPIKE_DATABASE": str(tmp_path / "turnpike.db")}
+
+    def told(*arguments: str) -> str:
+        ended = subprocess.run(
+            [*STARTED[named], *arguments], env=environ, capture_output=True, text=True, check=False
+        )
+        return ended.stdout + ended.stderr
+
+    assert told("demo", "--prompts", "0").startswith(f"Usage: {named} demo [OPTIONS]")
+    assert told("keys", "list").endswith(f"make one with `{named} keys create NAME`\n")
+    assert f"`{named} retrain`" in told("import", str(evals_table(tmp_path / "evals.csv", 3)))
