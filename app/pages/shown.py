@@ -122,6 +122,15 @@ def decimals(number: float | None, places: int = 2) -> str:
     return NONE if number is None else f"{number:.{places}f}"
 
 
+def clipped(number: float) -> float:
+    """Return a number that is no less than 0 and no more than 1, as what it predicts cannot be.
+
+    >>> clipped(1.02), clipped(0.5), clipped(-0.1)
+    (1.0, 0.5, 0.0)
+    """
+    return min(max(number, 0.0), 1.0)
+
+
 def signed(number: float | None, places: int = 3) -> str:
     """Return a difference with its sign.
 
@@ -140,8 +149,8 @@ def coded(text: str) -> Markup:
     return Markup(CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 (it is escaped)
 
 
-FILTERS: tuple[Callable[..., str], ...] = (
-    dollars, percent, count, seconds, moment, iso, ago, decimals, signed, coded,
+FILTERS: tuple[Callable[..., object], ...] = (
+    dollars, percent, count, seconds, moment, iso, ago, decimals, clipped, signed, coded,
 )  # fmt: skip
 
 

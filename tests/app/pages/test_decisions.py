@@ -100,3 +100,17 @@ def test_the_pages_of_a_failure_and_of_its_fallback_tell_the_calls_of_both(
     for identity in ("d0", "d1"):
         text = service.client.get(f"/pages/decisions/{identity}").text
         assert text.index("the first one was full") < text.index("the second one answered")
+
+
+def test_a_prediction_beyond_the_line_is_shown_at_its_end_and_told_as_it_is(
+    service: Running,
+) -> None:
+    log = service.parts.log
+    made = but(ROUTED, quality=(1.0154, -0.0454), sketch=sketch_of("Hello"))
+    log.decide(made).wait()
+    text = service.client.get("/pages/decisions/d").text
+    assert "<span>1.00 <small>" in text
+    assert "<span>0.00 <small>" in text
+    assert "1.02" not in text
+    told = service.get("/decisions/d")["arms"]
+    assert [arm["quality"] for arm in told] == list(made.quality)
