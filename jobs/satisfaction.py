@@ -102,8 +102,8 @@ def of_baseline(said: Sequence[Vote], arm: str) -> tuple[Satisfaction, Satisfact
     why_not = None
     if enough < FEWEST_ESS:
         why_not = (
-            f"the log holds about {enough:.0f} comparable ratings of {arm}, and "
-            f"{FEWEST_ESS:.0f} are needed"
+            f"too few rated answers came from {arm} by the draw to tell what it would have got of "
+            f"the others: they count as {enough:.1f}, and {FEWEST_ESS:.0f} are needed"
         )
     elif value.blind > MOST_BLIND:
         why_not = f"of {value.blind:.0%} of the ratings the log says nothing about {arm}"

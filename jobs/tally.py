@@ -223,7 +223,7 @@ class Counting:
         for sums, mass in (*whole, *arms):
             sums.could_have(choice.predicted_usd, mass, choice.chance)
         if request.last.arm == choice.arm:
-            _billed(whole, arms, request, choice)
+            _billed(whole, arms, comparison.of("arm", choice.arm), request, choice)
             return
         answered = comparison.of("arm", request.last.arm)
         for sums in (*(each for each, _ in whole), answered):
@@ -254,10 +254,10 @@ class _Choice(NamedTuple):
 Away = Sequence[tuple[Sums, float]]
 
 
-def _billed(whole: Away, arms: Away, request: Request, choice: _Choice) -> None:
+def _billed(whole: Away, arms: Away, own: Sums, request: Request, choice: _Choice) -> None:
     """Add a request that the rule's arm has answered; its bill tells if it was drawn for it."""
     bill_usd = max(request.last.cost_usd - choice.warm_usd, 0.0)
-    for sums, _ in whole:
+    for sums in (*(each for each, _ in whole), own):
         sums.is_known(bill_usd, request.spent_usd)
     if request.last is request.first:
         for sums, mass in (*whole, *arms):

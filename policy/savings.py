@@ -10,7 +10,7 @@ What is estimated is this very bill, of these very requests: what was spent has 
 """
 
 from dataclasses import dataclass, fields
-from math import exp, inf, sqrt
+from math import exp, inf, log10, sqrt
 from typing import Self
 
 from policy.evaluate import Z_95
@@ -204,7 +204,16 @@ def _too_little(sums: Sums, fewest: float) -> str | None:
         )
     if sums.ess < fewest:
         return (
-            f"the log holds about {sums.ess:.0f} comparable bills of the rule's arm, and "
-            f"{fewest:.0f} are needed"
+            "too few requests went to the rule's arm by the draw to tell what the others would "
+            f"have cost there: they count as {sums.ess:.1f}, and {fewest:.0f} are needed"
+            f"{_more(sums, fewest)}"
         )
     return None if sums.hits else "the rule's arm was never drawn"
+
+
+def _more(sums: Sums, fewest: float) -> str:
+    """Return how many requests are missing, if they are drawn as those that were."""
+    if sums.ess <= 0:
+        return ""
+    more = sums.requests * (fewest / sums.ess - 1.0)
+    return f", which takes about {round(more, 1 - int(log10(max(more, 1.0)))):,.0f} more like these"

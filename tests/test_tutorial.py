@@ -18,7 +18,7 @@ from bench.gateways import free_port
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```sh( service)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-WITHIN_S = 120
+WITHIN_S = 300
 END = "--- end of block ---"
 
 
@@ -62,7 +62,7 @@ def test_every_command_of_the_tutorial_says_what_the_page_says(said: list[str]) 
     assert json.loads(why)["arm"]
     assert "Turnpike, second half" in demo
     assert {"arms", "frontier"} <= json.loads(policy).keys()
-    assert "gpt-4o" in report
+    assert re.search(r"against always gpt-4o: \$\d", report), report
     assert json.loads(route)["arm"]
 
 

@@ -156,43 +156,62 @@ def _cell(value: Any) -> str:
 
 def as_text(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of a report for a terminal."""
-    total = report["rules"][0]["total"]
     begun = moment(report["since_s"])
     yield f"{report['period']} since {begun}, {count(report['requests'])} requests"
     yield f"spent      {dollars(report['spent_usd'])}"
     for rule in report["rules"]:
-        yield f"saved      {_saving(rule['total'])} against {rule['rule']}"
+        yield from _told(
+            f"saved      against {rule['rule']}", _saving(rule["total"]), rule["total"]
+        )
     yield from _satisfied(report["satisfaction"], report["baseline"])
     yield ""
     for line in report["lines"]:
         figures = f"{count(line['requests']):>10} {dollars(line['usd']):>12}"
         yield f"{line['line']:15} {figures}  {line['says']}"
+    first, own = report["rules"][0], _own(report)
     for part in ("tasks", "arms"):
         yield ""
-        yield f"{part} against {report['rules'][0]['rule']}"
-        for row in report["rules"][0][part]:
-            yield f"{row['name'][:40]:40} {dollars(row['spent_usd']):>12}  saved {_saving(row)}"
-    if total["why_not"]:
-        yield ""
+        yield f"{part} against {first['rule']}: what was spent and saved"
+        for row in first[part]:
+            saved = "the baseline itself" if row is own else _saving(row)
+            yield f"{row['name'][:40]:40} {dollars(row['spent_usd']):>12}  {saved}"
+    yield ""
+    if any(row["why_not"] for row in first["tasks"] + first["arms"] if row is not own):
+        yield "a part that is not shown has too few bills, or may have saved nothing (--json)"
+    if first["total"]["why_not"]:
         yield "what makes savings shown: TURNPIKE_CONTROL_SHARE, see docs/report.md"
+
+
+def _own(report: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the row of the baseline among the arms that it is compared with."""
+    arms = report["rules"][0]["arms"]
+    return next((row for row in arms if row["name"] == report["baseline"]), None)
+
+
+def _told(what: str, value: str, row: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a value, and under it why it is not shown."""
+    yield f"{what}: {value}"
+    if row["why_not"] is not None:
+        yield f"           {row['why_not']}"
 
 
 def _saving(row: Mapping[str, Any]) -> str:
     if row["why_not"] is not None:
-        return f"not shown: {row['why_not']}"
+        return "not shown"
     interval = f"{dollars(row['low_usd'])} to {dollars(row['high_usd'])}"
     return f"{dollars(row['saved_usd'])} ({interval}), {percent(row['saved_share'])}"
 
 
 def _satisfied(said: Mapping[str, Any], baseline: str) -> Iterator[str]:
     rated = f"{count(said['rated'])} of {count(said['answered'])} answers rated"
-    yield f"satisfied  {_mean(said['ours'])}, {rated}"
-    yield f"           {_mean(said['baseline'])} with {baseline}"
-    yield f"           {_mean(said['more_than_baseline'], signed=True)} more than with {baseline}"
+    yield from _told(f"satisfied  {rated}", _mean(said["ours"]), said["ours"])
+    yield f"           with {baseline}: {_mean(said['baseline'])}"
+    more = said["more_than_baseline"]
+    yield from _told(f"           more than with {baseline}", _mean(more, signed=True), more)
 
 
 def _mean(row: Mapping[str, Any], *, signed: bool = False) -> str:
     if row["why_not"] is not None:
-        return f"not shown: {row['why_not']}"
+        return "not shown"
     form = "+.1%" if signed else ".1%"
     return f"{row['mean']:{form}} ({row['low']:{form}} to {row['high']:{form}})"

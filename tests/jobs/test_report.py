@@ -78,7 +78,11 @@ def test_what_was_truly_saved_is_in_the_interval() -> None:
     assert total["would_have_cost_usd"] == pytest.approx(total["spent_usd"] + total["saved_usd"])
     assert total["saved_share"] == pytest.approx(0.8, abs=0.1)
     assert {part["name"] for part in made["rules"][0]["tasks"]} == {"maths", "support"}
-    assert {part["name"] for part in made["rules"][0]["arms"]} == {"cheap"}
+    arms = {part["name"]: part for part in made["rules"][0]["arms"]}
+    assert set(arms) == {"cheap", "dear"}
+    assert sum(part["requests"] for part in arms.values()) == total["requests"]
+    assert sum(part["spent_usd"] for part in arms.values()) == pytest.approx(total["spent_usd"])
+    assert arms["dear"]["saved_usd"] is None
 
 
 def test_each_tenant_has_a_report_of_its_own_and_all_together_one() -> None:

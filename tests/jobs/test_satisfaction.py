@@ -57,7 +57,7 @@ def test_a_baseline_that_was_hardly_asked_is_not_judged() -> None:
     always, gain = of_baseline(rated(300, share=0.01), "dear")
     assert always.mean is None
     assert always.why_not is not None
-    assert "comparable ratings of dear" in always.why_not
+    assert "rated answers came from dear by the draw" in always.why_not
     assert gain.why_not == always.why_not
 
 

@@ -57,11 +57,12 @@ def test_an_answer_elsewhere_is_set_against_what_was_predicted_of_the_baseline()
 
 def test_a_bill_of_the_baseline_tells_by_the_odds() -> None:
     sums = tally(row("a", arm="dear", cost_usd=0.012)).rule("always dear")
-    whole, cheap = sums.of(*ALL), sums.of("arm", "cheap")
+    whole, cheap, dear = sums.of(*ALL), sums.of("arm", "cheap"), sums.of("arm", "dear")
     assert (whole.hits, whole.elsewhere, whole.known) == (1, 0, 0.0)
     assert whole.weight_billed == pytest.approx(0.9 / 0.1 * 0.012)
     assert cheap.weight_predicted == pytest.approx(0.9 / 0.1 * 0.01)
     assert cheap.requests == 0
+    assert (dear.requests, dear.spent, dear.elsewhere) == (1, 0.012, 0)
 
 
 def test_a_call_that_failed_before_the_baseline_answered_is_a_loss_that_is_known() -> None:

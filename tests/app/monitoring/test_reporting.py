@@ -66,6 +66,7 @@ def test_the_report_adds_up_what_the_log_holds(priced: Running) -> None:
     page = priced.client.get("/pages/report?since=1d").text
     assert "What was saved" in page
     assert "always dear" in page
+    assert page.count("the baseline itself") == 1
 
 
 def test_a_report_of_nothing_is_a_report(service: Running) -> None:
@@ -142,9 +143,23 @@ def test_a_spreadsheet_takes_no_name_for_a_formula() -> None:
 
 
 def test_the_terminal_is_told_the_same_in_words() -> None:
-    told = "\n".join(as_text(a_report()))
-    assert "against always dear" in told
-    assert "not shown: nobody has rated an answer yet" in told
+    told = list(as_text(a_report()))
+    assert told[2].startswith("saved      against always dear: $")
+    assert told[told.index("satisfied  0 of 600 answers rated: not shown") + 1] == (
+        "           nobody has rated an answer yet"
+    )
+    [own] = [line for line in told if line.startswith("dear ")]
+    assert own.endswith("the baseline itself")
+
+
+def test_the_terminal_is_told_once_why_a_saving_is_not_shown() -> None:
+    rows, _ = a_month(600, share=0.005)
+    told = list(as_text(reports(Logged(rows), ARMS, None, NOW_S)[""]["30d"]))
+    assert told[2] == "saved      against always dear: not shown"
+    assert "they count as 3.0, and 10 are needed, which takes about" in told[3]
+    assert sum("they count as" in line for line in told) == 1
+    [cheap] = [line for line in told if line.startswith("cheap ")]
+    assert cheap.endswith("not shown")
 
 
 @pytest.mark.slow
