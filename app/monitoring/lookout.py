@@ -31,6 +31,8 @@ AHEAD_S = 60.0
 MISSED_RATINGS = 10.0
 """So many ratings would have come by now at the usual rate: chance leaves them all out once in
 twenty thousand times."""
+FEWEST_UNRATED = 100
+"""Fewer answers may be a pause of somebody who rates each."""
 NEVER_RATED = 500
 
 
@@ -154,7 +156,7 @@ class Lookout:
             return
         answered = max(rated.answers - rated.answers_since, 1)
         missed = rated.answers_since * rated.ratings / answered
-        if missed >= MISSED_RATINGS:
+        if missed >= MISSED_RATINGS and rated.answers_since >= FEWEST_UNRATED:
             says = (
                 f"{rated.answers_since} answers since the last rating, where {missed:.0f} ratings "
                 "would have come"

@@ -87,11 +87,11 @@ def test_ratings_that_stop_are_found_and_ratings_that_never_came(service: Runnin
             f"a-3.0-{i}", "r", 1.0, at_s=time.time() - 3 * HOUR_S, tenant="acme", window_s=1e9
         )
     assert found(service) == {}
-    answers(service, 40, 0.5, "c")
-    assert found(service) == {}
-    answers(service, 20, 0.4, "d")
+    answers(service, 99, 0.5, "c")
+    assert found(service) == {}  # nineteen are missing, but it may be a pause
+    answers(service, 1, 0.4, "d")
     alarm = found(service)["feedback", ""]
-    assert "60 answers since the last rating, where 12 ratings" in alarm.says
+    assert "100 answers since the last rating, where 20 ratings" in alarm.says
 
 
 def test_a_retrain_that_is_long_ago_is_found(service: Running) -> None:
