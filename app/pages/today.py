@@ -14,6 +14,13 @@ from storage.records import Retrain
 CHANGES = 8
 REPORTED: Mapping[str, str] = {"1h": "1d", "24h": "1d", "7d": "7d", "30d": "30d"}
 """The report that goes with a span: reports are about whole days."""
+VERDICTS: Mapping[tuple[str, bool], str] = {
+    ("value", True): "The newest ratings show that it does no worse than the one before.",
+    ("value", False): "The newest ratings do not show that a new one would do as well.",
+    ("evidence", True): "It fits the ratings so far clearly better than the one before.",
+    ("evidence", False): "The ratings so far do not show that a new one would be better.",
+}
+"""What came of a retrain, by the rule that decided and whether it promoted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +115,9 @@ def _retrained(retrain: Retrain) -> Change:
         what, mark = f"Policy {retrain.candidate_version} promoted", "new"
     else:
         what, mark = f"Policy {retrain.incumbent_version} stays", "same"
-    return Change(
-        retrain.ended_at_s, what, f"{retrain.reason[:1].upper()}{retrain.reason[1:]}.", mark
-    )
+    why = f"{retrain.reason[:1].upper()}{retrain.reason[1:]}."
+    says = VERDICTS.get((retrain.report.get("rule"), retrain.promoted), why)
+    return Change(retrain.ended_at_s, what, says, mark)
 
 
 def _share(some: Traffic, kind: str, lately: Traffic) -> float | None:

@@ -3,8 +3,14 @@
 import time
 from pathlib import Path
 
-from app.pages.today import today
+import pytest
+
+from app.pages.today import changes, today
+from jobs.retrain import Decided, by_evidence, by_value, retrain
 from tests.app.faulty import broken, faulty, good
+from tests.app.running import Running
+from tests.jobs.test_retrain import EVEN
+from tests.storage.rounds import RETRAIN, but
 
 
 def test_a_request_that_needed_two_fallbacks_is_one_request_that_a_fallback_answered(
@@ -16,3 +22,18 @@ def test_a_request_that_needed_two_fallbacks_is_one_request_that_a_fallback_answ
         shown = today(made.service.parts, None, "24h", time.time())
     assert (shown["total"].requests, shown["total"].decisions) == (2, 4)
     assert shown["fallbacks"] == 0.5
+
+
+@pytest.mark.parametrize(
+    "decided", [by_value(EVEN), by_evidence(4.0, None), by_evidence(0.3, None)]
+)
+def test_what_came_of_a_retrain_is_said_without_figures(service: Running, decided: Decided) -> None:
+    record = but(RETRAIN, promoted=decided.promoted, reason=decided.reason, report=decided.report)
+    service.parts.log.record_retrain(record).wait()
+    [said] = [change for change in changes(service.parts) if "atings" in change.says]
+    assert not any(sign.isdigit() for sign in said.says)
+
+
+def test_a_retrain_that_came_too_early_says_what_is_missing(service: Running) -> None:
+    service.parts.log.record_retrain(retrain(service.parts.log, "manual", time.time).retrain).wait()
+    assert "Not enough feedback yet: 0 rated" in changes(service.parts)[0].says
