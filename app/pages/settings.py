@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from app.given import PREFIX
 from app.monitoring.doctor import Finding, findings
+from app.processes.orphan import PARENT
 from app.settings import MAY_BE_SECRET, Settings
 from app.wiring import Parts
 
@@ -22,6 +23,7 @@ class Dial:
     name: str
     value: str
     is_default: bool
+    is_derived: bool
     says: str
 
 
@@ -30,7 +32,7 @@ def settings(parts: Parts) -> dict[str, Any]:
     catalogue = parts.catalogue()
     dials = [dial(parts.settings, name) for name in Settings.model_fields]
     return {
-        "dials": sorted(dials, key=lambda each: each.is_default),
+        "dials": sorted(dials, key=lambda each: (each.is_default, each.is_derived)),
         "arms": list(catalogue.arms.values()),
         "providers": [
             (each, None if each.api_key_env is None else bool(os.environ.get(each.api_key_env)))
@@ -55,7 +57,15 @@ def dial(given: Settings, name: str) -> Dial:
         shown = f"{value:.12g}"
     else:
         shown = str(value)
-    return Dial(f"{PREFIX}{name.upper()}", shown, value == field.default, field.description or "")
+    is_default = value == field.default
+    is_derived = not is_default and name in _derived(given)
+    return Dial(f"{PREFIX}{name.upper()}", shown, is_default, is_derived, field.description or "")
+
+
+def _derived(given: Settings) -> frozenset[str]:
+    """Return the dials that are decided at the start, by whether the sandbox answers."""
+    ours = {"sandbox", "sandbox_url"} if PARENT in os.environ else {"sandbox"}
+    return frozenset(ours | {"database", "data"} if given.sandbox == "on" else ours)
 
 
 class Doctor:

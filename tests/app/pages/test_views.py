@@ -10,6 +10,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from app.pages.shown import dollars
+from app.processes.orphan import PARENT
 from tests.app.hostile_rows import EVIL, as_they_are
 from tests.app.pages.test_sign_in import HOME, PAGES, token_on
 from tests.app.running import Provider, Running, running
@@ -173,6 +174,20 @@ def test_settings_show_no_secret(tmp_path: Path, provider: Provider) -> None:
         text = service.client.get("/pages/settings", headers=headers).text
         assert "TURNPIKE_API_KEY" in text
         assert "correct-horse" not in text
+
+
+def test_what_is_derived_is_not_said_to_be_set(
+    tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PARENT, "1")  # as `serve` starts it
+    given = {"sandbox": "on", "sandbox_url": provider.url, "data": tmp_path}
+    with running(tmp_path, **given) as service:
+        text = page(service, "/pages/settings")
+    tags = dict(re.findall(r"<code>(TURNPIKE_\w+)</code></th>.*?(>set<|>derived<|</td>)", text))
+    assert {name for name, tag in tags.items() if tag == ">derived<"} == {
+        "TURNPIKE_DATABASE", "TURNPIKE_DATA", "TURNPIKE_SANDBOX", "TURNPIKE_SANDBOX_URL",
+    }  # fmt: skip
+    assert {name for name, tag in tags.items() if tag == ">set<"} == {"TURNPIKE_SPOOL_BYTES"}
 
 
 def test_the_doctor_says_in_the_page_what_it_says_in_the_terminal(used: Running) -> None:
