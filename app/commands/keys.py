@@ -13,6 +13,7 @@ from app.given import command
 from app.keys.holder import Scope
 from app.keys.keyring import digest, known
 from app.keys.subkeys import subkeys
+from app.pages.shown import dollars
 from app.settings import Settings
 from jobs.intake import hand_over_key, hand_over_revocation
 from policy.errors import InvalidInput
@@ -75,8 +76,7 @@ def listed(settings: Settings, *, with_revoked: bool, as_json: bool) -> None:
             spent_usd = _spent_usd(settings, key)
             rows.append({**_described(key), "revoked_at_s": revoked_at_s, "spent_usd": spent_usd})
             said = (key.id, key.name, key.tenant, ",".join(key.scopes), _limits(key))
-            spent = f"${spent_usd:.4f}"
-            lines.append((*said, spent, _day(key.created_at_s), _day(revoked_at_s)))
+            lines.append((*said, dollars(spent_usd), _day(key.created_at_s), _day(revoked_at_s)))
     tell(rows, table(COLUMNS, lines) if lines else NONE_YET.format(command()), as_json=as_json)
 
 

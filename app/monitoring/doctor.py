@@ -16,6 +16,7 @@ from app.given import command
 from app.keys.keyring import known, require_a_key
 from app.keys.subkeys import FILE, subkeys
 from app.mode import in_force, missing_keys
+from app.pages.shown import ago
 from app.processes.berth import berths
 from app.settings import Settings
 from policy.errors import ConfigError, StoreUnavailable
@@ -180,7 +181,7 @@ def _learning(settings: Settings) -> Iterator[Finding]:
     if retrains:
         age_s = time.time() - retrains[0].ended_at_s
         late = age_s > STALE_AFTER * settings.retrain_every_s
-        says = f"{age_s / 60:.0f} minutes ago: {retrains[0].reason}"
+        says = f"{ago(age_s)}: {retrains[0].reason}"
         yield Finding("note" if late else "ok", "retrain", says)
     else:
         yield Finding("note", "retrain", "never yet; it runs by itself once there is feedback")

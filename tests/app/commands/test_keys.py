@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from app.keys.holder import SCOPES
+from app.pages.shown import dollars
 from storage.sqlite_reader import SqliteReader
 from tests.app.commands.test_cli import turnpike
 from tests.app.running import SUM, Provider, running
@@ -59,7 +61,8 @@ def test_a_running_service_takes_a_new_key_and_lets_go_of_a_revoked_one(
         assert service.client.post("/complete", json=body, headers=headers).status_code == 200
         assert service.client.get("/policy", headers=headers).status_code == 403
         [listed] = as_json(turnpike(tmp_path, "keys", "list", "--json"))
-        assert listed["spent_usd"] > 0
+        assert 0 < listed["spent_usd"] < 5e-5  # of which four decimals would show nothing
+        assert dollars(listed["spent_usd"]) in turnpike(tmp_path, "keys", "list").stdout
         ended = turnpike(tmp_path, "keys", "revoke", "shop")
         assert (ended.exit_code, "key shop (" in ended.stdout) == (0, True)
         service.parts.keyring.follow()
@@ -140,3 +143,15 @@ def test_the_doctor_tells_who_needs_a_key_and_whether_the_secret_is_guarded(tmp_
     (tmp_path / "secret").chmod(0o644)
     assert findings(tmp_path)["access"].startswith("problem: ")
     assert "chmod 600" in findings(tmp_path)["access"]
+
+
+def test_help_names_every_scope(tmp_path: Path) -> None:
+    told = turnpike(tmp_path, "keys", "create", "--help").stdout
+    assert all(scope in told.partition("--scope")[2].partition("--rate")[0] for scope in SCOPES)
+
+
+def test_the_doctor_tells_how_long_ago_it_was_retrained(tmp_path: Path, provider: Provider) -> None:
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        service.rate(service.ask()["id"])
+    assert turnpike(tmp_path, "retrain").exit_code == 0
+    assert findings(tmp_path)["retrain"].startswith("ok: just now: ")
