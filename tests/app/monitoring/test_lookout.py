@@ -134,7 +134,8 @@ def test_a_budget_that_is_nearly_spent_is_found(tmp_path: Path, provider: Provid
 def test_a_budget_that_others_have_taken_is_found(
     tmp_path: Path, provider: Provider, postgres_url: str
 ) -> None:
-    dials = {"sandbox_url": provider.url, "database": postgres_url, "budget_usd": 1e-3}
+    dials = {"sandbox_url": provider.url, "database": postgres_url, "data": tmp_path}
+    dials |= {"budget_usd": 1e-3}
     with running(tmp_path, **dials) as a, running(tmp_path, **dials) as b:
         made = (a.post("/complete", {"prompt": f"What is {n} + 4?"}) for n in range(1_000))
         assert next(each for each in made if each.status_code != 200).status_code == 429
