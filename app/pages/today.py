@@ -14,7 +14,7 @@ from storage.records import Retrain
 CHANGES = 8
 REPORTED: Mapping[str, str] = {"1h": "1d", "24h": "1d", "7d": "7d", "30d": "30d"}
 """The report that goes with a span: reports are about whole days."""
-VERDICTS: Mapping[tuple[str, bool], str] = {
+VERDICTS: Mapping[tuple[Any, bool], str] = {
     ("value", True): "The newest ratings show that it does no worse than the one before.",
     ("value", False): "The newest ratings do not show that a new one would do as well.",
     ("evidence", True): "It fits the ratings so far clearly better than the one before.",
