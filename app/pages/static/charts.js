@@ -157,27 +157,41 @@
     ctx.font = `${12 * scale}px ${getComputedStyle(document.body).fontFamily}`;
     ctx.textBaseline = "middle";
     ctx.textAlign = "left";
-    const around = ([x, y], size) => ({ left: x - size, right: x + size, top: y - size, bottom: y + size });
-    const taken = [...alone.map((each) => each.at), ...(chart.now ? [chart.now] : [])].map((point) => around(at(point), 8 * scale));
-    for (const each of alone) {
+    // From the dot of another a name keeps twice as far as from its own.
+    const around = ([x, y]) => ({ left: x - 18 * scale, right: x + 18 * scale, top: y - 8 * scale, bottom: y + 8 * scale });
+    const dots = [...alone.map((each) => each.at), ...(chart.now ? [chart.now] : [])].map((point) => ({ point, ...around(at(point)) }));
+    const names = [];
+    const { left: start, top, width: wide, height: high } = plot.bbox;
+    const isFree = (box, own) => box.left >= start && box.right <= start + wide && box.top >= top && box.bottom <= top + high
+      && ![...names, ...dots.filter((dot) => dot.point !== own)].some((b) => b.left < box.right && box.left < b.right && b.top < box.bottom && box.top < b.bottom);
+    const rest = alone.filter((each) => {
       disc(each.at, 5, css(each.colour));
       const [x, y] = at(each.at);
       const width = ctx.measureText(each.name).width;
-      const right = plot.bbox.left + plot.bbox.width;
-      const left = x + 9 * scale + width > right ? x - 9 * scale - width : x + 9 * scale;
-      for (const shift of [0, 14, -14, 28, -28]) {
-        const box = { left, right: left + width, top: y + (shift - 7) * scale, bottom: y + (shift + 7) * scale };
-        if (box.left < plot.bbox.left || box.bottom > plot.bbox.top + plot.bbox.height) continue;
-        if (taken.some((b) => b.left < box.right && box.left < b.right && b.top < box.bottom && box.top < b.bottom)) continue;
-        taken.push(box);
-        ctx.fillStyle = css("ink");
-        ctx.fillText(each.name, left, y + shift * scale);
-        break;
-      }
-    }
+      // A name stands at its own height beside its dot, or nobody could tell whose it is.
+      const box = [x + 9 * scale, x - 9 * scale - width]
+        .map((left) => ({ left, right: left + width, top: y - 7 * scale, bottom: y + 7 * scale })).find((place) => isFree(place, each.at));
+      if (!box) return true;
+      names.push(box);
+      ctx.fillStyle = css("ink");
+      ctx.fillText(each.name, box.left, y);
+      return false;
+    });
+    named(document.getElementById("frontier-legend"), rest);
     if (chart.now) disc(chart.now, 7, css("accent"), css("card"));
     if (plot.moved) disc(plot.moved, 7, css("card"), css("accent"));
     ctx.restore();
+  }
+
+  // Those that have no room beside their dots are named below, with their colours.
+  function named(legend, arms) {
+    legend.replaceChildren(...arms.map((each) => {
+      const [item, arm] = [document.createElement("li"), document.createElement("span")];
+      arm.className = `arm ${each.colour}`;
+      arm.append(document.createElement("i"), each.name);
+      item.append(arm);
+      return item;
+    }));
   }
 
   const kinds = { stack, band, frontier };

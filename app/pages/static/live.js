@@ -20,13 +20,15 @@
     if (old.contains(document.activeElement)) return false;
     const open = [...old.querySelectorAll("details")].map((each) => each.open);
     fresh.querySelectorAll("details").forEach((each, i) => { each.open = Boolean(open[i]); });
-    // A chart keeps its place and is drawn anew from the new data.
+    // A chart keeps its place, with what is named below it, and is drawn anew from the new data.
     fresh.querySelectorAll("[data-chart]").forEach((each) => {
       const drawn = document.getElementById(each.id);
       if (!drawn) return;
       drawn.dataset.chart = each.dataset.chart;
       drawn.setAttribute("aria-label", each.getAttribute("aria-label"));
       each.replaceWith(drawn);
+      const legend = document.getElementById(`${drawn.id}-legend`);
+      if (legend) fresh.querySelector(`#${legend.id}`).replaceWith(legend);
     });
     old.replaceWith(fresh);
     return true;

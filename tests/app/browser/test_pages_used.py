@@ -11,9 +11,10 @@ from playwright.sync_api import Browser, Page, expect
 from tests.app.browser.browsing import PHONE, drawn, flaws, keep, looking, sticks_out
 from tests.app.hostile_rows import as_they_are
 from tests.app.pages.test_sign_in import KEY, PAGES
-from tests.app.running import Provider, Running, catalogue, running
+from tests.app.running import CATALOGUE, Provider, Running, catalogue, running
 from tests.app.serving import served
 from tests.storage.rounds import but
+from upstream.catalogue import load
 
 LOOK_NOW = "document.dispatchEvent(new Event('visibilitychange'))"
 HIDE = "Object.defineProperty(document, 'hidden', {value: true, configurable: true})"
@@ -151,6 +152,36 @@ def test_nothing_that_is_written_on_what_a_dollar_buys_runs_into_another(
     assert sum(text.startswith("$") for text, _ in written) > 1
     for (one, (left, right, y)), (other, (start, end, at)) in combinations(written, 2):
         assert right < start or end < left or abs(y - at) > 8, (one, other)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [280, PHONE, 1200])
+def test_every_arm_is_named_once_beside_its_dot_or_in_the_legend(page: Page, width: int) -> None:
+    page.add_init_script(WRITTEN)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto("/pages/policy")
+    canvas = page.locator(".plot canvas").first
+    expect(canvas).to_be_visible()
+    page.evaluate("document.getElementById('frontier-region').dataset.old = ''")
+    page.evaluate(LOOK_NOW)
+    expect(page.locator("#frontier-region[data-old]")).to_have_count(0)
+    beside = [text for text, _ in canvas.evaluate("each => each.written")]
+    below = page.locator("#frontier-legend li").all_inner_texts()
+    for arm in load(CATALOGUE).arms:
+        assert [*beside, *below].count(arm) == 1, arm
+
+
+@pytest.mark.slow
+def test_on_a_phone_a_figure_with_its_interval_and_what_an_arm_can_have_the_whole_width(
+    page: Page,
+) -> None:
+    page.set_viewport_size({"width": PHONE, "height": 900})
+    for path, cell in (("report", "[data-label='Mean rating']"), ("settings", "[data-label=Can]")):
+        page.goto(f"/pages/{path}")
+        shares = page.locator(f"td{cell}").evaluate_all(
+            "all => all.map(one => one.clientWidth / one.parentElement.clientWidth)"
+        )
+        assert min(shares) > 0.95, path
 
 
 @pytest.mark.slow
