@@ -5,12 +5,13 @@ from pathlib import Path
 
 import click
 
+from app.address import HIGHEST_PORT
 from app.commands.arm_commands import arms
 from app.commands.keeping_commands import KEEPING
 from app.commands.key_commands import keys
 from app.commands.report_command import report
 from app.commands.scale_commands import COMMANDS
-from app.commands.told import EXIT_CODES, PORT, Sections, as_json_option, told_plainly
+from app.commands.told import EXIT_CODES, Sections, as_json_option, told_plainly
 from app.mode import in_force
 from app.settings import Settings
 from storage.records import RetrainTrigger
@@ -61,7 +62,13 @@ def work() -> None:
 
 
 @main.command()
-@click.option("--port", type=PORT, default=8001, show_default=True, help="Port on 127.0.0.1.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, HIGHEST_PORT),
+    default=8001,
+    show_default=True,
+    help="Port on 127.0.0.1; 0 for any that is free.",
+)
 @click.option("--listener", type=int, hidden=True, help="A descriptor that listens already.")
 @told_plainly
 def sandbox(port: int, listener: int | None) -> None:

@@ -4,7 +4,8 @@ import sys
 
 import click
 
-from app.commands.told import PORT, told_plainly
+from app.address import HIGHEST_PORT
+from app.commands.told import told_plainly
 from app.mode import in_force
 from app.settings import Settings
 
@@ -33,7 +34,9 @@ def cluster(replicas: int, prompts: int, stay: bool) -> None:
 
 
 @click.command()
-@click.option("--port", type=PORT, required=True, help="Port on 127.0.0.1.")
+@click.option(
+    "--port", type=click.IntRange(1, HIGHEST_PORT), required=True, help="Port on 127.0.0.1."
+)
 @click.option("--to", multiple=True, required=True, help="A replica, as host:port.")
 @told_plainly
 def balance(port: int, to: tuple[str, ...]) -> None:

@@ -8,7 +8,6 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
-from app.address import HIGHEST_PORT
 from policy.errors import ConfigError, InvalidInput, TurnpikeError
 
 EX_FAILED = 1
@@ -25,7 +24,6 @@ EXIT_CODES: Mapping[int, str] = {
 P = ParamSpec("P")
 T = TypeVar("T")
 
-PORT = click.IntRange(1, HIGHEST_PORT)
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
