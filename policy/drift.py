@@ -11,7 +11,7 @@ A watch never changes: watching returns a new one.
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, replace
-from math import inf, log, log1p
+from math import log, log1p
 from typing import Self
 
 import numpy as np
@@ -48,13 +48,13 @@ class Change:
 class Bet:
     """The winnings of one bet as a logarithm, never below 0, and what was seen while there are any.
 
-    If the arm has changed, it most likely did when the winnings began.
+    If the arm has changed, it most likely did when the winnings began; without any, that is 0.
 
     source : Page 1954 (Biometrika 41), who restarts a sum where it is least
     """
 
     wealth: float = 0.0
-    since_s: float = inf
+    since_s: float = 0.0
     seen: Evidence = NOTHING
 
     def settled(self, won: float, context: Floats, reward: float, at_s: float) -> Self:
@@ -65,12 +65,13 @@ class Bet:
         wealth = self.wealth + won
         if wealth <= 0.0:
             return type(self)()
-        seen = self.seen if self.wealth > 0.0 else Evidence.none(len(context))
-        return type(self)(wealth, min(self.since_s, at_s), seen.add(context, reward))
+        if self.wealth <= 0.0:
+            return type(self)(wealth, at_s, Evidence.none(len(context)).add(context, reward))
+        return type(self)(wealth, min(self.since_s, at_s), self.seen.add(context, reward))
 
     def counted(self, context: Floats, reward: float, at_s: float, weight: float) -> Self:
         """Return the bet with an outcome counted that it is not about, if it had begun by then."""
-        if at_s < self.since_s:
+        if self.wealth <= 0.0 or at_s < self.since_s:
             return self
         return replace(self, seen=self.seen.add(context, reward, weight))
 
@@ -188,7 +189,7 @@ class Watch:
         """Return the watch that `to_arrays` gave.
 
         >>> Watch.from_arrays(Watch.new().changed(5.0).to_arrays()).changes
-        (Change(at_s=5.0, since_s=inf),)
+        (Change(at_s=5.0, since_s=0.0),)
         """
         changes = tuple(Change(*each) for each in arrays["changes"].tolist())
         worse, better = (Bet.from_arrays(arrays, name) for name in ("worse", "better"))

@@ -108,6 +108,7 @@ def test_a_watch_is_the_same_after_it_was_stored() -> None:
     assert stored.to_arrays().keys() == watch.to_arrays().keys()
     for name, array in watch.to_arrays().items():
         assert np.array_equal(stored.to_arrays()[name], array)
+        assert np.isfinite(array).all()
     assert stored.worse.seen.weight > 0
 
 
