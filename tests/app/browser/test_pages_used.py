@@ -185,6 +185,20 @@ def test_on_a_phone_a_figure_with_its_interval_and_what_an_arm_can_have_the_whol
 
 
 @pytest.mark.slow
+def test_what_an_arm_can_stands_under_its_heading(page: Page) -> None:
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto("/pages/settings")
+    begins = """one => {
+        const words = document.createRange();
+        words.selectNodeContents(one);
+        return words.getBoundingClientRect().left;
+    }"""
+    heading = page.locator("th", has_text="Can").evaluate(begins)
+    words = page.locator("td[data-label=Can]").first.evaluate(begins)
+    assert words == pytest.approx(heading, abs=2)
+
+
+@pytest.mark.slow
 def test_arms_that_are_nearly_alike_have_a_scale_that_tells_them_apart(
     browser: Browser, service: Running
 ) -> None:
