@@ -33,6 +33,7 @@ class CompleteResponse(BaseModel):
     sandbox: bool
     feedback_token: str
     tool_calls: list[dict[str, Any]] | None = None
+    refusal: str | None = None
     continued_by: list[str] = []
 
 

@@ -224,6 +224,7 @@ def completion_json(completion: Completion, tokens: FeedbackTokens) -> dict[str,
         sandbox=turn.decision.sandbox,
         feedback_token=tokens.of(turn.decision),
         tool_calls=completion.tool_calls,
+        refusal=completion.refusal,
         continued_by=list(completion.continued_by),
     ).model_dump(exclude_none=False)
 

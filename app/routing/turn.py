@@ -127,6 +127,12 @@ class Completion:
         return self.ended.message.get("tool_calls")
 
     @property
+    def refusal(self) -> str | None:
+        """Return the words in which the first choice refuses to answer."""
+        said = self.ended.message.get("refusal")
+        return said if isinstance(said, str) else None
+
+    @property
     def model(self) -> str:
         """Return the model that answered."""
         return self.ended.model or self.turn.arm.model

@@ -203,3 +203,18 @@ def test_a_tool_call_comes_back_whole(tmp_path: Path, stream: bool) -> None:
         assert answer["tool_calls"] == [call]
         assert answer["finish_reason"] == "tool_calls"
         assert made.seen.bodies[0]["tools"] == [tool]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_a_refusal_comes_back_in_its_words(tmp_path: Path, stream: bool) -> None:
+    def declining(talk: Conversation) -> None:
+        if not stream:
+            talk.reply(completion({"role": "assistant", "content": None, "refusal": "I will not."}))
+            return
+        pieces = [chunk(delta={"refusal": each}) for each in ("I will ", "not.")]
+        talk.events(*pieces, chunk(finish="stop"), b"[DONE]")
+
+    with faulty(tmp_path, {"a": declining}) as made:
+        response = made.service.post("/complete", {"prompt": "hi", "stream": stream})
+        answer = events(response)[-2] if stream else response.json
+        assert (answer["text"], answer["refusal"]) == ("", "I will not.")
