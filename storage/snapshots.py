@@ -136,7 +136,10 @@ def newest(folder: Path, mark: Mark, policy_version: int) -> Found:
     damaged: list[str] = []
     for path in _newest_first(folder):
         named = NAME.fullmatch(path.name)
-        if named is None or mark(int(named["seq"])) != named["mark"]:
+        if named is None:
+            LOGGER.warning("a snapshot of an earlier Turnpike is of no use", deleted=str(path))
+            path.unlink(missing_ok=True)
+        elif mark(int(named["seq"])) != named["mark"]:
             _delete(path)
         elif int(named["version"]) == policy_version:
             try:

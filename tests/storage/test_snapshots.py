@@ -76,6 +76,17 @@ def test_what_another_log_has_taught_is_deleted_and_told_whatever_its_version(
     assert [line["log_level"] for line in said] == ["error", "error"]
 
 
+def test_what_an_earlier_version_has_left_is_deleted_and_no_fault_of_the_log(
+    tmp_path: Path,
+) -> None:
+    left = tmp_path / "000000000009-v000001.snapshot"
+    left.touch()
+    with capture_logs() as said:
+        assert snapshots.newest(tmp_path, ours, 1).snapshot is None
+    assert not left.exists()
+    assert [line["log_level"] for line in said] == ["warning"]
+
+
 def test_a_sample_of_altered_bytes_is_noticed(tmp_path: Path) -> None:
     path = snapshots.save(tmp_path, 1, 1, ARRAYS, MARK).path
     whole = path.read_bytes()
