@@ -57,7 +57,7 @@ def test_a_running_service_takes_a_new_key_and_lets_go_of_a_revoked_one(
         key = made(tmp_path, "shop")["key"]
         headers = {"Authorization": f"Bearer {key}"}
         service.parts.keyring.follow()
-        body = {"prompt": SUM}
+        body = {"prompt": SUM, "models": ["glm-4-plus"]}
         assert service.client.post("/complete", json=body, headers=headers).status_code == 200
         assert service.client.get("/policy", headers=headers).status_code == 403
         [listed] = as_json(turnpike(tmp_path, "keys", "list", "--json"))
