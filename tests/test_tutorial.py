@@ -62,7 +62,8 @@ def test_every_command_of_the_tutorial_says_what_the_page_says(said: list[str]) 
     assert json.loads(why)["arm"]
     assert "Turnpike, second half" in demo
     assert {"arms", "frontier"} <= json.loads(policy).keys()
-    assert re.search(r"against always gpt-4o: \$\d", report), report
+    # What goes to the control group is drawn, and 2,000 requests are just about enough.
+    assert re.search(r"against always gpt-4o: (\$\d|not shown\n +[a-z])", report), report
     assert json.loads(route)["arm"]
 
 
