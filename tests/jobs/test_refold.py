@@ -188,6 +188,23 @@ def test_thumbs_given_anew_before_a_change_was_found_count_as_in_order(every_s: 
     assert apart(in_order, by_sums(events, in_order)) < EXACT
 
 
+def twice() -> list[Event]:
+    """Return the thumbs of an arm that changes, and again while what it shows is forgotten soon."""
+    recovered = [
+        rated(n + 1, TEXTS[n % 4], 0.85, decision_id=f"d{n}", at_s=NOON_S + 900.0 * n)
+        for n in range(180, 300)
+    ]
+    return [*declining(least=0.2, every_s=900.0), *recovered]
+
+
+def test_a_change_that_is_found_while_much_is_forgotten_is_as_in_order() -> None:
+    events = twice()
+    in_order = start().fold(events)
+    _, second = in_order.watches["a"].changes
+    assert second.at_s - second.since_s > HOUR_S  # what the bet has seen is forgotten like the rest
+    assert apart(in_order, by_sums(events, in_order)) < EXACT
+
+
 def joined() -> list[Event]:
     """Return thumbs of an arm, of one that joins it after 60, and of one more after 200."""
     arms = ["a"] * 60 + ["a", "b"] * 70 + ["a", "b", "c"] * 20

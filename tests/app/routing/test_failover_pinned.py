@@ -1,10 +1,12 @@
 """Who asks for one arm by name is told why that one cannot serve, whatever its fallbacks say."""
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from policy.hyper import DAY_S
 from tests.app.running import Running, catalogue, running
 from upstream.provider import Reply, serve
 
@@ -42,6 +44,8 @@ def test_the_reason_is_the_pinned_arms_own(
     status, error = service.refused("/complete", {**body, "models": ["pinned"]})
     assert (status, error["code"]) == (400, "no_eligible_arm")
     assert f"pinned: {why}" in error["message"]
+    stands_in = bool(service.parts.catalogue().arms["pinned"].fallbacks)
+    assert ("small: the request does not list it" in error["message"]) is not stands_in
     assert "other: the request does not list it" in error["message"]
 
 
@@ -50,4 +54,5 @@ def test_a_budget_that_is_used_up_is_told_as_such(service: Running) -> None:
     refused = service.post("/complete", asked)
     assert (refused.status_code, refused.json["error"]["code"]) == (429, "budget_exceeded")
     assert "pinned: it could cost $0.01" in refused.json["error"]["message"]
-    assert 1 <= int(refused.headers["retry-after"]) <= 86_400
+    until_midnight_s = DAY_S - time.time() % DAY_S
+    assert int(refused.headers["retry-after"]) == pytest.approx(until_midnight_s, abs=5)
