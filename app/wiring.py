@@ -104,6 +104,7 @@ def _assembled(
     keyring = Keyring(settings, subkeys(settings, folder), log, goals(settings, catalogue()))
     live = Live(log, folder, catalogue().arms.values(), keyring.goals, keyring.has_goal, now_s)
     cache = ending.enter_context(closing(_cache(settings, own, upstream)))
+    log.subscribe(cache.follow)
     traffic, terms = Following(log, own, time.time), _terms(settings)
     alarms = _alarms(settings, catalogue, log, live, health)
     _start(ending, Keeper(folder, log, live, catalogue, cache, traffic, keyring), alarms)
@@ -118,7 +119,7 @@ def _assembled(
         upstream=upstream,
         cache=cache,
         router=Router(terms, catalogue, upstream, observed, live, health, cache),
-        ratings=Ratings(observed, cache, settings.feedback_window_s),
+        ratings=Ratings(observed, settings.feedback_window_s),
         keyring=keyring,
         instruments=instruments,
         traffic=traffic,

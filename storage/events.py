@@ -42,7 +42,8 @@ class FeedbackEvent:
     """A rater's reward for the arm that answered, and the reward it replaces.
 
     `reward` None withdraws; `previous_reward` is what the same rater had given before and the fold
-    must take back first. `excluded` feedback is kept but teaches no arm.
+    must take back first. `excluded` feedback is kept but teaches no arm. `answer_of` is the
+    decision whose stored answer was given again, None where an arm was asked.
     """
 
     seq: int
@@ -59,6 +60,7 @@ class FeedbackEvent:
     previous_reward: float | None
     previous_at_s: float | None
     excluded: bool
+    answer_of: str | None = None
 
     @property
     def teaches(self) -> bool:

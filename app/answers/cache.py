@@ -5,7 +5,7 @@ A cache that fails is a cache that misses: the request goes on, and the lines of
 
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -22,9 +22,11 @@ from app.routing.turn import Completion
 from features.likeness import Likeness
 from policy.errors import StoreUnavailable
 from storage.cache_file import CacheFile, StoredAnswer
+from storage.events import Event, FeedbackEvent
 
 LOGGER = get_logger()
 PRUNE_EVERY_S = 60.0
+DOWN = 0.5  # a lower reward says that the answer is not to be given again
 
 CacheMode = Literal["off", "asked", "exact", "semantic"]
 
@@ -109,8 +111,17 @@ class Cache:
             with self._or_nothing() as file:
                 self._forget(file.prune(now_s))
 
-    def evict(self, decision_id: str, tenant: str) -> None:
-        """Forget the answer of a decision, which somebody did not like."""
+    def follow(self, events: Sequence[Event]) -> None:
+        """Forget each answer that somebody did not like, whichever process was told so."""
+        for event in events:
+            if (
+                isinstance(event, FeedbackEvent)
+                and event.reward is not None
+                and event.reward < DOWN
+            ):
+                self._evict(event.answer_of or event.decision_id, event.tenant)
+
+    def _evict(self, decision_id: str, tenant: str) -> None:
         if self._file is not None:
             with self._or_nothing() as file:
                 keys = file.evict(decision_id, tenant)

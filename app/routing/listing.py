@@ -67,6 +67,7 @@ class Listing:
             # Another process of ours may read another catalogue for a while: it is not undone.
             self._arms, self._next = arms, None
             return
+        self._arms = ()  # a catalogue that goes back to what it was is another one again
         listed = replace(
             policy,
             version=policy.version + 1,

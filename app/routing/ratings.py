@@ -1,13 +1,10 @@
-"""Thumbs and rewards on their way to the log; a bad one evicts the answer it is about."""
+"""Thumbs and rewards on their way to the log."""
 
 import time
 from dataclasses import dataclass
 
-from app.answers.cache import Cache
 from app.routing.observed import Recording
 from storage.records import Rating
-
-DOWN = 0.5  # a lower reward says that the answer is not to be given again
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +20,8 @@ class Vote:
 class Ratings:
     """Takes votes; safe for many threads."""
 
-    def __init__(self, log: Recording, cache: Cache, window_s: float) -> None:
+    def __init__(self, log: Recording, window_s: float) -> None:
         self._log = log
-        self._cache = cache
         self._window_s = window_s
 
     def rate(self, vote: Vote, tenant: str | None) -> Rating:
@@ -34,7 +30,7 @@ class Ratings:
         raises : UnknownDecision, also where it is another tenant's; FeedbackClosed, InvalidInput,
                  StoreUnavailable
         """
-        rating = self._log.rate(
+        return self._log.rate(
             vote.decision_id,
             vote.rater,
             vote.reward,
@@ -43,7 +39,3 @@ class Ratings:
             tenant=tenant,
             window_s=self._window_s,
         )
-        if vote.reward is not None and vote.reward < DOWN:
-            given = self._log.decision(vote.decision_id).decision
-            self._cache.evict(given.answer_of or given.id, given.tenant)
-        return rating

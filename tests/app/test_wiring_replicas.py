@@ -50,6 +50,17 @@ def test_a_thumb_at_one_replica_is_learned_by_all(replicas: list[Running]) -> No
     assert here.digest != before
 
 
+def test_a_thumb_down_at_one_replica_takes_the_answer_from_all(replicas: list[Running]) -> None:
+    here, there = replicas
+    use = {"prompt": "What is the capital of France?", "cache": "use"}
+    given = [each.ask(**use) for each in (here, there, here, there)]
+    assert [answer["cache"] for answer in given] == ["miss", "miss", "hit", "hit"]
+    there.rate(given[2]["id"], "down")
+    assert eventually(lambda: here.get("/policy")["cache"]["answers"] == 0, 10.0)
+    assert here.ask(**use)["cache"] == "miss"
+    assert there.ask(**use)["cache"] == "hit"
+
+
 def test_many_callers_leave_every_replica_with_the_same_belief(replicas: list[Running]) -> None:
     def call(number: int) -> None:
         asked, rated = replicas[number % 2], replicas[number // 2 % 2]

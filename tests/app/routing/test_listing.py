@@ -118,6 +118,18 @@ def test_a_version_begins_anew_when_another_is_adopted_meanwhile(
     assert service.digest == folded(service) == from_saved(service)
 
 
+def test_a_catalogue_that_goes_back_at_once_is_followed_back(
+    service: Running, arms: list[Arm], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "PIECE", 1_000)
+    follower, before = another(service), list(service.parts.catalogue().arms.values())
+    follower.follow(before, 0.0)
+    for version, listed in ((2, arms), (3, before)):
+        follower.follow(listed, 0.0)
+        assert service.learned.policy_version == version
+    assert service.learned.hyper.hints == {}
+
+
 def test_of_two_processes_that_follow_the_same_catalogue_one_makes_the_version(
     service: Running, arms: list[Arm], monkeypatch: pytest.MonkeyPatch
 ) -> None:
