@@ -103,8 +103,7 @@ def _assembled(
     log, own = ending.enter_context(_log(settings, now_s))
     keyring = Keyring(settings, subkeys(settings, folder), log, goals(settings, catalogue()))
     live = Live(log, folder, catalogue().arms.values(), keyring.goals, keyring.has_goal, now_s)
-    cache = ending.enter_context(closing(_cache(settings, own, upstream)))
-    log.subscribe(cache.follow)
+    cache = ending.enter_context(closing(_cache(settings, own, upstream, log)))
     traffic, terms = Following(log, own, time.time), _terms(settings)
     alarms = _alarms(settings, catalogue, log, live, health)
     _start(ending, Keeper(folder, log, live, catalogue, cache, traffic, keyring), alarms)
@@ -181,8 +180,8 @@ def cache_path(settings: Settings, own: Path) -> Path:
     return own / f"{name}.cache.db"
 
 
-def _cache(settings: Settings, own: Path, upstream: Upstream) -> Cache:
-    """Return the cache; one that is switched off keeps nothing of what it held."""
+def _cache(settings: Settings, own: Path, upstream: Upstream, log: Log) -> Cache:
+    """Return the cache, which is told what is disliked; switched off it keeps nothing it held."""
     path = cache_path(settings, own)
     rules = Rules(settings.cache, settings.cache_fresh_s, settings.cache_stale_s)
     if "off" in {settings.cache, settings.prompts}:
@@ -193,7 +192,9 @@ def _cache(settings: Settings, own: Path, upstream: Upstream) -> Cache:
         settings.cache_max_bytes,
         max(settings.cache_fresh_s, settings.cache_stale_s),
     )
-    return Cache(rules, CacheFile(path, bounds), _similar(settings, upstream))
+    cache = Cache(rules, CacheFile(path, bounds), _similar(settings, upstream))
+    log.subscribe(cache.follow)
+    return cache
 
 
 def _similar(settings: Settings, upstream: Upstream) -> Similar | None:

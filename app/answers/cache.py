@@ -5,6 +5,7 @@ A cache that fails is a cache that misses: the request goes on, and the lines of
 
 import threading
 import time
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -27,6 +28,7 @@ from storage.events import Event, FeedbackEvent
 LOGGER = get_logger()
 PRUNE_EVERY_S = 60.0
 DOWN = 0.5  # a lower reward says that the answer is not to be given again
+LATE_THUMBS = 1_000  # of how many thumbs down it is known that their answer may still be streaming
 
 CacheMode = Literal["off", "asked", "exact", "semantic"]
 
@@ -67,6 +69,7 @@ class Cache:
             similar.load(file.likenesses())
         self._lock = threading.Lock()
         self._counted = Counted()
+        self._disliked = deque[str](maxlen=LATE_THUMBS)
         self._pruned_s = 0.0
 
     def visit(self, ask: Ask, tenant: str, arms: Collection[str]) -> "Visit":
@@ -97,11 +100,13 @@ class Cache:
         return None
 
     def keep(self, answer: StoredAnswer) -> None:
-        """Record an answer that may be given again."""
+        """Record an answer that may be given again, unless it was disliked before it was whole."""
         with self._or_nothing() as file:
             self._forget(file.put(answer))
             if self._similar is not None:
                 self._similar.add(answer)
+        if answer.decision_id in self._disliked:  # looked at last: a thumb now finds it there
+            self._evict(answer.decision_id, answer.tenant)
 
     def prune(self) -> None:
         """Forget what is too old for anybody; at most once a minute."""
@@ -114,12 +119,12 @@ class Cache:
     def follow(self, events: Sequence[Event]) -> None:
         """Forget each answer that somebody did not like, whichever process was told so."""
         for event in events:
-            if (
-                isinstance(event, FeedbackEvent)
-                and event.reward is not None
-                and event.reward < DOWN
-            ):
-                self._evict(event.answer_of or event.decision_id, event.tenant)
+            if not isinstance(event, FeedbackEvent):
+                continue
+            if event.reward is not None and event.reward < DOWN:
+                disliked = event.answer_of or event.decision_id
+                self._disliked.append(disliked)
+                self._evict(disliked, event.tenant)
 
     def _evict(self, decision_id: str, tenant: str) -> None:
         if self._file is not None:

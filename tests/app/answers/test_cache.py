@@ -342,9 +342,7 @@ def test_the_drop_in_endpoint_gives_it_again_as_the_provider_would(
                 )
                 for response in (first, second)
             ]
-            counted = [
-                events(response)[-2]["usage"]["total_tokens"] for response in (first, second)
-            ]
+            counted = [events(each)[-2]["usage"]["total_tokens"] for each in (first, second)]
         else:
             texts = [each.json["choices"][0]["message"]["content"] for each in (first, second)]
             counted = [each.json["usage"]["total_tokens"] for each in (first, second)]
@@ -363,6 +361,22 @@ def test_a_stream_nobody_reads_holds_nobody_up_for_ever(tmp_path: Path) -> None:
         first.close()
         assert made.service.parts.cache.flights._under_way == {}
         assert eventually(lambda: made.decisions[0].outcome is not None)
+
+
+def test_an_answer_that_is_disliked_while_it_streams_is_not_kept(tmp_path: Path) -> None:
+    disliked = threading.Event()
+
+    def slow(talk: Conversation) -> None:
+        talk.events(chunk("Once "))
+        disliked.wait(20.0)
+        talk.events(chunk("upon a time", finish="stop"), b"[DONE]")
+
+    with faulty(tmp_path, {"a": slow}) as made:
+        told = made.service.post("/complete", {**USE, "stream": True})
+        made.service.rate(made.decisions[0].decision.id, "down")
+        disliked.set()
+        assert events(told)[-1] == "[DONE]"
+        assert made.service.get("/policy")["cache"]["answers"] == 0
 
 
 def test_a_thumb_on_a_hit_is_nothing_to_retrain_on(tmp_path: Path) -> None:
