@@ -18,7 +18,7 @@ from structlog import get_logger
 from features.space import GROUPS, Space
 from policy.belief import Belief
 from policy.decide import Beliefs
-from policy.drift import HOUR_S, Watch
+from policy.drift import HOUR_S, Change, Watch
 from policy.errors import ConfigError
 from policy.evidence import Evidence
 from policy.hyper import Hyper
@@ -116,7 +116,12 @@ class Learned:
 
     def changed_at_s(self, arm: str) -> list[float]:
         """Return when an arm was found changed, oldest first."""
-        return [each.at_s for each in self.watches.get(arm, Watch.new()).changes]
+        return [each.at_s for each in self.changes.get(arm, ())]
+
+    @property
+    def changes(self) -> dict[str, tuple[Change, ...]]:
+        """Return the changes of the arms that were found changed, oldest first."""
+        return {arm: watch.changes for arm, watch in self.watches.items() if watch.changes}
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return all that must be remembered, as arrays for a snapshot."""

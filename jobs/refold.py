@@ -22,7 +22,7 @@ from policy.drift import Watch
 from policy.errors import DamagedFile
 from policy.evidence import Evidence
 from storage import snapshots
-from storage.events import Event
+from storage.events import Event, FeedbackEvent, OutcomeEvent
 from storage.learnable import LearnableLog
 from storage.log import ReadableLog
 from storage.states import StatesLog
@@ -78,6 +78,20 @@ class LogSource:
 def in_order(log: LearnableLog) -> Fold:
     """Return the fold of a log event by event, from where what was learned stands."""
     return lambda start, upto_seq: start.fold(log.events(start.upto_seq, upto_seq))
+
+
+def as_found(start: Learned, log: LearnableLog, upto_seq: int, found: Learned) -> Learned:
+    """Return what a policy version has learned if its arms changed when `found` says they did.
+
+    Its own bets are not asked: what it has learned rests on the very outcomes that `found` does.
+    """
+    begun, lessons = _unlearned(start), (OutcomeEvent, FeedbackEvent)
+    taught = (each for each in log.events(0, upto_seq) if isinstance(each, lessons))
+    newest_s = max((each.at_s for each in taught if each.teaches), default=0.0)
+    known, end = _until(found, newest_s), Reached().after(newest_s, start.hyper.half_life_s)
+    runs = read(log.events(0, upto_seq), begun)
+    total = summed(runs, Terms(begun, end, known.watches), Reached())
+    return _learned(begun, total, end, known, upto_seq)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from features.sketch import Sketch
 from features.space import GROUPS, Space
 from jobs.judge import Judgement, judge, usable
 from jobs.learned import Learned
-from jobs.refold import Fold, in_order
+from jobs.refold import Fold, as_found, in_order
 from policy.errors import InvalidInput
 from policy.hyper import Hyper
 from policy.tuning import score, tuned
@@ -103,17 +103,19 @@ def _decide(
 ) -> tuple[Decided, Hyper]:
     """Return the verdict, and the hyper-parameters the candidate would serve with.
 
-    The value is judged with scales tuned on the older part only. Where it does not tell the two
-    apart, the scales are tuned on all outcomes and the evidence of both policies is compared.
+    The value is judged with scales tuned on the older part only. Where it leaves open which of the
+    two is better, the scales are tuned on all outcomes and the evidence of both is compared.
     """
     held_out, after, before, _ = contest(log, incumbent, space, fold)
     judgement = judge(held_out, after, before)
     if judgement is not None and judgement.ess >= FEWEST_ESS:
         valued = by_value(judgement)
-        if valued.promoted:
+        if valued.promoted or not is_open(judgement):
             return valued, after.hyper
-    whole = fold(before, position)
-    fitted = fold(Learned.under(space.version, space, after.hyper), position)
+    whole, start = fold(before, position), Learned.under(space.version, space, after.hyper)
+    fitted = fold(start, position)
+    if fitted.changes != whole.changes:  # evidence compares only what rests on the same outcomes
+        fitted = as_found(start, log, position, whole)
     candidate = _tuned(fitted)
     return by_evidence(_log_bayes_factor(candidate, whole), judgement), candidate.hyper
 
@@ -139,17 +141,37 @@ def by_value(judgement: Judgement) -> Decided:
     report = {"rule": "value", **judgement.to_json()}
     worse = judgement.candidate_calibration - judgement.incumbent_calibration
     if low < -MARGIN:
-        return Decided(False, f"it may be worse: its value differs by {gain}", report)
-    if worse > CALIBRATION_SLACK:
-        return Decided(False, f"its predictions are off by {worse:.3f} more than before", report)
-    if judgement.spend_ratio > SPEND_SLACK and low <= 0.0:
+        may_be = "is" if _is_worse(judgement) else "may be"
+        return Decided(False, f"it {may_be} worse: its value differs by {gain}", report)
+    if _overspends(judgement):
         spend = f"it would spend {judgement.spend_ratio:.2f} times as much"
         return Decided(False, f"{spend} and is not shown to be better: {gain}", report)
+    if worse > CALIBRATION_SLACK:
+        return Decided(False, f"its predictions are off by {worse:.3f} more than before", report)
     return Decided(True, f"not worse on {judgement.rounds} newer rounds: {gain}", report)
 
 
+def is_open(judgement: Judgement) -> bool:
+    """Return whether a refusal by value leaves it to the evidence of all outcomes.
+
+    It does where the interval is too wide to tell, and where predictions alone are off by more:
+    of those all outcomes say more than the newest. Who is worse, or as good and dearer, is refused.
+    """
+    tells = judgement.gain.interval[0] >= -MARGIN
+    return not (_overspends(judgement) if tells else _is_worse(judgement))
+
+
+def _is_worse(judgement: Judgement) -> bool:
+    low, high = judgement.gain.interval
+    return low < -MARGIN and high < 0.0
+
+
+def _overspends(judgement: Judgement) -> bool:
+    return judgement.spend_ratio > SPEND_SLACK and judgement.gain.interval[0] <= 0.0
+
+
 def by_evidence(log_bayes_factor: float, judgement: Judgement | None) -> Decided:
-    """Return the verdict where the held-out rounds do not tell the two values apart.
+    """Return the verdict where the held-out rounds leave open which of the two is better.
 
     All outcomes are then asked which policy made them more likely. A value that is lower beyond
     doubt still forbids.
@@ -158,12 +180,15 @@ def by_evidence(log_bayes_factor: float, judgement: Judgement | None) -> Decided
     """
     size = 0.0 if judgement is None else judgement.ess
     few = f"the values are not told apart (effective sample size {size:.0f})"
+    if judgement is not None and size >= FEWEST_ESS and judgement.gain.interval[0] >= -MARGIN:
+        few = f"its value is not lower on {judgement.rounds} newer rounds"
     factor = f"log Bayes factor {log_bayes_factor:+.1f}"
     report = {"rule": "evidence", "log_bayes_factor": round(log_bayes_factor, 3)}
     if judgement is not None:
         report |= judgement.to_json()
-        if size >= FEWEST_FOR_VETO and judgement.gain.interval[1] < -MARGIN:
-            return Decided(False, f"{few}; yet its value is lower on the newer rounds", report)
+        if size >= FEWEST_FOR_VETO and _is_worse(judgement):
+            reason = f"its value is lower on the newer rounds (effective sample size {size:.0f})"
+            return Decided(False, reason, report)
     if log_bayes_factor < LOG_BAYES_FACTOR:
         return Decided(False, f"not enough feedback yet: {few}, {factor}, 3 needed", report)
     return Decided(True, f"{few}: {factor}", report)

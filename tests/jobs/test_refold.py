@@ -9,7 +9,7 @@ import pytest
 
 from jobs.learned import Learned
 from jobs.lessons import Lessons, read
-from jobs.refold import computing, refolded
+from jobs.refold import as_found, computing, refolded
 from policy.drift import HOUR_S
 from policy.hyper import DAY_S
 from storage.events import EvalEvent, Event, FeedbackEvent, OutcomeEvent
@@ -203,6 +203,17 @@ def test_a_change_that_is_found_while_much_is_forgotten_is_as_in_order() -> None
     _, second = in_order.watches["a"].changes
     assert second.at_s - second.since_s > HOUR_S  # what the bet has seen is forgotten like the rest
     assert apart(in_order, by_sums(events, in_order)) < EXACT
+
+
+@pytest.mark.parametrize("events", [twice(), reconsidered(60.0), history(900)])
+def test_a_fold_with_the_changes_that_another_has_found_rests_on_the_same_outcomes(
+    events: list[Event],
+) -> None:
+    in_order, log, newest = start().fold(events), Listed(tuple(events)), events[-1].seq
+    assert apart(in_order, as_found(start(), log, newest, in_order)) < EXACT
+    blind = as_found(start(), log, newest, start())
+    assert blind.changes == {}
+    assert blind.beliefs.quality.weight >= in_order.beliefs.quality.weight
 
 
 def joined() -> list[Event]:

@@ -5,15 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from features.fit import FEWEST_PROMPTS
+from features.fit import FEWEST_PROMPTS, fit
+from features.space import Space
 from jobs.judge import Judgement
-from jobs.retrain import by_evidence, by_value, retrain
+from jobs.learned import Learned
+from jobs.refold import as_found
+from jobs.retrain import by_evidence, by_value, is_open, retrain
 from policy.errors import InvalidInput
 from policy.evaluate import Value
+from policy.hyper import Hyper
 from storage.sqlite_log import SqliteLog
+from tests.features.texts import sketches
 from tests.jobs.test_intake import POLICY
 from tests.jobs.test_learned import sketch
-from tests.storage.rounds import EVAL, NOON_S, but
+from tests.storage.rounds import DECISION, EVAL, NOON_S, but
 
 FLAT = Value(0.5, 0.01)
 EVEN = Judgement(
@@ -44,7 +49,7 @@ def test_not_worse_is_good_enough() -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"gain": Value(-0.03, 0.01)}, "it may be worse"),
+        ({"gain": Value(-0.03, 0.01)}, "it is worse"),
         ({"gain": Value(0.05, 0.10)}, "it may be worse"),
         ({"candidate_calibration": 0.09}, "its predictions are off by 0.040 more"),
         ({"spend_ratio": 1.5}, "it would spend 1.50 times as much"),
@@ -75,6 +80,64 @@ def test_a_value_that_is_lower_beyond_doubt_forbids() -> None:
     assert not by_evidence(
         13.0, replace(EVEN, rounds=80, ess=60.0, gain=Value(-0.1, 0.01))
     ).promoted
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        ({"gain": Value(0.05, 0.10)}, True),
+        ({"gain": Value(-0.03, 0.01)}, False),
+        ({"candidate_calibration": 0.2}, True),
+        ({"candidate_calibration": 0.2, "spend_ratio": 5.0}, False),
+        ({"spend_ratio": 5.0}, False),
+        ({"gain": Value(0.05, 0.10), "spend_ratio": 5.0}, True),
+    ],
+    ids=["unclear", "worse", "miscalibrated", "dearer too", "dearer", "dearer, unclear"],
+)
+def test_only_what_the_newest_rounds_leave_open_is_left_to_the_evidence(
+    change: dict[str, object], left: bool
+) -> None:
+    judgement = replace(EVEN, **change)  # type: ignore[arg-type]
+    assert not by_value(judgement).promoted
+    assert is_open(judgement) is left
+
+
+def test_the_reason_says_what_the_newest_rounds_told() -> None:
+    miscalibrated, unclear = replace(EVEN, candidate_calibration=0.2), Value(0.05, 0.10)
+    assert (
+        "its value is not lower on 400 newer rounds: log" in by_evidence(4.0, miscalibrated).reason
+    )
+    assert "not told apart" in by_evidence(4.0, replace(miscalibrated, gain=unclear)).reason
+
+
+def disappointing(log: SqliteLog, good: int, bad: int) -> None:
+    """Write an arm's thumbs: up for three subjects of four, then half of one for all alike."""
+    space = Space.built_in()
+    for n, each in enumerate(sketches(good + bad)):
+        at_s, name, stored = NOON_S + 60.0 * n, f"d{n}", each.to_bytes()
+        context = space.encoded(stored)
+        log.decide(
+            but(DECISION, id=name, prompt_sha256=name, context=context, sketch=stored)
+        ).wait()
+        reward = float(n % 4 != 3) if n < good else 0.5
+        log.rate(name, "ann", reward, at_s=at_s, tenant="acme", window_s=1e9)
+
+
+@pytest.mark.slow
+def test_evidence_compares_what_rests_on_the_same_outcomes(tmp_path: Path) -> None:
+    with SqliteLog(tmp_path / "turnpike.db") as log:
+        log.adopt(but(POLICY, hyper=Hyper().to_json())).wait()
+        disappointing(log, 240, 12)
+        result = retrain(log, "manual", clock)
+        policy, space = log.latest_policy(), fit(sketches(252), 2)
+        assert policy is not None
+        incumbent = Learned.start(policy).fold(log.events())
+        candidate = Learned.under(2, space, Hyper()).fold(log.events())
+        found = as_found(Learned.under(2, space, Hyper()), log, log.position(), incumbent)
+    weights = [each.beliefs.quality.weight for each in (incumbent, candidate, found)]
+    assert (weights, incumbent.changes) == ([252.0, 12.0, 252.0], {})
+    # Of 252 outcomes against 12 the factor would be 236.
+    assert 0 < result.retrain.report["log_bayes_factor"] < 100
 
 
 def test_before_any_policy_there_is_nothing_to_retrain(tmp_path: Path) -> None:
