@@ -26,7 +26,6 @@ from storage.records import (
     Rating,
     Retrain,
     Round,
-    SnapshotRow,
 )
 from storage.rows import Row
 from storage.spending import Spending
@@ -112,10 +111,6 @@ class WritableLog(Protocol):
 
     def record_retrain(self, retrain: Retrain) -> Ticket[None]:
         """Record a retrain with its verdict."""
-        ...
-
-    def record_snapshot(self, snapshot: SnapshotRow) -> Ticket[None]:
-        """Record where a posterior was saved; the same path again replaces the row."""
         ...
 
     def replace(self, latest: Latest) -> Ticket[bool]:
@@ -259,10 +254,6 @@ class ReadableLog(LearnableLog, StatesLog, Protocol):
 
     def faults(self) -> list[str]:
         """Return what the store itself finds wrong with its content, nothing if it is whole."""
-        ...
-
-    def newest_snapshots(self, limit: int = 5) -> list[SnapshotRow]:
-        """Return the snapshots that have learned furthest, newest first."""
         ...
 
 

@@ -23,7 +23,6 @@ from storage.records import (
     PolicyVersion,
     Retrain,
     Round,
-    SnapshotRow,
 )
 from storage.rows import R, Row, columns, restore, text
 from storage.spending import DECIDED_SINCE, Spending, spending
@@ -94,8 +93,6 @@ LATEST_POLICY = "SELECT * FROM policies ORDER BY version DESC LIMIT 1"
 POLICY = "SELECT * FROM policies WHERE version = :version"
 
 RETRAINS = "SELECT * FROM retrains ORDER BY started_at_s DESC, id DESC LIMIT :limit"
-
-SNAPSHOTS = "SELECT * FROM snapshots ORDER BY upto_seq DESC, created_at_s DESC LIMIT :limit"
 
 
 class LogReader(ABC):
@@ -258,10 +255,6 @@ class LogReader(ABC):
     def faults(self) -> list[str]:
         """Return what the store finds wrong with its content; where it cannot look, nothing."""
         return []
-
-    def newest_snapshots(self, limit: int = 5) -> list[SnapshotRow]:
-        """Return the snapshots that have learned furthest, newest first."""
-        return self._all(SnapshotRow, SNAPSHOTS, limit=limit)
 
     def _one(self, sql: str, **values: Any) -> Row | None:
         return next(iter(self.ask(sql, values)), None)

@@ -22,7 +22,6 @@ from storage.records import (
     PolicyVersion,
     Rating,
     Retrain,
-    SnapshotRow,
 )
 from storage.rows import Record, plain, text
 from storage.spool import Spare, Spool, Standing
@@ -94,10 +93,6 @@ class LogRecorder(ABC):
     def record_retrain(self, retrain: Retrain) -> Ticket[None]:
         """Record a retrain with its verdict."""
         return self._insert(retrain)
-
-    def record_snapshot(self, snapshot: SnapshotRow) -> Ticket[None]:
-        """Record where a posterior was saved; the same path again replaces the row."""
-        return self._insert(snapshot, writes.REPLACE_SNAPSHOT)
 
     def replace(self, latest: Latest) -> Ticket[bool]:
         """Record a result in place of the one before it, unless that is not the one there."""

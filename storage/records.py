@@ -199,17 +199,6 @@ class Fence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SnapshotRow:
-    """One saved posterior: where it lies and up to which event it has learned."""
-
-    policy_version: int
-    upto_seq: int
-    path: str
-    sha256: str
-    created_at_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Rating:
     """What a call to rate a decision changed; `revision` 0 means nothing was ever rated."""
 

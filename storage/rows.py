@@ -27,7 +27,6 @@ from storage.records import (
     Outcome,
     PolicyVersion,
     Retrain,
-    SnapshotRow,
 )
 from storage.states import SavedState
 from storage.words import Expiry, Stripped, Transcript
@@ -47,7 +46,6 @@ Record = (
     | Retrain
     | Revocation
     | SavedState
-    | SnapshotRow
     | Expiry
     | Stripped
     | Transcript
@@ -62,7 +60,6 @@ TABLES: dict[type[Record], str] = {
     Eval: "evals",
     PolicyVersion: "policies",
     Retrain: "retrains",
-    SnapshotRow: "snapshots",
     Key: "keys",
     Revocation: "revocations",
     SavedState: "states",

@@ -19,7 +19,6 @@ from storage.records import (
     Rating,
     RatingStatus,
     Retrain,
-    SnapshotRow,
 )
 from storage.rows import TABLES, Row, columns, plain
 from storage.spool import Spare
@@ -39,11 +38,6 @@ def _insert_sql(kind: type[Any]) -> str:
 INSERTS = {kind: _insert_sql(kind) for kind in TABLES}
 
 NEXT_SEQ = "UPDATE log_position SET seq = seq + 1 RETURNING seq"
-
-REPLACE_SNAPSHOT = f"""{INSERTS[SnapshotRow]}
-ON CONFLICT (path) DO UPDATE SET policy_version = excluded.policy_version,
-    upto_seq = excluded.upto_seq, sha256 = excluded.sha256, created_at_s = excluded.created_at_s
-"""
 
 NEWEST_VERSION = "SELECT COALESCE(max(version), 0) AS version FROM policies"
 

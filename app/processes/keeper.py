@@ -83,7 +83,7 @@ class Keeper(threading.Thread):
         self._keyring.follow()
         self._live.share(now_s)
         self._live.follow(self._catalogue().arms.values(), now_s)
-        self._live.snapshot_when_due(now_s)
+        self._live.snapshot_when_due()
         self._cache.prune()
         self._follow_erasures()
         if now_s - self._counted_at_s >= COUNT_EVERY_S:
@@ -115,7 +115,7 @@ class Keeper(threading.Thread):
             self.join()
         try:
             self._live.share(time.time(), "none")
-            self._live.snapshot(time.time())
+            self._live.snapshot()
             self._traffic.save()
         except StoreUnavailable as error:  # the next start folds a little more
             LOGGER.warning("what was learned is not saved", reason=error.message)

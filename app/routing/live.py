@@ -29,7 +29,7 @@ from policy.types import Arm
 from storage import snapshots
 from storage.events import Event, OutcomeEvent, PolicyEvent
 from storage.log import Log
-from storage.records import Decision, SnapshotRow
+from storage.records import Decision
 
 LOGGER = get_logger()
 SNAPSHOT_EVERY = 4_000
@@ -191,27 +191,18 @@ class Live:
         """
         self._listing.follow(arms, now_s)
 
-    def snapshot(self, now_s: float) -> None:
+    def snapshot(self) -> None:
         """Save what has been learned, unless nothing has been since the last time."""
         learned = self.learned
         if learned.upto_seq == self._saved_seq:
             return
-        saved = save(self._data, learned, self._log.mark(learned.upto_seq))
+        save(self._data, learned, self._log.mark(learned.upto_seq))
         self._saved_seq = learned.upto_seq
-        self._log.record_snapshot(
-            SnapshotRow(
-                policy_version=saved.policy_version,
-                upto_seq=saved.upto_seq,
-                path=str(saved.path),
-                sha256=saved.sha256,
-                created_at_s=now_s,
-            )
-        ).wait()
 
-    def snapshot_when_due(self, now_s: float) -> None:
+    def snapshot_when_due(self) -> None:
         """Save what has been learned once enough has come since the last time."""
         if self.learned.upto_seq - self._saved_seq >= SNAPSHOT_EVERY:
-            self.snapshot(now_s)
+            self.snapshot()
 
     def _follow(self, events: Sequence[Event]) -> None:
         with self._folding:

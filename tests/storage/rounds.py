@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from storage.records import Attempt, Decision, Eval, Outcome, PolicyVersion, Retrain, SnapshotRow
+from storage.records import Attempt, Decision, Eval, Outcome, PolicyVersion, Retrain
 from storage.rows import plain
 
 T = TypeVar("T")
@@ -106,10 +106,6 @@ RETRAIN = Retrain(
     promoted=False,
     reason="not enough feedback yet: 3 of 50",
     report={"ess": 2.5},
-)
-
-SNAPSHOT = SnapshotRow(
-    policy_version=1, upto_seq=7, path="a.snapshot", sha256="ef" * 32, created_at_s=NOON_S
 )
 
 

@@ -21,7 +21,6 @@ from tests.storage.rounds import (
     OUTCOME,
     POLICY,
     RETRAIN,
-    SNAPSHOT,
     but,
     rows,
 )
@@ -263,14 +262,11 @@ def test_policy_versions_only_rise(log: Log) -> None:
         log.policy_version(2)
 
 
-def test_retrains_and_snapshots_come_newest_first(log: Log) -> None:
+def test_retrains_come_newest_first(log: Log) -> None:
     for i in range(3):
-        log.record_retrain(but(RETRAIN, id=f"r{i}", started_at_s=NOON_S + i))
-        log.record_snapshot(but(SNAPSHOT, path=f"{i}", upto_seq=i)).wait()
-    log.record_snapshot(but(SNAPSHOT, path="0", upto_seq=9)).wait()
+        log.record_retrain(but(RETRAIN, id=f"r{i}", started_at_s=NOON_S + i)).wait()
     assert [retrain.id for retrain in log.retrains(limit=2)] == ["r2", "r1"]
     assert log.retrains()[-1] == but(RETRAIN, id="r0")
-    assert [row.upto_seq for row in log.newest_snapshots()] == [9, 2, 1]
 
 
 def test_decisions_come_newest_first_and_page_by_page(log: Log) -> None:

@@ -25,7 +25,6 @@ from tests.storage.rounds import (
     OUTCOME,
     POLICY,
     RETRAIN,
-    SNAPSHOT,
     but,
 )
 
@@ -164,8 +163,7 @@ def test_numpy_numbers_arrive_as_numbers(path: Path) -> None:
         log.settle(but(OUTCOME, output_tokens=np.int32(7), cost_usd=np.float64(0.5)))
         log.add_evals([but(EVAL, score=np.float32(0.5))])
         log.adopt(POLICY)
-        log.record_retrain(but(RETRAIN, report={"ess": np.float64(2.5), "n": np.int64(3)}))
-        log.record_snapshot(SNAPSHOT).wait()
+        log.record_retrain(but(RETRAIN, report={"ess": np.float64(2.5), "n": np.int64(3)})).wait()
         log.rate("d", "ann", np.float64(0.5), at_s=NOON_S, tenant="acme", window_s=HOUR_S)
         assert log.retrains()[0].report == {"ess": 2.5, "n": 3}
         assert log.decision("d").decision.quality == (0.5, 0.5)

@@ -113,7 +113,7 @@ def test_a_restart_takes_the_snapshot_and_folds_only_what_came_after(
 ) -> None:
     with running(tmp_path, sandbox_url=provider.url) as service:
         learn(service)
-        service.parts.live.snapshot(0.0)
+        service.parts.live.snapshot()
         learn(service)
         known = service.digest
         shutil.copytree(tmp_path, tmp_path / "copy")
