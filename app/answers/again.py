@@ -10,7 +10,7 @@ from app.routing.answering import Answering
 from app.routing.asking import Asking
 from app.routing.ids import decision_id
 from app.routing.live import Live
-from app.routing.observed import Recording
+from app.routing.observed import Observed
 from app.routing.turn import Completion, Ended, NoCall, Turn, completed, free
 from policy.errors import UpstreamError
 from storage.cache_file import StoredAnswer
@@ -25,7 +25,7 @@ class Again:
     """What it takes to give an answer again; its arm must still be in the catalogue."""
 
     catalogue: Callable[[], Catalogue]
-    log: Recording
+    log: Observed
     live: Live
     record: Callable[[Turn, Ended], Durable]
     sandbox: bool

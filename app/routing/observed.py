@@ -4,7 +4,7 @@ Counting where the log is written keeps the two alike, and nothing in the router
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from app.routing.retention import Retention
 from storage.log import Log
@@ -30,40 +30,6 @@ class Observer(Protocol):
 
     def rated(self, rating: Rating) -> None:
         """Take notice of what a rating changed."""
-        ...
-
-
-class Recording(Protocol):
-    """What the router asks of a log."""
-
-    def decide(self, decision: Decision, prompt: str) -> Ticket[None]:
-        """Record a decision, and of the prompt what is to be kept."""
-        ...
-
-    def attempt(self, attempt: Attempt) -> Ticket[None]:
-        """Record one upstream call."""
-        ...
-
-    def settle(self, outcome: Outcome, answer: str) -> Ticket[int]:
-        """Record how a decision ended, and of the answer what is to be kept."""
-        ...
-
-    def rate(
-        self,
-        decision_id: str,
-        rater: str,
-        reward: float | None,
-        *,
-        comment: str | None = None,
-        at_s: float,
-        tenant: str | None,
-        window_s: float,
-    ) -> Rating:
-        """Record a reward, durably, and return what that changed; None withdraws."""
-        ...
-
-    def decision(self, decision_id: str, tenant: str | None = None) -> Round:
-        """Return one decision with what came of it."""
         ...
 
 
@@ -98,9 +64,27 @@ class Observed:
             each.settled(outcome, answer)
         return ticket
 
-    def rate(self, *asked: Any, **more: Any) -> Rating:
-        """Record a reward, and return what that changed."""
-        rating = self._log.rate(*asked, **more)
+    def rate(
+        self,
+        decision_id: str,
+        rater: str,
+        reward: float | None,
+        *,
+        comment: str | None,
+        at_s: float,
+        tenant: str | None,
+        window_s: float,
+    ) -> Rating:
+        """Record a reward, durably, and return what that changed; None withdraws."""
+        rating = self._log.rate(
+            decision_id,
+            rater,
+            reward,
+            comment=comment,
+            at_s=at_s,
+            tenant=tenant,
+            window_s=window_s,
+        )
         for each in self._observers:
             each.rated(rating)
         return rating

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from app.routing.observed import Recording
+from app.routing.observed import Observed
 from storage.records import Rating
 
 
@@ -20,7 +20,7 @@ class Vote:
 class Ratings:
     """Takes votes; safe for many threads."""
 
-    def __init__(self, log: Recording, window_s: float) -> None:
+    def __init__(self, log: Observed, window_s: float) -> None:
         self._log = log
         self._window_s = window_s
 

@@ -21,7 +21,7 @@ from app.routing.asking import Asking
 from app.routing.failover import Among, amongst, may_go_on, nobody
 from app.routing.ids import decision_id
 from app.routing.live import Live
-from app.routing.observed import Recording
+from app.routing.observed import Observed
 from app.routing.retention import Retention
 from app.routing.seats import Seats
 from app.routing.turn import (
@@ -73,7 +73,7 @@ class Router:
         terms: Terms,
         catalogue: Callable[[], Catalogue],
         upstream: Upstream,
-        log: Recording,
+        log: Observed,
         live: Live,
         health: Health,
         cache: Cache,
