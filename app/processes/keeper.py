@@ -57,41 +57,59 @@ class Keeper(threading.Thread):
         self._cache = cache
         self._traffic = traffic
         self._counted_at_s = -COUNT_EVERY_S
-        self._keyring = keyring
         self._stopping = threading.Event()
         self._abandoned_s = 0.0
         self._erased_s = 0.0
+        self._failing: set[str] = set()
+        self._chores: dict[str, Callable[[float], None]] = {
+            "bring back": self._bring_back,
+            "take handovers": self._take,
+            "abandon": self._abandon,
+            "follow keys": lambda _now_s: keyring.follow(),
+            "share budgets": live.share,
+            "follow the catalogue": lambda now_s: live.follow(catalogue().arms.values(), now_s),
+            "save": lambda _now_s: live.snapshot_when_due(),
+            "prune stored answers": lambda _now_s: cache.prune(),
+            "follow erasures": self._follow_erasures,
+            "count": self._count,
+        }
 
     def run(self) -> None:
-        """Do the chores until stopped; a store that is away is asked again the next time."""
+        """Do the chores until stopped."""
         while not self._stopping.wait(EVERY_S):
-            try:
-                self.round()
-            except (StoreUnavailable, InvalidInput, OSError, MemoryError):
-                LOGGER.exception("chores not done, will be tried again")
+            self.round()
 
     def round(self) -> None:
-        """Do every chore once."""
-        now_s = time.time()
+        """Do every chore once; one that fails keeps no other from being done, and is told once."""
+        for name, chore in self._chores.items():
+            if self._stopping.is_set():
+                return
+            try:
+                chore(time.time())
+            except (StoreUnavailable, InvalidInput, OSError, MemoryError):
+                if name not in self._failing:
+                    LOGGER.exception("chore not done, is tried again until it is", chore=name)
+                self._failing.add(name)
+            else:
+                self._failing.discard(name)
+
+    def _bring_back(self, _now_s: float) -> None:
         with suppress(StoreUnavailable):  # it has told so itself
             if self._log.standing.is_behind or self._log.unwiped:
                 self._log.bring_back()
+
+    def _take(self, now_s: float) -> None:
         for taken in take(self._data / "handover", self._log, records, now_s):
             tell = LOGGER.error if taken.status == "rejected" else LOGGER.info
             tell("handover", status=taken.status, parcel=taken.path.name, reason=taken.reason)
-        self._abandon(now_s)
-        self._keyring.follow()
-        self._live.share(now_s)
-        self._live.follow(self._catalogue().arms.values(), now_s)
-        self._live.snapshot_when_due()
-        self._cache.prune()
-        self._follow_erasures()
+
+    def _count(self, now_s: float) -> None:
         if now_s - self._counted_at_s >= COUNT_EVERY_S:
             # A piece each round, until who opens a page finds nearly all of it added up.
             more = self._traffic.advance()
             self._counted_at_s = now_s - COUNT_EVERY_S if more else now_s
 
-    def _follow_erasures(self) -> None:
+    def _follow_erasures(self, _now_s: float) -> None:
         """Forget what was derived for somebody who is forgotten: answers, and sums by tenant."""
         erased_s = erased_at_s(self._log.ask)
         if erased_s > self._erased_s:

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.app.running import Provider, eventually, running
 from tests.storage.rounds import DECISION, but
@@ -28,3 +29,23 @@ def test_a_decision_that_nothing_can_still_end_is_abandoned_while_the_service_ru
     with running(tmp_path, sandbox_url=provider.url) as service:
         log = service.parts.log
         assert log.counts().decisions == log.counts().outcomes == 3
+
+
+def test_a_chore_that_always_fails_keeps_no_other_from_being_done_and_is_told_once(
+    tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A parcel that is refused cannot be moved out of the way, because a file has its place."""
+    monkeypatch.setattr("app.processes.keeper.ABANDON_EVERY_S", 0.0)
+    monkeypatch.setattr("app.routing.live.SNAPSHOT_EVERY", 1)
+    folder = tmp_path / "handover"
+    folder.mkdir()
+    (folder / "rejected").touch()
+    (folder / "junk.handover").write_bytes(b"junk")
+    with capture_logs() as told, running(tmp_path, sandbox_url=provider.url) as service:
+        log = service.parts.log
+        log.decide(but(DECISION, decided_at_s=time.time() - DAY_S / 2)).wait()
+        assert eventually(lambda: log.decision(DECISION.id).outcome is not None)
+        assert eventually(lambda: any((tmp_path / "snapshots").glob("*.snapshot")))
+        (folder / "rejected").unlink()
+        assert eventually(lambda: any((folder / "rejected").glob("*")))
+    assert [line["chore"] for line in told if "chore" in line] == ["take handovers"]
