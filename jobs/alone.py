@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from policy.errors import StoreUnavailable
-from storage.leases import LeasableLog
+from storage.recorder import LogRecorder
 from storage.records import Fence
 
 LEASE_S = 60.0
@@ -14,7 +14,7 @@ KEEP_EVERY_S = 15.0
 
 
 @contextmanager
-def alone(log: LeasableLog, name: str) -> Iterator[Fence | None]:
+def alone(log: LogRecorder, name: str) -> Iterator[Fence | None]:
     """Yield what is to be shown with the result; None if another process is at it.
 
     A process that dies leaves its lease for at most a minute; one that sleeps for longer loses it,
@@ -37,7 +37,7 @@ def alone(log: LeasableLog, name: str) -> Iterator[Fence | None]:
             log.give_back(Fence(name=name, token=token))
 
 
-def _keep(log: LeasableLog, name: str, holder: str, ended: threading.Event) -> None:
+def _keep(log: LogRecorder, name: str, holder: str, ended: threading.Event) -> None:
     while not ended.wait(KEEP_EVERY_S):
         with suppress(StoreUnavailable):
             log.lease(name, holder, LEASE_S)

@@ -6,17 +6,17 @@ from pathlib import Path
 
 from jobs.intake import hand_over_latest
 from storage.latest import Latest
-from storage.log import ReadableLog
+from storage.reader import LogReader
 
 NAME = "failed jobs"
 
 
-def failed(log: ReadableLog) -> Mapping[str, str]:
+def failed(log: LogReader) -> Mapping[str, str]:
     """Return why each job has failed that has not come to its end since."""
     return _whys(log.latest(NAME))
 
 
-def follow(data: Path, log: ReadableLog, job: str, reason: str | None) -> None:
+def follow(data: Path, log: LogReader, job: str, reason: str | None) -> None:
     """Hand over that a job has failed for this reason, or has come to its end; if that is news."""
     kept = log.latest(NAME)
     before = _whys(kept)

@@ -18,7 +18,7 @@ from storage import snapshots
 from storage.handover import Handover, hand_over
 from storage.keys import Key, Revocation
 from storage.latest import Latest
-from storage.log import HandedOver
+from storage.recorder import HandedOver
 from storage.records import Eval, Fence, PolicyVersion, Retrain
 from storage.rows import plain
 from storage.states import SavedState

@@ -19,7 +19,7 @@ from policy.exploration import Allowance
 from storage.database import WAL_LIMIT_BYTES
 from storage.events import OutcomeEvent, PolicyEvent
 from storage.leases import Fenced, fenced
-from storage.log import ReadableLog
+from storage.reader import LogReader
 from storage.records import Decision
 from storage.snapshots import digest
 from storage.spool import spool_path
@@ -32,7 +32,7 @@ CENT_OF_A_CENT = 1e-12
 ROUNDING = 1e-6
 
 
-def broken(log: ReadableLog, witness: Witness = Witness()) -> list[str]:  # noqa: B008 (frozen)
+def broken(log: LogReader, witness: Witness = Witness()) -> list[str]:  # noqa: B008 (frozen)
     """Return what does not hold, each with the number of its invariant; nothing if all is well.
 
     >>> sorted(INVARIANTS) == sorted(f"I{n}" for n in range(1, 15))
@@ -163,7 +163,7 @@ def _tenants_are_apart(audit: Audit) -> Iterator[str]:
             yield f"the outcome of {each_event.decision_id} is of another tenant"
 
 
-def _sees(log: ReadableLog, decision_id: str, tenant: str) -> bool:
+def _sees(log: LogReader, decision_id: str, tenant: str) -> bool:
     try:
         log.decision(decision_id, tenant)
     except UnknownDecision:

@@ -24,8 +24,7 @@ from policy.evidence import Evidence
 from storage import snapshots
 from storage.events import Event, FeedbackEvent, OutcomeEvent
 from storage.learnable import LearnableLog
-from storage.log import ReadableLog
-from storage.states import StatesLog
+from storage.reader import LogReader
 
 LOGGER = get_logger()
 LARGE = 200_000
@@ -58,7 +57,7 @@ class Source(Protocol):
 class LogSource:
     """A log, opened wherever a stretch of it is read."""
 
-    opened: Callable[[], AbstractContextManager[ReadableLog]]
+    opened: Callable[[], AbstractContextManager[LogReader]]
 
     def newest_at_s(self, after_seq: int, upto_seq: int) -> float:
         """Return the latest moment of what lets time pass in after_seq < seq <= upto_seq."""
@@ -96,7 +95,7 @@ def as_found(start: Learned, log: LearnableLog, upto_seq: int, found: Learned) -
 
 @contextmanager
 def folding(
-    log: ReadableLog,
+    log: LogReader,
     source: Source,
     address: str | None,
     found: Callable[[], Learned],
@@ -236,7 +235,7 @@ def computing(address: str | None) -> Iterator[Compute]:
         yield lambda graph: client.gather(client.compute(list(graph)))
 
 
-def followed(folder: Path, log: StatesLog, incumbent: Learned) -> Learned:
+def followed(folder: Path, log: LogReader, incumbent: Learned) -> Learned:
     """Return what the service that follows the log has learned, as its newest snapshot has it.
 
     Where the service is on other machines, it is what its policy was adopted with. Without either,

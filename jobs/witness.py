@@ -8,7 +8,7 @@ from pathlib import Path
 from jobs.learned import Arrays
 from policy.exploration import Control
 from storage.events import Event, FeedbackEvent
-from storage.log import ReadableLog
+from storage.reader import LogReader
 from storage.records import Attempt, Round
 
 Thumb = tuple[str, str, int]
@@ -55,7 +55,7 @@ class Witness:
 class Audit:
     """A log as it is read for one audit."""
 
-    log: ReadableLog
+    log: LogReader
     witness: Witness
 
     @cached_property

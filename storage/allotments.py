@@ -6,7 +6,6 @@ spent of it is then counted, and a little more.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from storage.sql import Sql, Values
 
@@ -72,17 +71,6 @@ class Allotment:
     usd: float
     elsewhere_usd: float
     elsewhere_hz: float
-
-
-class SharingLog(Protocol):
-    """What a log can do for processes that share a budget."""
-
-    def allot(self, wish: Wish) -> Allotment:
-        """Give a process its piece of a budget, durably: as much of its wish as is left.
-
-        raises : StoreUnavailable
-        """
-        ...
 
 
 def allot(db: Sql, wish: Wish) -> Allotment:

@@ -1,10 +1,13 @@
 """The feed: hands committed learning events to whoever follows the log, in order, without gaps."""
 
 import threading
+from collections.abc import Callable, Sequence
 
 from storage.event_rows import page, position, spans
-from storage.log import Subscriber
+from storage.events import Event
 from storage.sql import Ask
+
+Subscriber = Callable[[Sequence[Event]], None]
 
 
 class Feed:

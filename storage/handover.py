@@ -14,8 +14,8 @@ from typing import Any
 
 from policy.errors import DamagedFile, InvalidInput
 from storage import parcel
-from storage.log import HandedOver, WritableLog
 from storage.parcel import Blobs
+from storage.recorder import HandedOver, LogRecorder
 
 SCHEMA = 1
 SUFFIX = ".handover"
@@ -80,7 +80,7 @@ def read(path: Path) -> Handover:
     return Handover(header["id"], header["kind"], header["payload"], blobs)
 
 
-def take(folder: Path, log: WritableLog, translate: Translate, at_s: float) -> list[Taken]:
+def take(folder: Path, log: LogRecorder, translate: Translate, at_s: float) -> list[Taken]:
     """Record everything that waits in the folder; return what became of each parcel.
 
     `translate` says which rows a parcel stands for, and raises InvalidInput if it makes no sense.
@@ -90,7 +90,7 @@ def take(folder: Path, log: WritableLog, translate: Translate, at_s: float) -> l
     return [_take_one(path, log, translate, at_s) for path in pending(folder)]
 
 
-def _take_one(path: Path, log: WritableLog, translate: Translate, at_s: float) -> Taken:
+def _take_one(path: Path, log: LogRecorder, translate: Translate, at_s: float) -> Taken:
     try:
         handover = read(path)
         new = log.receive(handover.id, handover.kind, at_s, translate(handover)).wait()

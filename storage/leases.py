@@ -7,7 +7,6 @@ the token that was shown and the one that counted, so that an audit need not tru
 """
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from policy.errors import InvalidInput
 from storage.records import Fence
@@ -61,18 +60,6 @@ class Fenced:
     token: int
     counted: int
     holder: str
-
-
-class LeasableLog(Protocol):
-    """What a log can do for those who must not do the same at the same time."""
-
-    def lease(self, name: str, holder: str, for_s: float) -> int | None:
-        """Take or keep a lease, durably, and return its token; None while another holds it."""
-        ...
-
-    def give_back(self, fence: Fence) -> None:
-        """Let the next one take a lease at once."""
-        ...
 
 
 def lease(db: Sql, name: str, holder: str, for_s: float) -> int | None:

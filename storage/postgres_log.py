@@ -10,10 +10,10 @@ from structlog import get_logger
 
 from policy.errors import StoreUnavailable
 from storage.feed import Feed
+from storage.log import Log
 from storage.postgres_reader import PostgresReader
 from storage.postgres_sql import SOON_S, connect
 from storage.postgres_writer import PostgresWriter
-from storage.recorder import LogRecorder
 from storage.spool import Spool
 from storage.writer import GroupWriter
 
@@ -24,7 +24,7 @@ LOOK_EVERY_S = 0.5
 AGAIN_AFTER_S = 1.0
 
 
-class PostgresLog(LogRecorder, PostgresReader):
+class PostgresLog(Log, PostgresReader):
     """The log of one process among others that read and write the same database.
 
     raises : ConfigError if the database is no log that we can write; StoreUnavailable

@@ -100,7 +100,7 @@ class LogReader(ABC):
 
     @abstractmethod
     def ask(self, sql: str, values: Mapping[str, Any]) -> Sequence[Row]:
-        """Return the rows of one query.
+        """Return the rows of one query, which stands in this room beside what it is for.
 
         raises : StoreUnavailable
         """
@@ -136,12 +136,18 @@ class LogReader(ABC):
             yield from page(self.ask, low, high)
 
     def newest_lesson_s(self, after_seq: int, upto_seq: int) -> float:
-        """Return the latest moment of an outcome or thumb that teaches, in after < seq <= upto."""
+        """Return the latest moment of an outcome or thumb that teaches, in after < seq <= upto.
+
+        0 without any.
+        """
         [row] = self.ask(NEWEST_LESSON, {"after": after_seq, "upto": upto_seq})
         return float(row["at_s"])
 
     def decision(self, decision_id: str, tenant: str | None = None) -> Round:
-        """Return one decision with what came of it; `tenant` None sees every tenant's."""
+        """Return one decision with what came of it; `tenant` None sees every tenant's.
+
+        raises : UnknownDecision, also when it belongs to another tenant
+        """
         row = self._one(ONE_ROUND, id=text(decision_id), tenant=tenant and text(tenant))
         if row is None:
             raise UnknownDecision(f"there is no decision {decision_id}: give the id of an answer")
@@ -239,7 +245,10 @@ class LogReader(ABC):
         return None if row is None else restore(SavedState, row)
 
     def policy_version(self, version: int) -> PolicyVersion:
-        """Return one policy version."""
+        """Return one policy version.
+
+        raises : InvalidInput if there is none with this number
+        """
         row = self._one(POLICY, version=version)
         if row is None:
             raise InvalidInput(

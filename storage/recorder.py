@@ -9,9 +9,9 @@ from typing import Any
 from policy.errors import InvalidInput
 from storage import abandoning, allotments, leases, writes
 from storage.erasing import ERASERS
-from storage.feed import Feed
+from storage.feed import Feed, Subscriber
+from storage.keys import Key, Revocation
 from storage.latest import REPLACE_KNOWN, Latest
-from storage.log import HandedOver, Subscriber
 from storage.records import (
     UNASSIGNED,
     Attempt,
@@ -26,20 +26,43 @@ from storage.records import (
 from storage.rows import Record, plain, text
 from storage.spool import Spare, Spool, Standing
 from storage.sql import Sql, Values
+from storage.states import SavedState
 from storage.ticket import Ticket
-from storage.words import Transcript
+from storage.words import Expiry, Stripped, Transcript
 from storage.writer import GroupWriter
+
+HandedOver = (
+    Eval
+    | Expiry
+    | Fence
+    | Key
+    | Latest
+    | PolicyVersion
+    | Retrain
+    | Revocation
+    | SavedState
+    | Stripped
+)
 
 
 class LogRecorder(ABC):
-    """A log that can be written: a store brings its writer, spool and feed."""
+    """A log that can be written: a store brings its writer, spool and feed.
+
+    Only words, and whose they were, are ever taken out.
+    """
 
     _writer: GroupWriter
     _spool: Spool
     _feed: Feed
 
     def decide(self, decision: Decision) -> Ticket[None]:
-        """Record a decision; wait for it before the first byte of the answer."""
+        """Record a decision; wait for it before the first byte of the answer.
+
+        While the log cannot be written, decisions, attempts and outcomes wait in the spool: they
+        are durable there, have no position yet, and are found by nobody.
+
+        raises : InvalidInput if a value cannot be stored, or the id is taken
+        """
         return self._insert(decision, spare=Spare.of(decision, None))
 
     def attempt(self, attempt: Attempt) -> Ticket[None]:
@@ -51,7 +74,10 @@ class LogRecorder(ABC):
         return self._insert(transcript, spare=Spare.of(transcript, None))
 
     def settle(self, outcome: Outcome) -> Ticket[int]:
-        """Record how a decision ended, and give the event's seq; once per decision."""
+        """Record how a decision ended, and give the event's seq; once per decision.
+
+        raises : UnknownDecision; InvalidInput if the decision is already settled
+        """
         spare = Spare.of(outcome, UNASSIGNED)
         return self._writer.submit(partial(writes.put_back, spare), spare)
 
@@ -66,7 +92,14 @@ class LogRecorder(ABC):
         tenant: str | None,
         window_s: float,
     ) -> Rating:
-        """Record a reward, durably, and return what that changed; None withdraws."""
+        """Record a reward, durably, and return what that changed; None withdraws.
+
+        The same reward again changes nothing, unless it brings another comment. `tenant` None
+        rates whosever decision it is.
+
+        units  : reward 0..1
+        raises : UnknownDecision, FeedbackClosed, InvalidInput, StoreUnavailable
+        """
         if reward is not None and not 0 <= reward <= 1:
             raise InvalidInput(f"reward must be between 0 and 1, not {reward}", param="reward")
         rate = writes.Rate(
@@ -86,7 +119,10 @@ class LogRecorder(ABC):
         return self._writer.submit(lambda db: writes.add_evals(db, rows))
 
     def adopt(self, policy: PolicyVersion) -> Ticket[int]:
-        """Record that a policy version serves from now on, and give the event's seq."""
+        """Record that a policy version serves from now on, and give the event's seq.
+
+        raises : InvalidInput unless its version is above every earlier one
+        """
         values = plain(policy)
         return self._writer.submit(lambda db: writes.adopt(db, values))
 
@@ -95,14 +131,20 @@ class LogRecorder(ABC):
         return self._insert(retrain)
 
     def replace(self, latest: Latest) -> Ticket[bool]:
-        """Record a result in place of the one before it, unless that is not the one there."""
+        """Record a result in place of the one before it, whose version is one less.
+
+        Gives False, and changes nothing, if that is not the one that is there.
+        """
         values = plain(latest)
         return self._writer.submit(lambda db: db.execute(REPLACE_KNOWN, values) > 0)
 
     def receive(
         self, handover_id: str, kind: str, at_s: float, records: Sequence[HandedOver]
     ) -> Ticket[bool]:
-        """Record what another process handed over, all or nothing; False if it was in already."""
+        """Record what another process handed over, all or nothing; False if it was in already.
+
+        What it takes out is gone from the files too, as soon as nobody reads them.
+        """
         handover: Values = {"id": text(handover_id), "kind": text(kind), "at_s": at_s}
         rows: list[tuple[type[Any], Values]] = [(type(one), plain(one)) for one in records]
         erases = any(kind in ERASERS for kind, _ in rows)
@@ -117,7 +159,10 @@ class LogRecorder(ABC):
         self._writer.submit(lambda db: leases.give_back(db, fence)).wait()
 
     def allot(self, wish: allotments.Wish) -> allotments.Allotment:
-        """Give a process its piece of a budget, durably: as much of its wish as is left."""
+        """Give a process its piece of a budget, durably: as much of its wish as is left.
+
+        raises : StoreUnavailable
+        """
         return self._writer.submit(lambda db: allotments.allot(db, wish)).wait()
 
     def abandon(
@@ -133,7 +178,7 @@ class LogRecorder(ABC):
         return replace(self._spool.standing, is_stopped=not self._writer.is_running)
 
     def bring_back(self) -> None:
-        """Bring what waits in the spool into the log, if that is possible by now.
+        """Bring what waits in the spool into the log, and wipe what was deleted, if that can be.
 
         raises : StoreUnavailable if it is not
         """
@@ -145,7 +190,12 @@ class LogRecorder(ABC):
         return self._writer.unwiped
 
     def subscribe(self, subscriber: Subscriber, after_seq: int | None = None) -> None:
-        """Hand every learning event after `after_seq` (None: from now on) to the subscriber."""
+        """Hand every learning event after `after_seq` (None: from now on) to the subscriber.
+
+        Past events come first, before this returns; then each group right after its commit and
+        before its tickets are released: one call at a time, in seq order, without gaps. While it
+        runs nothing is committed, so it must not wait for the log; if it fails, the log stops.
+        """
         self._feed.subscribe(subscriber, after_seq)
 
     @property

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from storage.database import open_writer
 from storage.feed import Feed
-from storage.recorder import LogRecorder
+from storage.log import Log
 from storage.spool import Spool, Spooling
 from storage.sqlite_reader import SqliteReader
 from storage.writer import Committing, GroupWriter, here
 
 
-class SqliteLog(LogRecorder, SqliteReader):
+class SqliteLog(Log, SqliteReader):
     """The log of the one process that writes it; another that still does has `patience_s` to end.
 
     raises : ConfigError if the file is no log of ours, or another process writes it

@@ -6,7 +6,6 @@ whole log while they serve.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
 
 TABLES = """
 CREATE TABLE states (
@@ -29,15 +28,3 @@ class SavedState:
     policy_version: int
     upto_seq: int
     content: bytes
-
-
-class StatesLog(Protocol):
-    """What a log can tell of the states that policies were adopted with, and of its own."""
-
-    def mark(self, seq: int) -> str:
-        """Return what tells the event at a position from any that another log has there."""
-        ...
-
-    def saved_state(self, version: int) -> SavedState | None:
-        """Return what a policy version was adopted with, None if that was not kept."""
-        ...

@@ -23,7 +23,6 @@ from jobs.refold import Fold, LogSource, folding, followed
 from policy.errors import InvalidInput
 from policy.hyper import Hyper
 from storage.erasing import erased_at_s
-from storage.log import ReadableLog
 from storage.reader import LogReader
 from storage.records import Fence, PolicySource, PolicyVersion, RetrainTrigger
 from storage.stores import open_log, open_reader
@@ -51,7 +50,7 @@ def retrain(settings: Settings, trigger: RetrainTrigger, *, as_json: bool = Fals
 
 
 def _retrain(
-    settings: Settings, trigger: RetrainTrigger, log: ReadableLog, fence: Fence | None = None
+    settings: Settings, trigger: RetrainTrigger, log: LogReader, fence: Fence | None = None
 ) -> Mapping[str, Any]:
     """Return what came of it; `promoted` None means that nothing was tried."""
     from jobs.retrain import retrain as fit_and_judge  # going back needs no scikit-learn
@@ -81,7 +80,7 @@ def _in_words(told: Mapping[str, Any]) -> str:
     return f"{verdict}: {told['reason']} ({told['took_s']:.1f} s)"
 
 
-def _is_wanted(settings: Settings, trigger: RetrainTrigger, log: ReadableLog) -> bool:
+def _is_wanted(settings: Settings, trigger: RetrainTrigger, log: LogReader) -> bool:
     """Return whether it is still due: another process may have done it while we waited."""
     if trigger == "feedback":
         return due(log.counts(), settings.retrain_first_outcomes)
@@ -134,7 +133,7 @@ def readopted(
     return policy
 
 
-def _folding(settings: Settings, log: ReadableLog) -> AbstractContextManager[Fold]:
+def _folding(settings: Settings, log: LogReader) -> AbstractContextManager[Fold]:
     """Return how the log is folded; what was found of arms is what the service has found."""
     place = settings.database
     at = place.absolute() if isinstance(place, Path) else place

@@ -14,7 +14,7 @@ from app.routing.goals import Goals
 from app.settings import Settings
 from policy.errors import ConfigError, StoreUnavailable, Unauthenticated
 from storage.keys import Key, KeyStanding
-from storage.log import ReadableLog
+from storage.reader import LogReader
 from storage.stores import exists, open_reader
 
 LOGGER = get_logger()
@@ -37,9 +37,7 @@ class Keyring:
     raises : ConfigError if there is no key and the service can be reached from outside
     """
 
-    def __init__(
-        self, settings: Settings, subkeys: Subkeys, log: ReadableLog, goals: Goals
-    ) -> None:
+    def __init__(self, settings: Settings, subkeys: Subkeys, log: LogReader, goals: Goals) -> None:
         self._pepper = subkeys.of("keys/v1")
         self._signing = subkeys.of("session/v1")
         self._forms = subkeys.of("form/v1")

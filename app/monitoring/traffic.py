@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from app.processes.loop import beside
 from policy.types import Floats
 from storage import snapshots
-from storage.log import ReadableLog
+from storage.reader import LogReader
 from storage.traffic import TrafficRow
 
 HOUR_S = 3_600.0
@@ -192,7 +192,7 @@ class Following:
     What was added up is kept in the folder, so that a start adds up little; losing it loses time.
     """
 
-    def __init__(self, log: ReadableLog, folder: Path, clock: Callable[[], float]) -> None:
+    def __init__(self, log: LogReader, folder: Path, clock: Callable[[], float]) -> None:
         self._log = log
         self._folder = folder / FOLDER
         self._clock = clock

@@ -16,7 +16,8 @@ from jobs.intake import records
 from policy.errors import InvalidInput, StoreUnavailable
 from storage.erasing import erased_at_s
 from storage.handover import take
-from storage.log import Log, WritableLog
+from storage.log import Log
+from storage.recorder import LogRecorder
 from upstream.catalogue import Catalogue
 
 LOGGER = get_logger()
@@ -29,7 +30,7 @@ COUNT_EVERY_S = 10.0
 CLOCKS_APART_S = 60.0
 
 
-def abandon(log: WritableLog, now_s: float, before_s: float, after_s: float) -> None:
+def abandon(log: LogRecorder, now_s: float, before_s: float, after_s: float) -> None:
     """Record an end for decisions made between two moments that will get none."""
     lost = log.abandon(before_s, now_s, after_s)
     if lost:

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping
 
 from app.routing.pacing import Pacing, Piece
-from storage.allotments import SharingLog
+from storage.recorder import LogRecorder
 
 KEEP_EVERY_S = 2.0
 
@@ -22,7 +22,7 @@ class Sharing:
     """
 
     def __init__(
-        self, log: SharingLog, lock: threading.Lock, budgets: Callable[[], Mapping[str, Pacing]]
+        self, log: LogRecorder, lock: threading.Lock, budgets: Callable[[], Mapping[str, Pacing]]
     ) -> None:
         self._log = log
         self._lock = lock

@@ -10,7 +10,7 @@ from policy.decide import Question, Verdict
 from policy.errors import BudgetExceeded
 from policy.pacer import Budget, Goal, WillingnessToPay, ceiling_of, window_of
 from policy.ring import RING
-from storage.log import ReadableLog
+from storage.reader import LogReader
 from storage.records import Decision
 
 SERVICE = "service"
@@ -26,7 +26,7 @@ class Treasury:
 
     def __init__(
         self,
-        log: ReadableLog,
+        log: LogReader,
         learned: Callable[[], Learned],
         goals: Goals,
         priced_apart: Callable[[str], bool],

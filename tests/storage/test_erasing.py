@@ -7,7 +7,8 @@ import pytest
 
 from policy.errors import InvalidInput, UnknownDecision
 from storage.erasing import FORGOTTEN, Whose, erased_at_s, held, overdue, theirs, transcripts
-from storage.log import HandedOver, Log
+from storage.log import Log
+from storage.recorder import HandedOver
 from storage.sqlite_log import SqliteLog
 from storage.sqlite_reader import SqliteReader
 from storage.words import Expiry, Form, Part, Stripped, Transcript

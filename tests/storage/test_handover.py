@@ -10,7 +10,7 @@ import pytest
 from policy.errors import InvalidInput, StoreUnavailable
 from storage import handover
 from storage.handover import Handover
-from storage.log import HandedOver
+from storage.recorder import HandedOver
 from storage.sqlite_log import SqliteLog
 from tests.storage.rounds import EVAL, NOON_S, POLICY, but
 

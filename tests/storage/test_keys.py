@@ -4,7 +4,8 @@ import pytest
 
 from policy.errors import InvalidInput
 from storage.keys import Key, KeyStanding, Revocation
-from storage.log import HandedOver, Log
+from storage.log import Log
+from storage.recorder import HandedOver
 from tests.storage.conftest import OpenLog
 from tests.storage.rounds import DECISION, HOUR_S, NOON_S, OUTCOME, but
 

@@ -6,7 +6,8 @@ import pytest
 
 from policy.errors import InvalidInput
 from storage.leases import Fenced, fenced
-from storage.log import HandedOver, Log
+from storage.log import Log
+from storage.recorder import HandedOver
 from storage.records import Fence
 from tests.storage.conftest import OpenLog
 from tests.storage.rounds import EVAL, NOON_S, POLICY

@@ -8,7 +8,8 @@ import pytest
 from policy.errors import FeedbackClosed, InvalidInput, UnknownDecision
 from storage.event_rows import page
 from storage.events import EvalEvent, Event, FeedbackEvent, OutcomeEvent, PolicyEvent
-from storage.log import HandedOver, Log
+from storage.log import Log
+from storage.recorder import HandedOver
 from storage.records import Rating
 from storage.rows import Row
 from tests.storage.conftest import OpenLog

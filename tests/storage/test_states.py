@@ -5,7 +5,8 @@ import pytest
 
 from policy.errors import DamagedFile
 from storage import snapshots
-from storage.log import HandedOver, Log
+from storage.log import Log
+from storage.recorder import HandedOver
 from storage.states import SavedState
 from tests.storage.rounds import NOON_S, POLICY, but
 
