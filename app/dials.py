@@ -8,10 +8,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from app.address import checked, checked_origins
 from policy.decide import RULES
+from policy.types import DAY_S
 from storage.place import is_postgres
 
 LEAST_SECRET = 32
-DAY_S = 86_400.0
 YEAR_S = 365 * DAY_S
 
 

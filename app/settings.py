@@ -14,13 +14,14 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.address import is_loopback, origins
-from app.dials import DAY_S, YEAR_S, Address, Days, Key, Origins, Rule, Seconds, Secret, Url, Where
+from app.dials import YEAR_S, Address, Days, Key, Origins, Rule, Seconds, Secret, Url, Where
 from app.given import PREFIX, from_environment, from_file
 from app.mistakes import right, seen
 from app.routing.ask import Recovery
 from app.routing.retention import Prompts
 from policy.decide import RULES
 from policy.errors import ConfigError
+from policy.types import DAY_S, HOUR_S
 
 # A database's URL carries its password.
 MAY_BE_SECRET = frozenset({"api_key", "secret", "database", "alarm_webhook"})
@@ -105,10 +106,10 @@ class Settings(BaseSettings):
         30 * DAY_S, description="Seconds after a decision in which it may be rated."
     )
     retrain_every_s: float = Field(
-        3_600.0, ge=1, le=YEAR_S, description="Seconds between scheduled retrains."
+        HOUR_S, ge=1, le=YEAR_S, description="Seconds between scheduled retrains."
     )
     report_every_s: float = Field(
-        3_600.0, ge=1, le=YEAR_S, description="Seconds between reports of a long log."
+        HOUR_S, ge=1, le=YEAR_S, description="Seconds between reports of a long log."
     )
     job_deadline_s: float = Field(
         7_200.0, ge=1, le=YEAR_S, description="Seconds after which a job is ended."

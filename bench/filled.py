@@ -6,12 +6,13 @@ from pathlib import Path
 from jobs.intake import save
 from jobs.learned import Learned
 from policy.errors import InvalidInput
+from policy.types import DAY_S
 from storage.database import open_writer
 from storage.records import Attempt, Decision, Feedback, Outcome
 from storage.rows import columns
 from storage.sqlite_reader import SqliteReader
 
-LASTED_S = 30 * 86_400.0
+LASTED_S = 30 * DAY_S
 QUICKLY = ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "PRAGMA cache_size = -200000")
 
 BASE = """

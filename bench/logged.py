@@ -12,6 +12,7 @@ from bench.refold import ARMS, BLOCK, Folded, InOrder, MadeUp, begun, in_order, 
 from features.prompt import Prompt
 from features.sketch import Sketch
 from jobs.refold import LogSource
+from policy.types import DAY_S
 from storage.events import Event, FeedbackEvent, OutcomeEvent
 from storage.records import Decision, Outcome
 from storage.sqlite_log import SqliteLog
@@ -19,7 +20,7 @@ from storage.sqlite_reader import SqliteReader
 
 TENANT = "bench"
 TOGETHER = 64
-YEAR_S = 365 * 86_400.0
+YEAR_S = 365 * DAY_S
 PROMPT = "Please sum up the attached minutes of our meeting in five points for the board. " * 6
 
 

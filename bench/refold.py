@@ -24,8 +24,8 @@ from jobs.lessons import RATED, TOKENS, Lessons
 from jobs.refold import Source, refolded
 from policy.belief import Belief
 from policy.decide import Beliefs
-from policy.hyper import DAY_S, Hyper
-from policy.types import Floats
+from policy.hyper import Hyper
+from policy.types import DAY_S, Floats
 from storage.events import Event, FeedbackEvent, OutcomeEvent
 from storage.snapshots import digest
 

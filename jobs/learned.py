@@ -18,12 +18,12 @@ from structlog import get_logger
 from features.space import GROUPS, Space
 from policy.belief import Belief
 from policy.decide import Beliefs
-from policy.drift import HOUR_S, Change, Watch
+from policy.drift import Change, Watch
 from policy.errors import ConfigError
 from policy.evidence import Evidence
 from policy.hyper import Hyper
 from policy.tokens import log_tokens
-from policy.types import Floats
+from policy.types import HOUR_S, Floats
 from storage.events import EvalEvent, Event, FeedbackEvent, OutcomeEvent, PolicyEvent
 from storage.records import Decision, PolicyVersion
 

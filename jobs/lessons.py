@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.learned import CELLS_PER_HALF_LIFE, Learned
-from policy.drift import HOUR_S, Watch
+from policy.drift import Watch
 from policy.evidence import Evidence
 from policy.tokens import log_tokens
-from policy.types import Floats
+from policy.types import HOUR_S, Floats
 from storage.events import EvalEvent, Event, FeedbackEvent, OutcomeEvent
 
 KINDS = ("rated", "evals", "tokens")

@@ -10,7 +10,6 @@ from storage.erasing import overdue
 from storage.sql import Ask
 from storage.words import Expiry, Form
 
-DAY_S = 86_400.0
 PIECE = 1_000
 FOREVER_S = float("inf")
 

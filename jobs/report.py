@@ -12,7 +12,6 @@ from jobs.requests import requests
 from jobs.satisfaction import Vote, of_baseline, ours, votes
 from jobs.tally import (
     ALL,
-    DAY_S,
     UNNAMED,
     Always,
     ByWords,
@@ -24,7 +23,7 @@ from jobs.tally import (
 )
 from policy.baselines import baseline
 from policy.savings import FEWEST_OF_A_PART, Saving, Sums, saving
-from policy.types import Arm
+from policy.types import DAY_S, Arm
 from storage.records import Decision, Round
 from storage.spending import Spending
 

@@ -9,11 +9,10 @@ from typing import NamedTuple, Protocol
 from jobs.requests import Request
 from policy.baselines import by_words
 from policy.savings import Sums
-from policy.types import Arm
+from policy.types import DAY_S, Arm
 from storage.records import Decision
 from storage.spending import Spending
 
-DAY_S = 86_400
 MOST_TASKS = 100
 UNUSUAL = 10.0
 OTHER, UNNAMED = "(other)", "(none)"

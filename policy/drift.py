@@ -18,7 +18,7 @@ import numpy as np
 
 from policy.evidence import Evidence
 from policy.prediction import Standing
-from policy.types import Floats
+from policy.types import DAY_S, HOUR_S, Floats
 
 ALARM = 1_000.0
 SLACK = 0.05
@@ -29,7 +29,6 @@ BOLDEST = 0.9
 FEWEST = 16.0
 GROWTH = 0.25
 NOTHING = Evidence.none(0)
-HOUR_S, DAY_S = 3_600.0, 86_400.0
 UNSETTLED_S = 7 * DAY_S
 """So long after a change what is seen is forgotten quickly: it may change back."""
 HALVED_S = 12 * HOUR_S

@@ -10,9 +10,7 @@ from math import log
 from typing import Any, Self
 
 from policy.prior import Prior, Scales
-from policy.types import Arm
-
-DAY_S = 86_400.0
+from policy.types import DAY_S, Arm
 
 QUALITY_DEVIATION = Scales(facts=0.025, words=0.025, task=0.2, constant=0.4)
 QUALITY_SHARED = Scales(facts=0.1, words=0.1, task=0.5, constant=1.0)

@@ -14,6 +14,7 @@ from typing import Literal, Self
 
 from policy.exploration import Control
 from policy.ring import HIGHEST_USD, Forecast, Ring
+from policy.types import DAY_S, HOUR_S
 
 HORIZON = 100.0
 """Requests over which what is above or below a budget per request is made up for, and their worth
@@ -25,7 +26,7 @@ SOLVED_EVERY = 16
 """Decisions that one solution serves, once the ring is full; sooner while it fills."""
 
 Per = Literal["request", "hour", "day"]
-SECONDS: dict[Per, float] = {"hour": 3_600.0, "day": 86_400.0}
+SECONDS: dict[Per, float] = {"hour": HOUR_S, "day": DAY_S}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating[Any]]
 
 TOKENS_PER_MTOK = 1_000_000
+MINUTE_S, HOUR_S, DAY_S = 60.0, 3_600.0, 86_400.0
 
 
 @dataclass(frozen=True, slots=True)

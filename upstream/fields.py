@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from policy.types import DAY_S
+
 CAPABILITIES = ("tools", "vision", "json_schema", "trailing_assistant")
 TIERS = ("standard", "economy")
 PASSED_ON = ("embeddings", "responses")
 OURS = ("model", "messages", "stream", "stream_options")
-_DAY_S = 86_400
 _LABEL_CHARS = 63  # between the dots of a host name: RFC 1035
 
 
@@ -72,7 +73,7 @@ def _is_extra_body(value: Any) -> bool:
 
 _price = _number(0.0, 1e6)
 _dollars = "a finite number of dollars per million tokens, 0 or more"
-_seconds = Field("a number of seconds above 0, at most a day", _number(0.0, _DAY_S, above=True))
+_seconds = Field("a number of seconds above 0, at most a day", _number(0.0, DAY_S, above=True))
 
 TABLE = Field("a table", lambda value: isinstance(value, dict), required=True)
 PROVIDER_NAME = Field("1 to 64 of A-Z a-z 0-9 . _ : / -", _text(r"[A-Za-z0-9._:/-]{1,64}"))

@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 
 from app.keys.holder import Holder
-from app.monitoring.traffic import HOUR_S, Sums, Traffic
+from app.monitoring.traffic import Sums, Traffic
 from app.processes.loop import beside
 from app.routing.lately import RECENT, Lately
 from app.wiring import Parts
 from jobs.learned import Learned
 from jobs.requests import DELIVERED
 from policy.pacer import KNOWN, Budget, Pacer, QualityFloor
-from policy.types import Arm
+from policy.types import DAY_S, HOUR_S, Arm
 from storage.records import Retrain
 from storage.snapshots import digest
 
-SINCE_S = 7 * 86_400.0
+SINCE_S = 7 * DAY_S
 ASKED = ("routed", "pinned", "fallback")
 """The kinds of decisions that asked an arm."""
 STEPS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0)

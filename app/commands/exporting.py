@@ -14,10 +14,11 @@ from app.mistakes import seen
 from app.settings import Settings
 from jobs.export import export
 from policy.errors import InvalidInput
+from policy.types import DAY_S, HOUR_S
 from storage.stores import open_reader
 
 SPAN = re.compile(r"(\d{1,6})([hdw])")
-SECONDS = {"h": 3_600.0, "d": 86_400.0, "w": 7 * 86_400.0}
+SECONDS = {"h": HOUR_S, "d": DAY_S, "w": 7 * DAY_S}
 ALWAYS_S = 0.0
 
 

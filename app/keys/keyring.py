@@ -13,6 +13,7 @@ from app.keys.subkeys import Subkeys, is_tag, tag
 from app.routing.goals import Goals
 from app.settings import Settings
 from policy.errors import ConfigError, StoreUnavailable, Unauthenticated
+from policy.types import HOUR_S
 from storage.keys import Key, KeyStanding
 from storage.reader import LogReader
 from storage.stores import exists, open_reader
@@ -20,7 +21,7 @@ from storage.stores import exists, open_reader
 LOGGER = get_logger()
 LONGEST_KEY = 256
 NO_KEY = "the request needs the header Authorization: Bearer and our key"
-SESSION_S = 8 * 3_600.0
+SESSION_S = 8 * HOUR_S
 
 
 def digest(subkeys: Subkeys, key: str) -> bytes:

@@ -9,11 +9,11 @@ from typing import Any
 from structlog import get_logger
 
 from app.routing.turn import Ended, Turn
-from policy.types import Arm
+from policy.types import HOUR_S, Arm
 from upstream.naming import answering
 
 LOGGER = get_logger()
-TOLD_EVERY_S = 3_600.0
+TOLD_EVERY_S = HOUR_S
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from app.settings import Settings
 from jobs.failures import failed
 from policy.pacer import Budget
 from policy.shifts import grown, risen, shrunk
-from policy.types import Arm
+from policy.types import DAY_S, HOUR_S, Arm
 from storage.log import Log
 from storage.signs import Signs
 from upstream.health import Health
@@ -17,8 +17,8 @@ from upstream.health import Health
 Severity = Literal["warning", "critical"]
 Key = tuple[str, str]
 
-LATELY_S = 3_600.0
-BEFORE_S = 7 * 86_400.0
+LATELY_S = HOUR_S
+BEFORE_S = 7 * DAY_S
 KEPT_S = 600.0
 """So long the sums of the days before are kept; reading them takes a third of a second."""
 ERRORS_BY, REFUSALS_BY = 0.10, 0.05
@@ -131,11 +131,11 @@ class Lookout:
         ages_s = [now_s - each.ended_at_s for each in self.log.retrains()]
         past_s = [age_s for age_s in ages_s if age_s >= -AHEAD_S]
         if ages_s and not past_s:
-            says = f"the last retrain is dated {-ages_s[-1] / 3_600.0:.1f} hours ahead of now"
+            says = f"the last retrain is dated {-ages_s[-1] / HOUR_S:.1f} hours ahead of now"
             remedy = "see that the machine's clock is right; the next retrain is dated by it"
             yield Alarm("retrain", "", "warning", says, remedy, now_s)
         elif past_s and min(past_s) > LATE_RETRAINS * self.settings.retrain_every_s:
-            says = f"the last retrain was {min(past_s) / 3_600.0:.1f} hours ago"
+            says = f"the last retrain was {min(past_s) / HOUR_S:.1f} hours ago"
             remedy = "see that the scheduler runs (./run work) and what its lines say"
             yield Alarm("retrain", "", "warning", says, remedy, now_s)
 

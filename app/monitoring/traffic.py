@@ -16,13 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.processes.loop import beside
-from policy.types import Floats
+from policy.types import DAY_S, HOUR_S, Floats
 from storage import snapshots
 from storage.reader import LogReader
 from storage.traffic import TrafficRow
 
-HOUR_S = 3_600.0
-DAY_S = 24 * HOUR_S
 KEPT_S = 61 * DAY_S
 """Thirty days, and the thirty before to compare them with."""
 STEP_S = 300.0

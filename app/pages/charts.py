@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from app.monitoring.traffic import DAY_S, HOUR_S, Sums, Traffic
+from app.monitoring.traffic import Sums, Traffic
+from policy.types import DAY_S, HOUR_S
 
 COLOURS = 8
 OTHER = "c8"

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.api.overview import goal, last_rated_at_s, latency_s
 from app.mistakes import seen
-from app.monitoring.traffic import DAY_S, Sums, Traffic
+from app.monitoring.traffic import Sums, Traffic
 from app.pages.charts import OTHER, by_arm, colours, span
 from app.pages.shown import decimals, dollars, percent
 from app.processes.loop import beside
@@ -18,6 +18,7 @@ from policy.errors import InvalidInput
 from policy.frontier import Point
 from policy.pacer import Pacer
 from policy.ring import HIGHEST_USD, LOWEST_USD
+from policy.types import DAY_S
 
 SEVEN_DAYS = "7d"
 TASKS = 12

@@ -8,8 +8,9 @@ from math import floor, log10
 from flask import Blueprint
 from markupsafe import Markup, escape
 
+from policy.types import DAY_S, HOUR_S, MINUTE_S
+
 NONE = "–"  # noqa: RUF001 (a dash, where there is no number)
-MINUTE_S, HOUR_S, DAY_S = 60.0, 3_600.0, 86_400.0
 CENT_USD = 0.01
 MANY = 100_000
 CODE = re.compile("`([^`]+)`")

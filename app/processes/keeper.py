@@ -14,6 +14,7 @@ from app.monitoring.traffic import Following
 from app.routing.live import Live
 from jobs.intake import records
 from policy.errors import InvalidInput, StoreUnavailable
+from policy.types import DAY_S
 from storage.erasing import erased_at_s
 from storage.handover import take
 from storage.log import Log
@@ -25,7 +26,7 @@ EVERY_S = 0.5
 ABANDON_EVERY_S = 60.0
 MARGIN_S = 300.0
 """How much longer than its arm's calls may take a request may be busy with a decision."""
-LOOK_BACK_S = 86_400.0  # what is older was found by an earlier look, or at the start
+LOOK_BACK_S = DAY_S  # what is older was found by an earlier look, or at the start
 COUNT_EVERY_S = 10.0
 CLOCKS_APART_S = 60.0
 

@@ -18,9 +18,10 @@ from app.routing.retention import Retention
 from app.settings import Settings
 from jobs import failures
 from jobs.due import due
-from jobs.prune import DAY_S, Keeping
+from jobs.prune import Keeping
 from jobs.scheduler import Job, run
 from policy.errors import ConfigError, StoreUnavailable
+from policy.types import DAY_S
 from storage.reader import LogReader
 from storage.stores import open_reader
 from upstream.provider import listening

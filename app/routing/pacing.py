@@ -13,7 +13,7 @@ from policy.decide import DRAWS_KEPT, Question, Verdict, seeded
 from policy.pacer import Budget, Goal, Hold, Pacer, WillingnessToPay, ceiling_of, window_of
 from policy.ring import Forecast, Ring
 from policy.thompson import Thompson
-from policy.types import Floats
+from policy.types import HOUR_S, Floats
 from storage.allotments import Allotment, Wish
 from storage.records import Decision
 
@@ -21,7 +21,7 @@ LOGGER = get_logger()
 Piece = Literal["some", "all", "none"]
 """How much of what nobody has is wanted."""
 PIECES: dict[Piece, float] = {"some": 0.1, "all": 1.0, "none": 0.0}
-FORGOTTEN_AFTER_S = 3_600.0
+FORGOTTEN_AFTER_S = HOUR_S
 """A call under way for longer has ended without anybody hearing of it."""
 
 

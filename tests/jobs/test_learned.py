@@ -10,8 +10,8 @@ from features.prompt import Prompt
 from features.sketch import Sketch
 from features.space import Space
 from jobs.learned import CELLS_PER_HALF_LIFE, Learned, fingerprint
-from policy.hyper import DAY_S, Hyper
-from policy.types import Floats
+from policy.hyper import Hyper
+from policy.types import DAY_S, Floats
 from storage.events import EvalEvent, Event, FeedbackEvent, OutcomeEvent
 from storage.snapshots import digest
 

@@ -10,8 +10,7 @@ import pytest
 from jobs.learned import Learned
 from jobs.lessons import Lessons, read
 from jobs.refold import as_found, computing, refolded
-from policy.drift import HOUR_S
-from policy.hyper import DAY_S
+from policy.types import DAY_S, HOUR_S
 from storage.events import EvalEvent, Event, FeedbackEvent, OutcomeEvent
 from tests.jobs.test_learned import HYPER, NOON_S, SPACE, TEXTS, context, declining, rated, sketch
 

@@ -14,7 +14,8 @@ from jobs.intake import hand_over_policy, records
 from jobs.learned import Learned
 from jobs.refold import LogSource, computing, folding, followed, refolded
 from jobs.retrain import retrain
-from policy.hyper import DAY_S, Hyper
+from policy.hyper import Hyper
+from policy.types import DAY_S
 from storage import snapshots
 from storage.handover import take
 from storage.sqlite_log import SqliteLog

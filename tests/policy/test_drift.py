@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from policy.belief import Belief
-from policy.drift import FEWEST, HALVED_S, HOUR_S, UNSETTLED_S, Watch
+from policy.drift import FEWEST, HALVED_S, UNSETTLED_S, Watch
 from policy.hyper import Hyper
 from policy.prediction import Standing
-from policy.types import Floats
+from policy.types import HOUR_S, Floats
 
 CONSTANT = np.ones(1)
 

@@ -8,7 +8,8 @@ from click.testing import Result
 from app.commands.pruning import keeping
 from app.processes.work import jobs
 from app.settings import Settings
-from jobs.prune import DAY_S, FOREVER_S, PIECE
+from jobs.prune import FOREVER_S, PIECE
+from policy.types import DAY_S
 from storage.erasing import transcripts
 from storage.sqlite_log import SqliteLog
 from storage.sqlite_reader import SqliteReader

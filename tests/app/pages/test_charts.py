@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from app.monitoring.traffic import DAY_S, HOUR_S, Traffic
+from app.monitoring.traffic import Traffic
 from app.pages.charts import OTHER, SPANS, by_arm, colours, satisfaction, span
+from policy.types import DAY_S, HOUR_S
 from tests.app.monitoring.test_traffic import ROW, rows
 from tests.storage.rounds import NOON_S
 

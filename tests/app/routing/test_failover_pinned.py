@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from policy.hyper import DAY_S
+from policy.types import DAY_S
 from tests.app.running import Running, catalogue, running
 from upstream.provider import Reply, serve
 
