@@ -11,19 +11,22 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+from structlog import get_logger
 
 from jobs.learned import Learned
-from policy.errors import ConfigError, InvalidInput
+from policy.errors import ConfigError, DamagedFile, InvalidInput
 from storage import snapshots
 from storage.handover import Handover, hand_over
 from storage.keys import Key, Revocation
 from storage.latest import Latest
+from storage.reader import LogReader
 from storage.recorder import HandedOver
 from storage.records import Eval, Fence, PolicyVersion, Retrain
 from storage.rows import plain
 from storage.states import SavedState
 from storage.words import Expiry, Stripped
 
+LOGGER = get_logger()
 RETRAIN, ROLLBACK, EVALS = "retrain", "rollback", "evals"
 KEY, REVOCATION, LATEST = "key", "revocation", "latest"
 PRUNE, FORGET = "prune", "forget"
@@ -180,6 +183,29 @@ def save(data: Path, learned: Learned, mark: str) -> snapshots.Snapshot:
     """
     version, upto_seq = learned.policy_version, learned.upto_seq
     return snapshots.save(data / "snapshots", version, upto_seq, learned.to_arrays(), mark)
+
+
+def saved(data: Path, log: LogReader, start: Learned) -> Learned | None:
+    """Return a policy version as its newest whole snapshot left it, or else as it was adopted.
+
+    None without either, or if it is of an earlier version of ours; what is damaged is told.
+    """
+    version = start.policy_version
+    found = snapshots.newest(data / "snapshots", log.mark, version)
+    for reason in found.damaged:
+        LOGGER.warning("snapshot passed over", reason=reason)
+    newest = found.snapshot or _adopted_with(log, version)
+    return None if newest is None else start.restored(newest.arrays, newest.upto_seq)
+
+
+def _adopted_with(log: LogReader, version: int) -> snapshots.Snapshot | None:
+    """Return what a policy had learned when it was adopted, where the log has kept that."""
+    state = log.saved_state(version)
+    try:
+        return None if state is None else snapshots.of_state(state)
+    except DamagedFile as error:
+        LOGGER.warning("snapshot passed over", reason=error.message)
+        return None
 
 
 def state_of(learned: Learned) -> SavedState:

@@ -15,13 +15,12 @@ from typing import Any, Protocol
 
 from structlog import get_logger
 
+from jobs.intake import saved
 from jobs.learned import Learned
 from jobs.lessons import KINDS, Lessons, Reached, Sums, Terms, added, read, summed
 from policy.belief import Belief
 from policy.drift import Watch
-from policy.errors import DamagedFile
 from policy.evidence import Evidence
-from storage import snapshots
 from storage.events import Event, FeedbackEvent, OutcomeEvent
 from storage.learnable import LearnableLog
 from storage.reader import LogReader
@@ -235,21 +234,15 @@ def computing(address: str | None) -> Iterator[Compute]:
         yield lambda graph: client.gather(client.compute(list(graph)))
 
 
-def followed(folder: Path, log: LogReader, incumbent: Learned) -> Learned:
+def followed(data: Path, log: LogReader, incumbent: Learned) -> Learned:
     """Return what the service that follows the log has learned, as its newest snapshot has it.
 
     Where the service is on other machines, it is what its policy was adopted with. Without either,
     or if both are of an earlier version of ours, that is said, and it is what a policy starts with.
     """
-    version = incumbent.policy_version
-    found = snapshots.newest(folder, log.mark, version).snapshot
-    if found is None and (state := log.saved_state(version)) is not None:
-        try:
-            found = snapshots.of_state(state)
-        except DamagedFile as error:
-            LOGGER.warning("a saved state is damaged", policy_version=version, reason=error.message)
-    restored = None if found is None else incumbent.restored(found.arrays, found.upto_seq)
-    if restored is None:
+    known = saved(data, log, incumbent)
+    if known is None:
+        version = incumbent.policy_version
         LOGGER.warning("what was found of arms earlier is not known", policy_version=version)
         return incumbent
-    return restored
+    return known

@@ -138,11 +138,10 @@ def _folding(settings: Settings, log: LogReader) -> AbstractContextManager[Fold]
     place = settings.database
     at = place.absolute() if isinstance(place, Path) else place
     source = LogSource(partial(open_reader, at))
-    snapshots = settings.folder / "snapshots"
 
     def found() -> Learned:
         if (policy := log.latest_policy()) is None:
             return Learned.under(0, Space.built_in(), Hyper())
-        return followed(snapshots, log, Learned.start(policy))
+        return followed(settings.folder, log, Learned.start(policy))
 
     return folding(log, source, settings.dask, found)

@@ -11,27 +11,23 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from structlog import get_logger
-
 from app.keys.holder import Holder
 from app.routing.goals import Goals
 from app.routing.listing import Listing
 from app.routing.pacing import Piece
 from app.routing.sharing import Sharing
 from app.routing.treasury import Treasury
-from jobs.intake import save
+from jobs.intake import save, saved
 from jobs.learned import Learned
 from policy.decide import Question, Verdict, decide, seeded
-from policy.errors import BudgetExceeded, DamagedFile
+from policy.errors import BudgetExceeded
 from policy.exploration import Allowance
 from policy.pacer import Pacer
 from policy.types import Arm
-from storage import snapshots
 from storage.events import Event, OutcomeEvent, PolicyEvent
 from storage.log import Log
 from storage.records import Decision
 
-LOGGER = get_logger()
 SNAPSHOT_EVERY = 4_000
 FOLDED_EVERY_S = 0.25
 """How long what answers teach may wait, so that one step learns from many."""
@@ -233,20 +229,5 @@ class Live:
         return start.fold(self._log.events(start.upto_seq, event.seq))
 
     def _restored(self, start: Learned) -> Learned:
-        """Return the policy version as its newest whole snapshot left it, if there is one."""
-        found = snapshots.newest(self._data / "snapshots", self._log.mark, start.policy_version)
-        for reason in found.damaged:
-            LOGGER.warning("snapshot passed over", reason=reason)
-        newest = found.snapshot or self._adopted_with(start.policy_version)
-        return start if newest is None else start.restored(newest.arrays, newest.upto_seq) or start
-
-    def _adopted_with(self, version: int) -> snapshots.Snapshot | None:
-        """Return what a policy had learned when it was adopted, where the log has kept that."""
-        state = self._log.saved_state(version)
-        if state is None:
-            return None
-        try:
-            return snapshots.of_state(state)
-        except DamagedFile as error:
-            LOGGER.warning("snapshot passed over", reason=error.message)
-            return None
+        """Return the policy version as it was saved, if it was."""
+        return saved(self._data, self._log, start) or start

@@ -102,7 +102,7 @@ def test_the_changes_are_those_of_the_newest_snapshot(tmp_path: Path, path: Path
         with capture_logs() as said:
             assert followed(tmp_path, log, start()).watches == {}
         assert [line["event"] for line in said] == ["what was found of arms earlier is not known"]
-        snapshots.save(tmp_path, 1, 9, changed().to_arrays(), log.mark(9))
+        snapshots.save(tmp_path / "snapshots", 1, 9, changed().to_arrays(), log.mark(9))
         with capture_logs() as said:
             [watch] = followed(tmp_path, log, start()).watches.values()
     assert said == []
