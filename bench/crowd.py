@@ -17,7 +17,7 @@ FAITHFUL = 0.7
 PRICES = (0.5, 2.0)
 
 
-def crowded(table: Table, arms: int, seed: int = 0) -> Table:
+def crowded(table: Table, arms: int) -> Table:
     """Return the table with made arms added to the recorded ones until there are so many.
 
     raises : ValueError if it has more already
@@ -25,7 +25,7 @@ def crowded(table: Table, arms: int, seed: int = 0) -> Table:
     n, k = table.scores.shape
     if arms < k:
         raise ValueError(f"{table.name} has {k} arms already; ask for as many or more, not {arms}")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     parent = np.arange(arms - k) % k
     faithful = rng.random((n, arms - k)) < FAITHFUL
     taken = np.where(faithful, parent, rng.integers(k, size=(n, arms - k)))

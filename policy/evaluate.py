@@ -20,6 +20,7 @@ WIDEST = 0.25
 """No reward in 0..1 varies more: what is believed of an arm's surprise before it was seen ..."""
 WIDEST_ROUNDS = 4.0
 """... worth this many rounds, as the noise of `policy/prior.py` is."""
+BINS = 10
 LARGEST_WEIGHTS = (2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 1e4, np.inf)
 
 
@@ -94,16 +95,6 @@ def heard(rounds: LoggedRounds) -> tuple[LoggedRounds, Floats]:
     return kept, rounds.target - kept.target
 
 
-def ips(rounds: LoggedRounds) -> Value:
-    """Return the inverse-propensity estimate: unbiased, of high variance.
-
-    source : Horvitz and Thompson 1952
-    """
-    mean = float((rounds.importance * rounds.reward).mean())
-    variance = _drawn(rounds, rounds.reward) - mean**2 / len(rounds.reward)
-    return _value(mean, max(variance, 0.0), len(rounds.reward))
-
-
 def snips(rounds: LoggedRounds) -> Value:
     """Return the self-normalised estimate: a small bias for much less variance.
 
@@ -119,12 +110,6 @@ def snips(rounds: LoggedRounds) -> Value:
     variance = _drawn(kept, rounds.reward - mean) * expected / total
     unheard = float((left * rounds.predicted).sum())
     return _value((mean * expected + unheard) / len(weights), variance, len(weights), blind)
-
-
-def direct_method(rounds: LoggedRounds) -> Value:
-    """Return what the reward model alone says: little variance, the model's bias in full."""
-    said = _said(rounds)
-    return _value(float(said.mean()), _of_mean(said), len(said))
 
 
 def doubly_robust(rounds: LoggedRounds) -> Value:
@@ -160,7 +145,7 @@ def ess(rounds: LoggedRounds) -> float:
     return weights**2 / squares if squares > 0 else 0.0
 
 
-def calibration_error(predicted: Floats, reward: Floats, bins: int = 10) -> float:
+def calibration_error(predicted: Floats, reward: Floats) -> float:
     """Return the expected calibration error of predicted rewards, in units of reward.
 
     shapes : predicted, reward (n,)
@@ -168,7 +153,7 @@ def calibration_error(predicted: Floats, reward: Floats, bins: int = 10) -> floa
     """
     if len(predicted) == 0:
         return 0.0
-    parts = np.array_split(np.argsort(predicted, kind="stable"), min(bins, len(predicted)))
+    parts = np.array_split(np.argsort(predicted, kind="stable"), min(BINS, len(predicted)))
     gaps = [len(part) * abs(float((predicted[part] - reward[part]).mean())) for part in parts]
     return float(sum(gaps) / len(predicted))
 

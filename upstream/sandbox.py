@@ -87,7 +87,6 @@ def sandbox_responder(latency_s: float = 0.003, seed: int = 0) -> Responder:
 def serve_sandbox(
     catalogue: Callable[[], Catalogue],
     latency_s: float = 0.003,
-    seed: int = 0,
     listener: socket.socket | None = None,
 ) -> Serving:
     """Return a running sandbox that answers for the models of the catalogue as it is when asked."""
@@ -95,7 +94,7 @@ def serve_sandbox(
     def models() -> list[str]:
         return [arm.model for arm in catalogue().arms.values()]
 
-    return serve(sandbox_responder(latency_s, seed), models, LABEL, listener)
+    return serve(sandbox_responder(latency_s), models, LABEL, listener)
 
 
 def _last_text(messages: list[Any]) -> str:

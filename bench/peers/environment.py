@@ -14,14 +14,14 @@ MADE = ROOT / "build" / "peers"
 UV = (ROOT / ".boot" / "uv" / "bin", Path(sys.executable).parent)
 
 
-def python(library: str, made: Path = MADE) -> Path:
+def python(library: str) -> Path:
     """Return the interpreter of a library's environment, which is made if it is not there.
 
     raises : subprocess.CalledProcessError, after what it printed, if it cannot be installed
     """
     lock = Path(__file__).with_name(f"requirements-{library}.txt")
     version = f"{sys.version_info.major}.{sys.version_info.minor}".encode()
-    folder = made / f"{library}-{sha256(lock.read_bytes() + version).hexdigest()[:12]}"
+    folder = MADE / f"{library}-{sha256(lock.read_bytes() + version).hexdigest()[:12]}"
     interpreter = folder / "bin" / "python"
     with _alone(folder):
         if not (folder / "whole").exists():
