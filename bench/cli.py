@@ -18,8 +18,7 @@ from bench.pages import pages
 from bench.peers.player import PREFIX
 from bench.peers.worker import ADAPTERS
 from bench.report import lines
-from bench.runs import KEPT
-from bench.studies import adoption, drift, everything, ope, refold, report, stability
+from bench.studies import KEPT_IN, adoption, drift, everything, ope, refold, report, stability
 from bench.tables import load
 from policy.decide import RULES
 
@@ -90,13 +89,7 @@ def main() -> None:
 @click.option("--baseline", default="", show_default="the dearest", help="The arm of the floor.")
 @click.option("--prompts", type=click.IntRange(20), default=None, help="Judge only so many.")
 @click.option("--seeds", type=click.IntRange(1), default=20)
-@click.option(
-    "--kept",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=KEPT,
-    show_default="build/bench",
-    help="Where finished seeds are kept, so that an interrupted run resumes.",
-)
+@KEPT_IN
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path))
 def replay(
     table: str, policies: tuple[str, ...], seeds: int, json_path: Path | None, **asked: Any

@@ -13,7 +13,7 @@ from bench import replicas as replicating
 from bench import start as starting
 from bench import writing as costing
 from bench.crash_page import lines as crash_lines
-from bench.replicas_page import lines as replicas_lines
+from bench.replicas import lines as replicas_lines
 from bench.runs import KEPT
 from bench.studies import OUT, publish
 

@@ -23,6 +23,13 @@ from bench.standard import FEW_PROMPTS, TABLES, Section, sections
 from bench.synthetic import synthetic
 from bench.tables import load
 
+KEPT_IN = click.option(
+    "--kept",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=KEPT,
+    show_default="build/bench",
+    help="Where finished seeds are kept, so that an interrupted run resumes.",
+)
 OUT = click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("docs/results")
 )
@@ -47,13 +54,7 @@ def ope(runs: int, rounds: int, out: Path) -> None:
 @click.option("--only", multiple=True, help="Only these sections; more than once if you like.")
 @click.option("--prompts", type=click.IntRange(100), default=2_000, help="At most of each table.")
 @click.option("--seeds", type=click.IntRange(2), default=20)
-@click.option(
-    "--kept",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=KEPT,
-    show_default="build/bench",
-    help="Where finished seeds are kept, so that an interrupted run resumes.",
-)
+@KEPT_IN
 @OUT
 def everything(only: tuple[str, ...], prompts: int, seeds: int, kept: Path, out: Path) -> None:
     """Play the standard set of replays and write its page and picture."""

@@ -5,8 +5,7 @@ from collections import Counter
 from dataclasses import replace
 
 from bench.callers import ASKED, CHATTED, RATED_AT
-from bench.replicas import Restarted, shuffled
-from bench.replicas_page import lines
+from bench.replicas import Restarted, lines, shuffled
 from jobs.witness import Journal
 
 GOOD = Restarted(
