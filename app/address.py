@@ -27,13 +27,19 @@ def is_loopback(bind: str) -> bool:
     >>> is_loopback("127.0.0.1:8000"), is_loopback("0.0.0.0:8000")
     (True, False)
     """
-    host = bind.rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
+    return names_loopback(bind.rpartition(":")[0])
+
+
+def names_loopback(host: str) -> bool:
+    """Return whether a host, in brackets if it is one of IPv6, is this machine and no other.
+
+    >>> names_loopback("[::1]"), names_loopback("localhost"), names_loopback("turnpike.example")
+    (True, True, False)
+    """
     try:
-        return ip_address(host).is_loopback
+        return ip_address(host.strip("[]")).is_loopback
     except ValueError:  # a name, which may stand for any address
-        return False
+        return host == "localhost"
 
 
 def checked_origins(listed: str) -> str:

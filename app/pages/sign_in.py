@@ -1,10 +1,10 @@
 """Signing in to the pages: a session in a cookie, and forms that only our own pages can send."""
 
 import hmac
-from ipaddress import ip_address
 
 from flask import Response, current_app, request
 
+from app.address import names_loopback
 from app.api.access import SESSION
 from app.keys.keyring import SESSION_S, Keyring
 from policy.errors import Forbidden
@@ -59,11 +59,7 @@ def require_loopback() -> None:
     if _keyring().asks:
         return
     host = request.host.rpartition(":")[0] if ":" in request.host else request.host
-    try:
-        ours = ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        ours = host == "localhost"
-    if not ours:
+    if not names_loopback(host):
         raise Forbidden(
             f"these pages ask for no key, so they are only for this machine, not for {host!r}: set "
             "TURNPIKE_API_KEY, or open them at 127.0.0.1"
