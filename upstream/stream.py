@@ -47,11 +47,8 @@ class Chunk:
     def going_on(self, after: str) -> "Chunk":
         """Return the frame as part of an answer another arm began, without what is there already.
 
-        That is the role, and the white space in which the text so far ends. Tokens go too: they are
-        those of a part.
+        That is the role, and the white space in which the text so far ends.
         """
-        if self.data.get("usage"):
-            self.data["usage"] = None
         deltas = [part_of(choice, "delta") for choice in choices_of(self.data)]
         for delta in deltas:
             delta.pop("role", None)

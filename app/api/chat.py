@@ -62,38 +62,31 @@ def whole(completion: Completion) -> dict[str, Any]:
 
 
 def frames(answering: Answering, wants_usage: bool) -> Iterator[dict[str, Any]]:
-    """Yield a streamed answer as OpenAI's frames."""
+    """Yield a streamed answer as OpenAI's frames, each with a choice but for that of the tokens.
+
+    Clients read the first choice of every frame unless they have asked for the tokens used. What a
+    provider says in a frame without one is said in the next.
+    """
     decision = answering.turn.decision
-    head = {
+    head: dict[str, Any] = {
         "object": "chat.completion.chunk",
         "created": int(time.time()),
         "model": answering.turn.arm.model,
     }
-    ours = {"id": decision.id}
-    counting, has_told = None, False
+    if wants_usage:
+        head["usage"] = None  # the last frame has them
+    ours, kept, used = {"id": decision.id}, dict[str, Any](), None
     for chunk in answering.chunks():
-        data = chunk.data
-        if data.get("usage"):
-            if not data["choices"]:
-                counting = data  # told at the end, when all that was used is known
-                continue
-            has_told = True
-        yield {**head, **_shown(data, wants_usage), **ours}
-    if wants_usage and not has_told:
-        yield {**head, **_counted(answering.completion, counting), **ours}
-
-
-def _shown(data: Mapping[str, Any], wants_usage: bool) -> Mapping[str, Any]:
-    if wants_usage or "usage" not in data:
-        return data
-    return {name: value for name, value in data.items() if name != "usage"}
-
-
-def _counted(completion: Completion, frame: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Return the frame that tells the tokens used: the provider's, if one alone has answered."""
-    if frame is not None and not completion.continued_by:
-        return frame
-    return {"choices": [], **(frame or {}), "usage": _usage(completion.ended.usage)}
+        data = {**kept, **chunk.data}
+        used = data.pop("usage", None) or used
+        if data["choices"]:
+            yield {**head, **data, **ours}
+        kept = {} if data["choices"] else data
+    if wants_usage:
+        completion = answering.completion
+        if completion.continued_by or not used:
+            used = _usage(completion.ended.usage)
+        yield {**head, **kept, "choices": [], **ours, "usage": used}
 
 
 def _usage(usage: Usage) -> dict[str, Any]:

@@ -61,12 +61,25 @@ def told_in_pieces(talk: Conversation) -> None:
 
 
 def usage_beside_text(talk: Conversation) -> None:
-    usage = {"prompt_tokens": 4, "completion_tokens": 3}
-    talk.events(chunk("hello", finish="stop", usage=usage), b"[DONE]")
+    talk.events(chunk("hello", finish="stop", usage=usage_of(3)), b"[DONE]")
 
 
 def without_usage(talk: Conversation) -> None:
     talk.events(chunk("hello"), chunk(finish="stop"), b"[DONE]")
+
+
+def counting_on(talk: Conversation) -> None:
+    """Tell in every frame the tokens so far, as some engines do."""
+    pieces = [chunk(piece, usage=usage_of(n)) for n, piece in enumerate(("hel", "lo"), 1)]
+    talk.events(*pieces, chunk(finish="stop", usage=usage_of(3)), usage_frame(4, 3), b"[DONE]")
+
+
+def cut_counting(talk: Conversation) -> None:
+    talk.events(chunk("Once ", usage=usage_of(1)), chunk("upon", usage=usage_of(2)))
+
+
+def usage_of(output_tokens: int) -> dict[str, int]:
+    return {"prompt_tokens": 4, "completion_tokens": output_tokens}
 
 
 def goes_on(talk: Conversation) -> None:
@@ -210,18 +223,21 @@ def test_a_stream_is_the_providers_frames_under_the_decisions_id(tmp_path: Path)
         assert made.seen.bodies[0]["stream_options"] == {"include_usage": True}
 
 
-@pytest.mark.parametrize("scenario", [told_in_pieces, usage_beside_text, without_usage])
+@pytest.mark.parametrize(
+    "scenario", [told_in_pieces, usage_beside_text, without_usage, counting_on]
+)
 def test_usage_is_shown_to_who_asks_and_to_nobody_else(tmp_path: Path, scenario: Any) -> None:
     wishes = {"include_usage": True, "include_obfuscation": False}
     with faulty(tmp_path, {"a": scenario}) as made:
-        shown = frames(made.service.post(PATH, asked(stream=True, stream_options=wishes)))
+        *shown, last, done = frames(
+            made.service.post(PATH, asked(stream=True, stream_options=wishes))
+        )
         assert made.seen.bodies[0]["stream_options"] == wishes
-        hidden = frames(made.service.post(PATH, asked(stream=True)))
-    counts = [frame["usage"] for frame in shown[:-1] if frame.get("usage")]
-    assert len(counts) == 1
-    assert counts[0]["prompt_tokens"] > 0
-    assert not [frame for frame in hidden[:-1] if "usage" in frame]
-    assert (shown[-1], hidden[-1]) == ("[DONE]", "[DONE]")
+        *hidden, hidden_done = frames(made.service.post(PATH, asked(stream=True)))
+    assert (done, hidden_done) == ("[DONE]", "[DONE]")
+    assert (last["choices"], last["usage"]["prompt_tokens"] > 0) == ([], True)
+    assert all(frame["choices"] and frame["usage"] is None for frame in shown)
+    assert all(frame["choices"] and "usage" not in frame for frame in hidden)
 
 
 def beginning_with_the_second(talk: Conversation) -> None:
@@ -243,23 +259,28 @@ def test_up_to_eight_choices_may_be_asked_for(service: Running, n: int, status: 
     assert service.post(PATH, asked(n=n)).status_code == status
 
 
-def test_the_tokens_of_an_answer_by_two_arms_are_those_of_both(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wants_usage", [False, True])
+@pytest.mark.parametrize("breaks", [cut, cut_counting])
+def test_an_answer_of_two_arms_is_one_stream_with_the_tokens_of_both(
+    tmp_path: Path, breaks: Scenario, wants_usage: bool
+) -> None:
     able = {"capabilities": ["trailing_assistant"]}
     cheap = {**able, "output_usd_per_mtok": 0.01, "input_usd_per_mtok": 0.01}
-    with faulty(tmp_path, {"a": cut, "b": goes_on}, {"a": cheap, "b": able}) as made:
-        body = asked(stream=True, explore=False, stream_options={"include_usage": True})
+    with faulty(tmp_path, {"a": breaks, "b": goes_on}, {"a": cheap, "b": able}) as made:
+        body = asked(stream=True, explore=False, stream_options={"include_usage": wants_usage})
         *told, done = frames(made.service.post(PATH, body))
         assert (text_of(told), done) == ("Once upon a time", "[DONE]")
         assert len({frame["id"] for frame in told}) == 1
         outcomes = [each.outcome for each in made.decisions]
         assert len(outcomes) == 2
-        assert told[-1]["usage"]["completion_tokens"] == sum(
-            each.output_tokens for each in outcomes
-        )
-        assert not any(frame.get("usage") for frame in told[:-1])
+        if wants_usage:
+            last = told.pop()
+            both = sum(each.output_tokens for each in outcomes)
+            assert (last["choices"], last["usage"]["completion_tokens"]) == ([], both)
+        assert all(frame["choices"] and not frame.get("usage") for frame in told)
 
 
-def test_a_frame_without_choices_and_without_tokens_comes_through(tmp_path: Path) -> None:
+def test_what_a_frame_without_choices_says_is_said_in_the_next(tmp_path: Path) -> None:
     def filtering(talk: Conversation) -> None:
         first = {"choices": [], "usage": None, "prompt_filter_results": [{"prompt_index": 0}]}
         talk.events(json.dumps(first).encode(), chunk("hi", finish="stop"), b"[DONE]")
@@ -267,6 +288,7 @@ def test_a_frame_without_choices_and_without_tokens_comes_through(tmp_path: Path
     with faulty(tmp_path, {"a": filtering}) as made:
         told = frames(made.service.post(PATH, asked(stream=True)))
         assert told[0]["prompt_filter_results"] == [{"prompt_index": 0}]
+        assert told[0]["choices"][0]["delta"]["content"] == "hi"
 
 
 def test_a_stream_that_is_cut_ends_with_an_error_and_without_done(tmp_path: Path) -> None:
