@@ -63,9 +63,8 @@ class Ask:
 
     @property
     def max_output_tokens(self) -> int | None:
-        """Return the longest answer the caller takes."""
-        given = [self.parameters.get(name) for name in LIMITS]
-        return next((int(limit) for limit in given if limit is not None), None)
+        """Return the longest answer the caller takes; of two limits the provider takes either."""
+        return max(self.parameters.get(name) or 0 for name in LIMITS) or None
 
     @property
     def choices(self) -> int:

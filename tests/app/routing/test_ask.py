@@ -42,10 +42,13 @@ def test_an_image_anywhere_in_the_conversation_needs_vision() -> None:
         ({"max_tokens": 5}, 5),
         ({"max_completion_tokens": 7}, 7),
         ({"max_tokens": 5, "max_completion_tokens": 7}, 7),
+        ({"max_tokens": 2_000, "max_completion_tokens": 1}, 2_000),
         ({"max_tokens": None}, None),
     ],
 )
-def test_the_newer_name_of_the_limit_wins(parameters: dict[str, Any], limit: int | None) -> None:
+def test_the_larger_of_two_limits_counts_because_both_are_sent(
+    parameters: dict[str, Any], limit: int | None
+) -> None:
     assert asking(**parameters).max_output_tokens == limit
 
 
