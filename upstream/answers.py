@@ -18,6 +18,8 @@ CHARS_PER_TOKEN = 4
 MAY_BE_BLANK = ("length", "content_filter")
 # How providers call what a model thinks before it answers.
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+# What a model makes besides a text, and how providers call it.
+MEDIA = ("audio", "images")
 _MODEL_CHARS = 128
 
 
@@ -77,13 +79,13 @@ def text_of(message: Mapping[str, Any]) -> str:
 
 
 def speaks(message: Mapping[str, Any]) -> bool:
-    """Return whether a message or a delta says anything: text, a tool call or a refusal."""
+    """Return whether a message or a delta says anything: a text, or what `acts`."""
     return acts(message) or bool(text_of(message).strip())
 
 
 def acts(message: Mapping[str, Any]) -> bool:
-    """Return whether a message or a delta calls a tool or refuses."""
-    return any(message.get(key) for key in ("tool_calls", "function_call", "refusal"))
+    """Return whether a message or a delta calls a tool, refuses, or brings sound or pictures."""
+    return any(message.get(key) for key in ("tool_calls", "function_call", "refusal", *MEDIA))
 
 
 def thinks(message: Mapping[str, Any]) -> bool:
@@ -177,15 +179,18 @@ def _guessed(chars: int) -> int:
 
 
 def chars_of(value: object) -> int:
-    """Return the characters of all text in a JSON value; embedded pictures are not text.
+    """Return the characters of all text in a JSON value; embedded pictures and sound are not text.
 
     >>> chars_of([{"role": "user", "content": "hello"}, {"url": "data:image/png;base64,AAAA"}])
     9
+    >>> chars_of({"audio": {"transcript": "hello", "data": "UklGRg=="}})
+    5
     """
     if isinstance(value, str):
         return 0 if value.startswith("data:") else len(value)
     if isinstance(value, dict):
-        return sum(map(chars_of, value.values()))
+        texts = (each for name, each in value.items() if (name, type(each)) != ("data", str))
+        return sum(map(chars_of, texts))
     return sum(chars_of(each) for each in value) if isinstance(value, list | tuple) else 0
 
 

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-IN_PIECES = frozenset({"arguments", "input", "refusal"})
+from upstream.answers import MEDIA
+
+IN_PIECES = frozenset({"arguments", "input", "refusal", "data", "transcript", "images"})
 """What comes in pieces; of everything else the first that is told counts."""
 
 
 class Deltas:
-    """The tool calls, the function call and the refusal of one choice, as far as they have come.
+    """The tool calls, refusal, sound and pictures of one choice, as far as they have come.
 
     A piece belongs to the last call of its index; where the index is missing, to the last of all.
     Whoever gives every call the same index begins another one with another id and a name.
@@ -28,7 +30,7 @@ class Deltas:
         """Take in what one delta brings; its calls must be a list of objects."""
         for piece in delta.get("tool_calls") or ():
             self._add_call(piece)
-        for name in ("function_call", "refusal"):
+        for name in ("function_call", "refusal", *MEDIA):
             self._rest[name] = _joined(self._rest.get(name), delta.get(name), name)
 
     @property
@@ -60,6 +62,6 @@ def _joined(before: Any, more: Any, name: str) -> Any:
     """Return a value with what has come of it since."""
     if isinstance(before, dict) and isinstance(more, dict):
         return before | {each: _joined(before.get(each), more[each], each) for each in more}
-    if name in IN_PIECES and isinstance(before, str) and isinstance(more, str):
+    if name in IN_PIECES and {type(before), type(more)} in ({str}, {list}):
         return before + more
     return before or more

@@ -7,6 +7,7 @@ from app.routing.turn import Completion
 from features.likeness import Likeness
 from policy.types import Usage
 from storage.cache_file import StoredAnswer
+from upstream.answers import acts
 from upstream.recall import Said
 
 
@@ -21,12 +22,9 @@ def said(stored: StoredAnswer) -> Said:
 def is_whole(completion: Completion) -> bool:
     """Return whether an answer came from a provider, to its own end, and is nothing but a text."""
     ended = completion.ended
-    acts = {"tool_calls", "function_call", "refusal", "audio"} & {
-        name for name, value in ended.message.items() if value
-    }
     whole = ended.status == "ok" and ended.finish_reason == "stop"
     asked = completion.turn.cache == "miss"
-    return whole and asked and not acts and bool(completion.text.strip())
+    return whole and asked and not acts(ended.message) and bool(completion.text.strip())
 
 
 def as_stored(

@@ -34,6 +34,8 @@ class CompleteResponse(BaseModel):
     feedback_token: str
     tool_calls: list[dict[str, Any]] | None = None
     refusal: str | None = None
+    audio: Any = None
+    images: Any = None
     continued_by: list[str] = []
 
 

@@ -40,6 +40,7 @@ from policy.errors import (
     UpstreamTimeout,
 )
 from storage.erasing import transcripts
+from upstream.answers import MEDIA
 
 blueprint = Blueprint("turnpike", __name__)
 STREAMS = (STREAM,)
@@ -225,6 +226,7 @@ def completion_json(completion: Completion, tokens: FeedbackTokens) -> dict[str,
         feedback_token=tokens.of(turn.decision),
         tool_calls=completion.tool_calls,
         refusal=completion.refusal,
+        **{name: ended.message.get(name) for name in MEDIA},
         continued_by=list(completion.continued_by),
     ).model_dump(exclude_none=False)
 

@@ -131,6 +131,8 @@ PASSED_ON = {
     "a refusal": ({"content": None, "refusal": "I will not."}, "stop"),
     "a tool call": ({"content": None, "tool_calls": [{"id": "c", "function": {}}]}, "tool_calls"),
     "a function call": ({"content": None, "function_call": {"name": "f"}}, "function_call"),
+    "sound": ({"content": None, "audio": {"id": "a", "data": "AA", "transcript": "hi"}}, "stop"),
+    "a picture": ({"content": "", "images": [{"image_url": {"url": "data:,A"}}]}, "stop"),
     "content in parts": ({"content": [{"type": "text", "text": "hello"}]}, "stop"),
 }
 

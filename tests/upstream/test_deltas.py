@@ -88,6 +88,18 @@ def test_a_refusal_and_a_function_call_come_in_pieces_too() -> None:
     assert deltas.message == {"function_call": {"name": "f", "arguments": '{"a": 1}'}}
 
 
+def test_sound_and_pictures_come_in_pieces_too() -> None:
+    deltas = Deltas()
+    for audio in ({"id": "a", "data": "UklG"}, {"data": "Rg=="}, {"transcript": "hi"}):
+        deltas.add({"audio": audio})
+    for picture in ("one", "two"):
+        deltas.add({"images": [{"url": picture}]})
+    assert deltas.message == {
+        "audio": {"id": "a", "data": "UklGRg==", "transcript": "hi"},
+        "images": [{"url": "one"}, {"url": "two"}],
+    }
+
+
 def test_a_text_alone_does_nothing_beside_it() -> None:
     deltas = Deltas()
     deltas.add({"role": "assistant", "content": "hello", "tool_calls": None})

@@ -154,9 +154,11 @@ def test_an_empty_answer_with_a_reason_is_passed_on(finish: str) -> None:
         {"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f", "arguments": ""}}]},
         {"function_call": {"name": "f"}},
         {"refusal": "I will not."},
+        {"audio": {"id": "a", "data": "AA"}},
+        {"images": [{"image_url": {"url": "data:,A"}}]},
     ],
 )
-def test_a_tool_call_or_a_refusal_is_content(delta: dict) -> None:
+def test_a_tool_call_a_refusal_sound_or_a_picture_is_content(delta: dict) -> None:
     payloads = [ROLE, chunk(delta=delta), chunk(finish="tool_calls"), DONE]
     with talking_to(sending(*payloads)) as (upstream, arm, _):
         stream = upstream.stream(arm, BODY)

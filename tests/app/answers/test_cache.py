@@ -154,8 +154,17 @@ def cut_by_length(talk: Conversation) -> None:
     talk.reply(completion(finish="length"))
 
 
+def painting(talk: Conversation) -> None:
+    images = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
+    if talk.body.get("stream"):
+        talk.events(chunk("See: "), chunk(delta={"images": images}, finish="stop"), b"[DONE]")
+    else:
+        talk.reply(completion({"role": "assistant", "content": "See: ", "images": images}))
+
+
 UNFIT: dict[str, Scenario] = {
     "filtered": filtered, "cut by length": cut_by_length, "calls a tool": calling,
+    "paints": painting,
 }  # fmt: skip
 
 
@@ -170,8 +179,11 @@ def refusing_amid_a_stream(talk: Conversation) -> None:
     talk.events(chunk("Well, "), chunk(delta={"refusal": "no."}), chunk(finish="stop"), b"[DONE]")
 
 
-def test_a_stream_that_refuses_is_never_kept(tmp_path: Path) -> None:
-    with faulty(tmp_path, {"a": refusing_amid_a_stream}) as made:
+@pytest.mark.parametrize("scenario", [refusing_amid_a_stream, painting])
+def test_a_stream_that_is_more_than_a_text_is_never_kept(
+    tmp_path: Path, scenario: Scenario
+) -> None:
+    with faulty(tmp_path, {"a": scenario}) as made:
         for _ in range(2):
             told = events(made.service.post("/complete", {**USE, "stream": True}))
             assert (told[-2]["cache"], told[-1]) == ("miss", "[DONE]")

@@ -1,6 +1,7 @@
 """When a provider fails: who is asked next, what the client sees, and what the log keeps."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -203,6 +204,32 @@ def test_a_tool_call_comes_back_whole(tmp_path: Path, stream: bool) -> None:
         assert answer["tool_calls"] == [call]
         assert answer["finish_reason"] == "tool_calls"
         assert made.seen.bodies[0]["tools"] == [tool]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+@pytest.mark.parametrize(
+    "made_of",
+    [{"audio": {"id": "a", "data": "UklGRg==", "transcript": "hi"}}, {"images": [{"url": "x"}]}],
+    ids=["sound", "picture"],
+)
+def test_sound_or_a_picture_is_an_answer(
+    tmp_path: Path, made_of: dict[str, Any], stream: bool
+) -> None:
+    def making(talk: Conversation) -> None:
+        if stream:
+            talk.events(chunk(delta={"content": "", **made_of}), chunk(finish="stop"), b"[DONE]")
+        else:
+            talk.reply(completion({"role": "assistant", "content": None, **made_of}))
+
+    with faulty(tmp_path, {"a": making}) as made:
+        response = made.service.post("/complete", {"prompt": "hi", "stream": stream})
+        answer = events(response)[-2] if stream else response.json
+        assert {"text": answer["text"], **made_of}.items() <= answer.items()
+        asked = {"model": "a", "messages": [{"role": "user", "content": "hi"}], "stream": stream}
+        response = made.service.post("/v1/chat/completions", asked)
+        answer = events(response)[0] if stream else response.json
+        said = answer["choices"][0]["delta" if stream else "message"]
+        assert made_of.items() <= said.items()
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
