@@ -85,12 +85,15 @@ def columns(kind: type[Any]) -> tuple[str, ...]:
 def text(value: str) -> str:
     r"""Return the text with what no store can keep (NUL, lone surrogates) replaced by U+FFFD.
 
-    >>> text("a\x00b")
-    'a�b'
+    Two surrogates that came apart, in two frames of a stream, are the letter they stand for.
+
+    >>> text("a\x00b\ud83d" + "\ude00")
+    'a�b😀'
     """
     if value.isascii() and "\x00" not in value:
         return value
-    return UNSTORABLE.sub("\ufffd", value)
+    paired = value.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    return UNSTORABLE.sub("\ufffd", paired)
 
 
 def plain(record: Record) -> dict[str, SqlValue]:

@@ -53,6 +53,7 @@ def role_then_nothing(talk: Conversation) -> None:
     talk.events(chunk(delta={"role": "assistant", "content": ""}))
 
 
+CUT_LETTER = telling(chunk("a\ud83d"), chunk("\ude00b"), chunk(finish="stop"), b"[DONE]")
 WHOLE = telling(chunk(finish="stop"), usage_frame(4, 3), b"[DONE]")
 
 
@@ -173,3 +174,12 @@ def test_the_decision_is_in_the_log_before_the_first_event_is_sent(tmp_path: Pat
         found = [each.decision.id for each in made.decisions]
         response.close()
         assert found == [json.loads(first.removeprefix(b"data: "))["id"]]
+
+
+def test_a_letter_that_is_cut_by_two_frames_is_whole_at_the_end_and_when_given_again(
+    tmp_path: Path,
+) -> None:
+    with faulty(tmp_path, {"a": CUT_LETTER}) as made:
+        asked = {**STREAMED, "cache": "use"}
+        first, again = (events(made.service.post("/complete", asked)) for _ in range(2))
+        assert first[-2]["text"] == again[-2]["text"] == text(again) == "".join(PIECES) + "a😀b"
