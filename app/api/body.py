@@ -14,6 +14,8 @@ from math import isfinite
 from typing import Any
 
 from flask import Request
+from gunicorn.http.errors import ParseException
+from werkzeug.exceptions import ClientDisconnected
 
 from app.mistakes import Place, json_path, seen
 from policy.errors import (
@@ -93,14 +95,20 @@ def _require_plain_json(request: Request) -> None:
 
 
 def _read(request: Request, max_bytes: int) -> bytes:
-    """Return the body; of one that is too large, not more is read than shows that it is."""
+    """Return the body; of one that is too large, not more is read than shows that it is.
+
+    raises : PayloadTooLarge; ClientDisconnected where it is cut, or its chunks are malformed
+    """
     length = request.content_length
     if length is not None and length > max_bytes:
         raise _too_large(f"{length} bytes long", max_bytes)
     pieces, room = [], max_bytes + 1
-    while room and (piece := request.stream.read(room)):
-        pieces.append(piece)
-        room -= len(piece)
+    try:
+        while room and (piece := request.stream.read(room)):
+            pieces.append(piece)
+            room -= len(piece)
+    except (OSError, ParseException) as error:
+        raise ClientDisconnected from error
     if not room:
         raise _too_large("longer", max_bytes)
     return b"".join(pieces)

@@ -127,6 +127,12 @@ def envelope(error: TurnpikeError) -> dict[str, Any]:
     return _enveloped(kind.type, type(error).code, error.message, error.param)
 
 
+def unreadable(status: HTTPStatus) -> dict[str, Any]:
+    """Return the envelope of what the server refuses before it is a request to anybody."""
+    stray = STRAYS.get(status) or _by_name(status.phrase)
+    return _enveloped(stray.type, stray.code, stray.says)
+
+
 def install(app: Flask) -> None:
     """Answer every error of this application with the envelope, and name every request."""
     app.logger.disabled = True  # it would tell each defect a second time, without the request id
@@ -166,16 +172,16 @@ def _http(error: HTTPException) -> WsgiResponse:
     answer = error.get_response()
     if answer.status_code < HTTPStatus.BAD_REQUEST:
         return answer  # a redirect, or something that a view has made whole
-    stray = STRAYS.get(answer.status_code) or _by_name(error)
+    stray = STRAYS.get(answer.status_code) or _by_name(error.name)
     says = stray.says.format(method=request.method, path=request.path[:PATH_CHARS])
     answer.data = json.dumps(_enveloped(stray.type, stray.code, says))
     answer.content_type = "application/json"
     return answer
 
 
-def _by_name(error: HTTPException) -> Stray:
+def _by_name(name: str) -> Stray:
     """Return how an error that is in no table is told: its name, under a code that is."""
-    return replace(STRAYS[HTTPStatus.BAD_REQUEST], says=error.name)
+    return replace(STRAYS[HTTPStatus.BAD_REQUEST], says=name)
 
 
 def _name_request() -> None:

@@ -6,15 +6,18 @@ begun, which knows nothing of rows. Connections that only wait for a next reques
 """
 
 import gc
+import json
 import signal
 import socket
 from contextlib import suppress
+from http import HTTPStatus
 from types import FrameType
 from typing import Any
 
 import gevent
 import gevent.event
 from gevent.monkey import get_original
+from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
 
 LOOK_EVERY_S = 0.1
@@ -25,6 +28,13 @@ TAKEN_WITHIN_S = 60.0
 """A client that takes nothing of its answer for so long is left."""
 WRITTEN_WITHIN_S, KILLED_WITHIN_S = 4.0, 2.0
 """How long requests that were cut off may take to write their rows and their last words."""
+REFUSED = {
+    errors.ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
+    errors.LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
+    errors.UnsupportedTransferCoding: HTTPStatus.NOT_IMPLEMENTED,
+}
+"""What gunicorn does not read, and how that is told; all else is a bad request."""
 
 
 class Worker(GeventWorker):  # type: ignore[misc]
@@ -85,6 +95,21 @@ class Worker(GeventWorker):  # type: ignore[misc]
             with suppress(OSError):
                 sock.settimeout(None)
             self.idle.add(sock)
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
+        """Answer what is no request that can be read as every error is, quoting none of it."""
+        if req is not None or not isinstance(exc, errors.ParseException):
+            super().handle_error(req, client, addr, exc)
+            return
+        from app.api.errors import unreadable  # not before a worker is forked
+
+        status = REFUSED.get(type(exc), HTTPStatus.BAD_REQUEST)
+        self.log.warning("a request was refused with %d: %s", status, type(exc).__name__)
+        body = json.dumps(unreadable(status))
+        head = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"
+        told = f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
+        with suppress(OSError):
+            client.sendall(told.encode())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end, beside what is under way."""

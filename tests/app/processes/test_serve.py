@@ -194,6 +194,32 @@ def test_bodies_over_the_limit_and_clients_that_leave(tmp_path: Path) -> None:
         assert service.ended() == 0
 
 
+HALF = b'5\r\n{"pro\r\n'
+UNREADABLE = {
+    "a size that is no number": (post(HALF + b"zz\r\n", "Transfer-Encoding: chunked"), 400),
+    "a chunk without its end": (post(b"2\r\n{}xx", "Transfer-Encoding: chunked"), 400),
+    "a long request line": (b"GET /" + b"x" * 9_000 + b" HTTP/1.1\r\n\r\n", 414),
+    "a long header": (post(b"", "X: " + "x" * 20_000), 431),
+    "an expectation": (post(b"", "Expect: miracles"), 417),
+    "a header without a name": (post(b"", f": {KEY}"), 400),
+    "a line that is no request": (b"hello\r\n\r\n", 400),
+}
+
+
+def test_what_cannot_be_read_is_refused_as_every_error_is(tmp_path: Path) -> None:
+    with served(tmp_path) as service:
+        for what, (request, status) in UNREADABLE.items():
+            assert code(service.raw(request)) == (status, "bad_request"), what
+        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as client:
+            client.sendall(post(HALF, "Transfer-Encoding: chunked"))
+            client.shutdown(socket.SHUT_WR)
+            told = b""
+            while piece := client.recv(65_536):
+                told += piece
+        assert code(told) == (400, "bad_request")
+        assert service.request("GET", "/healthz")[0] == 200
+
+
 def test_a_request_under_way_is_answered_before_the_end(tmp_path: Path) -> None:
     with served(tmp_path, TURNPIKE_SANDBOX_LATENCY_S="1.5") as service:
         body = json.dumps({"prompt": SUM, "stream": True, "models": ["gpt-4o"]}).encode()
