@@ -48,7 +48,8 @@ class Prompt:
         texts = [(str(m.get("role")), "\n".join(_texts(m))) for m in messages]
         asked = [text for role, text in texts if role == "user"]
         calls = [call for m in messages for call in m.get("tool_calls") or ()]
-        sent = [*tools, *calls, *filter(None, [response_format])]
+        calls += [m.get("function_call") for m in messages]
+        sent = [*tools, *filter(None, [*calls, response_format])]
         everything = [text for _, text in texts] + [json.dumps(each) for each in sent]
         return cls(
             text=_printable(asked[-1] if asked else texts[-1][1] if texts else ""),

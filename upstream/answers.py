@@ -20,6 +20,8 @@ MAY_BE_BLANK = ("length", "content_filter")
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 # What a model makes besides a text, and how providers call it.
 MEDIA = ("audio", "images")
+# How a request calls the tools that an answer may call.
+TOOLS = ("tools", "functions")
 _MODEL_CHARS = 128
 
 
@@ -196,7 +198,7 @@ def chars_of(value: object) -> int:
 
 def prompt_chars(body: Mapping[str, Any]) -> int:
     """Return the characters of a request that a provider counts as input."""
-    return chars_of((body.get("messages"), body.get("tools")))
+    return chars_of([body.get(name) for name in ("messages", *TOOLS)])
 
 
 def answer_chars(data: Mapping[str, Any]) -> int:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, NotRequired
 from pydantic import BaseModel, Field, with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
-from app.api.messages import OPEN, Kind
+from app.api.messages import OPEN, Kind, Objects
 from app.mistakes import explained
 
 MAX_TOOLS = 256
@@ -15,7 +15,7 @@ MAX_TEMPERATURE = 2
 
 # What OpenAI's API takes besides the fields that are declared below.
 PASSED_THROUGH = frozenset({
-    "audio", "function_call", "functions", "logit_bias", "metadata", "modalities", "model",
+    "audio", "function_call", "logit_bias", "metadata", "modalities", "model",
     "parallel_tool_calls", "prediction", "prompt_cache_key", "prompt_cache_retention",
     "reasoning_effort", "safety_identifier", "service_tier", "store", "tool_choice", "user",
     "verbosity", "web_search_options",
@@ -61,5 +61,6 @@ class OpenAIParameters(BaseModel):
     top_logprobs: Annotated[int, Field(ge=0)] | None = None
     stop: Stop | None = None
     tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS)] | None = None
+    functions: Annotated[Objects, Field(max_length=MAX_TOOLS)] | None = None
     response_format: dict[str, Any] | None = None
     stream_options: StreamOptions | None = None

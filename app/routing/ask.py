@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from app.mistakes import seen
 from policy.errors import InvalidInput, UnknownArm
-from upstream.answers import CHARS_PER_TOKEN
+from upstream.answers import CHARS_PER_TOKEN, TOOLS
 
 CacheWish = Literal["use", "refresh", "off"]
 Recovery = Literal["continue", "hold", "error"]
@@ -45,8 +45,8 @@ class Ask:
 
     @property
     def tools(self) -> list[Any]:
-        """Return the tools the answer may call."""
-        return list(self.parameters.get("tools") or ())
+        """Return the tools the answer may call, by their older name too."""
+        return [tool for name in TOOLS for tool in self.parameters.get(name) or ()]
 
     @property
     def needs(self) -> frozenset[str]:
@@ -121,7 +121,7 @@ class Ask:
     @property
     def in_tool_loop(self) -> bool:
         """Return whether the answer continues a tool call: no place to try another arm out."""
-        return self.messages[-1].get("role") == "tool"
+        return self.messages[-1].get("role") in {"tool", "function"}
 
 
 def _has_image(message: Mapping[str, Any]) -> bool:

@@ -94,6 +94,7 @@ FIELDS = [
     Bad("stop [5]", asking(stop=["a", 5]), "invalid_value", "stop", '["a", 5]'),
     Bad("a tool without a type", asking(tools=[TOOL, {}]), "missing_field", "tools[1].type"),
     Bad("a tool of type 5", asking(tools=[{"type": 5}]), "invalid_value", "tools[0].type", "5"),
+    Bad("functions 5", asking(functions=5), "invalid_value", "functions", "5"),
     Bad("include_usage 'yes'", asking(stream_options={"include_usage": "yes"}), "invalid_value",
         "stream_options.include_usage", "true or false"),
     Bad("an image without a url",

@@ -130,8 +130,10 @@ def test_calls_of_tools_and_a_schema_are_input_and_no_text() -> None:
         "function": {"name": "write", "arguments": json.dumps({"text": "x" * 4_000})},
     }
     called = {"role": "assistant", "content": None, "tool_calls": [call]}
+    formerly = {"role": "assistant", "content": None, "function_call": call["function"]}
     schema = {"type": "json_schema", "json_schema": {"name": "y" * 4_000}}
-    plain, calling = (Prompt.of([{"role": "user", "content": "hi"}, m]) for m in ({}, called))
-    asked = Prompt.of([{"role": "user", "content": "hi"}], response_format=schema)
-    assert (calling.text, asked.text) == ("hi", "hi")
-    assert min(calling.input_tokens, asked.input_tokens) > plain.input_tokens + 1_000
+    hi = {"role": "user", "content": "hi"}
+    plain, *more = (Prompt.of([hi, message]) for message in ({}, called, formerly))
+    for prompt in (*more, Prompt.of([hi], response_format=schema)):
+        assert prompt.text == "hi"
+        assert prompt.input_tokens > plain.input_tokens + 1_000

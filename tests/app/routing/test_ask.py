@@ -22,6 +22,7 @@ def test_a_plain_prompt_needs_nothing() -> None:
     ("ask", "need"),
     [
         (asking(tools=[{"type": "function"}]), "tools"),
+        (asking(functions=[{"name": "f"}]), "tools"),
         (asking(response_format={"type": "json_schema", "json_schema": {}}), "json_schema"),
         (asking({"role": "user", "content": [{"type": "image_url"}]}), "vision"),
     ],
@@ -54,7 +55,8 @@ def test_the_larger_of_two_limits_counts_because_both_are_sent(
 
 def test_after_a_tool_has_answered_the_arm_is_in_a_loop() -> None:
     called = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
-    assert asking(USER, called, {"role": "tool", "content": "4"}).in_tool_loop
+    for role in ("tool", "function"):
+        assert asking(USER, called, {"role": role, "content": "4"}).in_tool_loop
     assert not asking(USER).in_tool_loop
 
 

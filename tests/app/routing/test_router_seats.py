@@ -159,6 +159,25 @@ def test_what_a_tool_says_goes_to_the_arm_that_called_it(tmp_path: Path, stream:
         assert len(callers) > 1
 
 
+def calling_a_function(talk: Conversation) -> None:
+    message = {"role": "assistant", "content": None, "function_call": CALL["function"]}
+    talk.reply(completion(message, finish="function_call"))
+
+
+def test_what_a_function_says_goes_to_the_arm_that_called_it(tmp_path: Path) -> None:
+    able = {"a": {}} | {name: {"capabilities": ["tools"]} for name in ("b", "c")}
+    asked = {"model": "auto", "functions": [{"name": "f"}], "cache": "off"}
+    hello = {"role": "user", "content": "hello"}
+    with faulty(tmp_path, dict.fromkeys(ARMS, calling_a_function), able) as made:
+        for _ in range(15):
+            first = made.service.post(PATH, {**asked, "messages": [hello]})
+            called = first.json["choices"][0]["message"]
+            result = {"role": "function", "name": "f", "content": "42"}
+            made.service.post(PATH, {**asked, "messages": [hello, called, result]})
+        assert made.asked[::2] == made.asked[1::2]
+        assert set(made.asked) == {"b", "c"}
+
+
 def test_a_caller_that_fails_does_not_keep_the_conversation(tmp_path: Path) -> None:
     able = {name: {"capabilities": ["tools"]} for name in ARMS}
     dear = {"input_usd_per_mtok": 1_000.0}
