@@ -3,8 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from policy.errors import NoEligibleArm
+from policy.errors import NoEligibleArm, PromptTooLong
 from policy.types import Arm, Floats
+
+UNLISTED = "the request does not list it"
+FORBIDDEN = "the key does not allow it"
+ITS_WINDOW = "its window is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,17 @@ def require_some(eligible: Sequence[object], reasons: Mapping[str, str]) -> None
         raise NoEligibleArm(reasons)
 
 
+def refusal(reasons: Mapping[str, str]) -> NoEligibleArm:
+    """Return the error for a request that no arm fits, whose remedy may be a shorter prompt.
+
+    >>> refusal({"a": "the prompt has about 9 tokens, its window is 8", "b": UNLISTED}).code
+    'context_length_exceeded'
+    """
+    asked = [why for why in reasons.values() if why not in {UNLISTED, FORBIDDEN}]
+    is_too_long = bool(asked) and all(ITS_WINDOW in why for why in asked)
+    return PromptTooLong(reasons) if is_too_long else NoEligibleArm(reasons)
+
+
 def _above(arms: Sequence[Arm], usd: Floats, limit_usd: float | None, says: str) -> dict[str, str]:
     """Return the reason, with both figures in it, of each arm that is above a limit, if any."""
     if limit_usd is None:
@@ -82,12 +97,12 @@ def _above(arms: Sequence[Arm], usd: Floats, limit_usd: float | None, says: str)
 
 def _unfit(arm: Arm, demand: Demand) -> str | None:
     if demand.allowed is not None and arm.name not in demand.allowed:
-        return "the request does not list it"
+        return UNLISTED
     missing = sorted(demand.capabilities - arm.capabilities)
     if missing:
         return f"it lacks {', '.join(missing)}"
     needed = demand.input_tokens + (demand.output_tokens or 0)
     if needed > arm.context_window:
         part = "prompt has" if demand.output_tokens is None else "prompt and answer have"
-        return f"the {part} about {needed} tokens, its window is {arm.context_window}"
+        return f"the {part} about {needed} tokens, {ITS_WINDOW} {arm.context_window}"
     return demand.unavailable.get(arm.name)

@@ -15,6 +15,8 @@ TurnpikeError
   Forbidden                    the caller's key does not allow this
   RateLimited                  the caller asks too often: `retry_after_s`
   NoEligibleArm                no arm may serve this request: `reasons` says why for each
+    PromptTooLong              every arm that might has too small a window
+    BudgetExceeded             what is left of a budget pays for none
   NotServed                    no provider of the catalogue takes such requests
   UnknownDecision              no such decision here, or it belongs to somebody else
   FeedbackClosed               the decision is older than the feedback window
@@ -134,26 +136,37 @@ class RateLimited(TurnpikeError):
 
 
 class NoEligibleArm(TurnpikeError):
-    """No arm may serve this request; `reasons` maps each arm to why."""
+    """No arm may serve this request; `reasons` maps each arm to why.
+
+    `about` are the fields of a request that may be to blame, of which it has one at most.
+    """
 
     code = "no_eligible_arm"
+    about: tuple[str, ...] = ("models", "model")
 
     def __init__(self, reasons: Mapping[str, str]) -> None:
         listed = (
             "; ".join(f"{arm}: {why}" for arm, why in reasons.items()) or "the catalogue is empty"
         )
-        super().__init__(f"no arm can serve this request: {listed}", param="models")
+        super().__init__(f"no arm can serve this request: {listed}")
         self.reasons = dict(reasons)
+
+
+class PromptTooLong(NoEligibleArm):
+    """The prompt, with the answer it may get, fits the window of no arm that may serve it."""
+
+    code = "context_length_exceeded"
+    about = ("prompt", "messages")
 
 
 class BudgetExceeded(NoEligibleArm):
     """What is left of the budget of this hour or day pays for none of the arms that fit."""
 
     code = "budget_exceeded"
+    about = ()
 
     def __init__(self, reasons: Mapping[str, str]) -> None:
         super().__init__(reasons)
-        self.param = None
         self.retry_after_s: float | None = None
 
 

@@ -124,7 +124,10 @@ def envelope(error: TurnpikeError) -> dict[str, Any]:
     if kind.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         broken = STRAYS[kind.status]
         return _enveloped(broken.type, broken.code, broken.says)
-    return _enveloped(kind.type, type(error).code, error.message, error.param)
+    told = _enveloped(kind.type, type(error).code, error.message, error.param)
+    if isinstance(error, errors.NoEligibleArm):
+        told["error"]["reasons"] = error.reasons
+    return told
 
 
 def unreadable(status: HTTPStatus) -> dict[str, Any]:

@@ -93,6 +93,7 @@ class ErrorDetail(BaseModel):
     type: str
     param: str | None
     code: str
+    reasons: dict[str, str] | None = None
 
 
 class ErrorResponse(BaseModel):

@@ -5,7 +5,7 @@ like a misspelling of ours is refused, because a wish that is ignored is worse t
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
@@ -105,7 +105,13 @@ class AskRequest(OpenAIParameters, Wishes):
             session=self.session,
             stream_recovery=self.stream_recovery,
             parameters=self._parameters(),
+            given=frozenset(self._given()),
         )
+
+    def _given(self) -> Iterator[str]:
+        for name in self.model_fields_set & type(self).model_fields.keys():
+            if getattr(self, name) is not None:
+                yield name
 
     def _parameters(self) -> dict[str, Any]:
         """Return what the provider is sent besides: what was given and is not null."""

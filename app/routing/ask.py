@@ -19,7 +19,7 @@ class Ask:
 
     `models` None lets the policy choose among all arms, one name pins; `fallbacks` None are those
     of the pinned arm; `pay_factor` is by how much more than usual the caller would pay for a better
-    answer; `cache` None is what the service does.
+    answer; `cache` None is what the service does; `given` are the fields that the caller sent.
 
     units  : willingness_to_pay_usd is dollars that one more thumbs-up is worth
     """
@@ -37,6 +37,7 @@ class Ask:
     session: str | None = None
     stream_recovery: Recovery | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    given: frozenset[str] = frozenset()
 
     @property
     def body(self) -> dict[str, Any]:

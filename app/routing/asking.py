@@ -14,7 +14,7 @@ from features.prompt import Prompt
 from features.sketch import Sketch
 from jobs.learned import Learned
 from policy.decide import Question, Verdict
-from policy.eligibility import Demand
+from policy.eligibility import FORBIDDEN, Demand
 from policy.errors import ContextLengthExceeded, UpstreamError, UpstreamRejected
 from policy.types import Arm, Floats
 from storage.cache_file import StoredAnswer
@@ -198,7 +198,7 @@ class Asking:
     def forbidden(self, arms: Collection[str]) -> dict[str, str]:
         """Return the arms that the key of the request does not allow."""
         allowed = self.holder.among(arms)
-        return {name: "the key does not allow it" for name in arms if name not in allowed}
+        return {name: FORBIDDEN for name in arms if name not in allowed}
 
     @property
     def _is_bound(self) -> bool:

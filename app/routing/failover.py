@@ -1,10 +1,11 @@
 """Who is asked next, health first and policy second, and when a request has asked enough."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from app.routing.asking import Asking
+from policy.eligibility import refusal
 from policy.errors import BudgetExceeded, EveryArmWaits, NoEligibleArm
 from policy.types import Arm
 from upstream.health import Health, Step
@@ -33,7 +34,7 @@ class Among:
         reasons = {**error.reasons, **before.reasons, **own}
         spent = [each for each in (before, error) if isinstance(each, BudgetExceeded)]
         if not spent:
-            return NoEligibleArm(reasons)
+            return refusal(reasons)
         both = BudgetExceeded(reasons)
         both.retry_after_s = spent[0].retry_after_s
         return both
@@ -88,12 +89,13 @@ def _is_worth_it(step: Step, asked: int, health: Health) -> bool:
 
 
 def nobody(
-    passed_over: Mapping[str, Arm], none: NoEligibleArm, health: Health
+    given: Collection[str], passed_over: Mapping[str, Arm], none: NoEligibleArm, health: Health
 ) -> EveryArmWaits | NoEligibleArm:
     """Return the error for a request that no arm can serve now: wait, where waiting helps."""
     waits_s = {name: health.waits_s([arm]) for name, arm in passed_over.items()}
     waiting = {name: left_s for name, left_s in waits_s.items() if left_s is not None}
     if not waiting or isinstance(none, BudgetExceeded):
+        none.param = next((name for name in none.about if name in given), None)
         return none
     first = min(waiting, key=lambda name: waiting[name])
     return EveryArmWaits(

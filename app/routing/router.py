@@ -219,7 +219,7 @@ class Router:
             except NoEligibleArm as error:
                 none = among.told(error, none)
                 passed_over |= {name: arms[name] for name in among.passed_over(error.reasons)}
-        raise nobody(passed_over, none, self.health)
+        raise nobody(asking.ask.given, passed_over, none, self.health)
 
     def _decide(
         self, asking: Asking, arms: Mapping[str, Arm], among: Among, *, spend: bool

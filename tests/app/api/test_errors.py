@@ -36,6 +36,7 @@ CONTRACT = {
     errors.NotReady: (503, "server_error", "not_ready"),
     errors.Draining: (503, "server_error", "draining"),
     errors.NoEligibleArm: (400, "invalid_request_error", "no_eligible_arm"),
+    errors.PromptTooLong: (400, "invalid_request_error", "context_length_exceeded"),
     errors.BudgetExceeded: (429, "insufficient_quota", "budget_exceeded"),
     errors.CallerGone: (400, "invalid_request_error", "client_gone"),
     errors.UnknownDecision: (404, "not_found_error", "completion_not_found"),
@@ -108,6 +109,7 @@ def test_every_class_is_answered_as_the_contract_says(
     assert answer.status_code == status
     assert answer.mimetype == "application/json"
     told = answer.json["error"]
+    assert told.pop("reasons", None) == getattr(made(kind), "reasons", None)
     assert set(told) == {"message", "type", "param", "code"}
     # A defect of ours is one code to the caller, whatever it is called among us.
     assert (told["type"], told["code"]) == (said_type, code)

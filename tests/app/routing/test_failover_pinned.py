@@ -12,14 +12,19 @@ from upstream.provider import Reply, serve
 
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
 PRICED = {"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 10.0, "context_window": 8_000}
+NOBODY = ("no_eligible_arm", "models")
+V1 = "/v1/chat/completions"
+HI = [{"role": "user", "content": "hi"}]
+LONG = [{"role": "user", "content": "word " * 8_000}]
 SMALL = {**PRICED, "context_window": 4_000}
 CASES = [
-    ({"messages": [{"role": "user", "content": [PICTURE]}]}, "it lacks vision"),
+    ({"messages": [{"role": "user", "content": [PICTURE]}]}, "it lacks vision", NOBODY),
     (
         {"prompt": "hi", "max_tokens": 9_000},
         "the prompt and answer have about 9004 tokens, its window is 8000",
+        ("context_length_exceeded", "prompt"),
     ),
-    ({"prompt": "hi", "max_cost_usd": 1e-9}, "it would cost about"),
+    ({"prompt": "hi", "max_cost_usd": 1e-9}, "it would cost about", NOBODY),
 ]
 
 
@@ -37,13 +42,31 @@ def service(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
         yield made
 
 
-@pytest.mark.parametrize(("body", "why"), CASES, ids=["vision", "window", "cost"])
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("/complete", {"messages": LONG}, ("context_length_exceeded", "messages")),
+        (V1, {"model": "auto", "messages": LONG}, ("context_length_exceeded", "messages")),
+        (V1, {"model": "pinned", "messages": LONG}, ("context_length_exceeded", "messages")),
+        ("/complete", {"prompt": "hi", "max_cost_usd": 1e-9}, ("no_eligible_arm", None)),
+        (V1, {"model": "auto", "messages": HI, "max_cost_usd": 1e-9}, ("no_eligible_arm", "model")),
+    ],
+)
+def test_the_field_that_is_named_was_sent(
+    service: Running, path: str, body: dict[str, Any], told: tuple[str, str | None]
+) -> None:
+    status, error = service.refused(path, body)
+    assert (status, error["code"], error["param"]) == (400, *told)
+
+
+@pytest.mark.parametrize(("body", "why", "told"), CASES, ids=["vision", "window", "cost"])
 def test_the_reason_is_the_pinned_arms_own(
-    service: Running, body: dict[str, Any], why: str
+    service: Running, body: dict[str, Any], why: str, told: tuple[str, str]
 ) -> None:
     status, error = service.refused("/complete", {**body, "models": ["pinned"]})
-    assert (status, error["code"]) == (400, "no_eligible_arm")
+    assert (status, error["code"], error["param"]) == (400, *told)
     assert f"pinned: {why}" in error["message"]
+    assert error["reasons"]["pinned"].startswith(why)
     stands_in = bool(service.parts.catalogue().arms["pinned"].fallbacks)
     assert ("small: the request does not list it" in error["message"]) is not stands_in
     assert "other: the request does not list it" in error["message"]
