@@ -24,6 +24,7 @@ from app.api.access import needs, public, who
 from app.api.errors import kind_of
 from app.api.routes import parts
 from app.api.schemas import FeedbackRequest, checked
+from app.mistakes import seen
 from app.pages import sign_in
 from app.pages.charts import SPANS
 from app.pages.decisions import RATER, decision, decisions
@@ -35,6 +36,7 @@ from app.pages.today import moved, today
 from jobs.report import PERIODS
 from policy.errors import InvalidInput, TurnpikeError, Unauthenticated
 
+MOST_DIGITS = 18
 pages = Blueprint("pages", __name__, template_folder="templates")
 install(pages)
 
@@ -155,8 +157,8 @@ def show_retrains() -> str:
 def go_back() -> WsgiResponse:
     """Serve with an earlier policy again."""
     given = request.form.get("version", "")
-    if not given.isdecimal():
-        raise InvalidInput(f"version is {given!r}: it must be a number", param="version")
+    if not given.isdecimal() or len(given) > MOST_DIGITS:
+        raise InvalidInput(f"version is {seen(given)}: it must be a number", param="version")
     roll_back(parts(), int(given))
     return _back("pages.show_retrains")
 

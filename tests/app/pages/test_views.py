@@ -159,12 +159,13 @@ def test_a_thumb_given_on_the_page_is_learned(used: Running) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "status"), [("", 400), ("one", 400), ("-1", 400), ("0", 400), ("99", 400)]
+    "version", ["", "one", "-1", "0", "99", "9" * 5_000], ids=lambda version: version[:9]
 )
-def test_there_is_no_going_back_to_what_never_was(used: Running, version: str, status: int) -> None:
+def test_there_is_no_going_back_to_what_never_was(used: Running, version: str) -> None:
     page_with_form = f"/pages/decisions/{used.parts.log.recent(1)[0].id}"
     answer = send(used, page_with_form, "/pages/retrains/back", version=version)
-    assert answer.status_code == status
+    assert answer.status_code == 400
+    assert "9" * 99 not in answer.text
 
 
 def test_settings_show_no_secret(tmp_path: Path, provider: Provider) -> None:
