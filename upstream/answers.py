@@ -38,6 +38,14 @@ class Answer:
     ttft_s: float
 
 
+class Blank(ValueError):
+    """An answer that says nothing; `reason` is the provider's word for its end."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("a blank message")
+        self.reason = reason
+
+
 def parsed(raw: bytes) -> dict[str, Any]:
     """Return the JSON object in `raw`.
 
@@ -136,7 +144,7 @@ def part_of(choice: Mapping[str, Any], key: str) -> dict[str, Any]:
 def read_answer(data: Mapping[str, Any]) -> tuple[str, str]:
     """Return the text and the finish_reason of the first choice.
 
-    raises : ValueError when there is none, it did not finish, or it says nothing
+    raises : Blank when it says nothing; ValueError when there is none, or it did not finish
     """
     choices = choices_of(data)
     if not choices:
@@ -146,7 +154,7 @@ def read_answer(data: Mapping[str, Any]) -> tuple[str, str]:
         raise ValueError("no finish_reason")
     called_by(message)
     if not speaks(message) and reason not in MAY_BE_BLANK:
-        raise ValueError(f"a blank message with finish_reason {reason}")
+        raise Blank(reason)
     return text_of(message), reason
 
 

@@ -18,6 +18,7 @@ from policy.errors import ConfigError, NotServed, UpstreamUnauthorised
 from policy.types import Arm, Timeouts
 from upstream.answers import (
     Answer,
+    Blank,
     answer_chars,
     model_of,
     parsed,
@@ -67,6 +68,8 @@ class Upstream:
             usage = counted(answer_chars(data))
             faults.used = lambda: usage
             text, finish_reason = read_answer(data)
+        except Blank as error:
+            raise faults.invalid("sent a blank answer with finish_reason ", error.reason) from error
         except (ValueError, RecursionError) as error:
             raise faults.invalid(f"sent no answer: {error}") from error
         model, latency_s = model_of(data, arm), deadline.elapsed_s()
@@ -249,7 +252,7 @@ def _reject_page(raw: bytes, faults: Faults) -> NoReturn:
         data = parsed(raw)
     except ValueError as error:
         start = raw[:80].decode(errors="replace")
-        raise faults.invalid(f"sent a page instead of a stream: {start}") from error
+        raise faults.invalid("sent a page instead of a stream: ", start) from error
     faults.check(data)
     raise faults.invalid("sent one JSON body instead of a stream")
 
@@ -273,7 +276,7 @@ def _in_our_words(deadline: Deadline, faults: Faults) -> Iterator[None]:
     except BodyTooLarge as error:
         raise faults.invalid(f"sent {error}") from error
     except (openai.APIConnectionError, httpx2.HTTPError) as error:
-        what = f"broke the connection: {error.__cause__ or error}"
+        what, said = "broke the connection: ", str(error.__cause__ or error)
         if isinstance(error.__cause__, httpx2.ConnectError | httpx2.WriteError):
-            raise faults.unsent(what) from error
-        raise faults.broken(what) from error
+            raise faults.unsent(what, said) from error
+        raise faults.broken(what, said) from error

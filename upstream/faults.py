@@ -42,6 +42,7 @@ _TOO_LONG = re.compile(
 class Faults:
     """The faults of one call; neither `secrets` nor what the request says is ever repeated.
 
+    `what` is ours in every fault, and `said` whatever the provider or a library may have quoted.
     `used` tells what the provider may bill for the call as far as it has come. It is asked for a
     fault of what was sent and taken; what the provider has refused, it does not bill.
     """
@@ -54,22 +55,22 @@ class Faults:
         self._body = body or {}
         self.used: Callable[[], Usage] = lambda: NOTHING
 
-    def invalid(self, what: str) -> UpstreamInvalid:
+    def invalid(self, what: str, said: str = "") -> UpstreamInvalid:
         """Return the error for an answer that is none."""
-        return UpstreamInvalid(self._message(what), arm=self.arm, usage=self.used())
+        return UpstreamInvalid(self._message(what, said), arm=self.arm, usage=self.used())
 
     def late(self, what: str) -> UpstreamTimeout:
         """Return the error for a deadline that passed once the request was sent."""
         return UpstreamTimeout(self._message(what), arm=self.arm, usage=self.used())
 
-    def broken(self, what: str) -> UpstreamError:
+    def broken(self, what: str, said: str = "") -> UpstreamError:
         """Return the error for a connection that did not hold once the request was sent."""
-        return UpstreamError(self._message(what), arm=self.arm, usage=self.used())
+        return UpstreamError(self._message(what, said), arm=self.arm, usage=self.used())
 
-    def unsent(self, what: str, *, late: bool = False) -> UpstreamError:
+    def unsent(self, what: str, said: str = "", *, late: bool = False) -> UpstreamError:
         """Return the error for a request that did not reach the provider."""
         kind = UpstreamTimeout if late else UpstreamError
-        return kind(self._message(what), arm=self.arm)
+        return kind(self._message(what, said), arm=self.arm)
 
     def refused(self, status: int, body: object, retry_after: str | None = None) -> UpstreamError:
         """Return the error for an HTTP status that is not a success, with whatever came with it."""
@@ -78,7 +79,7 @@ class Faults:
         kind = _STATUS_ERRORS.get(status, UpstreamError)
         if issubclass(kind, UpstreamRejected) and _is_too_long(said, code):
             kind = ContextLengthExceeded
-        message = self._message(f"answered {status}: {said}")
+        message = self._message(f"answered {status}: ", said)
         wait_s = retry_after_s(retry_after)
         return kind(message, arm=self.arm, http_status=status, retry_after_s=wait_s)
 
@@ -92,13 +93,13 @@ class Faults:
         if isinstance(code, int) and code in _STATUS_ERRORS:
             raise self.refused(code, error)
         if _is_too_long(said, code):
-            raise ContextLengthExceeded(self._message(f"sent an error: {said}"), arm=self.arm)
-        raise self.invalid(f"sent an error in a 200 answer: {said}")
+            raise ContextLengthExceeded(self._message("sent an error: ", said), arm=self.arm)
+        raise self.invalid("sent an error in a 200 answer: ", said)
 
-    def _message(self, what: str) -> str:
-        whose = f"{self.arm}: the provider "
-        most = MAX_CHARS - len(whose)
-        return whose + redacted(what, self._secrets, said_in(self._body), most)
+    def _message(self, what: str, said: str = "") -> str:
+        """Return our own words, and after them what the provider has said, redacted."""
+        told = f"{self.arm}: the provider {what}"
+        return told + redacted(said, self._secrets, said_in(self._body), MAX_CHARS - len(told))
 
 
 def retry_after_s(value: str | None) -> float | None:

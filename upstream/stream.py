@@ -182,7 +182,7 @@ class Stream:
         finally:
             self._end()
         if self._blank:
-            raise self._faults.invalid(f"sent a blank answer with finish_reason {self._blank}")
+            raise self._faults.invalid("sent a blank answer with finish_reason ", self._blank)
         if self.finish_reason is None:
             raise self._faults.invalid("ended the stream without a finish_reason")
 

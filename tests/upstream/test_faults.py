@@ -7,6 +7,7 @@ import pytest
 
 from policy.errors import ContextLengthExceeded, UpstreamInvalid, UpstreamRejected
 from upstream.faults import Faults, retry_after_s
+from upstream.redact import MAX_CHARS
 
 
 @pytest.mark.parametrize(
@@ -76,3 +77,11 @@ def test_an_answer_without_an_error_passes(data) -> None:
 def test_an_error_in_any_shape_is_seen(data) -> None:
     with pytest.raises(UpstreamInvalid, match="boom"):
         Faults("a").check(data)
+
+
+def test_of_a_message_only_what_the_provider_said_is_redacted() -> None:
+    asked = {"messages": [{"role": "user", "content": "what is a blank answer or finish_reason?"}]}
+    faults = Faults("a", (), asked)
+    told = faults.invalid("sent a blank answer with finish_reason ", "a blank answer")
+    assert told.message == "a: the provider sent a blank answer with finish_reason [prompt]"
+    assert len(faults.invalid("sent ", "x" * 999).message) == MAX_CHARS
