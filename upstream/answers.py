@@ -205,7 +205,11 @@ def chars_of(value: object) -> int:
 
 
 def prompt_chars(body: Mapping[str, Any]) -> int:
-    """Return the characters of a request that a provider counts as input."""
+    """Return the characters of a request that a provider counts as input.
+
+    >>> prompt_chars({"messages": [{"content": "hi"}], "functions": [{"name": "f"}]})
+    3
+    """
     return chars_of([body.get(name) for name in ("messages", *TOOLS)])
 
 
