@@ -175,13 +175,17 @@ class Upstream:
     def _client(self, provider: Provider) -> openai.OpenAI:
         with self._lock:
             if provider not in self._clients:
-                key = _key(provider, self._environ)
+                key = key_of(provider, self._environ)
                 self._keys += (key,)
                 self._clients[provider] = _openai_client(provider, key)
             return self._clients[provider]
 
 
-def _key(provider: Provider, environ: Mapping[str, str]) -> str:
+def key_of(provider: Provider, environ: Mapping[str, str]) -> str:
+    """Return the key to show a provider; one that takes none is shown a word that is none.
+
+    raises : ConfigError when it is not set, or holds what no key does
+    """
     if provider.api_key_env is None:
         return _NO_KEY
     key = environ.get(provider.api_key_env, "")

@@ -1,23 +1,19 @@
 """What a provider lists at `/models`: which models there are, and what it says of each."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import urlopen
+
+import httpx2
 
 from policy.errors import UpstreamError
 from upstream.catalogue import Provider
 from upstream.fields import ARM
-from upstream.reach import asked
-from upstream.redact import redacted
+from upstream.reach import asked, told
 
 WITHIN_S = 20.0
-MOST_BYTES = 16 * 1024 * 1024
 PER_MTOK = 1e6
-MODEL = ARM["model"]
 WINDOWS = ("context_window", "context_length", "max_model_len", "max_context_length")
 
 
@@ -40,30 +36,34 @@ class Listed:
 def listing(provider: Provider, environ: Mapping[str, str]) -> list[Listed]:
     """Return the models that a provider lists, in its order; names no catalogue takes are left out.
 
-    raises : UpstreamError if it cannot be reached, refuses, or answers something else
+    raises : UpstreamError if it cannot be reached, refuses, or answers something else; ConfigError
     """
     try:
-        with urlopen(asked(provider, environ), timeout=WITHIN_S) as response:  # noqa: S310
-            told = json.loads(response.read(MOST_BYTES))
-        return [each for each in _models(told) if MODEL.holds(each.model)]
-    except HTTPError as error:
-        with error:
-            raise _refusal(provider, environ, error) from error
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise _refusal(provider, environ, error) from error
+        with asked(provider, environ, WITHIN_S) as response:
+            models = list(_models(json.loads(_read(response, provider))))
+    except UpstreamError as error:
+        raise _refusal(provider, error.message) from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise _refusal(provider, "what it answers is no list of them") from error
+    return [each for each in models if ARM["model"].holds(each.model)]
 
 
-def _refusal(provider: Provider, environ: Mapping[str, str], error: Exception) -> UpstreamError:
-    key = environ.get(provider.api_key_env or "", "")
-    why = redacted(str(error), (key,) if key else ())
+def _read(response: httpx2.Response, provider: Provider) -> bytes:
+    if not response.is_success:
+        raise UpstreamError(told(response), arm=provider.name)
+    return b"".join(response.iter_raw())
+
+
+def _refusal(provider: Provider, why: str) -> UpstreamError:
     says = f"{provider.name} lists no models: {why}; check base_url, key and network"
     return UpstreamError(says, arm=provider.name)
 
 
-def _models(told: Any) -> Iterator[Listed]:
+def _models(listed: Any) -> Iterator[Listed]:
     """Yield the models of a list as OpenAI gives it, or of a bare one."""
-    for each in told["data"] if isinstance(told, dict) and "data" in told else told:
-        window = next((each[name] for name in WINDOWS if _is_count(each.get(name))), None)
+    holds = ARM["context_window"].holds
+    for each in listed["data"] if isinstance(listed, dict) and "data" in listed else listed:
+        window = next((each[name] for name in WINDOWS if holds(each.get(name))), None)
         pricing = each.get("pricing") if isinstance(each.get("pricing"), dict) else {}
         paid = _usd(pricing, "prompt", "input"), _usd(pricing, "completion", "output")
         yield Listed(str(each["id"]), window, *paid)
@@ -74,12 +74,8 @@ def _usd(pricing: Mapping[str, Any], per_token: str, per_mtok: str) -> float | N
     for name, factor in ((per_token, PER_MTOK), (per_mtok, 1.0)):
         try:
             usd = float(pricing[name]) * factor
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             continue
-        if math.isfinite(usd) and usd >= 0:
+        if ARM["input_usd_per_mtok"].holds(usd):
             return round(usd, 9)
     return None
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0

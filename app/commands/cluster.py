@@ -12,10 +12,10 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Self
-from urllib.request import urlopen
 
 import click
 
@@ -69,7 +69,7 @@ class Cluster:
 
     def policies(self) -> list[dict[str, Any]]:
         """Return what each replica has learned."""
-        return [_get(f"http://{address}/policy") for address in self.addresses]
+        return [_policy(address) for address in self.addresses]
 
     def agree(self) -> list[dict[str, Any]] | None:
         """Return what all replicas have learned, once it is the same; None if it stays different.
@@ -135,7 +135,7 @@ class Cluster:
             self._wait(name, address)
 
     def _wait(self, name: str, address: str) -> None:
-        wait_until_ready(name, f"http://{address}", list(self._children.values()))
+        wait_until_ready(name, address, list(self._children.values()))
 
 
 @contextmanager
@@ -178,7 +178,8 @@ def _handed_on(settings: Settings) -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)} | ours
 
 
-def _get(url: str) -> dict[str, Any]:
-    with urlopen(url, timeout=10) as response:  # noqa: S310  our own replicas
-        answer: dict[str, Any] = json.load(response)
+def _policy(replica: str) -> dict[str, Any]:
+    with closing(HTTPConnection(replica, timeout=10)) as to:
+        to.request("GET", "/policy")
+        answer: dict[str, Any] = json.load(to.getresponse())
         return answer

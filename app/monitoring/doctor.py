@@ -5,9 +5,9 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Literal
-from urllib.request import urlopen
 
 import click
 
@@ -18,6 +18,7 @@ from app.keys.subkeys import FILE, subkeys
 from app.mode import in_force, missing_keys
 from app.pages.shown import ago
 from app.processes.berth import berths
+from app.processes.children import answers
 from app.settings import Settings
 from policy.errors import ConfigError, StoreUnavailable
 from storage.database import REMOTE_LOSES, has_wal_reset_race, sqlite_version
@@ -73,7 +74,7 @@ def findings(settings: Settings, catalogue: Catalogue) -> Iterator[Finding]:
     yield Finding("ok", "catalogue", f"{settings.arms}: {len(catalogue.arms)} arms")
     yield _agreement(settings, catalogue)
     yield from _keys(settings, catalogue)
-    yield from (_reachable(provider) for provider in catalogue.providers.values())
+    yield from (_reachable(provider, settings) for provider in catalogue.providers.values())
     yield _service(settings)
     yield from _store(settings)
     yield from _spools(settings)
@@ -98,25 +99,30 @@ def _keys(settings: Settings, catalogue: Catalogue) -> Iterator[Finding]:
             yield Finding("note", "key", says)
 
 
-def _reachable(provider: Provider) -> Finding:
-    """Say whether the provider answers, and takes the key if there is one."""
+def _reachable(provider: Provider, settings: Settings) -> Finding:
+    """Say whether the provider answers, and takes the key if there is one.
+
+    A list of models is nothing that a provider must have, so its absence is no problem.
+    """
     reached = reach(provider, os.environ)
     says = f"{provider.name} at {provider.base_url} {reached.says}"
-    if not reached.answers:
-        return Finding("note", "provider", f"{says}; check base_url and the network")
+    if reached.fails:
+        level: Level = "problem" if settings.sandbox == "off" else "note"
+        return Finding(level, "provider", f"{says}; check base_url, the network and the provider")
     if reached.refuses and os.environ.get(provider.api_key_env or ""):
         return Finding("problem", "provider", f"{says}: it refuses {provider.api_key_env}")
+    if reached.status == HTTPStatus.NOT_FOUND:
+        says = f"{says}: it lists no models, or base_url is wrong; `{command()} arms check` asks it"
+        return Finding("note", "provider", says)
     return Finding("ok", "provider", says)
 
 
 def _service(settings: Settings) -> Finding:
     url = f"http://{settings.bind}/healthz"
-    try:
-        with urlopen(url, timeout=ANSWER_WITHIN_S):
-            return Finding("ok", "service", f"answers at {url}")
-    except OSError:
-        says = f"does not answer at {url}; start it with {command()} serve"
-        return Finding("note", "service", says)
+    if answers(settings.bind, ANSWER_WITHIN_S):
+        return Finding("ok", "service", f"answers at {url}")
+    says = f"does not answer at {url}; start it with {command()} serve"
+    return Finding("note", "service", says)
 
 
 def _store(settings: Settings) -> Iterator[Finding]:

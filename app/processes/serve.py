@@ -11,6 +11,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
+from urllib.parse import urlsplit
 
 import click
 
@@ -54,8 +55,8 @@ def serve(settings: Settings, environ: Mapping[str, str] = os.environ) -> int:
         handed_on = {**environ, **sandbox}
         children.append(start("service", SERVICE, handed_on))
         if SANDBOX_URL in sandbox:
-            wait_until_ready("sandbox", sandbox[SANDBOX_URL].removesuffix("/v1"), children)
-        wait_until_ready("service", f"http://{settings.bind}", children)
+            wait_until_ready("sandbox", urlsplit(sandbox[SANDBOX_URL]).netloc, children)
+        wait_until_ready("service", settings.bind, children)
         children.append(start("scheduler", ("app", "work"), handed_on))
         _greet(settings, handed_on)
         return watch(children)

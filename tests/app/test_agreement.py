@@ -7,7 +7,7 @@ import pytest
 
 from policy.errors import ConfigError
 from tests.app.commands.test_cli import AWAY, EX_CONFIG, turnpike
-from tests.app.running import catalogue, evals_table, running
+from tests.app.running import Provider, catalogue, evals_table, running
 
 STOPPING = {
     "no such arm to compare with": (
@@ -31,9 +31,9 @@ each_that_stops = pytest.mark.parametrize(("dials", "says"), STOPPING.values(), 
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> dict[str, str]:
-    """Return the settings of a catalogue whose provider is away."""
-    arms = catalogue(tmp_path, f"http://{AWAY}/v1", {"small": {}, "large": {}})
+def own(tmp_path: Path, provider: Provider) -> dict[str, str]:
+    """Return the settings of a catalogue whose provider is there, and of a service that is not."""
+    arms = catalogue(tmp_path, provider.url, {"small": {}, "large": {}})
     return {"TURNPIKE_ARMS": str(arms), "TURNPIKE_BIND": AWAY}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from policy.errors import UpstreamError
+from tests.upstream.test_reach import plain, saying
 from upstream.catalogue import Provider
 from upstream.listing import Listed, listing
 from upstream.provider import Reply, serve
@@ -70,8 +71,10 @@ def test_a_bare_list_with_prices_per_million_is_understood() -> None:
         {"pricing": {"prompt": "free", "completion": None}},
         {"pricing": {"prompt": "-1", "completion": "nan"}},
         {"pricing": "see our page", "context_window": "large"},
+        {"pricing": {"prompt": 10**400, "completion": "1e9"}},
         {"context_window": True},
         {"context_window": -1},
+        {"context_window": 10**12},
     ],
 )
 def test_what_is_no_price_and_no_window_is_unknown(odd: dict[str, Any]) -> None:
@@ -86,6 +89,7 @@ def test_what_is_no_price_and_no_window_is_unknown(odd: dict[str, Any]) -> None:
         (b'{"data": [{"name": "m"}]}', 200),
         (b'{"data": null}', 200),
         (b"[1, 2]", 200),
+        (b"[" * 100_000, 200),
         (b"{}", 401),
     ],
 )
@@ -95,3 +99,19 @@ def test_what_is_no_list_is_told_with_what_to_check(body: bytes, status: int) ->
     assert refused.value.message.startswith("p lists no models: ")
     assert refused.value.message.endswith("check base_url, key and network")
     assert "secret" not in refused.value.message
+
+
+def test_what_answers_with_a_redirect_or_no_http_lists_nothing() -> None:
+    with saying(plain("200 OK")) as (other, seen_there):
+        for answer, says in (
+            (plain("302 Found", f"Location: {other.base_url}/models"), "a redirect to http://127"),
+            (b"SSH-2.0-OpenSSH_9\r\n", "no HTTP"),
+            (b'HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{"data": []}', "closed before"),
+        ):
+            with (
+                saying(answer) as (provider, _),
+                pytest.raises(UpstreamError, match=says) as refused,
+            ):
+                listing(provider, {"KEY": "sk-very-secret"})
+            assert "secret" not in refused.value.message
+    assert seen_there == []

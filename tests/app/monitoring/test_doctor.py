@@ -1,0 +1,67 @@
+"""What the doctor says of providers and of a service, each asked over a real socket."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from app.monitoring.doctor import Finding, examine
+from app.settings import Settings
+from tests.app.running import catalogue
+from tests.upstream.test_reach import plain, saying
+
+
+def found(folder: Path, url: str, about: str, **dials: str) -> Finding:
+    arms = catalogue(folder, url, {"a": {}})
+    given = {"sandbox": "off", "data": folder, "database": folder / "turnpike.db", **dials}
+    findings = examine(Settings(arms=arms, **given))
+    return next(each for each in findings if each.about == about)
+
+
+@pytest.mark.parametrize(
+    ("answer", "level", "asleep"),
+    [
+        (plain("200 OK"), "ok", "ok"),
+        (plain("500 Oops"), "problem", "note"),
+        (plain("503 Away"), "problem", "note"),
+        (plain("301 Moved", "Location: https://elsewhere.invalid/v1"), "problem", "note"),
+        (b"SSH-2.0-OpenSSH_9\r\n", "problem", "note"),
+        (b"", "problem", "note"),
+        (plain("404 No such path"), "note", "note"),
+    ],
+    ids=["well", "500", "503", "redirect", "no HTTP", "nothing", "no list of models"],
+)
+def test_a_provider_that_fails_is_a_problem_where_it_is_asked_and_else_a_note(
+    tmp_path: Path, answer: bytes, level: str, asleep: str
+) -> None:
+    with saying(answer) as (provider, _):
+        finding = found(tmp_path, provider.base_url, "provider")
+        beside_the_sandbox = found(tmp_path, provider.base_url, "provider", sandbox="on")
+    assert (finding.level, beside_the_sandbox.level) == (level, asleep)
+    assert finding.says.startswith(f"p at {provider.base_url} ")
+    assert "check base_url" in finding.says or level != "problem"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_provider_that_is_away_or_speaks_no_tls_is_a_problem(tmp_path: Path, scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        away = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
+    with saying(plain("200 OK")) as (provider, _):
+        url = away if scheme == "http" else provider.base_url.replace("http", scheme)
+        finding = found(tmp_path, url, "provider")
+    assert finding.level == "problem"
+    assert "cannot be reached: [" in finding.says
+    assert "<" not in finding.says
+
+
+def test_whatever_has_the_port_of_the_service_the_doctor_says_whether_it_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    levels = {}
+    for answer in (plain("200 OK"), plain("503 Ending"), b"SSH-2.0-OpenSSH_9\r\n"):
+        with saying(answer) as (other, _):
+            bind = other.base_url.removeprefix("http://").removesuffix("/v1")
+            finding = found(tmp_path, other.base_url, "service", bind=bind)
+        levels[answer[:12]] = finding.level
+    assert list(levels.values()) == ["ok", "note", "note"]
