@@ -120,7 +120,7 @@ def retry_after_s(value: str | None) -> float | None:
 def _seconds_until(http_date: str) -> float:
     try:
         moment = email.utils.parsedate_to_datetime(http_date)
-    except ValueError:
+    except (ValueError, TypeError, IndexError, OverflowError):  # what it raises by what it is given
         return math.nan
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return aware.timestamp() - time.time()

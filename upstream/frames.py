@@ -4,11 +4,14 @@ Comments, names, ids and retry hints are dropped: they carry nothing for us, and
 pass for content.
 """
 
+import codecs
 from collections.abc import Iterable, Iterator
 
 
 def frames(received: Iterable[bytes]) -> Iterator[bytes]:
     r"""Yield the data of each event; lines may end in LF or CRLF, the last one in nothing.
+
+    One byte order mark may come first.
 
     source : the HTML standard, 9.2.6, less the lone CR that no provider uses
 
@@ -17,17 +20,20 @@ def frames(received: Iterable[bytes]) -> Iterator[bytes]:
     """
     data: list[bytes] = []
     pending = bytearray()
+    mark = codecs.BOM_UTF8
     for piece in received:
         pending += piece
         if b"\n" not in piece:
             continue
-        *lines, pending = pending.split(b"\n")
+        *lines, pending = pending.removeprefix(mark).split(b"\n")
+        mark = b""
         for line in map(bytes, lines):
             if line.startswith(b"data:"):
                 data.append(line[5:].removeprefix(b" ").removesuffix(b"\r"))
             elif line in (b"", b"\r") and data:
                 yield b"\n".join(data)
                 data = []
+    pending = pending.removeprefix(mark)
     if pending.startswith(b"data:"):
         data.append(bytes(pending[5:]).removeprefix(b" ").removesuffix(b"\r"))
     if data:

@@ -4,6 +4,8 @@ import email.utils
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from policy.errors import ContextLengthExceeded, UpstreamInvalid, UpstreamRejected
 from upstream.faults import Faults, retry_after_s
@@ -28,12 +30,30 @@ from upstream.redact import MAX_CHARS
         ("Wed, 21 Oct", None),
         ("Wed, 99 Oct 2015 07:28:00 GMT", None),
         ("Wed, 21 Oct 2015 07:28:00 GMT", None),
+        ("Wed, 21 Oct 2015 07:28:00 -99999999999999", None),
+        ("Wed, 21 Oct 2015 07:28:00 +9999999999999999999999", None),
+        ("Wed, 21 Oct 99999999999999999999 07:28:00 GMT", None),
+        ("Mon, 01 Jan 0001 00:00:00 +2359", None),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", 300),
+        ("9" * 5000, None),
         ("Wed, 21 Oct 2099 07:28:00 GMT", 300),
         ("Wed, 21 Oct 2099 07:28:00 -0000", 300),
     ],
 )
 def test_retry_after_is_seconds_within_reason_or_nothing(value, expected) -> None:
     assert retry_after_s(value) == expected
+
+
+WORDS = st.sampled_from(
+    ["Wed,", "21", "Oct", "2015", "07:28:00", "GMT", "-0000", ":", "+", "-", ","]
+)
+DATES = st.lists(WORDS | st.integers().map(str) | st.text(max_size=9), max_size=9)
+
+
+@given(DATES.map(" ".join) | DATES.map("".join))
+def test_whatever_retry_after_says_is_a_wait_within_reason_or_none(value: str) -> None:
+    wait_s = retry_after_s(value)
+    assert wait_s is None or 0 <= wait_s <= 300
 
 
 def test_retry_after_may_be_a_date() -> None:

@@ -37,6 +37,16 @@ def test_every_single_split_of_one_stream_gives_the_same_frames() -> None:
     assert list(frames(data[i : i + 1] for i in range(len(data)))) == whole
 
 
+def test_a_mark_of_byte_order_comes_first_once_and_is_no_part_of_the_first_line() -> None:
+    mark = "\ufeff".encode()
+    for data in (b'data: {"a": 1}\n\ndata: [DONE]\n\n', b"data: [1]", b": hi\n\ndata: 1\n\n"):
+        whole = list(frames([data]))
+        for place in range(len(mark + data) + 1):
+            assert list(frames([(mark + data)[:place], (mark + data)[place:]])) == whole
+        assert list(frames([mark + mark + data])) == whole[1:] or data.startswith(b":")
+    assert list(frames([b"data: 1\n\n" + mark + b"data: 2\n\n"])) == [b"1"]
+
+
 def test_data_of_several_lines_is_one_frame() -> None:
     assert list(frames([b'data: {"a":\ndata: 1}\n\n'])) == [b'{"a":\n1}']
 
