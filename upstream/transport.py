@@ -79,11 +79,15 @@ class Transport(httpx2.BaseTransport):
         with ExitStack() as failing:
             failing.callback(connection.close)
             status, headers = connection.call(_as_bytes(request), deadline)
-            _refuse_compressed(headers)
+            is_taken = httpx2.codes.is_success(status)
+            if is_taken and _is_compressed(headers):
+                raise httpx2.DecodingError("the body is compressed, which was not asked for")
             failing.pop_all()
-        return httpx2.Response(
-            status, headers=list(headers), stream=_Body(self, connection, deadline)
-        )
+        body = (_Body if is_taken else _Refusal)(self, connection, deadline)
+        response = httpx2.Response(status, headers=list(headers), stream=body)
+        if _is_compressed(headers):
+            response.close()
+        return response
 
     def keep(self, connection: Connection) -> None:
         """Keep a connection for the next call, if it can carry one, else close it."""
@@ -158,6 +162,14 @@ class _Body(httpx2.SyncByteStream):
             self._transport.keep(self._connection)
 
 
+class _Refusal(_Body):
+    """What comes with a status that is no success, as far as it comes: the status is enough."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        with suppress(httpx2.TransportError):
+            yield from super().__iter__()
+
+
 def _as_bytes(request: httpx2.Request) -> bytes:
     lines = [b"%s %s HTTP/1.1" % (request.method.encode(), request.url.raw_path)]
     lines += [name + b": " + value for name, value in request.headers.raw]
@@ -170,10 +182,12 @@ def _url(text: str) -> httpx2.URL:
     return httpx2.URL(text)
 
 
-def _refuse_compressed(headers: Headers) -> None:
-    """Refuse what was not asked for: the cap counts what comes in, not what it swells to."""
-    if any(name.lower() == b"content-encoding" for name, _ in headers):
-        raise httpx2.DecodingError("the body is compressed, which was not asked for")
+def _is_compressed(headers: Headers) -> bool:
+    """Return whether it is, unasked for: the cap counts what comes in, not what it swells to."""
+    return any(
+        name.lower() == b"content-encoding" and value.strip().lower() not in (b"", b"identity")
+        for name, value in headers
+    )
 
 
 @functools.cache

@@ -274,16 +274,28 @@ def test_a_body_cut_by_the_connection_is_an_error() -> None:
         upstream.answer(arm, BODY)
 
 
-@pytest.mark.parametrize("status", ["200 OK", "500 Internal Server Error"])
-def test_a_body_beyond_the_cap_is_not_read_to_its_end(status: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [("200 OK", "sent more than 16777216 bytes"), ("500 Internal Server Error", "answered 500: ")],
+)
+def test_a_body_beyond_the_cap_is_not_read_to_its_end(status: str, says: str) -> None:
     def scenario(conversation: Conversation) -> None:
         conversation.head(status)
         conversation.until_client_leaves(every_s=0.001, data=b" " * 1_000_000)
 
     with talking_to(scenario) as (upstream, arm, seen):
-        with pytest.raises(UpstreamInvalid, match="more than 16777216 bytes"):
+        with pytest.raises(UpstreamError, match=says):
             upstream.answer(arm, BODY)
         assert seen.closed_early.wait(2)
+
+
+def test_a_body_that_says_it_is_not_compressed_is_read() -> None:
+    def scenario(conversation: Conversation) -> None:
+        conversation.head("200 OK", "application/json", "Content-Encoding: Identity")
+        conversation.send(completion())
+
+    with talking_to(scenario) as (upstream, arm, _):
+        assert upstream.answer(arm, BODY).text == "hello"
 
 
 def test_a_compressed_body_is_not_unpacked() -> None:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from policy.errors import UpstreamTimeout
+from policy.errors import UpstreamError, UpstreamTimeout
 from policy.types import Timeouts
 from tests.upstream.misbehaving import Conversation, chunk, completion
 from tests.upstream.talking import BODY, SHORT, arm_on, talking_to
@@ -100,10 +100,11 @@ def test_an_error_page_that_drips_ends_as_well() -> None:
         conversation.drip(b"x" * 500)
 
     with (
-        talking_to(scenario, timeouts=SHORT) as (upstream, arm, _),
-        pytest.raises(UpstreamTimeout),
+        talking_to(scenario, timeouts=SHORT) as (upstream, arm, seen),
+        pytest.raises(UpstreamError, match="answered 500: x+$"),
     ):
         upstream.stream(arm, BODY)
+    assert seen.closed_early.wait(2)
 
 
 def test_blank_lines_keep_a_plain_answer_alive_only_until_the_first_content_is_due() -> None:
