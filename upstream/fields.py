@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx2
+
 from policy.types import DAY_S
 
 CAPABILITIES = ("tools", "vision", "json_schema", "trailing_assistant")
@@ -48,15 +50,17 @@ def _listed(allowed: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 
 def _is_base_url(value: Any) -> bool:
-    if not isinstance(value, str):
+    # urlsplit drops a tab or a line end without a word, and who calls the provider does not.
+    if not _text(r"[!-~]+")(value):
         return False
     try:
-        url = urlsplit(value)
+        url, called = urlsplit(value), httpx2.URL(value)
         port_is_right = url.port is None or url.port > 0
-    except ValueError:
+    except (ValueError, httpx2.InvalidURL):
         return False
-    labels = (url.hostname or "").split(".")
-    host_is_right = all(0 < len(label) <= _LABEL_CHARS for label in labels)
+    host = url.hostname or ""
+    labels_are_right = all(0 < len(label) <= _LABEL_CHARS for label in host.split("."))
+    host_is_right = labels_are_right and called.raw_host.lower() == host.encode()
     plain = not (url.username or url.password or url.query or url.fragment)
     return url.scheme in ("http", "https") and host_is_right and port_is_right and plain
 
@@ -82,7 +86,11 @@ ARM_NAME = Field(
     _text(r"(?!auto)[A-Za-z0-9._:/-]{1,64}"),
 )
 PROVIDER = {
-    "base_url": Field("an http or https URL like https://host/v1", _is_base_url, required=True),
+    "base_url": Field(
+        "an http or https URL like https://host/v1, in ASCII without spaces",
+        _is_base_url,
+        required=True,
+    ),
     "api_key_env": Field(
         "the name of an environment variable, never the key", _text(r"[A-Za-z_][A-Za-z0-9_]*")
     ),

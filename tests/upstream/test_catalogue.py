@@ -7,6 +7,7 @@ import pytest
 from policy.errors import ConfigError
 from policy.types import Timeouts
 from upstream.catalogue import Provider, load
+from upstream.client import Upstream
 
 SHIPPED = Path(__file__).parents[2] / "data" / "arms.toml"
 
@@ -102,6 +103,22 @@ def test_a_provider_may_need_no_key(path: Path) -> None:
     assert load(path).providers["main"].api_key_env is None
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[2001:DB8::1]:80/v1",
+        "http://[::1]/",
+        "https://xn--bcher-kva.Example/a%20b/",
+        "http://a_b",
+    ],
+)
+def test_an_address_may_be_any_that_calls_take(path: Path, url: str) -> None:
+    path.write_text(GOOD.replace("https://example.com/v1", url))
+    catalogue = load(path)
+    with Upstream(lambda: catalogue, {"MAIN_KEY": "k"}):
+        assert catalogue.providers["main"].base_url == url
+
+
 def test_a_provider_says_what_it_is_passed(path: Path) -> None:
     path.write_text(GOOD.replace("[arm.small]", 'passes_on = ["embeddings"]\n[arm.small]'))
     assert load(path).providers["main"].passes_on == ("embeddings",)
@@ -167,6 +184,13 @@ MISTAKES = {
     "no host": ("https://example.com", "https://", "line 2", "https URL"),
     "bad port": ("example.com", "example.com:99999", "line 2", "https URL"),
     "bad label": ("example.com", "example..com", "line 2", "https URL"),
+    "a tab": ("/v1", "/\\tv1", "line 2", r"'https://example.com/\tv1' is wrong", "without spaces"),
+    "a line end": ("/v1", "/v1\\n", "line 2", r"example.com/v1\n' is wrong", "without spaces"),
+    "a control": ("/v1", "/v1\\u007f", "line 2", "base_url", r"\x7f' is wrong", "without spaces"),
+    "a space": ("/v1", "/v 1", "line 2", "is wrong", "without spaces"),
+    "a host that is no ASCII": ("example", "exämple", "line 2", "is wrong", "in ASCII"),
+    "a host of signs": ("example", "exam<ple", "line 2", "is wrong", "https URL"),
+    "no such address": ("example.com", "256.1.1.1", "line 2", "is wrong", "https URL"),
     "a query": ("/v1", "/v1?key=1", "line 2", "https URL"),
     "URL of a number": ('"https://example.com/v1"', "7", "line 2", "7 is wrong", "https URL"),
     "arm called auto": ("[arm.large]", "[arm.auto-large]", "line 12", "not start with auto"),
