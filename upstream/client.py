@@ -109,7 +109,7 @@ class Upstream:
             )
         deadline, faults = Deadline(timeouts), Faults(provider.name, self._keys, body)
         response = self._send(provider.name, f"/{endpoint}", body, deadline, faults)
-        kind = response.headers.get("Content-Type", "application/json")
+        kind = _kind(response)
         if "html" in kind:
             response.close()
             raise faults.invalid("sent a page instead of an answer")
@@ -244,6 +244,12 @@ def _whole(response: httpx2.Response, deadline: Deadline, faults: Faults) -> tup
             ttft_s = ttft_s or deadline.elapsed_s()
             deadline.wait_for_more()
     return bytes(raw), ttft_s
+
+
+def _kind(response: httpx2.Response) -> str:
+    """Return the type that a provider tells; one that our own header could not hold is none."""
+    kind: str = response.headers.get("Content-Type", "")
+    return kind if kind.isascii() and kind.isprintable() and kind else "application/json"
 
 
 def _is_no_stream(response: httpx2.Response) -> bool:

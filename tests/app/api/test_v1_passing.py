@@ -56,6 +56,25 @@ def test_what_goes_in_and_what_comes_out_is_untouched(tmp_path: Path) -> None:
         assert made.decisions == []
 
 
+@pytest.mark.parametrize(
+    ("told", "passed_on"),
+    [
+        ("application/json; x=é😀", "application/json"),
+        ("application/json; x=\t1", "application/json"),
+        ("", "application/json"),
+        ("application/json; charset=utf-8", "application/json; charset=utf-8"),
+        ("application/octet-stream", "application/octet-stream"),
+    ],
+)
+def test_a_type_that_no_header_may_hold_is_not_passed_on(
+    tmp_path: Path, told: str, passed_on: str
+) -> None:
+    with passing(tmp_path, lambda talk: talk.reply(b"{}", kind=told)) as made:
+        response = made.service.post("/v1/embeddings", {"model": "theirs", "input": "hi"})
+    assert (response.status_code, response.data) == (200, b"{}")
+    assert response.headers.getlist("content-type") == [passed_on]
+
+
 def test_a_stream_comes_as_it_is(tmp_path: Path) -> None:
     with passing(tmp_path, streaming) as made:
         response = made.service.post("/v1/responses", {"model": "theirs", "stream": True})
