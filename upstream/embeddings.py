@@ -38,7 +38,7 @@ class Embeddings:
             raw = b"".join(passed.received)
         try:
             return _direction(parsed(raw)["data"][0]["embedding"])
-        except (ValueError, LookupError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, OverflowError) as error:
             raise UpstreamInvalid(
                 f"{self.model} sent no vector: {error}", arm=self.model
             ) from error

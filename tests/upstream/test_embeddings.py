@@ -39,7 +39,7 @@ def test_the_vector_has_length_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [[], [0, 0], "text", [[1.0]], [1e300, 1e300], None, ["a"], [1.0] * 20_000]
+    "wrong", [[], [0, 0], "text", [[1.0]], [1e300, 1e300], None, ["a"], [1.0] * 20_000, [10**400]]
 )
 def test_what_is_no_direction_is_refused(wrong: object) -> None:
     with (
