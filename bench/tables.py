@@ -4,10 +4,11 @@ A table is a Parquet or CSV file with `prompt`, `category` and, for every model 
 `<m>|cost_usd`, where known also `<m>|input_tokens` and `<m>|output_tokens`. Model names may hold a
 `|`, so a column is split at its last one.
 
-Prices. Where tokens are known, prices per token are fitted to the recorded dollars. Where they are
-not, an answer is counted in units: a power of ten of dollars each, such that an arm's mean answer
-has 100 to 1,000 of them. Either way the router knows an arm's price list, to the order of magnitude
-at least, and has to predict how long an answer will be; no cost is known before its call.
+Prices. Where the tokens of all of an arm's answers are known, prices per token are fitted to the
+recorded dollars. Where they are not, an answer is counted in units: a power of ten of dollars each,
+such that an arm's mean answer has 100 to 1,000 of them. Either way the router knows an arm's price
+list, to the order of magnitude at least, and has to predict how long an answer will be; no cost is
+known before its call.
 """
 
 import os
@@ -172,26 +173,25 @@ def _absent(why: str) -> SystemExit:
 
 
 def _table(name: str, raw: pa.Table, models: Sequence[str], learning: int) -> Table:
-    cost = np.array([_numbers(raw, f"{model}|cost_usd") for model in models]).T
-    counted = all(
-        f"{m}|{what}_tokens" in raw.column_names for m in models for what in ("input", "output")
-    )
-    sizes = _tokens(raw, models) if counted else (np.zeros_like(cost), np.zeros_like(cost))
-    prices, output = [], []
-    for i in range(len(models)):
-        fitted = (
-            _fitted(sizes[0][:, i], sizes[1][:, i], cost[:, i]) if counted else _unit(cost[:, i])
-        )
-        prices.append(fitted)
-        output.append(sizes[1][:, i] if counted else np.rint(cost[:, i] / fitted[1]))
+    cost = [_numbers(raw, f"{model}|cost_usd") for model in models]
+    tokens = [_tokens(raw, model) for model in models]
+    prices = [
+        _unit(paid) if each is None else _fitted(each, paid)
+        for each, paid in zip(tokens, cost, strict=True)
+    ]
+    output = [
+        np.rint(paid / price[1]) if each is None else each[:, 1]
+        for each, paid, price in zip(tokens, cost, prices, strict=True)
+    ]
+    known = [each[:, 0] for each in tokens if each is not None] or [np.zeros(len(raw))]
     return Table(
         name,
         tuple(_arm(model, price) for model, price in zip(models, prices, strict=True)),
         tuple(str(prompt) for prompt in raw["prompt"].to_pylist()),
         tuple(_tasks(raw)),
         np.clip([_numbers(raw, f"{model}|score") for model in models], 0.0, 1.0).T,
-        cost,
-        np.rint(np.median(sizes[0], axis=1)).astype(np.int64),
+        np.array(cost).T,
+        np.rint(np.median(known, axis=0)).astype(np.int64),
         np.array(output).T.astype(np.int64),
         learning,
     )
@@ -202,9 +202,8 @@ def _arm(model: str, usd_per_token: tuple[float, float]) -> Arm:
     return Arm(model, "replay", model, into, out, context_window=1 << 40)
 
 
-def _fitted(input_tokens: Floats, output_tokens: Floats, cost_usd: Floats) -> tuple[float, float]:
+def _fitted(tokens: Floats, cost_usd: Floats) -> tuple[float, float]:
     """Return the dollars of an input and of an output token that explain what was paid."""
-    tokens = np.column_stack([input_tokens, output_tokens])
     into, out = np.maximum(np.linalg.lstsq(tokens, cost_usd, rcond=None)[0], 0.0)
     return float(into), float(out)
 
@@ -219,12 +218,13 @@ def _unit(cost_usd: Floats) -> tuple[float, float]:
     return 0.0, float(f"1e{int(np.floor(np.log10(mean / UNITS_OF_AN_ANSWER)))}")
 
 
-def _tokens(raw: pa.Table, models: Sequence[str]) -> tuple[Floats, Floats]:
-    into, out = (
-        np.array([_numbers(raw, f"{model}|{what}_tokens") for model in models]).T
-        for what in ("input", "output")
-    )
-    return np.nan_to_num(into), np.nan_to_num(out)
+def _tokens(raw: pa.Table, model: str) -> Floats | None:
+    """Return the input and output tokens of each answer, (n, 2), None if any is not known."""
+    columns = [f"{model}|{what}_tokens" for what in ("input", "output")]
+    if not set(columns) <= set(raw.column_names):
+        return None
+    tokens = np.column_stack([_numbers(raw, column) for column in columns])
+    return tokens if np.isfinite(tokens).all() and tokens.any() else None
 
 
 def _gapless(raw: pa.Table, models: Sequence[str]) -> NDArray[np.bool_]:

@@ -95,6 +95,19 @@ def test_units_cost_what_was_paid_to_half_a_unit(tmp_path: Path) -> None:
     assert np.all(np.abs(booked(table) - table.cost_usd) <= 0.5001 * units)
 
 
+@pytest.mark.parametrize("unknown", [slice(None), slice(0, 50, 2), slice(7, 8)])
+def test_an_arm_that_lacks_tokens_is_priced_per_answer(tmp_path: Path, unknown: slice) -> None:
+    made = columns()
+    known = load(saved(tmp_path, made))
+    made["small|output_tokens"] = made["small|output_tokens"].astype(float)
+    made["small|output_tokens"][unknown] = np.nan
+    table = load(saved(tmp_path, made))
+    assert table.arms[0] == known.arms[0]
+    np.testing.assert_array_equal(table.output_tokens[:, 0], known.output_tokens[:, 0])
+    np.testing.assert_allclose(booked(table)[:, 1].mean(), table.cost_usd[:, 1].mean(), rtol=0.01)
+    np.testing.assert_array_equal(table.input_tokens, made["large|2026|input_tokens"])
+
+
 def test_an_arm_with_gaps_is_left_out_unless_asked_for(tmp_path: Path) -> None:
     made = columns()
     made["small|score"][[3, 4]] = np.nan
