@@ -22,10 +22,10 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 from numpy.typing import NDArray
 
+from bench.columns import check, models, numbers, read, refused, whole
+from features.fit import FEWEST_PROMPTS
 from features.prompt import Prompt
 from features.sketch import Sketch
 from policy.types import TOKENS_PER_MTOK, Arm, Floats
@@ -111,21 +111,28 @@ def load(name: str, arms: Sequence[str] = (), learn_on: str = "") -> Table:
     Without `arms` those with a gap are left out; with them, the rows with a gap. `learn_on` is a
     second table, with the same arms, whose rows come first and are not judged.
 
-    raises : SystemExit with status 2, after one sentence, if it is not there or lacks an arm
+    raises : SystemExit with status 2, after one sentence, if it is not there, lacks an arm or
+             cannot be played
     """
-    judged = _read(_found(name))
-    parts = [_read(_found(learn_on)), judged] if learn_on else [judged]
-    models = [m for m in _models(judged) if all(m in _models(part) for part in parts)]
-    unknown = [arm for arm in arms if arm not in models]
-    if unknown or not models:
+    paths = [_found(each) for each in (learn_on, name) if each]
+    parts = [read(path) for path in paths]
+    common = [m for m in models(parts[-1]) if all(m in models(part) for part in parts)]
+    unknown = [arm for arm in arms if arm not in common]
+    if unknown or not common:
         lacks = f"arm {unknown[0]!r}" if unknown else "arm"
         where = f" in common with {learn_on}" if learn_on else ""
-        raise _absent(f"{name} has no {lacks}{where}; it has {', '.join(_models(judged))}")
-    chosen = list(arms) or [m for m in models if all(_whole(part, m).all() for part in parts)]
-    whole = [part.filter(pa.array(_gapless(part, chosen))) for part in parts]
-    kept = _shared_columns(whole)
-    raw = pa.concat_tables([part.select(kept) for part in whole], promote_options="permissive")
-    return _table(_found(name).stem, raw, chosen, len(raw) - len(whole[-1]))
+        raise _absent(f"{name} has no {lacks}{where}; it has {', '.join(models(parts[-1]))}")
+    for path, part in zip(paths, parts, strict=True):
+        check(path, part, list(arms) or common)
+    chosen = list(arms) or [m for m in common if all(whole(part, m).all() for part in parts)]
+    if not chosen:
+        raise refused(paths[-1], "every arm has a gap; name the arms whose common rows are to do")
+    gapless = [part.filter(pa.array(_gapless(part, chosen))) for part in parts]
+    kept = _shared_columns(gapless)
+    raw = pa.concat_tables([part.select(kept) for part in gapless], promote_options="permissive")
+    if len(raw) < FEWEST_PROMPTS:
+        raise refused(paths[-1], f"{FEWEST_PROMPTS} rows without a gap are needed, not {len(raw)}")
+    return _table(paths[-1].stem, raw, chosen, len(raw) - len(gapless[-1]))
 
 
 def _found(name: str) -> Path:
@@ -134,10 +141,6 @@ def _found(name: str) -> Path:
         where = f"{name} is neither a file nor in {folder()}"
         raise _absent(f"{where}; set {REPLAY} to the folder that holds it")
     return path
-
-
-def _models(raw: pa.Table) -> list[str]:
-    return [column.rpartition("|")[0] for column in raw.column_names if column.endswith("|score")]
 
 
 def _shared_columns(parts: Sequence[pa.Table]) -> list[str]:
@@ -153,15 +156,6 @@ def find(name: str) -> Path | None:
     return None
 
 
-def _read(path: Path) -> pa.Table:
-    if path.suffix != ".csv":
-        return pyarrow.parquet.read_table(path)
-    # A prompt may have lines of its own.
-    return pyarrow.csv.read_csv(
-        path, parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True)
-    )
-
-
 def folder() -> Path:
     """Return where the replay tables are looked for."""
     return Path(os.environ.get(REPLAY, DEFAULT_FOLDER))
@@ -173,7 +167,7 @@ def _absent(why: str) -> SystemExit:
 
 
 def _table(name: str, raw: pa.Table, models: Sequence[str], learning: int) -> Table:
-    cost = [_numbers(raw, f"{model}|cost_usd") for model in models]
+    cost = [numbers(raw, f"{model}|cost_usd") for model in models]
     tokens = [_tokens(raw, model) for model in models]
     prices = [
         _unit(paid) if each is None else _fitted(each, paid)
@@ -189,7 +183,7 @@ def _table(name: str, raw: pa.Table, models: Sequence[str], learning: int) -> Ta
         tuple(_arm(model, price) for model, price in zip(models, prices, strict=True)),
         tuple(str(prompt) for prompt in raw["prompt"].to_pylist()),
         tuple(_tasks(raw)),
-        np.clip([_numbers(raw, f"{model}|score") for model in models], 0.0, 1.0).T,
+        np.clip([numbers(raw, f"{model}|score") for model in models], 0.0, 1.0).T,
         np.array(cost).T,
         np.rint(np.median(known, axis=0)).astype(np.int64),
         np.array(output).T.astype(np.int64),
@@ -223,23 +217,13 @@ def _tokens(raw: pa.Table, model: str) -> Floats | None:
     columns = [f"{model}|{what}_tokens" for what in ("input", "output")]
     if not set(columns) <= set(raw.column_names):
         return None
-    tokens = np.column_stack([_numbers(raw, column) for column in columns])
+    tokens = np.column_stack([numbers(raw, column) for column in columns])
     return tokens if np.isfinite(tokens).all() and tokens.any() else None
 
 
 def _gapless(raw: pa.Table, models: Sequence[str]) -> NDArray[np.bool_]:
-    whole: NDArray[np.bool_] = np.all([_whole(raw, model) for model in models], axis=0)
-    return whole
-
-
-def _whole(raw: pa.Table, model: str) -> NDArray[np.bool_]:
-    known = [np.isfinite(_numbers(raw, f"{model}|{what}")) for what in ("score", "cost_usd")]
-    both: NDArray[np.bool_] = known[0] & known[1]
-    return both
-
-
-def _numbers(raw: pa.Table, column: str) -> Floats:
-    return np.array(raw[column].to_pylist(), dtype=float)
+    rows: NDArray[np.bool_] = np.all([whole(raw, model) for model in models], axis=0)
+    return rows
 
 
 def _tasks(raw: pa.Table) -> list[Any]:
