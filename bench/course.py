@@ -97,8 +97,10 @@ class Course:
 def lay(table: Table, options: Options, seed: int) -> Course:
     """Return the course of one replay.
 
-    raises : ValueError if nothing is left to judge, or the concerned arm is none of the table
+    raises : ValueError if nothing is left to judge, or an arm that is named is none of the table
     """
+    _known(table, "concerned", options.concerned)
+    _known(table, "baseline", options.baseline)
     warm, learned, judged = order(table, options, seed)
     rows = np.concatenate([learned, judged])
     stages = _stages(table, options, len(learned), len(rows))
@@ -147,17 +149,17 @@ def prices(arms: Sequence[Arm], stage: Stage) -> list[Arm]:
 
 
 def concerned(table: Table, options: Options) -> int:
-    """Return the index of the arm a scenario changes: the dearest, else the best on average.
-
-    raises : ValueError if the arm named is none of the table
-    """
+    """Return the index of the arm a scenario changes: the dearest, else the best on average."""
     if options.concerned:
-        if options.concerned not in table.names:
-            known = ", ".join(table.names)
-            raise ValueError(f"concerned is {options.concerned!r}; it must be one of {known}")
         return table.names.index(options.concerned)
     by = table.cost_usd if options.scenario == "price_cut" else table.scores
     return int(by.mean(axis=0).argmax())
+
+
+def _known(table: Table, option: str, arm: str) -> None:
+    if arm and arm not in table.names:
+        known = ", ".join(table.names)
+        raise ValueError(f"{option} is {arm!r}; it must be one of {known}")
 
 
 def _stages(table: Table, options: Options, learned: int, n: int) -> tuple[Stage, ...]:

@@ -125,6 +125,7 @@ def test_how_far_ahead_is_the_mean_over_pairs_of_equal_seeds(tmp_path: Path) -> 
     [
         (["--warm", "40"], "40 prompts as evals leave none of 40 to judge"),
         (["--scenario", "degraded", "--concerned", "x"], "concerned is 'x'; it must be one of"),
+        (["--quality-floor", "0.9", "--baseline", "x"], "baseline is 'x'; it must be one of coder"),
     ],
 )
 def test_what_cannot_be_replayed_is_said_before_anything_is(
