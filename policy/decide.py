@@ -237,7 +237,7 @@ def odds(
 
 
 def _sober(policy: str) -> str:
-    return "greedy" if policy == "thompson" else policy
+    return "greedy" if policy in ("thompson", "uniform") else policy
 
 
 class _Fit(NamedTuple):

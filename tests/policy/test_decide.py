@@ -79,7 +79,7 @@ def test_what_is_logged_of_quality_and_cost_is_what_the_beliefs_say() -> None:
     np.testing.assert_allclose(verdict.cost_usd, by_hand)
 
 
-@pytest.mark.parametrize("policy", ["thompson", "greedy"])
+@pytest.mark.parametrize("policy", ["thompson", "greedy", "uniform"])
 def test_who_asks_not_to_explore_gets_the_arm_that_looks_best_and_costs_no_allowance(
     policy: str,
 ) -> None:
