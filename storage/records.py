@@ -228,7 +228,10 @@ class CacheSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """How much the log holds; only ratings that teach count, also in `feedback_since_retrain`."""
+    """How much the log holds; only ratings that teach count.
+
+    `feedback_since_retrain` are votes, of a rater on a decision: one changed often is one.
+    """
 
     decisions: int
     outcomes: int

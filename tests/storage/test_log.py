@@ -301,10 +301,13 @@ def test_counts_and_spend_add_up(log: Log) -> None:
         # The clock was years ahead, and was then set right: what came when is told by `seq`.
         record = but(RETRAIN, id=identity, started_at_s=at_s, report={"upto_seq": upto_seq})
         log.record_retrain(record).wait()
-    log.rate("d2", "ann", 1.0, at_s=NOON_S + 40, tenant="acme", window_s=HOUR_S)
+    for i in range(5):  # who wavers has one vote all the same
+        log.rate("d2", "ann", i % 2, at_s=NOON_S + 40 + i, tenant="acme", window_s=HOUR_S)
     counts = log.counts()
     assert (counts.decisions, counts.outcomes, counts.rated) == (4, 4, 2)
     assert counts.feedback_since_retrain == 1
+    log.rate("d2", "bob", 1.0, at_s=NOON_S + 50, tenant="acme", window_s=HOUR_S)
+    assert log.counts().feedback_since_retrain == 2
     assert log.spend_usd(NOON_S + 1) == 1.5
     assert log.spend_usd(0, tenant="rival") == 0.5
 
