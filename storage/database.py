@@ -70,7 +70,7 @@ def open_writer(path: Path, patience_s: float = 0.0) -> SqliteWriter:
                 db.execute(pragma)
             migrate(db)
             db.execute(_busy_timeout(BUSY_TIMEOUT_S))
-        return SqliteWriter(db, held.pop_all().close)
+        return SqliteWriter(db, path, held.pop_all().close)
 
 
 def open_reader(path: Path) -> Database:

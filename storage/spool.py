@@ -70,7 +70,8 @@ class Spare(Generic[T]):
 class Standing:
     """How the log stands: since when it cannot be written, what waits, and what is lost by choice.
 
-    Once it is stopped, nothing is written any more: only a restart can tell what is there.
+    Once it is stopped, nothing is written any more: only a restart can tell what is there. One that
+    is gone was deleted or replaced under us: until somebody has looked, no traffic should come.
 
     units  : away_since_s in seconds since 1970, None while all is well
     """
@@ -82,17 +83,18 @@ class Standing:
     spool_bytes: int
     unrecorded: int
     is_stopped: bool = False
+    is_gone: bool = False
 
     @property
     def takes_rows(self) -> bool:
         """Return whether answers can be recorded: in the log, or in a spool that has room."""
         room = self.away_since_s is None or self.waiting_bytes < ROOM * self.spool_bytes
-        return room and not self.is_stopped
+        return room and not self.is_stopped and not self.is_gone
 
     @property
     def is_behind(self) -> bool:
         """Return whether the log cannot be written, or does not have all yet."""
-        return self.away_since_s is not None or self.waiting > 0
+        return self.away_since_s is not None or self.waiting > 0 or self.is_gone
 
 
 @dataclass(frozen=True, slots=True)

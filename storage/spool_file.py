@@ -5,6 +5,7 @@ digest keyed by the term of the file; to empty the file is to begin another term
 nothing that an earlier one has left behind verifies.
 """
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator, Sequence
@@ -65,6 +66,8 @@ class SpoolFile:
             framed.append(self._framed(entry, end))
             end += len(framed[-1])
         if framed:
+            if not os.fstat(self._file).st_nlink:
+                raise FileNotFoundError(errno.ENOENT, "it was deleted; a restart makes another")
             _write(self._file, b"".join(framed), self._end)
             os.fdatasync(self._file)
             self._end, self.waiting = end, self.waiting + len(framed)

@@ -1,12 +1,15 @@
 """The log on SQLite: one writer thread with group commit, any number of readers."""
 
+from dataclasses import replace
 from pathlib import Path
 
+from policy.errors import ConfigError, StoreUnavailable
 from storage.database import open_writer
 from storage.feed import Feed
 from storage.log import Log
-from storage.spool import Spool, Spooling
+from storage.spool import Spool, Spooling, Standing
 from storage.sqlite_reader import SqliteReader
+from storage.sqlite_sql import SqliteSql
 from storage.writer import Committing, GroupWriter, here
 
 
@@ -29,9 +32,20 @@ class SqliteLog(Log, SqliteReader):
         self._feed = Feed(self.ask)
         self._writer = GroupWriter(self._file, self._feed.hand_on, commit, self._spool)
 
+    @property
+    def standing(self) -> Standing:
+        """Return how the log stands: whether it is written, and what waits to be."""
+        return replace(super().standing, is_gone=not self._file.is_there)
+
     def close(self) -> None:
         """Record everything still waiting, then close."""
         self._writer.close()
         super().close()
         self._spool.close()
         self._file.close()
+
+    def _borrow(self) -> SqliteSql:
+        try:
+            return super()._borrow()
+        except ConfigError as error:  # it was there, and right, when we opened it
+            raise StoreUnavailable(error.message) from error

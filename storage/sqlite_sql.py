@@ -1,8 +1,10 @@
 """Our SQL on SQLite: a thin driver over sqlite-utils."""
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 from sqlite_utils import Database
@@ -48,17 +50,33 @@ class SqliteSql:
 
 
 class SqliteWriter(SqliteSql):
-    """The one connection that may write; `release` lets another process have the file."""
+    """The one connection that may write; `release` lets another process have the file.
 
-    def __init__(self, db: Database, release: Callable[[], None]) -> None:
+    What is written to a file that was deleted, or whose place another has taken, is found by no
+    restart: so nothing is.
+    """
+
+    def __init__(self, db: Database, path: Path, release: Callable[[], None]) -> None:
         super().__init__(db)
         self._release = release
+        self._path = path.absolute()
+        self._opened = identity(self._path)
+
+    @property
+    def is_there(self) -> bool:
+        """Return whether its file is the one at its path."""
+        return identity(self._path) == self._opened
 
     def transact(self, work: Callable[[], None], patience_s: float) -> None:
         """Do the work, all of it or none; it is durable when this returns."""
         try:
             self._begin(patience_s)
             work()
+            if not self.is_there:
+                raise Failed(
+                    f"its file {self._path} was deleted, moved or replaced while it is written: "
+                    "put it back, or stop the service, see that the right file is there, and start"
+                )
             self.db.execute("COMMIT")
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", None) in UNFLUSHED:
@@ -93,6 +111,15 @@ class SqliteWriter(SqliteSql):
                     raise
             else:
                 return
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells the file at a path from every other, None if there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def is_busy(error: sqlite3.Error) -> bool:

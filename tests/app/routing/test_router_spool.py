@@ -1,6 +1,7 @@
 """While the log cannot be written: answers go on and say where they are recorded, thumbs do not."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,3 +111,15 @@ def test_when_nothing_can_be_recorded_the_setting_decides(
         else:
             assert seen[-1].json["error"]["code"] == "store_unavailable"
             assert store["unrecorded"] == 0
+
+
+def test_a_log_that_is_deleted_while_it_is_written_is_an_alarm_and_what_comes_waits(
+    service: Running,
+) -> None:
+    assert durable(service, "/complete", {"prompt": SUM}) == "log"
+    service.parts.settings.database.unlink()
+    assert service.client.get("/readyz").status_code == 503
+    assert durable(service, "/complete", {"prompt": SUM}) == "spool"
+    service.parts.alarms.round(time.time() + 60)
+    [alarm] = [each for each in service.parts.alarms.open if each.name == "log"]
+    assert "was deleted, moved or replaced" in alarm.says
