@@ -54,7 +54,8 @@ class Key:
 
     `allowed_arms` None allows every arm; `rate_limit` is a text such as `60/minute`; a budget per
     hour or day is a ceiling; without a willingness to pay of its own or a floor of quality the
-    budget sets the willingness to pay, and without any of them the service does.
+    budget sets the willingness to pay, and without any of them the service does. `secret_check`
+    tells which secret its digest was made with, and nothing about it; None for older keys.
     """
 
     id: str
@@ -69,6 +70,7 @@ class Key:
     budget_per: Per = "day"
     willingness_to_pay_usd: float | None = None
     quality_floor: float | None = None
+    secret_check: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -255,6 +255,12 @@ def m024_tasks_only(db: Runs) -> None:
     run(db, search.TASKS_ONLY)
 
 
+@MIGRATIONS()
+def m025_secret_check(db: Runs) -> None:
+    """Let a key tell with which secret it was made."""
+    db.execute("ALTER TABLE keys ADD COLUMN secret_check TEXT")
+
+
 def run(db: Runs, script: str) -> None:
     """Execute a script statement by statement, inside the transaction that is open.
 

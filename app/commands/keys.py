@@ -54,9 +54,11 @@ def create(settings: Settings, wanted: Wanted, *, as_json: bool) -> None:
         raise InvalidInput(f"there is a key named {wanted.name!r}: revoke it, or take another name")
     identity = secrets.token_hex(4)
     secret = f"{PREFIX}_{identity}_{secrets.token_urlsafe(32)}"
+    ours = subkeys(settings, settings.folder)
     key = Key(
         id=identity,
-        digest=digest(subkeys(settings, settings.folder), secret),
+        digest=digest(ours, secret),
+        secret_check=ours.check,
         created_at_s=time.time(),
         **asdict(wanted),
     )
@@ -116,7 +118,7 @@ def _require_arms(settings: Settings, named: Sequence[str]) -> None:
 
 def _described(key: Key) -> dict[str, Any]:
     fields = asdict(key)
-    del fields["digest"]
+    del fields["digest"], fields["secret_check"]
     return fields
 
 

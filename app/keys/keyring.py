@@ -2,6 +2,7 @@
 
 import hmac
 import time
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import cast
 
@@ -9,7 +10,7 @@ from structlog import get_logger
 
 from app.keys.feedback_tokens import FeedbackTokens
 from app.keys.holder import ANYBODY, Holder, Scope
-from app.keys.subkeys import Subkeys, is_tag, tag
+from app.keys.subkeys import FILE, Subkeys, is_tag, subkeys, tag
 from app.routing.goals import Goals
 from app.settings import Settings
 from policy.errors import ConfigError, StoreUnavailable, Unauthenticated
@@ -22,6 +23,10 @@ LOGGER = get_logger()
 LONGEST_KEY = 256
 NO_KEY = "the request needs the header Authorization: Bearer and our key"
 SESSION_S = 8 * HOUR_S
+STRANGE = (
+    "they were made with another secret: put back the file `secret` that was beside the log, or "
+    "set TURNPIKE_SECRET as it was; else revoke them and make new ones"
+)
 
 
 def digest(subkeys: Subkeys, key: str) -> bytes:
@@ -39,7 +44,7 @@ class Keyring:
     """
 
     def __init__(self, settings: Settings, subkeys: Subkeys, log: LogReader, goals: Goals) -> None:
-        self._pepper = subkeys.of("keys/v1")
+        self._pepper, self._check = subkeys.of("keys/v1"), subkeys.check
         self._signing = subkeys.of("session/v1")
         self._forms = subkeys.of("form/v1")
         self.feedback_tokens = FeedbackTokens(subkeys, settings.feedback_window_s)
@@ -123,6 +128,8 @@ class Keyring:
             self._by_digest = self._ours | {key.digest: self._holder(key) for key in known}
             self._by_id = {each.key_id: each for each in self._by_digest.values() if each.key_id}
             self._changes = changes
+            if named := strangers(known, self._check):
+                LOGGER.error("these keys open nothing", reason=STRANGE, keys=", ".join(named))
         self._is_blind = False
 
     def _holder(self, key: Key) -> Holder:
@@ -161,3 +168,24 @@ def known(settings: Settings) -> list[KeyStanding]:
         return []
     with open_reader(settings.database) as log:
         return log.known_keys()
+
+
+def strangers(keys: Iterable[Key], check: str) -> list[str]:
+    """Return the names of the keys that were made with another secret than the one of this check.
+
+    Of keys that an older version made nobody can tell.
+    """
+    return [key.name for key in keys if key.secret_check not in {None, check}]
+
+
+def unopened(settings: Settings, known: Sequence[KeyStanding]) -> list[str]:
+    """Return the names of the keys that open nothing with the secret of these settings.
+
+    One that is not there is not made: with it none of them would open anything.
+
+    raises : ConfigError if the secret cannot be used
+    """
+    keys = [each.key for each in known if each.revoked_at_s is None]
+    if settings.secret is None and not (settings.folder / FILE).exists():
+        return [key.name for key in keys]
+    return strangers(keys, subkeys(settings, settings.folder).check)

@@ -11,11 +11,12 @@ from typing import Literal
 from app.settings import Settings
 from policy.errors import ConfigError
 
-Purpose = Literal["keys/v1", "session/v1", "feedback/v1", "form/v1"]
+Purpose = Literal["keys/v1", "session/v1", "feedback/v1", "form/v1", "check/v1"]
 
 FILE = "secret"
 SALT = b"turnpike"
 OTHERS = 0o077
+FEWEST_BYTES = 32
 
 
 def hkdf(secret: bytes, salt: bytes, info: bytes, length: int = 32) -> bytes:
@@ -45,6 +46,11 @@ class Subkeys:
         """Return the key of a purpose; whoever has it learns nothing of the others."""
         return hkdf(self._secret, SALT, purpose.encode())
 
+    @property
+    def check(self) -> str:
+        """Return what tells this secret from every other, and nothing about it."""
+        return self.of("check/v1").hex()
+
 
 def tag(key: bytes, text: str) -> str:
     """Return what proves that whoever has the key has signed a text; safe in a URL and a header."""
@@ -60,7 +66,7 @@ def is_tag(key: bytes, text: str, given: str) -> bool:
 def subkeys(settings: Settings, folder: Path) -> Subkeys:
     """Return the keys of this service: of TURNPIKE_SECRET, else of a file that is made once.
 
-    raises : ConfigError if others may read the file, or it cannot be made
+    raises : ConfigError if others may read the file, it is too short, or it cannot be made
     """
     if settings.secret is not None:
         return Subkeys(settings.secret.get_secret_value().encode())
@@ -70,12 +76,18 @@ def subkeys(settings: Settings, folder: Path) -> Subkeys:
             _make(path)
         if path.stat().st_mode & OTHERS:
             raise ConfigError(f"{path} can be read by others: chmod 600 {path}, then rotate keys")
-        return Subkeys(path.read_bytes())
+        secret = path.read_bytes()
     except OSError as error:
         raise ConfigError(
             f"the secret in {path} cannot be used: {error.strerror}; let this user own it, or set "
             "TURNPIKE_SECRET"
         ) from error
+    if len(secret) < FEWEST_BYTES:
+        raise ConfigError(
+            f"{path} has {len(secret)} bytes, and {FEWEST_BYTES} are needed: put back the one that "
+            "the keys were made with; without any key yet delete it, and the start makes another"
+        )
+    return Subkeys(secret)
 
 
 def _make(path: Path) -> None:

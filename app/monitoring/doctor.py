@@ -13,8 +13,7 @@ import click
 
 from app.agreement import require_agreement
 from app.given import command
-from app.keys.keyring import known, require_a_key
-from app.keys.subkeys import FILE, subkeys
+from app.keys.keyring import STRANGE, known, require_a_key, unopened
 from app.mode import in_force, missing_keys
 from app.pages.shown import ago
 from app.processes.berth import berths
@@ -198,11 +197,12 @@ def _access(settings: Settings) -> Iterator[Finding]:
     try:
         keys = known(settings)
         require_a_key(settings, asks=bool(keys) or settings.api_key is not None)
-        if (settings.folder / FILE).exists():
-            subkeys(settings, settings.folder)
+        strange = unopened(settings, keys)
     except (ConfigError, StoreUnavailable) as error:
         yield Finding("problem", "access", error.message)
         return
+    if strange:
+        yield Finding("problem", "access", f"{', '.join(strange)} open nothing: {STRANGE}")
     active = sum(each.revoked_at_s is None for each in keys)
     if not keys and settings.api_key is None:
         says = f"nobody needs a key at {settings.bind}, which only this machine can reach"

@@ -21,6 +21,7 @@ KEY = Key(
     budget_usd=5.0,
     budget_per="day",
     quality_floor=0.98,
+    secret_check="c" * 64,
 )
 PLAIN = Key(
     id="k2", name="site", tenant="beta", digest=b"d" * 32, scopes=("read",), created_at_s=NOON_S + 1

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from structlog.testing import capture_logs
 
 from app.keys.holder import SCOPES
 from app.pages.shown import dollars
@@ -155,3 +156,22 @@ def test_the_doctor_tells_how_long_ago_it_was_retrained(tmp_path: Path, provider
         service.rate(service.ask()["id"])
     assert turnpike(tmp_path, "retrain").exit_code == 0
     assert findings(tmp_path)["retrain"].startswith("ok: just now: ")
+
+
+def test_a_log_that_was_restored_without_its_secret_is_told_of(
+    tmp_path: Path, provider: Provider
+) -> None:
+    made(tmp_path, "shop")
+    assert "open nothing" not in turnpike(tmp_path, "doctor").output
+    secret = (tmp_path / "secret").read_bytes()
+    (tmp_path / "secret").unlink()
+    for _ in range(2):  # before a start has made another secret, and after it
+        found = turnpike(tmp_path, "doctor")
+        assert found.exit_code == 1
+        assert "shop open nothing: they were made with another secret" in found.output
+        with capture_logs() as lines, running(tmp_path, sandbox_url=provider.url):
+            pass
+        [told] = [each for each in lines if each["event"] == "these keys open nothing"]
+        assert told["keys"] == "shop"
+    (tmp_path / "secret").write_bytes(secret)
+    assert "open nothing" not in turnpike(tmp_path, "doctor").output

@@ -2,10 +2,11 @@
 
 import multiprocessing
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from app.keys.subkeys import Subkeys, hkdf, is_tag, subkeys, tag
+from app.keys.subkeys import Purpose, Subkeys, hkdf, is_tag, subkeys, tag
 from app.settings import Settings
 from policy.errors import ConfigError
 
@@ -67,3 +68,17 @@ def test_a_secret_of_the_settings_needs_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ConfigError, match="TURNPIKE_SECRET is not right: it must have at least 32"):
         Settings.load({}, {"secret": "short"})
+
+
+def test_what_tells_a_secret_from_others_opens_nothing() -> None:
+    one, other = Subkeys(b"a" * 32), Subkeys(b"b" * 32)
+    assert one.check == Subkeys(b"a" * 32).check != other.check
+    assert [one.of(each).hex() for each in get_args(Purpose)].count(one.check) == 1
+
+
+def test_a_secret_that_is_empty_or_short_stops_the_start(tmp_path: Path) -> None:
+    for content in (b"", b"x" * 31):
+        (tmp_path / "secret").write_bytes(content)
+        (tmp_path / "secret").chmod(0o600)
+        with pytest.raises(ConfigError, match=r"has \d+ bytes, and 32 are needed: put back"):
+            _read(tmp_path)
