@@ -1,6 +1,7 @@
 """From SQLite to PostgreSQL: the log is copied, and what is learned from it proven the same."""
 
 import time
+from shlex import quote
 
 import click
 
@@ -44,7 +45,16 @@ def migrate_to(settings: Settings, url: str) -> None:
             f"{after} and {before}; use the old one, and tell us"
         )
     click.echo(f"moved and verified: {before[0]} events, {before[1]} decisions, sha256 {before[2]}")
-    click.echo(f"Start with TURNPIKE_DATABASE={shown(url)} (and its password); {source} stays.")
+    with_it = f"TURNPIKE_DATABASE={shown(url)}{_folder(settings, url)}"
+    click.echo(f"Start with {with_it} (and its password); {source} stays.")
+
+
+def _folder(settings: Settings, url: str) -> str:
+    """Return what keeps the folder beside the log, where the secret of the keys lies."""
+    folder = settings.folder.parent if settings.sandbox == "on" else settings.folder
+    later = settings.model_copy(update={"database": url, "data": None}).folder
+    is_same = folder.absolute() == later.absolute()
+    return "" if is_same else f" TURNPIKE_DATA={quote(str(folder))}"
 
 
 def _learned(place: Place) -> tuple[int, int, str]:

@@ -1,10 +1,12 @@
 """A log moves from SQLite to PostgreSQL whole, or not at all, and teaches the same there."""
 
+import re
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from storage.place import shown
 from storage.postgres_reader import PostgresReader
 from storage.sqlite_reader import SqliteReader
 from tests.app.commands.test_cli import turnpike
@@ -41,6 +43,23 @@ def test_everything_moves_and_the_posterior_is_the_same(
     with running(used, data=used / "later", **dials) as service:
         service.rate(service.ask()["id"])
         assert service.parts.log.counts().rated == 21
+
+
+@pytest.mark.parametrize("mode", ["off", "on"])
+def test_the_command_that_is_told_opens_the_new_log_with_the_old_keys(
+    tmp_path: Path, postgres_url: str, mode: str
+) -> None:
+    dials = {"TURNPIKE_SANDBOX": mode}
+    if mode == "on":
+        (tmp_path / "sandbox").mkdir()
+    assert turnpike(tmp_path, "keys", "create", "shop", **dials).exit_code == 0
+    moved = turnpike(tmp_path, "migrate-to", postgres_url, **dials)
+    assert moved.exit_code == 0, moved.output
+    told = dict(re.findall(r"(TURNPIKE_[A-Z]+)=(\S+)", moved.stdout))
+    assert told == {"TURNPIKE_DATABASE": shown(postgres_url), "TURNPIKE_DATA": str(tmp_path)}
+    found = turnpike(tmp_path, "doctor", **{**dials, **told, "TURNPIKE_DATABASE": postgres_url})
+    assert "1 keys open the service" in found.output
+    assert "open nothing" not in found.output
 
 
 def test_only_an_empty_database_takes_a_log(used: Path, postgres_url: str) -> None:
