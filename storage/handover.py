@@ -3,9 +3,11 @@
 A child process or the command line must not write to the database of a running service. It leaves
 a parcel in a folder instead; the service imports it in one transaction together with its id, then
 deletes it. Killed in between, it finds the id in the log and only deletes. A parcel that cannot be
-used is moved to `rejected/` and reported, never dropped.
+used is moved to `rejected/` and reported, never dropped. Whoever takes one, or takes it back, has
+its lock meanwhile: only one of the two happens.
 """
 
+import fcntl
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -87,7 +89,30 @@ def take(folder: Path, log: LogRecorder, translate: Translate, at_s: float) -> l
 
     raises : StoreUnavailable if the log cannot be written now; the parcels stay for the next time
     """
-    return [_take_one(path, log, translate, at_s) for path in pending(folder)]
+    taken = [_take_locked(path, log, translate, at_s) for path in pending(folder)]
+    return [each for each in taken if each is not None]
+
+
+def withdraw(folder: Path, handover_id: str) -> bool:
+    """Take a parcel back, and return whether that was possible: False if somebody has taken it."""
+    path = folder / f"{handover_id}{SUFFIX}"
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            path.unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _take_locked(path: Path, log: WritableLog, translate: Translate, at_s: float) -> Taken | None:
+    """Return what became of a parcel, None if another has it in hand or has taken it back."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return _take_one(path, log, translate, at_s)
+    except (FileNotFoundError, BlockingIOError):
+        return None
 
 
 def _take_one(path: Path, log: LogRecorder, translate: Translate, at_s: float) -> Taken:

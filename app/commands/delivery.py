@@ -6,8 +6,8 @@ from pathlib import Path
 
 from app.settings import Settings
 from jobs.intake import records
-from policy.errors import ConfigError, InvalidInput
-from storage.handover import pending, take
+from policy.errors import ConfigError, InvalidInput, TurnpikeError
+from storage.handover import REJECTED, pending, take, withdraw
 from storage.stores import open_log
 
 TAKEN_WITHIN_S = 30.0
@@ -17,25 +17,50 @@ POLL_S = 0.1
 def delivered(settings: Settings, hand_over: Callable[[Path], str]) -> None:
     """Hand something over, and return when it is in the log; without a service, write it here.
 
-    raises : ConfigError if nobody took it in time; InvalidInput if it was rejected
+    Whoever is told that it was not done may rely on that: nobody takes it later.
+
+    raises : ConfigError if it cannot be handed over, or nobody took it in time; InvalidInput if it
+             was rejected; StoreUnavailable
     """
-    data = settings.folder
-    identity = hand_over(data)
-    give_up_at = time.monotonic() + TAKEN_WITHIN_S
-    while any(identity in path.name for path in pending(data / "handover")):
-        _take_here(settings, data)
-        if time.monotonic() > give_up_at:
-            raise ConfigError(f"nobody took {identity} from {data / 'handover'}; is serve running?")
-        time.sleep(POLL_S)
-    if list((data / "handover" / "rejected").glob(f"{identity}*")):
+    folder = settings.folder / "handover"
+    try:
+        identity = hand_over(settings.folder)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    try:
+        _wait_for(settings, folder, identity)
+    except (TurnpikeError, KeyboardInterrupt):
+        withdraw(folder, identity)
+        raise
+    if list((folder / REJECTED).glob(f"{identity}*")):
         raise InvalidInput("it was rejected; the lines of the service say why")
 
 
-def _take_here(settings: Settings, data: Path) -> None:
+def unwritable(path: Path, error: OSError) -> ConfigError:
+    """Return what is told where a command cannot write what it has to."""
+    return ConfigError(
+        f"cannot write to {path}: {error.strerror}; nothing was done: make room on its disk, and "
+        "let this user write there"
+    )
+
+
+def _wait_for(settings: Settings, folder: Path, identity: str) -> None:
+    give_up_at = time.monotonic() + TAKEN_WITHIN_S
+    while any(identity in path.name for path in pending(folder)):
+        _take_here(settings, folder)
+        if time.monotonic() > give_up_at and withdraw(folder, identity):
+            raise ConfigError(
+                f"nobody took it from {folder} within {TAKEN_WITHIN_S:g} s, so nothing was done: "
+                "is serve running, and can it write its log?"
+            )
+        time.sleep(POLL_S)
+
+
+def _take_here(settings: Settings, folder: Path) -> None:
     """Write what waits, unless a service alone holds the log."""
     try:
         log = open_log(settings.database)
     except ConfigError:
         return  # the service holds it, and takes the parcel within a second
     with log:
-        take(data / "handover", log, records, time.time())
+        take(folder, log, records, time.time())

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from app.commands.delivery import delivered
+from app.commands.delivery import delivered, unwritable
 from app.commands.told import tell
 from app.processes.berth import is_taken
 from app.settings import Settings
@@ -93,9 +93,17 @@ def _is_wanted(settings: Settings, trigger: RetrainTrigger, log: LogReader) -> b
 
 @contextmanager
 def _held(folder: Path) -> Iterator[bool]:
-    """Yield whether no other process of this machine retrains, and keep it so."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{LEASE}.lock").open("w") as lock:
+    """Yield whether no other process of this machine retrains, and keep it so.
+
+    raises : ConfigError if the folder cannot be written
+    """
+    path = folder / f"{LEASE}.lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = path.open("w")
+    except OSError as error:
+        raise unwritable(path, error) from error
+    with lock:
         yield not is_taken(lock.fileno())
 
 

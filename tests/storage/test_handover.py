@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,24 @@ def test_a_parcel_waits_while_the_log_cannot_be_written(folder: Path, tmp_path: 
 
 def test_a_folder_nobody_has_used_yet_is_empty(folder: Path) -> None:
     assert handover.pending(folder) == []
+
+
+def test_what_is_taken_back_is_never_taken(folder: Path, log: SqliteLog) -> None:
+    identity = handover.hand_over(folder, "retrain", {}, {"space": b""})
+    assert handover.withdraw(folder, identity)
+    assert handover.take(folder, log, translate, NOON_S) == []
+    assert not handover.withdraw(folder, identity)
+
+
+def test_what_is_being_taken_cannot_be_taken_back(folder: Path, log: SqliteLog) -> None:
+    identity = handover.hand_over(folder, "retrain", {}, {"space": b""})
+    asked = []
+
+    def amid(parcel: Handover) -> Sequence[HandedOver]:
+        asked.append(pool.submit(handover.withdraw, folder, identity))
+        assert handover.take(folder, log, translate, NOON_S) == []  # nor by another who takes
+        return translate(parcel)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert statuses(handover.take(folder, log, amid, NOON_S)) == ["imported"]
+        assert not asked[0].result()

@@ -1,0 +1,59 @@
+"""What a command hands over is in the log when it ends well, and never later when it does not."""
+
+from pathlib import Path
+
+import pytest
+
+from app.commands.delivery import delivered
+from app.settings import Settings
+from jobs.intake import hand_over_key
+from storage.handover import pending
+from storage.sqlite_log import SqliteLog
+from tests.app.commands.test_cli import turnpike
+from tests.app.running import Provider, evals_table, running
+from tests.storage.test_keys import PLAIN
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings.load({}, {"database": tmp_path / "turnpike.db"})
+
+
+def test_what_nobody_takes_in_time_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.commands.delivery.TAKEN_WITHIN_S", 0.0)
+    with SqliteLog(tmp_path / "turnpike.db") as log:  # it holds the log, and takes nothing
+        refused = turnpike(tmp_path, "keys", "create", "shop")
+        assert refused.exit_code == 78
+        assert "so nothing was done: is serve running" in refused.stderr
+        assert pending(tmp_path / "handover") == []
+        assert log.known_keys() == []
+    assert turnpike(tmp_path, "keys", "create", "shop").exit_code == 0
+
+
+def test_who_is_interrupted_takes_back_what_nobody_took(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    with SqliteLog(settings.folder / "turnpike.db"):
+        monkeypatch.setattr("app.commands.delivery.time.sleep", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            delivered(settings, lambda data: hand_over_key(data, PLAIN))
+    assert pending(settings.folder / "handover") == []
+
+
+@pytest.mark.parametrize("command", ["import", "keys", "retrain"])
+def test_where_nothing_can_be_written_that_is_one_line(
+    tmp_path: Path, provider: Provider, command: str
+) -> None:
+    with running(tmp_path, sandbox_url=provider.url):
+        pass  # there is a log
+    table = str(evals_table(tmp_path / "evals.csv", 5))
+    arguments = {"import": [table], "keys": ["create", "shop"], "retrain": []}[command]
+    dials = {"TURNPIKE_DATA": "/proc", "TURNPIKE_SECRET": "s" * 32}  # root may write anywhere else
+    refused = turnpike(tmp_path, command, *arguments, **dials)
+    assert refused.exit_code == 78, refused.output
+    assert refused.stderr.splitlines()[-1].startswith("turnpike: cannot write to /proc/")
