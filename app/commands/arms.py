@@ -6,11 +6,13 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 
+from app.commands.delivery import unwritable
 from app.commands.told import EX_FAILED, table, tell
 from app.settings import Settings
 from policy.errors import InvalidInput, UpstreamError, UpstreamRejected
@@ -185,17 +187,22 @@ def _toml(value: object) -> str:
 def _append(path: Path, entries: Sequence[str]) -> None:
     """Write the catalogue anew with the entries at its end, whole or not at all.
 
-    raises : ConfigError if it would be no catalogue any more, with the old one left as it was
+    raises : ConfigError if it would be no catalogue any more, or cannot be written, with the old
+             one left as it was
     """
     path = path.resolve()
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     try:
         text = path.read_text(encoding="utf-8").rstrip()
         draft.write_text("\n\n".join([text, *entries]), encoding="utf-8")
+        draft.chmod(path.stat().st_mode & 0o7777)
         load(draft)
         draft.replace(path)
+    except OSError as error:
+        raise unwritable(path, error) from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # a disk that takes nothing does not let go of it either
+            draft.unlink(missing_ok=True)
 
 
 def _arm(name: str, catalogue: Catalogue) -> Arm:

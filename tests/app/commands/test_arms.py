@@ -145,3 +145,21 @@ def test_sync_takes_only_what_matches_and_an_unknown_provider_is_told(
     assert only["model"] == "Vendor/Four+B"
     ended = arms(path, "sync", "q")
     assert (ended.exit_code, "'q' is no provider" in ended.stderr) == (2, True)
+
+
+def test_sync_keeps_the_mode_of_the_catalogue(tmp_path: Path, provider: Serving) -> None:
+    path = catalogue(tmp_path, provider.url, ARMS)
+    path.chmod(0o640)
+    assert arms(path, "sync", "p", "--write").exit_code == 0
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_catalogue_that_cannot_be_written_stays_and_is_told(
+    tmp_path: Path, provider: Serving
+) -> None:
+    path = tmp_path / f"{'a' * 250}.toml"  # one beside it has no room for a longer name
+    catalogue(tmp_path, provider.url, ARMS).rename(path)
+    before = path.read_bytes()
+    ended = arms(path, "sync", "p", "--write")
+    assert (ended.exit_code, path.read_bytes()) == (78, before)
+    assert ended.stderr.startswith(f"turnpike: cannot write to {path}: ")
