@@ -12,6 +12,7 @@ from app.commands.key_commands import keys
 from app.commands.report_command import report
 from app.commands.scale_commands import COMMANDS
 from app.commands.told import EXIT_CODES, Sections, as_json_option, told_plainly
+from app.commands.which_log import chosen
 from app.mode import in_force
 from app.settings import Settings
 from storage.records import RetrainTrigger
@@ -91,7 +92,7 @@ def retrain(trigger: RetrainTrigger, as_json: bool) -> None:
     """Fit a new policy to the log, and promote it if it is not worse."""
     from app.commands.training import retrain as run
 
-    run(in_force(Settings.load()), trigger, as_json=as_json)
+    run(chosen(), trigger, as_json=as_json)
 
 
 @main.command()
@@ -102,7 +103,7 @@ def rollback(version: int | None, as_json: bool) -> None:
     """Serve with an earlier policy again: VERSION, or the one before the last."""
     from app.commands.training import rollback as run
 
-    run(in_force(Settings.load()), version, as_json=as_json)
+    run(chosen(), version, as_json=as_json)
 
 
 @main.command("import")
@@ -113,7 +114,7 @@ def import_(table: Path, as_json: bool) -> None:
     """Warm-start from a team's own evals: a CSV with prompt, task and a score column per arm."""
     from app.commands.evals import import_evals as run
 
-    run(in_force(Settings.load()), table, as_json=as_json)
+    run(chosen(), table, as_json=as_json)
 
 
 @main.command()

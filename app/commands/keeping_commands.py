@@ -5,8 +5,7 @@ from pathlib import Path
 import click
 
 from app.commands.told import as_json_option, told_plainly
-from app.mode import in_force
-from app.settings import Settings
+from app.commands.which_log import chosen
 
 
 @click.command()
@@ -16,7 +15,7 @@ def prune(as_json: bool) -> None:
     """Take out the words whose keeping time is over (the scheduler does it by itself)."""
     from app.commands.pruning import prune as run
 
-    run(in_force(Settings.load()), as_json=as_json)
+    run(chosen(is_grave=True), as_json=as_json)
 
 
 @click.command()
@@ -33,7 +32,7 @@ def forget(tenant: str | None, session: str | None, yes: bool, as_json: bool) ->
     if not tenant and not session:
         raise click.UsageError("give --tenant, --session or both: whom to forget")
     run(
-        in_force(Settings.load()),
+        chosen(is_grave=True),
         Whose(tenant=tenant, session=session),
         confirmed=yes,
         as_json=as_json,
@@ -49,7 +48,7 @@ def export(file: Path, since: str | None, as_json: bool) -> None:
     """Write decisions with their outcomes, rewards and calls to FILE, as Parquet."""
     from app.commands.exporting import export_log as run
 
-    run(in_force(Settings.load()), file, since, as_json=as_json)
+    run(chosen(), file, since, as_json=as_json)
 
 
 KEEPING = (prune, forget, export)

@@ -6,9 +6,8 @@ from typing import Any
 import click
 
 from app.commands.told import as_json_option, told_plainly
+from app.commands.which_log import chosen
 from app.keys.holder import SCOPES, TENANT
-from app.mode import in_force
-from app.settings import Settings
 
 GOOD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -103,7 +102,7 @@ def create_(as_json: bool, **wanted: Any) -> None:
         )
     from app.commands.keys import Wanted, create
 
-    create(in_force(Settings.load()), Wanted(**wanted), as_json=as_json)
+    create(chosen(is_grave=True), Wanted(**wanted), as_json=as_json)
 
 
 @keys.command("list")
@@ -114,7 +113,7 @@ def list_(with_revoked: bool, as_json: bool) -> None:
     """List the keys with their limits, and what each has spent of its hour or day."""
     from app.commands.keys import listed
 
-    listed(in_force(Settings.load()), with_revoked=with_revoked, as_json=as_json)
+    listed(chosen(is_grave=True), with_revoked=with_revoked, as_json=as_json)
 
 
 @keys.command("revoke")
@@ -125,4 +124,4 @@ def revoke_(key: str, as_json: bool) -> None:
     """End a KEY, by its name or id, within five seconds; answers under way are completed."""
     from app.commands.keys import revoke
 
-    revoke(in_force(Settings.load()), key, as_json=as_json)
+    revoke(chosen(is_grave=True), key, as_json=as_json)

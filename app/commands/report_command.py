@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from app.commands.told import as_json_option, told_plainly
-from app.mode import in_force
+from app.commands.which_log import chosen
 from app.settings import Settings
 from jobs.report import PERIODS
 
@@ -28,7 +28,7 @@ def report(since: str, as_json: bool, as_table: bool, keep: bool) -> None:
     """Say what was spent and saved, with intervals, and how satisfied users are."""
     from app.monitoring.reporting import as_csv, as_text
 
-    settings = in_force(Settings.load())
+    settings = chosen()
     if keep:
         _keep(settings)
         return

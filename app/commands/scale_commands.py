@@ -6,7 +6,7 @@ import click
 
 from app.address import HIGHEST_PORT
 from app.commands.told import told_plainly
-from app.mode import in_force
+from app.commands.which_log import chosen
 from app.settings import Settings
 
 
@@ -17,7 +17,7 @@ def migrate_to(url: str) -> None:
     """Copy the log from SQLite to the empty PostgreSQL database at URL, and prove it equal."""
     from app.commands.migrating import migrate_to as run
 
-    run(in_force(Settings.load()), url)
+    run(chosen(is_grave=True), url)
 
 
 @click.command()

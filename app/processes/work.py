@@ -49,7 +49,10 @@ class Starter:
     def start(self, *more: str) -> None:
         """Run the job, and tell if it fails."""
         command = [sys.executable, "-m", "app", *self._command, *more]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:  # noqa: S603
+        environ = {**os.environ, "TURNPIKE_SANDBOX": self._settings.sandbox}
+        with subprocess.Popen(  # noqa: S603
+            command, stdout=subprocess.DEVNULL, env=environ
+        ) as process:
             reason = _failure(process, self._settings.job_deadline_s)
         if reason is not None:
             self._not_before = time.monotonic() + AFTER_FAILURE_S

@@ -1,0 +1,36 @@
+"""Which log a command acts on: it says so where it took the sandbox's, and another is there."""
+
+import os
+
+import click
+
+from app.mode import in_force, missing_keys
+from app.settings import Settings
+from policy.errors import ConfigError
+from storage.place import shown
+from upstream.catalogue import load
+
+
+def chosen(*, is_grave: bool = False) -> Settings:
+    """Return the settings in force; what is grave is not done to a log that nobody has named.
+
+    raises : ConfigError if a setting or the catalogue is wrong, or the log is to be named first
+    """
+    given = Settings.load()
+    found = in_force(given)
+    if given.sandbox == "auto" and found.sandbox == "on" and _exists(given):
+        unset = ", ".join(missing_keys(load(given.arms), os.environ))
+        said = f"sandbox log {shown(found.database)}, because {unset} is not set"
+        if is_grave:
+            raise ConfigError(
+                f"this would act on the {said}; set TURNPIKE_SANDBOX to on if that is meant, or to "
+                f"off for {shown(given.database)}"
+            )
+        click.echo(f"turnpike: {said}", err=True)
+    return found
+
+
+def _exists(settings: Settings) -> bool:
+    from storage.stores import exists
+
+    return exists(settings.database)
