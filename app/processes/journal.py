@@ -19,7 +19,8 @@ import structlog
 from policy.errors import InvalidInput, TurnpikeError, UpstreamError
 from upstream.redact import without
 
-NAMED_LIKE_SECRETS = re.compile(r"(?i)(?:key|token|secret|password|dsn|database|headers)$")
+NAMED_LIKE_SECRETS = re.compile(r"(?i)(?:key|token|secret|password|dsn|headers)$")
+HAS_PASSWORD = re.compile(r"(?i)://[^/@]*:[^/]*@|password=")
 SHORTEST_SECRET = 8
 # Their messages are about our code, the disk or the machine, never about what was asked.
 TELL_NO_TALES = (
@@ -70,10 +71,19 @@ def told(error: TurnpikeError) -> dict[str, Any]:
 def secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return the values of the environment that are secrets by the names of their variables.
 
+    The place of a database is one only where it holds a password.
+
     >>> secrets({"GLOBAL_API_KEY": "sk-0123456789", "USER": "ann-marie", "MY_KEY": "a"})
     ('sk-0123456789',)
+    >>> secrets({"MY_DATABASE": "data/turnpike.db", "DATABASE": "postgresql://ann:pw@db/turnpike"})
+    ('postgresql://ann:pw@db/turnpike',)
     """
-    named = (value for name, value in environ.items() if NAMED_LIKE_SECRETS.search(name))
+    named = (
+        value
+        for name, value in environ.items()
+        if NAMED_LIKE_SECRETS.search(name)
+        or (name.upper().endswith("DATABASE") and HAS_PASSWORD.search(value))
+    )
     return tuple(value for value in named if len(value) >= SHORTEST_SECRET)
 
 
