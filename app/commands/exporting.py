@@ -15,6 +15,7 @@ from app.settings import Settings
 from jobs.export import export
 from policy.errors import InvalidInput
 from policy.types import DAY_S, HOUR_S
+from storage.place import Place
 from storage.stores import open_reader
 
 SPAN = re.compile(r"(\d{1,6})([hdw])")
@@ -28,6 +29,7 @@ def export_log(settings: Settings, path: Path, since: str | None, *, as_json: bo
     raises : InvalidInput if `since` is no moment, or the file cannot be written; ConfigError
     """
     since_s = ALWAYS_S if since is None else moment_s(since, time.time())
+    path = _writable(path, settings.database)
     with open_reader(settings.database) as log:
         length = log.decided_since(since_s)
         with click.progressbar(length=length, label="exporting", file=sys.stderr) as shown:
@@ -40,6 +42,19 @@ def export_log(settings: Settings, path: Path, since: str | None, *, as_json: bo
     told = {"file": str(path), "decisions": decisions, "bytes": path.stat().st_size}
     said = f"{decisions} decisions in {path} ({told['bytes']:,} bytes)"
     tell(told, said, as_json=as_json)
+
+
+def _writable(path: Path, log: Place) -> Path:
+    """Return the file that a path leads to: another one is put in its place once it is whole.
+
+    raises : InvalidInput if that must not be: it is no file, or the log itself
+    """
+    found = Path(os.path.realpath(path))
+    if found.exists() and not found.is_file():
+        raise InvalidInput(f"{path} is no file: give the name of one to be made", param="file")
+    if isinstance(log, Path) and found == Path(os.path.realpath(log)):
+        raise InvalidInput(f"{path} is the log itself: give another name", param="file")
+    return found
 
 
 def moment_s(since: str, now_s: float) -> float:

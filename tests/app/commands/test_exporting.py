@@ -1,6 +1,8 @@
 """The log in a file, from the command line: what is told, and what is refused."""
 
 import json
+import os
+import stat
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -8,6 +10,7 @@ import pytest
 
 from app.commands.exporting import moment_s
 from policy.errors import InvalidInput
+from storage.sqlite_log import SqliteLog
 from tests.app.commands.test_cli import turnpike
 from tests.app.running import Provider, running
 
@@ -65,3 +68,20 @@ def test_what_cannot_be_done_is_one_line(tmp_path: Path, provider: Provider) -> 
     )
     ended = turnpike(tmp_path, "export", str(tmp_path / "log.parquet"), "--since", "soon")
     assert (ended.exit_code, "since is 'soon'" in ended.stderr) == (2, True)
+
+
+def test_what_is_no_file_is_left_alone_and_a_link_is_followed(tmp_path: Path) -> None:
+    log = tmp_path / "turnpike.db"
+    SqliteLog(log).close()
+    pipe, target, link = tmp_path / "pipe", tmp_path / "target.parquet", tmp_path / "link.parquet"
+    os.mkfifo(pipe)
+    link.symlink_to(target)
+    for refused, says in ((pipe, f"{pipe} is no file"), (log, f"{log} is the log itself")):
+        kind = stat.S_IFMT(refused.stat().st_mode)
+        ended = turnpike(tmp_path, "export", str(refused))
+        assert (ended.exit_code, says in ended.stderr) == (2, True)
+        assert stat.S_IFMT(refused.stat().st_mode) == kind
+    assert turnpike(tmp_path, "export", str(link)).exit_code == 0
+    assert link.is_symlink()
+    assert pq.read_table(target).num_rows == 0
+    assert turnpike(tmp_path, "keys", "list").exit_code == 0
