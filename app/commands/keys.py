@@ -51,7 +51,9 @@ def create(settings: Settings, wanted: Wanted, *, as_json: bool) -> None:
     """
     _require_arms(settings, wanted.allowed_arms or ())
     if any(each.key.name == wanted.name for each in known(settings) if not each.revoked_at_s):
-        raise InvalidInput(f"there is a key named {wanted.name!r}: revoke it, or take another name")
+        raise InvalidInput(
+            f"there is a key named {wanted.name!r}: revoke it, or take another name", param="name"
+        )
     identity = secrets.token_hex(4)
     secret = f"{PREFIX}_{identity}_{secrets.token_urlsafe(32)}"
     ours = subkeys(settings, settings.folder)
@@ -91,7 +93,9 @@ def revoke(settings: Settings, named: str, *, as_json: bool) -> None:
     found = next((key for key in active if named in {key.id, key.name}), None)
     if found is None:
         listed = ", ".join(key.name for key in active) or "there is none"
-        raise InvalidInput(f"{named!r} is no key that could be revoked; the keys: {listed}")
+        raise InvalidInput(
+            f"{named!r} is no key that could be revoked; the keys: {listed}", param="key"
+        )
     revocation = Revocation(key_id=found.id, at_s=time.time())
     delivered(settings, lambda data: hand_over_revocation(data, revocation))
     told = f"key {found.name} ({found.id}) opens nothing any more"

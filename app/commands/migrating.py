@@ -22,7 +22,8 @@ def migrate_to(settings: Settings, url: str) -> None:
     """Copy the log in force, compare, and say what to do next.
 
     raises : ConfigError if there is nothing to move, a service writes it, or the target is not
-        empty; InvalidInput if what is learned there is not the same; StoreUnavailable
+        empty; InvalidInput if it is no PostgreSQL, or what is learned there is not the same;
+        StoreUnavailable
     """
     from storage.moving import move, rows_in
 
@@ -30,7 +31,9 @@ def migrate_to(settings: Settings, url: str) -> None:
     if isinstance(source, str):
         raise ConfigError(f"the log is in PostgreSQL already: {shown(source)}")
     if not is_postgres(url):
-        raise ConfigError(f"{url!r} is no PostgreSQL database: give postgresql://user@host/name")
+        raise InvalidInput(
+            f"{url!r} is no PostgreSQL database: give postgresql://user@host/name", param="url"
+        )
     target = str(beside(url, APART)) if settings.sandbox == "on" else url
     with open_log(source, spooling=Spooling(settings.spool_bytes)) as log:
         log.bring_back()  # what waits beside the log is moved too

@@ -73,13 +73,13 @@ def test_a_running_service_takes_a_new_key_and_lets_go_of_a_revoked_one(
 def test_a_name_serves_again_once_its_key_is_revoked(tmp_path: Path) -> None:
     first = made(tmp_path, "shop")
     taken = turnpike(tmp_path, "keys", "create", "shop")
-    assert (taken.exit_code, "revoke it, or take another name" in taken.stderr) == (1, True)
+    assert (taken.exit_code, "revoke it, or take another name" in taken.stderr) == (2, True)
     assert turnpike(tmp_path, "keys", "revoke", first["id"]).exit_code == 0
     made(tmp_path, "shop")
     rows = as_json(turnpike(tmp_path, "keys", "list", "--all", "--json"))
     assert [each["revoked_at_s"] is None for each in rows] == [False, True]
     again = turnpike(tmp_path, "keys", "revoke", first["id"])
-    assert (again.exit_code, "the keys: shop" in again.stderr) == (1, True)
+    assert (again.exit_code, "the keys: shop" in again.stderr) == (2, True)
 
 
 def usage(folder: Path, *arguments: str) -> Result:

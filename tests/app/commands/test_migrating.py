@@ -87,11 +87,15 @@ def test_a_log_in_use_is_not_moved(tmp_path: Path, postgres_url: str, provider: 
 
 
 @pytest.mark.parametrize(
-    ("url", "says"),
-    [("mysql://x/y", "give postgresql://"), ("postgresql://ann:geheim@127.0.0.1:1/x", "failed")],
+    ("url", "says", "code"),
+    [
+        ("mysql://x/y", "give postgresql://", 2),
+        ("foo", "give postgresql://", 2),
+        ("postgresql://ann:geheim@127.0.0.1:1/x", "failed", 1),
+    ],
 )
-def test_a_place_that_cannot_take_it_is_told(used: Path, url: str, says: str) -> None:
+def test_a_place_that_cannot_take_it_is_told(used: Path, url: str, says: str, code: int) -> None:
     refused = turnpike(used, "migrate-to", url)
-    assert refused.exit_code != 0
+    assert refused.exit_code == code
     assert says in refused.stderr
     assert "geheim" not in refused.output
