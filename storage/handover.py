@@ -105,7 +105,7 @@ def withdraw(folder: Path, handover_id: str) -> bool:
     return True
 
 
-def _take_locked(path: Path, log: WritableLog, translate: Translate, at_s: float) -> Taken | None:
+def _take_locked(path: Path, log: LogRecorder, translate: Translate, at_s: float) -> Taken | None:
     """Return what became of a parcel, None if another has it in hand or has taken it back."""
     try:
         with path.open("rb") as file:
