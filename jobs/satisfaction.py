@@ -12,13 +12,12 @@ import numpy as np
 
 from jobs.judge import usable
 from policy.evaluate import (
-    WIDEST,
-    WIDEST_ROUNDS,
     LoggedRounds,
     Value,
     difference,
     doubly_robust,
     ess,
+    mean_interval,
 )
 from storage.records import Round
 
@@ -78,13 +77,13 @@ class Satisfaction:
 
 
 def ours(said: Sequence[Vote]) -> Satisfaction:
-    """Return the mean of what was said; before anything is, it varies as much as rewards can."""
+    """Return the mean of what was said, with an interval that holds also where few say the same."""
     n = len(said)
     if n == 0:
         return Satisfaction(0, None, None, None, "nobody has rated an answer yet")
     rewards = np.array([vote.reward for vote in said])
-    spread = (rewards.var() * n + WIDEST * WIDEST_ROUNDS) / (n + WIDEST_ROUNDS)
-    return Satisfaction.told(Value(float(rewards.mean()), float(np.sqrt(spread / n))), n)
+    low, high = mean_interval(n, float(rewards.sum()), float(rewards @ rewards))
+    return Satisfaction(n, float(rewards.mean()), low, high)
 
 
 def of_baseline(said: Sequence[Vote], arm: str) -> tuple[Satisfaction, Satisfaction]:

@@ -77,6 +77,23 @@ class Value:
         return self.mean - half, self.mean + half
 
 
+def mean_interval(n: int, total: float, square: float) -> tuple[float, float]:
+    """Return the 95 % interval of the mean of n rewards in 0..1, of their sum and sum of squares.
+
+    As many good as bad rewards are put beside them, `WIDEST_ROUNDS` in all, and the interval is
+    around the mean with those: few thumbs that agree are not taken for certainty.
+
+    source : Agresti and Coull 1998
+
+    >>> mean_interval(96, 48.0, 48.0)
+    (0.402..., 0.597...)
+    """
+    rounds, half = n + WIDEST_ROUNDS, WIDEST_ROUNDS / 2
+    mean = (total + half) / rounds
+    off = Z_95 * float(np.sqrt(max((square + half) / rounds - mean * mean, 0.0) / rounds))
+    return max(mean - off, 0.0), min(mean + off, 1.0)
+
+
 def heard(rounds: LoggedRounds) -> tuple[LoggedRounds, Floats]:
     """Return the rounds with the part of the target that the log speaks of, and the part left over.
 

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from math import sqrt
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.processes.loop import beside
+from policy.evaluate import mean_interval
 from policy.types import DAY_S, HOUR_S, Floats
 from storage import snapshots
 from storage.reader import LogReader
@@ -58,22 +58,9 @@ class Sums:
         return self.reward / self.rated if self.rated else None
 
     @property
-    def satisfaction_off(self) -> float | None:
-        """Return half the width of the 95 % interval of the mean reward.
-
-        The spread gets two rewards more, one good and one bad, so that few thumbs that agree are
-        not taken for certainty.
-
-        source : Agresti and Coull 1998
-
-        >>> Sums(rated=96, reward=48.0, square=48.0).satisfaction_off
-        0.0989...
-        """
-        if not self.rated:
-            return None
-        n = self.rated + 2
-        mean = (self.reward + 1) / n
-        return 1.96 * sqrt(max((self.square + 1) / n - mean * mean, 0.0) / n)
+    def satisfaction_interval(self) -> tuple[float, float] | None:
+        """Return the 95 % interval of the mean reward, None where nothing is rated."""
+        return mean_interval(self.rated, self.reward, self.square) if self.rated else None
 
     @property
     def cost_usd_per_request(self) -> float | None:

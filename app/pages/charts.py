@@ -103,27 +103,16 @@ def satisfaction(traffic: Traffic, period: Span) -> dict[str, Any]:
     """Return the mean reward over time with its interval; a step without ratings has a gap."""
     steps, starts_s = traffic.by_step(period.step_s), period.starts_s()
     found = [steps.get(start_s, Sums()) for start_s in starts_s]
-    means = [each.satisfaction for each in found]
-    offs = [each.satisfaction_off for each in found]
-    low = [_bounded(mean, off, -1) for mean, off in zip(means, offs, strict=True)]
-    high = [_bounded(mean, off, 1) for mean, off in zip(means, offs, strict=True)]
+    spans = [each.satisfaction_interval or (None, None) for each in found]
     series: list[dict[str, Any]] = [
-        {"name": "satisfied", "colour": "accent", "values": means},
-        {"name": "at least", "colour": "accent", "values": low},
-        {"name": "at most", "colour": "accent", "values": high},
+        {"name": name, "colour": "accent", "values": values}
+        for name, values in (
+            ("satisfied", [each.satisfaction for each in found]),
+            ("at least", [low for low, _ in spans]),
+            ("at most", [high for _, high in spans]),
+        )
     ]
     return _chart("band", "share", starts_s, period.step_s, series)
-
-
-def is_empty(chart: Mapping[str, Any]) -> bool:
-    """Return whether there is nothing to draw."""
-    return not any(value for series in chart["series"] for value in series["values"])
-
-
-def _bounded(mean: float | None, off: float | None, sign: int) -> float | None:
-    if mean is None or off is None:
-        return None
-    return min(max(mean + sign * off, 0.0), 1.0)
 
 
 def _as_shares(series: Sequence[dict[str, Any]]) -> None:

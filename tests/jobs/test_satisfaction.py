@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jobs.satisfaction import Vote, of_baseline, ours, votes
+from policy.evaluate import mean_interval
 from storage.records import Round
 from tests.storage.rounds import DECISION, OUTCOME, but
 
@@ -28,16 +29,14 @@ def test_nobody_has_said_anything() -> None:
     assert ours([]).why_not == "nobody has rated an answer yet"
 
 
-def test_ours_is_the_mean_of_what_was_said_and_one_vote_is_no_certainty() -> None:
+def test_ours_is_the_mean_of_what_was_said_and_few_votes_are_no_certainty() -> None:
     made = ours(rated(1_000))
     assert made.mean == pytest.approx(0.74, abs=0.04)
     assert made.low is not None
     assert made.high is not None
     assert made.high - made.low == pytest.approx(4 * 0.44 / 1_000**0.5, rel=0.1)
-    one = ours(rated(1))
-    assert one.low is not None
-    assert one.high is not None
-    assert one.high - one.low > 0.8
+    few = ours([vote for vote in rated(20) if vote.reward][:5])
+    assert (few.low, few.high) == mean_interval(5, 5.0, 5.0)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import comb
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from policy.evaluate import (
     difference,
     doubly_robust,
     ess,
+    mean_interval,
     snips,
 )
 from policy.hyper import Hyper
@@ -313,3 +315,16 @@ def test_calibration_error_is_the_gap_between_said_and_seen() -> None:
     assert calibration_error(said, said + 0.1) == pytest.approx(0.1)
     assert calibration_error(np.full(100, 0.9), np.full(100, 0.4)) == pytest.approx(0.5)
     assert calibration_error(np.zeros(0), np.zeros(0)) == 0.0
+
+
+@pytest.mark.parametrize(("n", "least"), [(3, 0.83), (5, 0.88), (10, 0.92), (30, 0.93)])
+def test_the_interval_of_a_mean_holds_the_truth_of_few_thumbs(n: int, least: float) -> None:
+    truths = np.linspace(0.005, 0.995, 199)
+    held = np.zeros(len(truths))
+    for ups in range(n + 1):
+        low, high = mean_interval(n, ups, ups)
+        assert 0.0 <= low <= ups / n <= high <= 1.0
+        chance = comb(n, ups) * truths**ups * (1 - truths) ** (n - ups)
+        held += np.where((low <= truths) & (truths <= high), chance, 0.0)
+    assert held.min() >= least
+    assert held.mean() >= 0.95

@@ -18,6 +18,7 @@ from app.monitoring.traffic import (
     Sums,
     Traffic,
 )
+from policy.evaluate import mean_interval
 from storage.sqlite_log import SqliteLog
 from storage.traffic import TrafficRow
 from tests.app.running import Running
@@ -92,16 +93,17 @@ def test_tasks_that_are_ids_do_not_fill_the_memory() -> None:
     assert traffic.total().decisions == MOST_WORDS + 50
 
 
-def test_half_the_interval_is_near_that_of_the_textbook() -> None:
+def test_the_interval_of_many_ratings_is_near_that_of_the_textbook() -> None:
     chance = random.Random(1)
     rewards = [chance.choice([0.0, 0.5, 1.0]) for _ in range(400)]
     sums = Sums(
         rated=len(rewards), reward=sum(rewards), square=sum(each * each for each in rewards)
     )
-    textbook = 1.96 * statistics.pstdev(rewards) / math.sqrt(len(rewards))
-    assert sums.satisfaction == pytest.approx(statistics.mean(rewards))
-    assert sums.satisfaction_off == pytest.approx(textbook, rel=0.02, abs=0.002)
-    assert Sums(rated=3, reward=3.0, square=3.0).satisfaction_off > 0.3
+    mean, off = statistics.mean(rewards), 1.96 * statistics.pstdev(rewards) / math.sqrt(400)
+    assert sums.satisfaction == pytest.approx(mean)
+    assert sums.satisfaction_interval == pytest.approx((mean - off, mean + off), abs=0.002)
+    assert Sums().satisfaction_interval is None
+    assert Sums(rated=5, reward=5.0, square=5.0).satisfaction_interval == mean_interval(5, 5.0, 5.0)
 
 
 def test_what_is_new_is_added_to_what_was_there(tmp_path: Path) -> None:
