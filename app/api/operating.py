@@ -50,7 +50,14 @@ def not_ready(running: Parts) -> list[str]:
 @endpoint(None, Anything, (NotReady, StoreUnavailable), query=ReportQuery, also=("text/csv",))
 def report() -> Response:
     """Say what was spent and saved, with intervals, and how satisfied users are."""
-    asked = checked(ReportQuery, request.args.to_dict())
+    return report_of(checked(ReportQuery, request.args.to_dict()))
+
+
+def report_of(asked: ReportQuery) -> Response:
+    """Return the report that is asked for, of the traffic that whoever asks may see.
+
+    raises : NotReady, StoreUnavailable
+    """
     made = parts().reports.of(asked.since, who().sees)
     if asked.format == "json":
         return jsonify(made)

@@ -22,9 +22,11 @@ from werkzeug.wrappers import Response as WsgiResponse
 
 from app.api.access import needs, public, who
 from app.api.errors import kind_of
+from app.api.operating import report_of
 from app.api.routes import parts
 from app.api.schemas import FeedbackRequest, checked
 from app.mistakes import seen
+from app.monitoring.reporting import ReportQuery
 from app.pages import sign_in
 from app.pages.charts import SPANS
 from app.pages.decisions import RATER, decision, decisions
@@ -143,6 +145,14 @@ def show_report() -> str:
         raise InvalidInput(f"since is {period!r}: it must be one of {', '.join(PERIODS)}")
     made = parts().reports.of(period, who().sees)
     return render_template("report.html", report=made, periods=list(PERIODS))
+
+
+@pages.get("/pages/report.csv", defaults={"form": "csv"})
+@pages.get("/pages/report.json", defaults={"form": "json"})
+@needs("read", cookie=True)
+def save_report(form: str) -> Response:
+    """Give the report as /report gives it, to whoever has signed in to the pages."""
+    return report_of(checked(ReportQuery, {**request.args.to_dict(), "format": form}))
 
 
 @pages.get("/pages/retrains")

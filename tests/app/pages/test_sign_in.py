@@ -63,6 +63,21 @@ def test_the_key_opens_every_page_and_the_cookie_holds_none_of_it(browser: Flask
     assert [browser.get(path).status_code for path in PAGES] == [200] * len(PAGES)
 
 
+def test_the_report_can_be_saved_by_whoever_has_signed_in(browser: FlaskClient) -> None:
+    links = ("/pages/report.csv?since=7d", "/pages/report.json?since=7d")
+    assert [browser.get(link).status_code for link in links] == [303, 303]
+    sign_in(browser)
+    text = browser.get("/pages/report?since=7d").text
+    assert [link for link in links if f'href="{link}"' in text] == list(links)
+    table, told = (browser.get(link) for link in links)
+    with_key = {"authorization": f"Bearer {KEY}"}
+    assert table.text == browser.get("/report?since=7d&format=csv", headers=with_key).text
+    assert table.headers["content-disposition"] == "attachment; filename=turnpike-7d.csv"
+    assert told.json is not None
+    assert told.json["period"] == "7d"
+    assert browser.get("/pages/report.csv?since=3d").status_code == 400
+
+
 def test_another_key_opens_nothing(browser: FlaskClient) -> None:
     answer = sign_in(browser, key="wrong-horse-battery")
     assert answer.status_code == 401
@@ -110,6 +125,7 @@ def test_a_link_from_another_site_comes_again_with_its_cookie(browser: FlaskClie
 def test_the_api_takes_no_cookie(browser: FlaskClient) -> None:
     sign_in(browser)
     assert browser.get("/policy").status_code == 401
+    assert browser.get("/report?format=csv").status_code == 401
     assert browser.post("/feedback", json={"id": "tp-1", "thumbs": "up"}).status_code == 401
 
 
