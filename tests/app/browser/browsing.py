@@ -23,6 +23,7 @@ FLAGS = [
     "--hide-scrollbars",
 ]
 PHONE, WIDE = 390, 1440
+BETWEEN = (800, 1000, 1200)
 HIGHEST = 4_000
 WITHIN_MS = 30_000
 WHERE = Path(__file__).parents[3] / "build" / "screenshots"
@@ -116,3 +117,17 @@ def flaws(page: Page, rules: Sequence[str] = ()) -> list[str]:
 def sticks_out(page: Page) -> int:
     """Return by how many pixels the page is wider than the window."""
     return int(page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
+
+
+def cut_off(page: Page) -> list[str]:
+    """Return the tables of the page that reach beyond what holds them, and do not scroll there."""
+    found: list[str] = page.evaluate(
+        """() => [...document.querySelectorAll("table")].filter(one => {
+            if (one.closest(".scroll, details")) return false;
+            const right = (each) => each.getBoundingClientRect().right;
+            const padding = parseFloat(getComputedStyle(one.parentElement).paddingRight);
+            const sticksOut = right(one) > right(one.parentElement) - padding + 1;
+            return sticksOut || one.scrollWidth > one.clientWidth;
+        }).map(one => one.caption.textContent)"""
+    )
+    return found

@@ -6,7 +6,16 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.app.browser.browsing import PHONE, WIDE, drawn, flaws, keep, sticks_out
+from tests.app.browser.browsing import (
+    BETWEEN,
+    PHONE,
+    WIDE,
+    cut_off,
+    drawn,
+    flaws,
+    keep,
+    sticks_out,
+)
 from tests.app.browser.filling import ASKED, running_with
 from tests.app.running import Provider, Running
 from tests.app.serving import served
@@ -36,13 +45,16 @@ def url(month: Running) -> Iterator[str]:
 def look_from_everywhere(page: Page, name: str) -> None:
     """Look at a page in both themes and widths, keep what is seen, and say what is wrong."""
     drawn(page)
+    for width in BETWEEN:
+        page.set_viewport_size({"width": width, "height": 900})
+        assert (sticks_out(page), cut_off(page)) == (0, []), f"{name} at {width} px"
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)
         expect(page.locator("html")).to_have_attribute("data-theme", theme)
         for width in (PHONE, WIDE):
             page.set_viewport_size({"width": width, "height": 900})
             page.wait_for_timeout(50)
-            assert sticks_out(page) <= 0, f"{name} at {width} px"
+            assert (sticks_out(page), cut_off(page)) == (0, []), f"{name} at {width} px"
             keep(page, f"{name}-{width}-{theme}")
         rules = () if theme == "light" else ("color-contrast",)
         assert flaws(page, rules) == [], f"{name} in the {theme} theme"

@@ -8,7 +8,16 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.app.browser.browsing import PHONE, drawn, flaws, keep, looking, sticks_out
+from tests.app.browser.browsing import (
+    BETWEEN,
+    PHONE,
+    cut_off,
+    drawn,
+    flaws,
+    keep,
+    looking,
+    sticks_out,
+)
 from tests.app.hostile_rows import as_they_are
 from tests.app.pages.test_sign_in import KEY, PAGES
 from tests.app.running import CATALOGUE, Provider, Running, catalogue, running
@@ -176,12 +185,23 @@ def test_on_a_phone_a_figure_with_its_interval_and_what_an_arm_can_have_the_whol
     page: Page,
 ) -> None:
     page.set_viewport_size({"width": PHONE, "height": 900})
-    for path, cell in (("report", "[data-label='Mean rating']"), ("settings", "[data-label=Can]")):
+    wide = {"report": ("Mean rating", "What it is"), "settings": ("Can", "Address", "Key", "Value")}
+    for path, cells in wide.items():
         page.goto(f"/pages/{path}")
-        shares = page.locator(f"td{cell}").evaluate_all(
-            "all => all.map(one => one.clientWidth / one.parentElement.clientWidth)"
-        )
-        assert min(shares) > 0.95, path
+        for cell in cells:
+            shares = page.locator(f"td[data-label='{cell}']").evaluate_all(
+                "all => all.map(one => one.clientWidth / one.parentElement.clientWidth)"
+            )
+            assert min(shares) > 0.95, (path, cell)
+
+
+@pytest.mark.slow
+def test_no_table_is_cut_off_whatever_the_width(page: Page) -> None:
+    for path in (*PAGES, "/pages/report"):
+        page.goto(path)
+        for width in (320, PHONE, *BETWEEN, 1440):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert (sticks_out(page), cut_off(page)) == (0, []), f"{path} at {width} px"
 
 
 @pytest.mark.slow
