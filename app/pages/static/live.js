@@ -17,7 +17,7 @@
   }
 
   function take(old, fresh) {
-    if (old.contains(document.activeElement)) return false;
+    if (old.contains(document.activeElement) || old.querySelector("[data-moved]")) return false;
     const open = [...old.querySelectorAll("details")].map((each) => each.open);
     fresh.querySelectorAll("details").forEach((each, i) => { each.open = Boolean(open[i]); });
     // A chart keeps its place, with what is named below it, and is drawn anew from the new data.
@@ -31,6 +31,7 @@
       if (legend) fresh.querySelector(`#${legend.id}`).replaceWith(legend);
     });
     old.replaceWith(fresh);
+    if (fresh.querySelector("#pay")) slider();
     return true;
   }
 
@@ -103,12 +104,24 @@
       }));
       window.turnpike.mark("frontier", [found.cost_usd_per_request, found.quality]);
     };
+    const showNone = () => {
+      told.querySelector("[data-says]").textContent = "No answer.";
+      told.querySelectorAll("dd").forEach((each) => { each.textContent = "–"; });
+      told.querySelector("[data-month]").textContent = "";
+      shares.replaceChildren();
+      window.turnpike.mark("frontier", null);
+    };
     const ask = async () => {
       const mine = ++asked;
-      const answer = await fetch(`${input.dataset.ask}?pay=${10 ** Number(input.value)}`);
-      if (answer.ok && mine === asked) show(await answer.json());
+      let found = null;
+      try {
+        const answer = await fetch(`${input.dataset.ask}?pay=${10 ** Number(input.value)}`, { redirect: "error" });
+        if (answer.ok) found = await answer.json();
+      } catch { found = null; }
+      if (mine === asked) (found ? show : showNone)(found);
     };
     input.addEventListener("input", () => {
+      input.dataset.moved = "";
       const usd = window.turnpike.dollars(10 ** Number(input.value));
       document.getElementById("pay-says").textContent = usd;
       input.setAttribute("aria-valuetext", `${usd} for one more thumbs-up`);

@@ -8,6 +8,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from app.pages.shown import NONE
 from tests.app.browser.browsing import (
     BETWEEN,
     PHONE,
@@ -118,6 +119,46 @@ def test_the_slider_asks_what_another_price_would_do(page: Page) -> None:
     with page.expect_response("**/pages/policy/at?pay=*") as told:
         slider.press("End")
     assert told.value.json()["quality"] >= cheapest["quality"]
+
+
+@pytest.mark.slow
+def test_the_slider_follows_what_sets_the_price_until_somebody_moves_it(
+    page: Page, shared: Running
+) -> None:
+    page.goto("/pages/policy")
+    slider, months = page.get_by_label("If a thumbs-up were worth"), page.locator("[data-month]")
+    before = months.inner_text()
+    for i in range(3):
+        shared.ask(f"What is {i} + 90?")
+    page.evaluate(LOOK_NOW)
+    expect(months).not_to_have_text(before)
+    with page.expect_response("**/pages/policy/at?pay=*"):
+        slider.press("Home")
+    slider.blur()
+    page.locator("#frontier-region").evaluate("each => { each.dataset.old = ''; }")
+    shared.ask("What is 9 + 90?")
+    page.evaluate(LOOK_NOW)
+    expect(page.locator("#frontier-region[data-old]")).to_have_count(0)
+    assert slider.input_value() == slider.get_attribute("min")
+
+
+@pytest.mark.slow
+def test_the_slider_says_when_it_has_no_answer(browser: Browser, url: str) -> None:
+    with looking(browser, url, expected="net::ERR") as page:
+        page.goto("/pages/policy")
+        slider, says = page.get_by_label("If a thumbs-up were worth"), page.locator("[data-says]")
+        for gone in (
+            lambda route: route.abort(),
+            lambda route: route.fulfill(status=303, headers={"location": "/pages/sign-in"}),
+        ):
+            page.route("**/pages/policy/at?pay=*", gone)
+            slider.press("Home")
+            expect(says).to_have_text("No answer.")
+            expect(page.locator("[data-cost]")).to_have_text(NONE)
+            page.unroute_all()
+            slider.press("End")
+            expect(says).not_to_have_text("No answer.")
+            expect(page.locator("[data-shares] li").first).to_be_visible()
 
 
 @pytest.mark.slow
