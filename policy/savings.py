@@ -195,6 +195,8 @@ def _shown(sums: Sums, fewest: float, ratio: float, below: float, above: float) 
 
 
 def _too_little(sums: Sums, fewest: float) -> str | None:
+    if sums.requests == 0:
+        return "nothing was asked that could be compared"
     if sums.elsewhere == 0:
         return None if sums.known else "nothing went elsewhere, so there is nothing to compare"
     if sums.unheard > MOST_UNHEARD:

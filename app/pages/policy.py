@@ -36,6 +36,7 @@ def policy(parts: Parts, sees: str | None, name: str | None, now_s: float) -> di
     return {
         "period": period,
         "is_empty": not lately.tasks,
+        "prompts": len(lately.tasks),
         "rule": parts.router.terms.policy,
         "version": learned.policy_version,
         "goal": goal(pacer, learned, now_s),

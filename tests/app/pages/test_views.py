@@ -79,6 +79,8 @@ def test_a_page_without_any_traffic_tells_the_next_step(service: Running, path: 
         assert "./run demo" in text
     if path == "/pages/retrains":
         assert "./run import" in text
+    if path == "/pages/policy":
+        assert "learned up to event 1 of the log" in text
 
 
 def test_today_tells_what_was_spent_and_rated(used: Running) -> None:
@@ -96,6 +98,7 @@ def test_the_policy_page_tells_every_arm_and_task(used: Running) -> None:
     text = page(used, "/pages/policy")
     for arm in used.parts.catalogue().arms:
         assert arm in text
+    assert f"on the last {len(used.parts.log.recent(200))} prompts:" in text
     assert "/pages/decisions?task=maths" in text
 
 
