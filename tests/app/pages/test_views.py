@@ -197,6 +197,7 @@ def test_what_is_derived_is_not_said_to_be_set(
 def test_the_doctor_says_in_the_page_what_it_says_in_the_terminal(used: Running) -> None:
     text = page(used, "/pages/settings/findings")
     assert "rated decisions" in text
+    assert '<nav aria-label="Pages">' in text
     assert used.parts.file.current().arms
 
 
