@@ -28,7 +28,6 @@ def retrains(parts: Parts) -> dict[str, Any]:
     return {
         "retrains": [_told(each) for each in latest],
         "serving": serving,
-        "versions": versions,
         "earlier": [each for each in versions if each.version < serving],
         "new_ratings": beside(partial(parts.log.lookups.ratings_since, last_s)),
         "first_outcomes": parts.settings.retrain_first_outcomes,

@@ -41,8 +41,6 @@ def settings(parts: Parts) -> dict[str, Any]:
         "catalogue_error": parts.file.error,
         "catalogue_path": parts.settings.arms,
         "started_at_s": parts.started_at_s,
-        "cache": parts.cache.figures(),
-        "terms": parts.router.terms,
     }
 
 

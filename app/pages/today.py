@@ -58,7 +58,6 @@ def today(parts: Parts, sees: str | None, name: str | None, now_s: float) -> dic
         "fallbacks": _share(lately.where("status", DELIVERED), "fallback", lately),
         "arms": _arms(lately, paints),
         "spend": by_arm(lately, period, paints, "usd", lambda sums: sums.cost_usd),
-        "requests": by_arm(lately, period, paints, "count", lambda sums: sums.requests),
         "satisfaction": satisfaction(lately, period),
         "concerns": list(concerns(parts)),
         "changes": changes(parts),
@@ -134,7 +133,6 @@ def _arms(lately: Traffic, paints: dict[str, str]) -> list[dict[str, Any]]:
             "colour": paints.get(arm, "c8"),
             "sums": sums,
             "share": sums.decisions / max(total.decisions, 1),
-            "spend_share": sums.cost_usd / total.cost_usd if total.cost_usd else 0.0,
         }
         for arm, sums in used.items()
         if sums.decisions
