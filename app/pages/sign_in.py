@@ -7,7 +7,7 @@ from flask import Response, current_app, request
 from app.address import names_loopback
 from app.api.access import SESSION
 from app.keys.keyring import SESSION_S, Keyring
-from policy.errors import Forbidden
+from policy.errors import Forbidden, Unauthenticated
 
 TOKEN = "token"  # noqa: S105 (the name of a field, not what is in it)
 FROM_US = "same-origin"
@@ -32,6 +32,15 @@ def begin(response: Response, key: str) -> None:
 def end(response: Response) -> None:
     """Forget the session of the browser that gets this response."""
     response.delete_cookie(SESSION, httponly=True, samesite="Strict")
+
+
+def is_in() -> bool:
+    """Return whether whoever asks has signed in, or need not."""
+    try:
+        _keyring().holder_of(request.cookies.get(SESSION, ""))
+    except Unauthenticated:
+        return False
+    return True
 
 
 def token() -> str:

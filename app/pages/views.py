@@ -79,6 +79,7 @@ def around() -> dict[str, Any]:
         "now_s": time.time(),
         "spans": SPANS,
         "asks_for_key": parts().keyring.asks,
+        "bare": "holder" not in g and not sign_in.is_in(),
         "may": g.holder.scopes if "holder" in g else (),
         "sandbox": parts().router.terms.sandbox,
         "token": sign_in.token,
@@ -189,9 +190,12 @@ def show_findings() -> str:
 
 @pages.get("/pages/sign-in")
 @public
-def sign_in_form() -> str:
-    """Ask for a key."""
-    return render_template("sign_in.html", then=_inside(request.args.get("then")), wrong=False)
+def sign_in_form() -> WsgiResponse | str:
+    """Ask for a key, unless one was given."""
+    then = _inside(request.args.get("then"))
+    if parts().keyring.asks and sign_in.is_in():
+        return redirect(then, HTTPStatus.SEE_OTHER)
+    return render_template("sign_in.html", then=then, wrong=False)
 
 
 @pages.post("/pages/sign-in")

@@ -161,8 +161,15 @@
     const around = ([x, y]) => ({ left: x - 18 * scale, right: x + 18 * scale, top: y - 8 * scale, bottom: y + 8 * scale });
     const dots = [...alone.map((each) => each.at), ...(chart.now ? [chart.now] : [])].map((point) => ({ point, ...around(at(point)) }));
     const names = [];
+    // The curve in steps of four pixels: no name stands where it runs.
+    const curve = chart.curve.map(at).flatMap(([x, y], i, all) => {
+      const [a, b] = all[i - 1] ?? [x, y];
+      const steps = Math.ceil(Math.hypot(x - a, y - b) / (4 * scale)) || 1;
+      return Array.from({ length: steps }, (_, j) => [a + (x - a) * (j + 1) / steps, b + (y - b) * (j + 1) / steps]);
+    });
     const { left: start, top, width: wide, height: high } = plot.bbox;
     const isFree = (box, own) => box.left >= start && box.right <= start + wide && box.top >= top && box.bottom <= top + high
+      && !curve.some(([x, y]) => box.left < x && x < box.right && box.top < y && y < box.bottom)
       && ![...names, ...dots.filter((dot) => dot.point !== own)].some((b) => b.left < box.right && box.left < b.right && b.top < box.bottom && box.top < b.bottom);
     const rest = alone.filter((each) => {
       disc(each.at, 5, css(each.colour));

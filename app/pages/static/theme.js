@@ -3,7 +3,9 @@
   "use strict";
   const root = document.documentElement;
   const system = matchMedia("(prefers-color-scheme: dark)");
+  let here; // what was chosen on this page, also where nothing can be kept
   const chosen = () => {
+    if (here !== undefined) return here;
     try { return localStorage.getItem("turnpike-theme"); } catch { return null; }
   };
   const theme = () => chosen() || (system.matches ? "dark" : "light");
@@ -20,12 +22,12 @@
 
   function choose() {
     const other = theme() === "dark" ? "light" : "dark";
-    const asSystem = other === (system.matches ? "dark" : "light");
-    try {
-      if (asSystem) localStorage.removeItem("turnpike-theme");
-      else localStorage.setItem("turnpike-theme", other);
-    } catch { root.dataset.theme = other; return; }
+    here = other === (system.matches ? "dark" : "light") ? null : other;
     show();
+    try {
+      if (here === null) localStorage.removeItem("turnpike-theme");
+      else localStorage.setItem("turnpike-theme", other);
+    } catch { return; }
   }
 
   root.dataset.theme = theme();

@@ -82,6 +82,7 @@ def test_another_key_opens_nothing(browser: FlaskClient) -> None:
     answer = sign_in(browser, key="wrong-horse-battery")
     assert answer.status_code == 401
     assert "That is no key" in answer.text
+    assert "keys create" in answer.text
     assert browser.get("/").status_code == 303
 
 
@@ -93,6 +94,23 @@ def test_a_cookie_that_was_made_up_or_has_ended_opens_nothing(
     assert browser.get("/").status_code == 303
     browser.set_cookie(SESSION, "settings-1234.9999999999.AAAA")
     assert browser.get("/").status_code == 303
+
+
+def test_whoever_has_signed_in_is_not_asked_again(browser: FlaskClient) -> None:
+    sign_in(browser)
+    answer = browser.get("/pages/sign-in?then=/pages/policy")
+    assert (answer.status_code, answer.location) == (303, "/pages/policy")
+
+
+def test_where_there_is_no_page_only_who_has_signed_in_is_shown_the_way_around(
+    browser: FlaskClient,
+) -> None:
+    before = browser.get("/pages/nothing")
+    sign_in(browser)
+    after = browser.get("/pages/nothing")
+    assert (before.status_code, after.status_code) == (404, 404)
+    for part in ("Sign out", '<nav aria-label="Pages">'):
+        assert (part in before.text, part in after.text) == (False, True)
 
 
 def test_signing_out_ends_the_session(browser: FlaskClient) -> None:
