@@ -94,6 +94,12 @@ def drawn(page: Page) -> None:
     )
 
 
+def resize(page: Page, width: int) -> None:
+    """Give the window another width, and return when charts have followed, two frames later."""
+    page.set_viewport_size({"width": width, "height": 900})
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def keep(page: Page, name: str) -> None:
     """Keep a picture of the page among the build's artefacts, of a long one the upper part."""
     WHERE.mkdir(parents=True, exist_ok=True)

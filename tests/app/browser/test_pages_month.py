@@ -14,6 +14,7 @@ from tests.app.browser.browsing import (
     drawn,
     flaws,
     keep,
+    resize,
     sticks_out,
 )
 from tests.app.browser.filling import ASKED, running_with
@@ -46,14 +47,13 @@ def look_from_everywhere(page: Page, name: str) -> None:
     """Look at a page in both themes and widths, keep what is seen, and say what is wrong."""
     drawn(page)
     for width in BETWEEN:
-        page.set_viewport_size({"width": width, "height": 900})
+        resize(page, width)
         assert (sticks_out(page), cut_off(page)) == (0, []), f"{name} at {width} px"
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)
         expect(page.locator("html")).to_have_attribute("data-theme", theme)
         for width in (PHONE, WIDE):
-            page.set_viewport_size({"width": width, "height": 900})
-            page.wait_for_timeout(50)
+            resize(page, width)
             assert (sticks_out(page), cut_off(page)) == (0, []), f"{name} at {width} px"
             keep(page, f"{name}-{width}-{theme}")
         rules = () if theme == "light" else ("color-contrast",)

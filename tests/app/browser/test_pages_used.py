@@ -17,6 +17,7 @@ from tests.app.browser.browsing import (
     flaws,
     keep,
     looking,
+    resize,
     sticks_out,
 )
 from tests.app.hostile_rows import as_they_are
@@ -241,7 +242,7 @@ def test_no_table_is_cut_off_whatever_the_width(page: Page) -> None:
     for path in (*PAGES, "/pages/report"):
         page.goto(path)
         for width in (320, PHONE, *BETWEEN, 1440):
-            page.set_viewport_size({"width": width, "height": 900})
+            resize(page, width)
             assert (sticks_out(page), cut_off(page)) == (0, []), f"{path} at {width} px"
 
 
