@@ -185,8 +185,8 @@ def _verdict(world: _World, planted: str) -> Judged:
     best = really + 1e-9 * now  # of equals, the one it would have taken
     target = (1 - share) * now + share * np.eye(len(world.arms))[best.argmax(axis=1)]
     judgement = compared(world.rounds, world.arms, replace(world.ours, target=target), world.ours)
-    promoted = judgement.ess >= FEWEST_ESS and by_value(judgement).promoted
-    return Judged(planted, judgement.ess, promoted)
+    valued = by_value(judgement)
+    return Judged(planted, judgement.ess, valued is not None and valued.promoted)
 
 
 def page(studies: Sequence[tuple[Study, Sequence[Found]]]) -> Iterator[str]:

@@ -108,10 +108,8 @@ def _decide(
     """
     held_out, after, before, _ = contest(log, incumbent, space, fold)
     judgement = judge(held_out, after, before)
-    if judgement is not None and judgement.ess >= FEWEST_ESS:
-        valued = by_value(judgement)
-        if valued.promoted or not is_open(judgement):
-            return valued, after.hyper
+    if (valued := by_value(judgement)) is not None:
+        return valued, after.hyper
     whole, start = fold(before, position), Learned.under(space.version, space, after.hyper)
     fitted = fold(start, position)
     if fitted.changes != whole.changes:  # evidence compares only what rests on the same outcomes
@@ -134,40 +132,31 @@ def contest(
     return held_out, after, before, cut
 
 
-def by_value(judgement: Judgement) -> Decided:
-    """Return the verdict when enough held-out rounds speak for themselves."""
+def by_value(judgement: Judgement | None) -> Decided | None:
+    """Return the verdict of the held-out rounds, None where they leave it to the evidence.
+
+    They do where they are few or the interval is too wide to tell, and where predictions alone are
+    off by more: of those all outcomes say more. Who is worse, or as good and dearer, is refused.
+    """
+    if judgement is None or judgement.ess < FEWEST_ESS:
+        return None
     low, high = judgement.gain.interval
     gain = f"{judgement.gain.mean:+.4f} per decision (95 % {low:+.4f} to {high:+.4f})"
     report = {"rule": "value", **judgement.to_json()}
-    worse = judgement.candidate_calibration - judgement.incumbent_calibration
-    if low < -MARGIN:
-        may_be = "is" if _is_worse(judgement) else "may be"
-        return Decided(False, f"it {may_be} worse: its value differs by {gain}", report)
-    if _overspends(judgement):
+    if _is_worse(judgement):
+        return Decided(False, f"it is worse: its value differs by {gain}", report)
+    if judgement.spend_ratio > SPEND_SLACK and -MARGIN <= low <= 0.0:
         spend = f"it would spend {judgement.spend_ratio:.2f} times as much"
         return Decided(False, f"{spend} and is not shown to be better: {gain}", report)
-    if worse > CALIBRATION_SLACK:
-        return Decided(False, f"its predictions are off by {worse:.3f} more than before", report)
+    off = judgement.candidate_calibration - judgement.incumbent_calibration
+    if low < -MARGIN or off > CALIBRATION_SLACK:
+        return None
     return Decided(True, f"not worse on {judgement.rounds} newer rounds: {gain}", report)
-
-
-def is_open(judgement: Judgement) -> bool:
-    """Return whether a refusal by value leaves it to the evidence of all outcomes.
-
-    It does where the interval is too wide to tell, and where predictions alone are off by more:
-    of those all outcomes say more than the newest. Who is worse, or as good and dearer, is refused.
-    """
-    tells = judgement.gain.interval[0] >= -MARGIN
-    return not (_overspends(judgement) if tells else _is_worse(judgement))
 
 
 def _is_worse(judgement: Judgement) -> bool:
     low, high = judgement.gain.interval
     return low < -MARGIN and high < 0.0
-
-
-def _overspends(judgement: Judgement) -> bool:
-    return judgement.spend_ratio > SPEND_SLACK and judgement.gain.interval[0] <= 0.0
 
 
 def by_evidence(log_bayes_factor: float, judgement: Judgement | None) -> Decided:

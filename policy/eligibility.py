@@ -9,6 +9,7 @@ from policy.types import Arm, Floats
 UNLISTED = "the request does not list it"
 FORBIDDEN = "the key does not allow it"
 ITS_WINDOW = "its window is"
+LACKS = "it lacks "
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +77,12 @@ def require_some(eligible: Sequence[object], reasons: Mapping[str, str]) -> None
 def refusal(reasons: Mapping[str, str]) -> NoEligibleArm:
     """Return the error for a request that no arm fits, whose remedy may be a shorter prompt.
 
-    >>> refusal({"a": "the prompt has about 9 tokens, its window is 8", "b": UNLISTED}).code
+    >>> too_long = "the prompt has about 9 tokens, its window is 8"
+    >>> refusal({"a": too_long, "b": UNLISTED, "c": "it lacks vision"}).code
     'context_length_exceeded'
     """
-    asked = [why for why in reasons.values() if why not in {UNLISTED, FORBIDDEN}]
+    never = (UNLISTED, FORBIDDEN, LACKS)  # whatever the length
+    asked = [why for why in reasons.values() if not why.startswith(never)]
     is_too_long = bool(asked) and all(ITS_WINDOW in why for why in asked)
     return PromptTooLong(reasons) if is_too_long else NoEligibleArm(reasons)
 
@@ -100,7 +103,7 @@ def _unfit(arm: Arm, demand: Demand) -> str | None:
         return UNLISTED
     missing = sorted(demand.capabilities - arm.capabilities)
     if missing:
-        return f"it lacks {', '.join(missing)}"
+        return f"{LACKS}{', '.join(missing)}"
     needed = demand.input_tokens + (demand.output_tokens or 0)
     if needed > arm.context_window:
         part = "prompt has" if demand.output_tokens is None else "prompt and answer have"

@@ -132,7 +132,7 @@ def _is_without_key(view: Callable[..., Any]) -> bool:
         return False
     if request.method == "OPTIONS":
         return True  # what a browser asks before it sends anything
-    given = _bearer()
+    given = bearer()
     if given is not None and not given.startswith(TOKEN):
         return False
     g.feedback_token = given
@@ -142,15 +142,16 @@ def _is_without_key(view: Callable[..., Any]) -> bool:
 
 def _holder(view: Callable[..., Any]) -> Holder:
     keyring = _keyring()
-    if view in _WITH_COOKIE and "authorization" not in request.headers:
+    if view in _WITH_COOKIE and bearer() is None:
         session = request.cookies.get(SESSION)
         if session:
             _require_own_page()
             return keyring.holder_of(session)
-    return keyring.holder(_bearer())
+    return keyring.holder(bearer())
 
 
-def _bearer() -> str | None:
+def bearer() -> str | None:
+    """Return the key in the header of a request; what a proxy asks for beside is none."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     return key if scheme.lower() == "bearer" else None
 

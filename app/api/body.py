@@ -9,6 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -94,6 +95,18 @@ def _require_plain_json(request: Request) -> None:
         )
 
 
+@contextmanager
+def reading() -> Iterator[None]:
+    """Refuse a body that breaks off, or whose chunks are malformed, while it is read.
+
+    raises : ClientDisconnected
+    """
+    try:
+        yield
+    except (OSError, ParseException) as error:
+        raise ClientDisconnected from error
+
+
 def _read(request: Request, max_bytes: int) -> bytes:
     """Return the body; of one that is too large, not more is read than shows that it is.
 
@@ -103,12 +116,10 @@ def _read(request: Request, max_bytes: int) -> bytes:
     if length is not None and length > max_bytes:
         raise _too_large(f"{length} bytes long", max_bytes)
     pieces, room = [], max_bytes + 1
-    try:
+    with reading():
         while room and (piece := request.stream.read(room)):
             pieces.append(piece)
             room -= len(piece)
-    except (OSError, ParseException) as error:
-        raise ClientDisconnected from error
     if not room:
         raise _too_large("longer", max_bytes)
     return b"".join(pieces)

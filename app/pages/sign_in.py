@@ -5,7 +5,8 @@ import hmac
 from flask import Response, current_app, request
 
 from app.address import names_loopback
-from app.api.access import SESSION
+from app.api.access import SESSION, bearer
+from app.api.body import reading
 from app.keys.keyring import SESSION_S, Keyring
 from policy.errors import Forbidden, Unauthenticated
 
@@ -35,7 +36,9 @@ def end(response: Response) -> None:
 
 
 def is_in() -> bool:
-    """Return whether whoever asks has signed in, or need not."""
+    """Return whether whoever asks has signed in, or need not: a key in a header goes before."""
+    if bearer() is not None:
+        return False
     try:
         _keyring().holder_of(request.cookies.get(SESSION, ""))
     except Unauthenticated:
@@ -51,11 +54,12 @@ def token() -> str:
 def require_own_form() -> None:
     """Refuse a form that a page of ours did not send.
 
-    raises : Forbidden
+    raises : Forbidden; ClientDisconnected where it is cut
     """
     origin, fetched = request.headers.get("origin"), request.headers.get("sec-fetch-site")
     ours = fetched == FROM_US if fetched else origin == request.host_url[:-1]
-    given = request.form.get(TOKEN, "")
+    with reading():
+        given = request.form.get(TOKEN, "")
     if not ours or not hmac.compare_digest(given.encode(errors="replace"), token().encode()):
         raise Forbidden("this was not sent by a page of ours; load the page anew and try again")
 

@@ -55,25 +55,6 @@ def test_a_hit_is_a_decision_that_asked_nobody_and_taught_nothing(tmp_path: Path
         assert made.service.get("/policy")["arms"][0]["requests"] == 1
 
 
-def test_a_thumb_on_a_hit_credits_no_arm(tmp_path: Path) -> None:
-    with faulty(tmp_path, {"a": good}) as made:
-        made.service.ask(**USE)
-        before = quality(made.service)
-        assert made.service.rate(made.service.ask(**USE)["id"])["status"] == "recorded"
-        assert quality(made.service) == before
-
-
-@pytest.mark.parametrize("which", [0, 1], ids=["the answer", "the hit"])
-def test_a_thumbs_down_on_the_answer_or_on_a_hit_of_it_evicts(tmp_path: Path, which: int) -> None:
-    with faulty(tmp_path, {"a": good}) as made:
-        ids = [made.service.ask(**USE)["id"], made.service.ask(**USE)["id"]]
-        made.service.rate(ids[which], "up")
-        assert made.service.ask(**USE)["cache"] == "hit"
-        made.service.rate(ids[which], "down")
-        assert made.service.ask(**USE)["cache"] == "miss"
-        assert since_start(made.service)["evicted"] == 1
-
-
 OTHERS: dict[str, Mapping[str, Any]] = {
     "another wording": {"prompt": "What is the capital of Spain?"},
     "a system prompt": {
@@ -373,30 +354,6 @@ def test_a_stream_nobody_reads_holds_nobody_up_for_ever(tmp_path: Path) -> None:
         first.close()
         assert made.service.parts.cache.flights._under_way == {}
         assert eventually(lambda: made.decisions[0].outcome is not None)
-
-
-def test_an_answer_that_is_disliked_while_it_streams_is_not_kept(tmp_path: Path) -> None:
-    disliked = threading.Event()
-
-    def slow(talk: Conversation) -> None:
-        talk.events(chunk("Once "))
-        disliked.wait(20.0)
-        talk.events(chunk("upon a time", finish="stop"), b"[DONE]")
-
-    with faulty(tmp_path, {"a": slow}) as made:
-        told = made.service.post("/complete", {**USE, "stream": True})
-        made.service.rate(made.decisions[0].decision.id, "down")
-        disliked.set()
-        assert events(told)[-1] == "[DONE]"
-        assert made.service.get("/policy")["cache"]["answers"] == 0
-
-
-def test_a_thumb_on_a_hit_is_nothing_to_retrain_on(tmp_path: Path) -> None:
-    with faulty(tmp_path, {"a": good}) as made:
-        made.service.rate(made.service.ask(**USE)["id"])
-        made.service.rate(made.service.ask(**USE)["id"])
-        counts = made.service.parts.log.counts()
-        assert (counts.rated, counts.feedback_since_retrain) == (1, 1)
 
 
 def test_the_wish_may_come_as_a_header_under_v1(tmp_path: Path) -> None:

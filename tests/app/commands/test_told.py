@@ -59,7 +59,7 @@ def test_help_lists_every_command_under_what_it_is_for(tmp_path: Path) -> None:
     [
         (("keys", "list"), {}, 0),
         (("--help",), {}, 0),
-        (("keys", "revoke", "nobody"), {}, 1),
+        (("keys", "revoke", "nobody"), {}, 2),
         (("arms", "check"), {"TURNPIKE_ARMS": "data/arms.toml"}, 1),
         (("doctor",), {"TURNPIKE_ARMS": "nowhere.toml"}, 1),
         (("no-such-command",), {}, 2),

@@ -102,6 +102,16 @@ def test_whoever_has_signed_in_is_not_asked_again(browser: FlaskClient) -> None:
     assert (answer.status_code, answer.location) == (303, "/pages/policy")
 
 
+def test_what_a_proxy_asks_for_beside_it_is_no_key(browser: FlaskClient) -> None:
+    basic = {"authorization": "Basic YTpi"}
+    assert browser.get("/", headers=basic).location.startswith("/pages/sign-in")
+    sign_in(browser)
+    assert browser.get("/", headers=basic).status_code == 200
+    wrong = {"authorization": "Bearer tpk_wrong"}
+    assert browser.get("/", headers=wrong).location.startswith("/pages/sign-in")
+    assert browser.get("/pages/sign-in", headers=wrong).status_code == 200
+
+
 def test_where_there_is_no_page_only_who_has_signed_in_is_shown_the_way_around(
     browser: FlaskClient,
 ) -> None:

@@ -206,6 +206,13 @@ UNREADABLE = {
 }
 
 
+FORM = "application/x-www-form-urlencoded"
+BROKEN_FORM = (
+    "POST /pages/sign-in HTTP/1.1\r\nHost: 127.0.0.1\r\nSec-Fetch-Site: same-origin\r\n"
+    f"Content-Type: {FORM}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nzz\r\n"
+)
+
+
 def test_what_cannot_be_read_is_refused_as_every_error_is(tmp_path: Path) -> None:
     with served(tmp_path) as service:
         for what, (request, status) in UNREADABLE.items():
@@ -217,6 +224,7 @@ def test_what_cannot_be_read_is_refused_as_every_error_is(tmp_path: Path) -> Non
             while piece := client.recv(65_536):
                 told += piece
         assert code(told) == (400, "bad_request")
+        assert service.raw(BROKEN_FORM.encode()).startswith(b"HTTP/1.1 400 ")
         assert service.request("GET", "/healthz")[0] == 200
 
 

@@ -1,0 +1,54 @@
+"""What a thumb does to an answer that is given again."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.app.answers.test_cache import USE, quality, since_start
+from tests.app.faulty import faulty, good
+from tests.app.routing.test_answering import events
+from tests.upstream.misbehaving import Conversation, chunk
+
+
+def test_a_thumb_on_a_hit_credits_no_arm(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"a": good}) as made:
+        made.service.ask(**USE)
+        before = quality(made.service)
+        assert made.service.rate(made.service.ask(**USE)["id"])["status"] == "recorded"
+        assert quality(made.service) == before
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["the answer", "the hit"])
+def test_a_thumbs_down_on_the_answer_or_on_a_hit_of_it_evicts(tmp_path: Path, which: int) -> None:
+    with faulty(tmp_path, {"a": good}) as made:
+        ids = [made.service.ask(**USE)["id"], made.service.ask(**USE)["id"]]
+        made.service.rate(ids[which], "up")
+        assert made.service.ask(**USE)["cache"] == "hit"
+        made.service.rate(ids[which], "down")
+        assert made.service.ask(**USE)["cache"] == "miss"
+        assert since_start(made.service)["evicted"] == 1
+
+
+def test_an_answer_that_is_disliked_while_it_streams_is_not_kept(tmp_path: Path) -> None:
+    disliked = threading.Event()
+
+    def slow(talk: Conversation) -> None:
+        talk.events(chunk("Once "))
+        disliked.wait(20.0)
+        talk.events(chunk("upon a time", finish="stop"), b"[DONE]")
+
+    with faulty(tmp_path, {"a": slow}) as made:
+        told = made.service.post("/complete", {**USE, "stream": True})
+        made.service.rate(made.decisions[0].decision.id, "down")
+        disliked.set()
+        assert events(told)[-1] == "[DONE]"
+        assert made.service.get("/policy")["cache"]["answers"] == 0
+
+
+def test_a_thumb_on_a_hit_is_nothing_to_retrain_on(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"a": good}) as made:
+        made.service.rate(made.service.ask(**USE)["id"])
+        made.service.rate(made.service.ask(**USE)["id"])
+        counts = made.service.parts.log.counts()
+        assert (counts.rated, counts.feedback_since_retrain) == (1, 1)
