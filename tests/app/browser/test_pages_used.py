@@ -182,10 +182,10 @@ def test_a_chart_is_drawn_in_the_colours_of_its_legend(
     page.emulate_media(color_scheme=scheme)
     page.goto("/")
     expect(page.locator(".plot canvas").first).to_be_visible()
-    arm = page.locator(".legend .arm i").first
-    colour = arm.evaluate("each => getComputedStyle(each).backgroundColor")
+    legend = page.locator(".legend").first.locator(".arm i")
+    colours = legend.evaluate_all("all => all.map(each => getComputedStyle(each).backgroundColor)")
     found = page.locator(".plot canvas").first.evaluate(COLOURS)
-    assert colour in found
+    assert set(colours) & set(found)  # an arm that cost next to nothing is less than a pixel high
     assert "rgb(0, 0, 0)" not in found
 
 
