@@ -44,8 +44,10 @@ class SqliteLog(Log, SqliteReader):
         self._spool.close()
         self._file.close()
 
-    def _borrow(self) -> SqliteSql:
+    def _open(self) -> SqliteSql:
+        if not self._file.is_there:  # with our WAL beside it, another file would be damaged
+            raise StoreUnavailable(f"the log cannot be read: {self._file.gone}")
         try:
-            return super()._borrow()
+            return super()._open()
         except ConfigError as error:  # it was there, and right, when we opened it
             raise StoreUnavailable(error.message) from error

@@ -38,7 +38,7 @@ class SqliteReader(LogReader):
         db = self._borrow()
         try:
             return db.query(sql, values)
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             raise StoreUnavailable(f"the log cannot be read: {said(error)}") from error
         finally:
             if self._closed:
@@ -57,4 +57,7 @@ class SqliteReader(LogReader):
         try:
             return self._idle.pop()
         except IndexError:
-            return SqliteSql(open_reader(self._path))
+            return self._open()
+
+    def _open(self) -> SqliteSql:
+        return SqliteSql(open_reader(self._path))

@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from sqlite_utils import Database
+from structlog import get_logger
 
 from storage.rows import Row
 from storage.sql import NOTHING, Failed, Refused, Values
+
+LOGGER = get_logger()
+ASIDE = ".of-another"
 
 # A disk that has failed to flush may have dropped what it was given: to ask again proves nothing.
 UNFLUSHED = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
@@ -53,19 +57,22 @@ class SqliteWriter(SqliteSql):
     """The one connection that may write; `release` lets another process have the file.
 
     What is written to a file that was deleted, or whose place another has taken, is found by no
-    restart: so nothing is.
+    restart: so nothing is. Its WAL is emptied then, into the file that it belongs to: SQLite would
+    leave it, and replay it onto whatever file is there at the next start.
     """
 
     def __init__(self, db: Database, path: Path, release: Callable[[], None]) -> None:
         super().__init__(db)
         self._release = release
         self._path = path.absolute()
-        self._opened = identity(self._path)
+        real = path.resolve()  # SQLite keeps the WAL beside what a link leads to
+        self._wal, self._index = (real.with_name(f"{real.name}-{end}") for end in ("wal", "shm"))
+        self._opened = self._found()
 
     @property
     def is_there(self) -> bool:
-        """Return whether its file is the one at its path."""
-        return identity(self._path) == self._opened
+        """Return whether the file at its path is the one that was opened, and its WAL too."""
+        return self._found() == self._opened
 
     def transact(self, work: Callable[[], None], patience_s: float) -> None:
         """Do the work, all of it or none; it is durable when this returns."""
@@ -73,10 +80,9 @@ class SqliteWriter(SqliteSql):
             self._begin(patience_s)
             work()
             if not self.is_there:
-                raise Failed(
-                    f"its file {self._path} was deleted, moved or replaced while it is written: "
-                    "put it back, or stop the service, see that the right file is there, and start"
-                )
+                self.db.execute("ROLLBACK")
+                self.scrub()
+                raise Failed(self.gone)
             self.db.execute("COMMIT")
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", None) in UNFLUSHED:
@@ -85,6 +91,15 @@ class SqliteWriter(SqliteSql):
         finally:
             if self.db.conn.in_transaction:
                 self.db.execute("ROLLBACK")
+
+    @property
+    def gone(self) -> str:
+        """Return what is told of a file that is not there any more."""
+        return (
+            f"its file {self._path} (or the -wal of it) was deleted, moved or replaced while it is "
+            "written: put it back, or stop the service, see that the right file is there without "
+            "-wal and -shm of another, and start"
+        )
 
     def scrub(self) -> bool:
         """Empty the WAL, which holds pages as they were; pages of the file itself are wiped."""
@@ -98,8 +113,23 @@ class SqliteWriter(SqliteSql):
             self.db.execute(f"PRAGMA busy_timeout = {patience['timeout']}")
 
     def close(self) -> None:
-        """Close the connection, then let another process write."""
+        """Close the connection, then let another process write; no file meets another's WAL."""
+        if not self.is_there and not self.scrub():
+            self._set_aside()
         self._release()
+
+    def _set_aside(self) -> None:
+        if identity(self._wal) != self._opened[1]:
+            return
+        for path in (self._wal, self._index):
+            path.replace(path.with_name(path.name + ASIDE))
+        LOGGER.warning(
+            f"{self._wal} belongs to a log that is not at {self._path} any more: it is "
+            f"{self._wal.name}{ASIDE} now; put back that log, it needs this under its old name"
+        )
+
+    def _found(self) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
+        return identity(self._path), identity(self._wal)
 
     def _begin(self, patience_s: float) -> None:
         deadline = time.monotonic() + patience_s
