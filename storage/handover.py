@@ -86,11 +86,23 @@ def take(folder: Path, log: LogRecorder, translate: Translate, at_s: float) -> l
     """Record everything that waits in the folder; return what became of each parcel.
 
     `translate` says which rows a parcel stands for, and raises InvalidInput if it makes no sense.
+    One that can be neither taken nor set aside keeps no other from being taken.
 
-    raises : StoreUnavailable if the log cannot be written now; the parcels stay for the next time
+    raises : StoreUnavailable if the log cannot be written now; the parcels stay for the next time;
+             OSError if there are only parcels that can be neither taken nor set aside
     """
-    taken = [_take_locked(path, log, translate, at_s) for path in pending(folder)]
-    return [each for each in taken if each is not None]
+    taken: list[Taken] = []
+    stuck: list[OSError] = []
+    for path in pending(folder):
+        try:
+            taken += _take_locked(path, log, translate, at_s)
+        except FileNotFoundError:
+            continue  # another has taken it, or taken it back
+        except OSError as error:
+            stuck.append(error)
+    if stuck and not taken:
+        raise stuck[0]
+    return taken
 
 
 def withdraw(folder: Path, handover_id: str) -> bool:
@@ -105,14 +117,18 @@ def withdraw(folder: Path, handover_id: str) -> bool:
     return True
 
 
-def _take_locked(path: Path, log: LogRecorder, translate: Translate, at_s: float) -> Taken | None:
-    """Return what became of a parcel, None if another has it in hand or has taken it back."""
+def _take_locked(path: Path, log: LogRecorder, translate: Translate, at_s: float) -> list[Taken]:
+    """Return what became of a parcel, nothing if another has it in hand."""
     try:
-        with path.open("rb") as file:
+        file = path.open("rb")
+    except (PermissionError, IsADirectoryError) as error:
+        return [_rejected(path, f"cannot read {path}: {error.strerror}")]
+    with file:
+        try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return _take_one(path, log, translate, at_s)
-    except (FileNotFoundError, BlockingIOError):
-        return None
+        except BlockingIOError:
+            return []
+        return [_take_one(path, log, translate, at_s)]
 
 
 def _take_one(path: Path, log: LogRecorder, translate: Translate, at_s: float) -> Taken:
@@ -122,9 +138,13 @@ def _take_one(path: Path, log: LogRecorder, translate: Translate, at_s: float) -
     except (DamagedFile, InvalidInput) as error:
         if not path.exists():
             return Taken(path, "repeated")
-        rejected = path.parent / REJECTED
-        rejected.mkdir(exist_ok=True)
-        path.replace(rejected / path.name)
-        return Taken(path, "rejected", error.message)
+        return _rejected(path, error.message)
     path.unlink(missing_ok=True)  # another process of ours may have been quicker
     return Taken(path, "imported" if new else "repeated")
+
+
+def _rejected(path: Path, reason: str) -> Taken:
+    rejected = path.parent / REJECTED
+    rejected.mkdir(exist_ok=True)
+    path.replace(rejected / path.name)
+    return Taken(path, "rejected", reason)

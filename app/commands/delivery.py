@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app.settings import Settings
 from jobs.intake import records
-from policy.errors import ConfigError, InvalidInput, TurnpikeError
+from policy.errors import ConfigError, InvalidInput, StoreUnavailable
 from storage.handover import REJECTED, pending, take, withdraw
 from storage.stores import open_log
 
@@ -14,13 +14,14 @@ TAKEN_WITHIN_S = 30.0
 POLL_S = 0.1
 
 
-def delivered(settings: Settings, hand_over: Callable[[Path], str]) -> None:
+def delivered(settings: Settings, hand_over: Callable[[Path], str], *, stays: bool = False) -> None:
     """Hand something over, and return when it is in the log; without a service, write it here.
 
-    Whoever is told that it was not done may rely on that: nobody takes it later.
+    Whoever is told that it was not done may rely on that: nobody takes it later. Only what `stays`
+    waits in the folder for who can write it: a retrain took long, and nobody has promised it.
 
     raises : ConfigError if it cannot be handed over, or nobody took it in time; InvalidInput if it
-             was rejected; StoreUnavailable
+             was rejected; StoreUnavailable if the log could not be written in that time
     """
     folder = settings.folder / "handover"
     try:
@@ -28,9 +29,10 @@ def delivered(settings: Settings, hand_over: Callable[[Path], str]) -> None:
     except OSError as error:
         raise unwritable(folder, error) from error
     try:
-        _wait_for(settings, folder, identity)
-    except (TurnpikeError, KeyboardInterrupt):
-        withdraw(folder, identity)
+        _wait_for(settings, folder, identity, stays=stays)
+    except BaseException:
+        if not stays:
+            withdraw(folder, identity)
         raise
     if list((folder / REJECTED).glob(f"{identity}*")):
         raise InvalidInput("it was rejected; the lines of the service say why")
@@ -44,23 +46,25 @@ def unwritable(path: Path, error: OSError) -> ConfigError:
     )
 
 
-def _wait_for(settings: Settings, folder: Path, identity: str) -> None:
+def _wait_for(settings: Settings, folder: Path, identity: str, *, stays: bool) -> None:
     give_up_at = time.monotonic() + TAKEN_WITHIN_S
     while any(identity in path.name for path in pending(folder)):
-        _take_here(settings, folder)
-        if time.monotonic() > give_up_at and withdraw(folder, identity):
-            raise ConfigError(
-                f"nobody took it from {folder} within {TAKEN_WITHIN_S:g} s, so nothing was done: "
-                "is serve running, and can it write its log?"
-            )
+        away = _take_here(settings, folder)
+        if time.monotonic() > give_up_at and (stays or withdraw(folder, identity)):
+            kind = ConfigError if away is None else StoreUnavailable
+            why = away or "is serve running, and can it write its log?"
+            left = "it stays there until the log is written" if stays else "so nothing was done"
+            raise kind(f"nobody took it from {folder} within {TAKEN_WITHIN_S:g} s, {left}: {why}")
         time.sleep(POLL_S)
 
 
-def _take_here(settings: Settings, folder: Path) -> None:
-    """Write what waits, unless a service alone holds the log."""
+def _take_here(settings: Settings, folder: Path) -> str | None:
+    """Write what waits, unless a service alone holds the log; return why that failed, if it did."""
     try:
-        log = open_log(settings.database)
-    except ConfigError:
-        return  # the service holds it, and takes the parcel within a second
-    with log:
-        take(folder, log, records, time.time())
+        with open_log(settings.database) as log:
+            take(folder, log, records, time.time())
+    except StoreUnavailable as error:
+        return error.message
+    except (ConfigError, OSError):
+        pass  # the service holds it, and takes the parcel within a second; or others are stuck
+    return None

@@ -62,7 +62,9 @@ def _retrain(
         result = fit_and_judge(log, trigger, time.time, settings.retrain_first_outcomes, fold)
     made = result.retrain
     delivered(
-        settings, lambda data: hand_over_retrain(data, made, result.policy, result.learned, fence)
+        settings,
+        lambda data: hand_over_retrain(data, made, result.policy, result.learned, fence),
+        stays=True,
     )
     return {
         "id": made.id,

@@ -90,6 +90,29 @@ def test_a_parcel_that_makes_no_sense_is_set_aside_and_the_next_one_taken(
     assert "give 2 or more" in taken[2].reason
 
 
+def test_a_parcel_that_cannot_be_opened_is_set_aside_and_the_next_one_taken(
+    folder: Path, log: SqliteLog
+) -> None:
+    (folder / "a folder.handover").mkdir(parents=True)
+    handover.hand_over(folder, "retrain", {}, {"space": b""})
+    taken = handover.take(folder, log, translate, NOON_S)
+    assert statuses(taken) == ["rejected", "imported"]
+    assert "cannot read" in taken[0].reason
+    assert handover.pending(folder) == []
+
+
+def test_a_parcel_that_cannot_even_be_set_aside_keeps_no_other_from_being_taken(
+    folder: Path, log: SqliteLog
+) -> None:
+    handover.hand_over(folder, "gossip", {}, {})
+    handover.hand_over(folder, "retrain", {}, {"space": b""})
+    (folder / "rejected").write_text("no folder")
+    assert statuses(handover.take(folder, log, translate, NOON_S)) == ["imported"]
+    with pytest.raises(FileExistsError):
+        handover.take(folder, log, translate, NOON_S)
+    assert len(handover.pending(folder)) == 1
+
+
 def test_a_parcel_waits_while_the_log_cannot_be_written(folder: Path, tmp_path: Path) -> None:
     handover.hand_over(folder, "retrain", {}, {"space": b""})
     log = SqliteLog(tmp_path / "turnpike.db")
