@@ -84,6 +84,15 @@ def private(path: str, flags: int) -> int:
     return os.open(path, flags, PRIVATE)
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells the file at a path from every other, None if there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def flush_folder(folder: Path) -> None:
     """Make durable which files a folder has."""
     descriptor = os.open(folder, os.O_RDONLY)

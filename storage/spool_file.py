@@ -14,12 +14,13 @@ from hashlib import blake2b
 from pathlib import Path
 
 from policy.errors import ConfigError
-from storage.parcel import flush_folder, private
+from storage.parcel import flush_folder, identity, private
 
 TERM_BYTES = 16
 DIGEST_BYTES = 16
 LENGTH_BYTES = 4
 HEAD_BYTES = LENGTH_BYTES + DIGEST_BYTES
+GONE = "it was deleted, moved or replaced: put it back, or restart, which makes another"
 
 
 class SpoolFile:
@@ -31,7 +32,7 @@ class SpoolFile:
     """
 
     def __init__(self, path: Path, size_bytes: int) -> None:
-        self.path = path
+        self.path = path.absolute()
         with ExitStack() as failing:
             try:
                 self._file = private(str(path), os.O_RDWR | os.O_CREAT)
@@ -50,6 +51,12 @@ class SpoolFile:
             failing.pop_all()
 
     @property
+    def is_there(self) -> bool:
+        """Return whether the file at its path is the one that was opened."""
+        found = os.fstat(self._file)
+        return identity(self.path) == (found.st_dev, found.st_ino)
+
+    @property
     def used_bytes(self) -> int:
         """Return how much of the file is taken by entries that wait."""
         return self._end - TERM_BYTES
@@ -66,8 +73,8 @@ class SpoolFile:
             framed.append(self._framed(entry, end))
             end += len(framed[-1])
         if framed:
-            if not os.fstat(self._file).st_nlink:
-                raise FileNotFoundError(errno.ENOENT, "it was deleted; a restart makes another")
+            if not self.is_there:
+                raise FileNotFoundError(errno.ENOENT, GONE)
             _write(self._file, b"".join(framed), self._end)
             os.fdatasync(self._file)
             self._end, self.waiting = end, self.waiting + len(framed)
@@ -89,7 +96,7 @@ class SpoolFile:
 
     def close(self) -> None:
         """Close the file; what waits in it stays, and if nothing does its space is given back."""
-        if not self.waiting:
+        if not self.waiting and self.is_there:
             self.path.unlink(missing_ok=True)
         os.close(self._file)
 

@@ -35,7 +35,10 @@ class SqliteLog(Log, SqliteReader):
     @property
     def standing(self) -> Standing:
         """Return how the log stands: whether it is written, and what waits to be."""
-        return replace(super().standing, is_gone=not self._file.is_there)
+        standing = super().standing
+        if self._file.is_there:
+            return standing
+        return replace(standing, is_gone=True, why=self._file.gone)
 
     def close(self) -> None:
         """Record everything still waiting, then close."""

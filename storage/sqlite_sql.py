@@ -1,6 +1,5 @@
 """Our SQL on SQLite: a thin driver over sqlite-utils."""
 
-import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from typing import Literal
 from sqlite_utils import Database
 from structlog import get_logger
 
+from storage.parcel import identity
 from storage.rows import Row
 from storage.sql import NOTHING, Failed, Refused, Values
 
@@ -141,15 +141,6 @@ class SqliteWriter(SqliteSql):
                     raise
             else:
                 return
-
-
-def identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells the file at a path from every other, None if there is none."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def is_busy(error: sqlite3.Error) -> bool:

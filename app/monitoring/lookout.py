@@ -34,6 +34,11 @@ twenty thousand times."""
 FEWEST_UNRATED = 100
 """Fewer answers may be a pause of somebody who rates each."""
 NEVER_RATED = 500
+PUT_BACK = (
+    "stop, put the log (or a backup) back at its path, without -wal and -shm of another, and "
+    "start; rows wait in the spool"
+)
+"""What helps where the log's file was deleted, moved or replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ class Lookout:
 
         raises : StoreUnavailable
         """
-        yield from self._log_away()
+        yield from self._log_away(now_s)
         yield from self._outage(now_s)
         lately = self.log.lookups.signs(now_s - LATELY_S, now_s)
         for arm in self.arms():
@@ -86,12 +91,16 @@ class Lookout:
         """Return how answers were in the days before the last hour."""
         return self.log.lookups.signs(now_s - BEFORE_S, now_s - LATELY_S)
 
-    def _log_away(self) -> Iterator[Alarm]:
+    def _log_away(self, now_s: float) -> Iterator[Alarm]:
         standing = self.log.standing
-        if standing.away_since_s is not None:
-            says = f"the log cannot be written: {standing.why or 'no reason known'}"
-            remedy = "make room on its disk, or bring its server back; rows wait in the spool"
-            yield Alarm("log", "", "critical", says, remedy, standing.away_since_s)
+        if standing.away_since_s is not None or standing.is_gone:
+            lost = (
+                "its file was deleted, moved or replaced" if standing.is_gone else "no reason known"
+            )
+            says = f"the log cannot be written: {standing.why or lost}"
+            room = "make room on its disk, or bring its server back; rows wait in the spool"
+            remedy = PUT_BACK if standing.is_gone else room
+            yield Alarm("log", "", "critical", says, remedy, standing.away_since_s or now_s)
 
     def _outage(self, now_s: float) -> Iterator[Alarm]:
         states = {arm.name: self.health.standing(arm) for arm in self.arms().values()}

@@ -158,3 +158,28 @@ def test_a_folder_in_its_place_is_refused(path: Path) -> None:
     with pytest.raises(ConfigError, match="Is a directory"):
         opened(path)
     assert os.listdir(path) == []
+
+
+@pytest.mark.parametrize("moves_its_folder", [True, False])
+def test_nothing_is_taken_into_a_file_that_was_moved(path: Path, moves_its_folder: bool) -> None:
+    at = path.parent / "folder" / path.name
+    at.parent.mkdir()
+    file = opened(at)
+    moved = at.parent if moves_its_folder else at
+    moved.rename(path.parent / "away")
+    with pytest.raises(FileNotFoundError, match="moved or replaced: put it back"):
+        file.append([b"lost"])
+    (path.parent / "away").rename(moved)
+    assert file.append([b"kept"]) == 1
+    file.close()
+    assert read(at) == [b"kept"]
+
+
+def test_a_file_that_took_its_place_stays(path: Path) -> None:
+    file = opened(path)
+    path.unlink()
+    other = opened(path)
+    other.append([b"waits"])
+    file.close()
+    other.close()
+    assert read(path) == [b"waits"]

@@ -70,6 +70,18 @@ def test_an_arm_that_is_not_as_usual_is_found_without_a_rating(
     assert alarm.since_s == pytest.approx(time.time(), abs=30)
 
 
+def test_a_log_that_is_not_at_its_path_is_found_before_anything_is_written(
+    service: Running,
+) -> None:
+    path = service.parts.settings.database
+    path.rename(path.with_name("away"))
+    alarm = next(lookout(service).found(time.time(), {}, set()))
+    path.with_name("away").rename(path)
+    assert "was deleted, moved or replaced" in alarm.says
+    assert alarm.remedy.startswith("stop, put the log (or a backup) back at its path, without -wal")
+    assert found(service) == {}
+
+
 def test_what_was_an_hour_ago_is_usual_by_now(service: Running) -> None:
     answers(service, 150, 30.0)
     answers(service, 150, 1.0 + LATELY_S / HOUR_S, "b", status="error")

@@ -118,8 +118,10 @@ def test_a_log_that_is_deleted_while_it_is_written_is_an_alarm_and_what_comes_wa
 ) -> None:
     assert durable(service, "/complete", {"prompt": SUM}) == "log"
     service.parts.settings.database.unlink()
-    assert service.client.get("/readyz").status_code == 503
+    unready = service.client.get("/readyz")
+    assert (unready.status_code, "was deleted, moved" in unready.text) == (503, True)
     assert durable(service, "/complete", {"prompt": SUM}) == "spool"
     service.parts.alarms.round(time.time() + 60)
     [alarm] = [each for each in service.parts.alarms.open if each.name == "log"]
     assert "was deleted, moved or replaced" in alarm.says
+    assert alarm.remedy.startswith("stop, put the log (or a backup) back")
