@@ -199,10 +199,14 @@ def saved(data: Path, log: LogReader, start: Learned) -> Learned | None:
 
 
 def _adopted_with(log: LogReader, version: int) -> snapshots.Snapshot | None:
-    """Return what a policy had learned when it was adopted, where the log has kept that."""
+    """Return what a policy had learned when it was adopted, where the log has kept that.
+
+    What it learned from events that the log does not have, an older copy in its place, is not it.
+    """
     state = log.saved_state(version)
     try:
-        return None if state is None else snapshots.of_state(state)
+        found = None if state is None else snapshots.of_state(state)
+        return None if found is None or found.upto_seq > log.position() else found
     except DamagedFile as error:
         LOGGER.warning("snapshot passed over", reason=error.message)
         return None

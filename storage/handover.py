@@ -8,6 +8,7 @@ its lock meanwhile: only one of the two happens.
 """
 
 import fcntl
+import os
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -66,6 +67,8 @@ def _written_at(path: Path) -> int:
         return path.stat().st_mtime_ns
     except FileNotFoundError:  # taken since the folder was listed
         return 0
+    except OSError:  # a link that leads nowhere: whoever takes it is told
+        return 1
 
 
 def read(path: Path) -> Handover:
@@ -79,7 +82,10 @@ def read(path: Path) -> Handover:
             f"{path} has schema {header.get('schema')}, and this program reads {SCHEMA}: "
             "another version of Turnpike wrote it"
         )
-    return Handover(header["id"], header["kind"], header["payload"], blobs)
+    try:
+        return Handover(header["id"], header["kind"], header["payload"], blobs)
+    except KeyError as error:
+        raise DamagedFile(f"{path} has no {error}: another program wrote it") from error
 
 
 def take(folder: Path, log: LogRecorder, translate: Translate, at_s: float) -> list[Taken]:
@@ -119,9 +125,11 @@ def withdraw(folder: Path, handover_id: str) -> bool:
 
 def _take_locked(path: Path, log: LogRecorder, translate: Translate, at_s: float) -> list[Taken]:
     """Return what became of a parcel, nothing if another has it in hand."""
+    if os.path.lexists(path) and not path.is_file():
+        return [_rejected(path, f"{path} is no file")]
     try:
         file = path.open("rb")
-    except (PermissionError, IsADirectoryError) as error:
+    except PermissionError as error:
         return [_rejected(path, f"cannot read {path}: {error.strerror}")]
     with file:
         try:

@@ -65,10 +65,13 @@ def opened(where: str, content: bytes) -> tuple[dict[str, Any], dict[str, bytes]
             f"{where} is cut short or altered: its SHA-256 is not the one in its first line"
         )
     first, _, rest = body.partition(b"\n")
-    header: dict[str, Any] = json.loads(first)
     blobs = {}
-    for name, length in header.pop(LENGTHS).items():
-        blobs[name], rest = rest[:length], rest[length:]
+    try:
+        header: dict[str, Any] = json.loads(first)
+        for name, length in header.pop(LENGTHS).items():
+            blobs[name], rest = rest[:length], rest[length:]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DamagedFile(f"{where} has a header that is none of ours: {error}") from error
     return header, blobs
 
 

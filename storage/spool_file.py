@@ -52,9 +52,10 @@ class SpoolFile:
 
     @property
     def is_there(self) -> bool:
-        """Return whether the file at its path is the one that was opened."""
+        """Return whether the file at its path is the one that was opened, and as long as it was."""
         found = os.fstat(self._file)
-        return identity(self.path) == (found.st_dev, found.st_ino)
+        is_ours = identity(self.path) == (found.st_dev, found.st_ino)
+        return is_ours and found.st_size >= self.size_bytes
 
     @property
     def used_bytes(self) -> int:

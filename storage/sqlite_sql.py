@@ -107,25 +107,29 @@ class SqliteWriter(SqliteSql):
         self.db.execute("PRAGMA busy_timeout = 0")  # whoever writes next must not wait for readers
         try:
             return not self.query("PRAGMA wal_checkpoint(TRUNCATE)")[0]["busy"]
-        except sqlite3.OperationalError:
+        except sqlite3.DatabaseError:
             return False
         finally:
             self.db.execute(f"PRAGMA busy_timeout = {patience['timeout']}")
 
     def close(self) -> None:
         """Close the connection, then let another process write; no file meets another's WAL."""
-        if not self.is_there and not self.scrub():
-            self._set_aside()
-        self._release()
+        try:
+            if not self.is_there and not self.scrub():
+                self._set_aside()
+        finally:
+            self._release()
 
     def _set_aside(self) -> None:
-        if identity(self._wal) != self._opened[1]:
+        ours = identity(self._wal)
+        if ours is None or ours != self._opened[1]:
             return
-        for path in (self._wal, self._index):
-            path.replace(path.with_name(path.name + ASIDE))
+        aside = f"{ASIDE}-{ours[1]}"  # of two logs that were there, each keeps its own
+        self._wal.replace(self._wal.with_name(self._wal.name + aside))
+        self._index.unlink(missing_ok=True)
         LOGGER.warning(
             f"{self._wal} belongs to a log that is not at {self._path} any more: it is "
-            f"{self._wal.name}{ASIDE} now; put back that log, it needs this under its old name"
+            f"{self._wal.name}{aside} now; put back that log, it needs this under its old name"
         )
 
     def _found(self) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:

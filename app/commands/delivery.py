@@ -14,11 +14,10 @@ TAKEN_WITHIN_S = 30.0
 POLL_S = 0.1
 
 
-def delivered(settings: Settings, hand_over: Callable[[Path], str], *, stays: bool = False) -> None:
+def delivered(settings: Settings, hand_over: Callable[[Path], str]) -> None:
     """Hand something over, and return when it is in the log; without a service, write it here.
 
-    Whoever is told that it was not done may rely on that: nobody takes it later. Only what `stays`
-    waits in the folder for who can write it: a retrain took long, and nobody has promised it.
+    Whoever is told that it was not done may rely on that: nobody takes it later.
 
     raises : ConfigError if it cannot be handed over, or nobody took it in time; InvalidInput if it
              was rejected; StoreUnavailable if the log could not be written in that time
@@ -29,10 +28,9 @@ def delivered(settings: Settings, hand_over: Callable[[Path], str], *, stays: bo
     except OSError as error:
         raise unwritable(folder, error) from error
     try:
-        _wait_for(settings, folder, identity, stays=stays)
+        _wait_for(settings, folder, identity)
     except BaseException:
-        if not stays:
-            withdraw(folder, identity)
+        withdraw(folder, identity)
         raise
     if list((folder / REJECTED).glob(f"{identity}*")):
         raise InvalidInput("it was rejected; the lines of the service say why")
@@ -46,15 +44,15 @@ def unwritable(path: Path, error: OSError) -> ConfigError:
     )
 
 
-def _wait_for(settings: Settings, folder: Path, identity: str, *, stays: bool) -> None:
+def _wait_for(settings: Settings, folder: Path, identity: str) -> None:
     give_up_at = time.monotonic() + TAKEN_WITHIN_S
     while any(identity in path.name for path in pending(folder)):
         away = _take_here(settings, folder)
-        if time.monotonic() > give_up_at and (stays or withdraw(folder, identity)):
+        if time.monotonic() > give_up_at and withdraw(folder, identity):
             kind = ConfigError if away is None else StoreUnavailable
             why = away or "is serve running, and can it write its log?"
-            left = "it stays there until the log is written" if stays else "so nothing was done"
-            raise kind(f"nobody took it from {folder} within {TAKEN_WITHIN_S:g} s, {left}: {why}")
+            within = f"within {TAKEN_WITHIN_S:g} s, so nothing was done"
+            raise kind(f"nobody took it from {folder} {within}: {why}")
         time.sleep(POLL_S)
 
 

@@ -64,7 +64,6 @@ def _retrain(
     delivered(
         settings,
         lambda data: hand_over_retrain(data, made, result.policy, result.learned, fence),
-        stays=True,
     )
     return {
         "id": made.id,

@@ -160,6 +160,15 @@ def test_a_folder_in_its_place_is_refused(path: Path) -> None:
     assert os.listdir(path) == []
 
 
+def test_nothing_is_taken_into_a_file_that_was_emptied(path: Path) -> None:
+    file = opened(path)
+    assert file.append([b"first"]) == 1
+    os.truncate(path, 0)
+    with pytest.raises(FileNotFoundError):
+        file.append([b"second"])
+    file.close()
+
+
 @pytest.mark.parametrize("moves_its_folder", [True, False])
 def test_nothing_is_taken_into_a_file_that_was_moved(path: Path, moves_its_folder: bool) -> None:
     at = path.parent / "folder" / path.name

@@ -6,18 +6,14 @@ import pytest
 
 from app.commands.delivery import delivered
 from app.settings import Settings
-from jobs.intake import hand_over_key, hand_over_retrain, records
-from policy.errors import ConfigError, StoreUnavailable
-from storage.handover import pending, take
+from jobs.intake import hand_over_key, hand_over_retrain
+from policy.errors import StoreUnavailable
+from storage.handover import pending
 from storage.sqlite_log import SqliteLog
 from tests.app.commands.test_cli import turnpike
 from tests.app.running import Provider, evals_table, running
 from tests.storage.rounds import RETRAIN
 from tests.storage.test_keys import PLAIN
-
-
-def retrained(data: Path) -> str:
-    return hand_over_retrain(data, RETRAIN, None, None)
 
 
 @pytest.fixture
@@ -52,21 +48,8 @@ def test_who_is_interrupted_takes_back_what_nobody_took(
     assert pending(settings.folder / "handover") == []
 
 
-def test_a_retrain_that_nobody_takes_in_time_waits_for_who_can(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.commands.delivery.TAKEN_WITHIN_S", 0.0)
-    path = settings.folder / "turnpike.db"
-    with SqliteLog(path), pytest.raises(ConfigError, match="it stays there until"):
-        delivered(settings, retrained, stays=True)
-    with SqliteLog(path) as log:
-        [taken] = take(settings.folder / "handover", log, records, RETRAIN.ended_at_s)
-        assert (taken.status, len(log.retrains())) == ("imported", 1)
-
-
-@pytest.mark.parametrize(("stays", "left"), [(True, 1), (False, 0)])
 def test_a_server_that_is_away_is_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stays: bool, left: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tries: list[float] = []
     monkeypatch.setattr("app.commands.delivery.TAKEN_WITHIN_S", 0.5)
@@ -74,9 +57,9 @@ def test_a_server_that_is_away_is_waited_for(
     nowhere = "postgresql://nobody@127.0.0.1:1/none"
     settings = Settings.load({}, {"database": nowhere, "data": tmp_path})
     with pytest.raises(StoreUnavailable, match="nobody took it"):
-        delivered(settings, retrained, stays=stays)
+        delivered(settings, lambda data: hand_over_retrain(data, RETRAIN, None, None))
     assert len(tries) > 1
-    assert len(pending(tmp_path / "handover")) == left
+    assert pending(tmp_path / "handover") == []
 
 
 @pytest.mark.parametrize("command", ["import", "keys", "retrain"])
