@@ -1,6 +1,7 @@
 """A log in a file, folded by the workers of a real Dask cluster over TCP."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -114,11 +115,19 @@ def test_on_another_machine_the_changes_are_those_the_policy_was_adopted_with(
 ) -> None:
     policy = but(POLICY, hyper=Hyper().to_json())
     with SqliteLog(tmp_path / "turnpike.db") as log:
-        hand_over_policy(tmp_path, policy, changed())
+        hand_over_policy(tmp_path, policy, replace(changed(), upto_seq=0))
         take(tmp_path / "handover", log, records, NOON_S)
         [watch] = followed(tmp_path / "elsewhere", log, start()).watches.values()
         assert watch.changes == changed().watches["a"].changes != ()
         log.receive("p", "forget", NOON_S, [STRIPPED]).wait()
+        assert followed(tmp_path / "elsewhere", log, start()).watches == {}
+
+
+def test_what_an_older_copy_of_the_log_does_not_have_is_not_believed(tmp_path: Path) -> None:
+    policy = but(POLICY, hyper=Hyper().to_json())
+    with SqliteLog(tmp_path / "turnpike.db") as log:
+        hand_over_policy(tmp_path, policy, changed())  # it has learned from more than there is
+        take(tmp_path / "handover", log, records, NOON_S)
         assert followed(tmp_path / "elsewhere", log, start()).watches == {}
 
 

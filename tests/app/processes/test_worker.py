@@ -122,7 +122,8 @@ def test_half_of_the_streams_end_whole_and_the_rest_in_words(tmp_path: Path) -> 
         found = Counter(
             (each.decision.arm, each.outcome and each.outcome.status) for each in log.decisions()
         )
-    assert found.pop(("flooding", "client_gone"), 0) + found.pop(("flooding", "abandoned"), 0) == 1
+    # On a busy machine who reads nothing may be written to to the end: the next start ends it.
+    assert sum(found.pop(("flooding", end), 0) for end in ("client_gone", "abandoned", None)) == 1
     assert found == {("short", "ok"): 20, ("long", "abandoned"): 20, ("silent", "abandoned"): 5}
 
 
