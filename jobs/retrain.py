@@ -135,8 +135,8 @@ def contest(
 def by_value(judgement: Judgement | None) -> Decided | None:
     """Return the verdict of the held-out rounds, None where they leave it to the evidence.
 
-    They do where they are few or the interval is too wide to tell, and where predictions alone are
-    off by more: of those all outcomes say more. Who is worse, or as good and dearer, is refused.
+    They do where they are few or the interval is too wide to tell, and where a candidate that is as
+    good predicts worse, of which all outcomes say more, or spends more, which its value has in it.
     """
     if judgement is None or judgement.ess < FEWEST_ESS:
         return None
@@ -145,11 +145,9 @@ def by_value(judgement: Judgement | None) -> Decided | None:
     report = {"rule": "value", **judgement.to_json()}
     if _is_worse(judgement):
         return Decided(False, f"it is worse: its value differs by {gain}", report)
-    if judgement.spend_ratio > SPEND_SLACK and -MARGIN <= low <= 0.0:
-        spend = f"it would spend {judgement.spend_ratio:.2f} times as much"
-        return Decided(False, f"{spend} and is not shown to be better: {gain}", report)
     off = judgement.candidate_calibration - judgement.incumbent_calibration
-    if low < -MARGIN or off > CALIBRATION_SLACK:
+    overspends = judgement.spend_ratio > SPEND_SLACK and low <= 0.0
+    if low < -MARGIN or off > CALIBRATION_SLACK or overspends:
         return None
     return Decided(True, f"not worse on {judgement.rounds} newer rounds: {gain}", report)
 

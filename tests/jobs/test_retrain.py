@@ -47,20 +47,11 @@ def test_not_worse_is_good_enough() -> None:
     assert "not worse on 400 newer rounds" in decided.reason
 
 
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ({"gain": Value(-0.03, 0.01)}, "it is worse: its value differs by -0.0300"),
-        ({"spend_ratio": 1.5}, "it would spend 1.50 times as much"),
-        ({"spend_ratio": 1.5, "candidate_calibration": 0.2}, "it would spend 1.50 times as much"),
-    ],
-    ids=["worse", "dearer", "dearer and miscalibrated"],
-)
-def test_a_candidate_is_refused_for_what_it_does(change: dict[str, object], says: str) -> None:
-    decided = by_value(replace(EVEN, **change))  # type: ignore[arg-type]
+def test_a_candidate_that_is_surely_worse_is_refused() -> None:
+    decided = by_value(replace(EVEN, gain=Value(-0.03, 0.01)))
     assert decided is not None
     assert not decided.promoted
-    assert says in decided.reason
+    assert "it is worse: its value differs by -0.0300" in decided.reason
 
 
 @pytest.mark.parametrize(
@@ -68,10 +59,10 @@ def test_a_candidate_is_refused_for_what_it_does(change: dict[str, object], says
     [
         {"ess": 199.0},
         {"gain": Value(0.05, 0.10)},
-        {"gain": Value(0.05, 0.10), "spend_ratio": 5.0},
+        {"spend_ratio": 1.5},
         {"candidate_calibration": 0.2},
     ],
-    ids=["few", "unclear", "dearer and unclear", "miscalibrated"],
+    ids=["few", "unclear", "dearer", "miscalibrated"],
 )
 def test_what_the_newest_rounds_do_not_tell_is_left_to_the_evidence(
     change: dict[str, object],
