@@ -203,13 +203,19 @@ def _adopted_with(log: LogReader, version: int) -> snapshots.Snapshot | None:
 
     What it learned from events that the log does not have, an older copy in its place, is not it.
     """
-    state = log.saved_state(version)
-    try:
-        found = None if state is None else snapshots.of_state(state)
-        return None if found is None or found.upto_seq > log.position() else found
-    except DamagedFile as error:
-        LOGGER.warning("snapshot passed over", reason=error.message)
+    state, position = log.saved_state(version), log.position()
+    if state is None:
         return None
+    try:
+        found = snapshots.of_state(state)
+    except DamagedFile as error:
+        reason = error.message
+    else:
+        if found.upto_seq <= position:
+            return found
+        reason = f"it knows events up to {found.upto_seq}, and the log ends at {position}"
+    LOGGER.warning("snapshot passed over", reason=reason)
+    return None
 
 
 def state_of(learned: Learned) -> SavedState:

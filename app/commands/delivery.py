@@ -29,9 +29,8 @@ def delivered(settings: Settings, hand_over: Callable[[Path], str]) -> None:
         raise unwritable(folder, error) from error
     try:
         _wait_for(settings, folder, identity)
-    except BaseException:
-        withdraw(folder, identity)
-        raise
+    finally:
+        withdraw(folder, identity)  # nothing, unless the waiting was broken off
     if list((folder / REJECTED).glob(f"{identity}*")):
         raise InvalidInput("it was rejected; the lines of the service say why")
 

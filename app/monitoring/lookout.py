@@ -94,10 +94,7 @@ class Lookout:
     def _log_away(self, now_s: float) -> Iterator[Alarm]:
         standing = self.log.standing
         if standing.away_since_s is not None or standing.is_gone:
-            lost = (
-                "its file was deleted, moved or replaced" if standing.is_gone else "no reason known"
-            )
-            says = f"the log cannot be written: {standing.why or lost}"
+            says = f"the log cannot be written: {standing.why or 'no reason known'}"
             room = "make room on its disk, or bring its server back; rows wait in the spool"
             remedy = PUT_BACK if standing.is_gone else room
             yield Alarm("log", "", "critical", says, remedy, standing.away_since_s or now_s)
