@@ -146,7 +146,7 @@ class Belief:
         """
         belief = self.of(arm)
         mean, covariance = self.shared
-        asked = belief.evidence.gram[-1] / max(belief.evidence.weight, 1.0)  # the constant is last
+        asked = belief.evidence.mean_context
         pulled = asked @ belief.pull
         variance = self.noise * float(
             pulled @ covariance @ pulled + asked @ belief.covariance @ asked

@@ -11,6 +11,9 @@ import numpy as np
 
 from policy.types import Floats
 
+FORGOTTEN = 1e-6
+"""So little evidence is none: what was asked cannot be told from rounding."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
@@ -24,6 +27,17 @@ class Evidence:
     moment: Floats
     square: float
     weight: float
+
+    @property
+    def mean_context(self) -> Floats:
+        """Return what was asked on average, (d,); the constant alone of evidence that is forgotten.
+
+        >>> Evidence.none(2).add(np.array([3.0, 1.0]), 0.5, weight=0.1).mean_context
+        array([3., 1.])
+        """
+        known = self.weight > FORGOTTEN
+        mean: Floats = self.gram[-1] / self.weight if known else np.eye(len(self.moment))[-1]
+        return mean  # the constant is last
 
     @classmethod
     def none(cls, d: int) -> Self:

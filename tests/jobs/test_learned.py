@@ -269,6 +269,27 @@ def test_of_an_arm_that_has_changed_is_known_what_it_showed_since() -> None:
     assert never.watches["a"].changes == ()
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_an_arm_that_goes_on_after_a_pause_as_it_was_before_has_not_changed(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    pleased = [*(rng.random(150) < 0.8), *(rng.random(31) < 0.1), *(rng.random(60) < 0.1)]
+    at = [NOON_S + 60 * n + (132 * 3_600 if n >= 181 else 0) for n in range(241)]
+    found = [
+        len(known.watches["a"].changes)
+        for known in (learned(*before_and_after(pleased[:n], at)) for n in (181, 241))
+    ]
+    assert found == [1, 1]
+
+
+def before_and_after(pleased: list[Any], at: list[float]) -> list[Event]:
+    """Return the thumbs of an arm beside another that goes on pleasing."""
+    return [
+        rated(2 * n + 1 + i, TEXTS[0], reward, decision_id=f"d{n}{arm}", at_s=at_s, arm=arm)
+        for n, (down, at_s) in enumerate(zip(pleased, at, strict=False))
+        for i, (arm, reward) in enumerate((("a", float(down)), ("b", float(n % 5 > 0))))
+    ]
+
+
 def test_evals_of_an_arm_that_has_changed_count_no_more() -> None:
     evals: list[Event] = [scored(0, TEXTS[n % 4], 1.0) for n in range(50)]
     known = learned(*evals, *declining()).beliefs.quality
