@@ -143,7 +143,10 @@ def _expiries(parcel: Handover) -> Sequence[HandedOver]:
 
 def _stripped(parcel: Handover) -> Sequence[HandedOver]:
     rows = json.loads(parcel.blobs["stripped"])
-    made = ({"sketch": bytes.fromhex(r["sketch"]), "context": np.array(r["context"])} for r in rows)
+    made = (
+        {"sketch": bytes.fromhex(r["sketch"]), "context": np.array(r["context"], float)}
+        for r in rows
+    )
     return [Stripped(**{**row, **own}) for row, own in zip(rows, made, strict=True)]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from policy.errors import InvalidInput
 from storage.rows import Row, restore, text
 from storage.sql import Ask, Sql, Values
 from storage.words import FORMS, Expiry, Form, Stripped, Transcript
@@ -65,6 +66,8 @@ DELETE_STATES = "DELETE FROM states"
 DELETE_TEXT = "DELETE FROM transcripts WHERE decision_id = :decision_id"
 
 EMPTY_HASH = "UPDATE decisions SET prompt_sha256 = '' WHERE id = :decision_id"
+
+EXPIRE = {"text": DELETE_TEXT, "hash": EMPTY_HASH}
 
 STRIP = """
 UPDATE decisions SET tenant = :tenant, key_id = :key_id, session = NULL, prompt_sha256 = '',
@@ -150,9 +153,16 @@ def space(ask: Ask, feature_version: int) -> bytes:
 
 
 def expire(db: Sql, values: Values) -> None:
-    """Take out a text or a hash whose time is over."""
-    statement = {"text": DELETE_TEXT, "hash": EMPTY_HASH}[str(values["what"])]
-    db.execute(statement, {"decision_id": values["decision_id"]})
+    """Take out a text or a hash whose time is over.
+
+    raises : InvalidInput if it is neither
+    """
+    what = str(values["what"])
+    if what not in EXPIRE:
+        raise InvalidInput(
+            f"{what!r} cannot expire; it must be {' or '.join(EXPIRE)}", param="what"
+        )
+    db.execute(EXPIRE[what], {"decision_id": values["decision_id"]})
 
 
 def strip(db: Sql, values: Values) -> None:

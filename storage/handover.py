@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from policy.errors import DamagedFile, InvalidInput
+from policy.errors import DamagedFile, StoreUnavailable, TurnpikeError
 from storage import parcel
 from storage.parcel import Blobs
 from storage.recorder import HandedOver, LogRecorder
@@ -83,7 +83,7 @@ def read(path: Path) -> Handover:
             "another version of Turnpike wrote it"
         )
     try:
-        return Handover(header["id"], header["kind"], header["payload"], blobs)
+        return Handover(str(header["id"]), header["kind"], header["payload"], blobs)
     except KeyError as error:
         raise DamagedFile(f"{path} has no {error}: another program wrote it") from error
 
@@ -143,7 +143,9 @@ def _take_one(path: Path, log: LogRecorder, translate: Translate, at_s: float) -
     try:
         handover = read(path)
         new = log.receive(handover.id, handover.kind, at_s, translate(handover)).wait()
-    except (DamagedFile, InvalidInput) as error:
+    except StoreUnavailable:
+        raise
+    except TurnpikeError as error:
         if not path.exists():
             return Taken(path, "repeated")
         return _rejected(path, error.message)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from policy.errors import InvalidInput
 from storage.records import Fence
+from storage.rows import SqlValue
 from storage.sql import Ask, Sql
 
 TABLES = """
@@ -80,7 +81,7 @@ def give_back(db: Sql, fence: Fence) -> None:
     db.execute(GIVE_BACK, {"name": fence.name, "token": fence.token})
 
 
-def require(db: Sql, name: str, token: int) -> None:
+def require(db: Sql, name: str, token: SqlValue) -> None:
     """Record that something is written under a lease, unless another has taken it over.
 
     raises : InvalidInput
@@ -88,8 +89,8 @@ def require(db: Sql, name: str, token: int) -> None:
     [row] = db.query(STANDING, {"name": name})
     if row["token"] != token:
         raise InvalidInput(
-            f"the lease {name} was taken over: token {token} is shown, and {row['token']} counts; "
-            "what was made under it is void",
+            f"the lease {name} was taken over: token {token!r} is shown, and {row['token']} "
+            "counts; what was made under it is void",
             code="lease_lost",
         )
     shown = {"name": name, "token": token, "counted": row["token"], "holder": row["holder"]}

@@ -102,7 +102,8 @@ class PostgresSql:
             raise Refused("missing", _told(error)) from error
         except errors.UniqueViolation as error:
             raise Refused("taken", _told(error)) from error
-        except (psycopg.IntegrityError, psycopg.DataError) as error:
+        # Of a value of another type than its column's it says that it has no operator for the two.
+        except (psycopg.IntegrityError, psycopg.DataError, errors.UndefinedFunction) as error:
             raise Refused("wrong", _told(error)) from error
 
 

@@ -99,6 +99,8 @@ def put_back(spare: Spare[Any], db: Sql) -> int:
 def _refusal(kind: type[Any], values: Values, refused: Refused) -> UnknownDecision | InvalidInput:
     what = kind.__name__.lower()
     if refused.why == "missing":
+        if kind is Revocation:
+            return InvalidInput(f"there is no key {values['key_id']!r} to revoke", param="key_id")
         decision_id = values.get("decision_id", values.get("id"))
         return UnknownDecision(f"there is no decision for this {what} of {decision_id!r}")
     if refused.why == "taken":
@@ -202,11 +204,17 @@ def adopt(db: Sql, values: Values) -> int:
 
 
 def receive(db: Sql, handover: Values, rows: Sequence[tuple[type[Any], Values]]) -> bool:
-    """Record what was handed over, once; return False if it was recorded before."""
+    """Record what was handed over, once; return False if it was recorded before.
+
+    raises : UnknownDecision, InvalidInput; another program may have made it
+    """
     if db.execute(RECEIVE, handover) == 0:
         return False
     for kind, values in rows:
-        RECEIVERS[kind](db, values)
+        try:
+            RECEIVERS[kind](db, values)
+        except Refused as error:
+            raise _refusal(kind, values, error) from error
     return True
 
 
@@ -230,7 +238,7 @@ RECEIVERS: dict[type[Any], Callable[[Sql, Values], object]] = {
     PolicyVersion: adopt,
     Retrain: lambda db, values: insert(db, Retrain, values),
     Key: _add_key,
-    Fence: lambda db, values: require(db, str(values["name"]), int(values["token"] or 0)),
+    Fence: lambda db, values: require(db, str(values["name"]), values["token"]),
     Latest: lambda db, values: db.execute(REPLACE_OLDER, values),
     SavedState: _keep_state,
     Revocation: lambda db, values: insert(db, Revocation, values),

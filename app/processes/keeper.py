@@ -13,7 +13,7 @@ from app.keys.keyring import Keyring
 from app.monitoring.traffic import Following
 from app.routing.live import Live
 from jobs.intake import records
-from policy.errors import InvalidInput, StoreUnavailable
+from policy.errors import StoreUnavailable, TurnpikeError
 from policy.types import DAY_S
 from storage.erasing import erased_at_s
 from storage.handover import take
@@ -88,7 +88,7 @@ class Keeper(threading.Thread):
                 return
             try:
                 chore(time.time())
-            except (StoreUnavailable, InvalidInput, OSError, MemoryError):
+            except (TurnpikeError, OSError, MemoryError):
                 if name not in self._failing:
                     LOGGER.exception("chore not done, is tried again until it is", chore=name)
                 self._failing.add(name)

@@ -1,13 +1,18 @@
 """The chores of a running service."""
 
+import json
 import time
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
+from jobs.intake import hand_over_key, hand_over_revocation
+from storage.handover import hand_over
+from storage.keys import Revocation
 from tests.app.running import Provider, eventually, running
-from tests.storage.rounds import DECISION, but
+from tests.storage.rounds import DECISION, NOON_S, but
+from tests.storage.test_keys import KEY
 
 DAY_S = 86_400.0
 
@@ -49,3 +54,25 @@ def test_a_chore_that_always_fails_keeps_no_other_from_being_done_and_is_told_on
         (folder / "rejected").unlink()
         assert eventually(lambda: any((folder / "rejected").glob("*")))
     assert [line["chore"] for line in told if "chore" in line] == ["take handovers"]
+
+
+def test_parcels_that_make_no_sense_are_set_aside_and_the_next_one_is_taken(
+    tmp_path: Path, provider: Provider
+) -> None:
+    folder = tmp_path / "handover"
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        hand_over_revocation(tmp_path, Revocation(key_id="nope", at_s=NOON_S))
+        hand_over(folder, "prune", {"expiries": [{"decision_id": "x", "what": "comment"}]}, {})
+        hand_over(folder, "retrain", {"fence": {"name": "retrain", "token": "abc"}}, {})
+        stripped = {
+            "decision_id": "x",
+            "tenant": "t",
+            "key_id": None,
+            "sketch": "",
+            "context": ["a"],
+        }
+        hand_over(folder, "forget", {}, {"stripped": json.dumps([stripped]).encode()})
+        hand_over_key(tmp_path, KEY)
+        assert eventually(lambda: service.parts.log.known_keys() != [])
+        assert len(list((folder / "rejected").glob("*.handover"))) == 4
+        assert not service.parts.log.standing.is_stopped
