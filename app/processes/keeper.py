@@ -120,12 +120,13 @@ class Keeper(threading.Thread):
             self._erased_s = erased_s
 
     def _abandon(self, now_s: float) -> None:
-        """Give an end to decisions that no request can still be busy with; once a minute."""
+        """Give an end to decisions that no request can be busy with any more; once a minute."""
         if abs(now_s - self._abandoned_s) < ABANDON_EVERY_S:
             return
         self._abandoned_s = now_s
         longest_s = max(arm.timeouts.total_s for arm in self._catalogue().arms.values())
         before_s = now_s - longest_s - MARGIN_S
+        self._live.forget(before_s, now_s)
         abandon(self._log, now_s, before_s, before_s - LOOK_BACK_S)
 
     def stop(self) -> None:

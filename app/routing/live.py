@@ -180,6 +180,11 @@ class Live:
         with self._lock:
             self._treasury.settled(decision, usd, time.time())
 
+    def forget(self, before_s: float, now_s: float) -> None:
+        """Give back what budgets hold for calls that began before a moment, and cannot go on."""
+        with self._lock:
+            self._treasury.forget(before_s, now_s)
+
     def follow(self, arms: Iterable[Arm], now_s: float) -> None:
         """Come nearer to a policy version for the catalogue, if that has other arms or hints.
 

@@ -13,7 +13,7 @@ from policy.decide import DRAWS_KEPT, Question, Verdict, seeded
 from policy.pacer import Budget, Goal, Hold, Pacer, WillingnessToPay, ceiling_of, window_of
 from policy.ring import Forecast, Ring
 from policy.thompson import Thompson
-from policy.types import HOUR_S, Floats
+from policy.types import Floats
 from storage.allotments import Allotment, Wish
 from storage.records import Decision
 
@@ -21,8 +21,7 @@ LOGGER = get_logger()
 Piece = Literal["some", "all", "none"]
 """How much of what nobody has is wanted."""
 PIECES: dict[Piece, float] = {"some": 0.1, "all": 1.0, "none": 0.0}
-FORGOTTEN_AFTER_S = HOUR_S
-"""A call under way for longer has ended without anybody hearing of it."""
+UNHELD = Hold(0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,26 +114,25 @@ class Pacing:
         self, decision_id: str, verdict: Verdict, now_s: float, *, is_priced_here: bool
     ) -> None:
         """Hold what the call may cost, whoever has set the price of a dollar for it."""
-        self._forget(now_s)
         self._held[decision_id] = _Held(verdict.hold, now_s)
         forecast = verdict.forecast(now_s) if is_priced_here else None
         self.pacer = self.pacer.decided(forecast, verdict.hold, now_s)
 
     def settled(self, decision_id: str, usd: float, now_s: float) -> None:
-        """Book what the call has cost; a stored answer held nothing."""
+        """Book what the call has cost, also where nothing is held for it any more."""
         held = self._held.pop(decision_id, None)
-        if held is not None:
-            self.pacer = self.pacer.settled(held.hold, usd, now_s)
+        self.pacer = self.pacer.settled(UNHELD if held is None else held.hold, usd, now_s)
 
     def anew_in_s(self, now_s: float) -> float | None:
         """Return the seconds until the budget starts anew, None where nothing is a ceiling."""
         window_s = window_of(self.pacer.ceiling)
         return None if window_s is None else window_s - now_s % window_s
 
-    def _forget(self, now_s: float) -> None:
+    def forget(self, before_s: float, now_s: float) -> None:
+        """Give back what is held for calls of before a moment: they ended, and nobody heard."""
         while self._held:
             oldest, held = next(iter(self._held.items()))
-            if now_s - held.since_s < FORGOTTEN_AFTER_S:
+            if held.since_s >= before_s:
                 return
             LOGGER.warning("a call never ended, so its reservation is given back", id=oldest)
             self.settled(oldest, 0.0, now_s)

@@ -70,6 +70,11 @@ class Treasury:
         if decision.key_id in self._of_keys:
             self._of_keys[decision.key_id].settled(decision.id, usd, now_s)
 
+    def forget(self, before_s: float, now_s: float) -> None:
+        """Give back what is held for calls that began before a moment."""
+        for pacing in (self.service, *self._of_keys.values()):
+            pacing.forget(before_s, now_s)
+
     def shared(self) -> dict[str, Pacing]:
         """Return what is spent by other processes too, by name."""
         every = {SERVICE: self.service, **self._of_keys}

@@ -8,9 +8,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from jobs.intake import hand_over_key, hand_over_revocation
+from policy.decide import decide, seeded
 from storage.handover import hand_over
 from storage.keys import Revocation
 from tests.app.running import Provider, eventually, running
+from tests.policy.test_decide import ARMS, BELIEFS, FULL, asked
 from tests.storage.rounds import DECISION, NOON_S, but
 from tests.storage.test_keys import KEY
 
@@ -76,3 +78,18 @@ def test_parcels_that_make_no_sense_are_set_aside_and_the_next_one_is_taken(
         assert eventually(lambda: service.parts.log.known_keys() != [])
         assert len(list((folder / "rejected").glob("*.handover"))) == 4
         assert not service.parts.log.standing.is_stopped
+
+
+def test_what_a_budget_holds_for_a_call_that_cannot_go_on_is_given_back(
+    tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.processes.keeper.ABANDON_EVERY_S", 0.0)
+    verdict = decide(ARMS, asked(), BELIEFS, seeded("d"), policy="thompson", allowance=FULL)
+    with running(tmp_path, sandbox_url=provider.url, budget_usd=1.0) as service:
+        pacing, now_s = service.parts.live._treasury.service, time.time()
+        for name, age_s in (("lost", DAY_S / 2), ("new", 60.0)):
+            pacing.decided(name, verdict, now_s - age_s, is_priced_here=False)
+        assert eventually(lambda: list(pacing._held) == ["new"])
+        assert service.parts.live.pacer.books.expected_usd == pytest.approx(
+            verdict.hold.expected_usd
+        )

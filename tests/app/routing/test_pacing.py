@@ -7,12 +7,16 @@ from threading import Barrier
 
 import pytest
 
+from app.routing.pacing import Pacing
 from app.settings import Settings
 from app.wiring import assemble
+from policy.decide import decide, seeded
 from policy.errors import ConfigError
 from policy.exploration import FIRST_SHARE
-from policy.pacer import KNOWN
+from policy.pacer import KNOWN, Budget, Pacer
+from policy.ring import Ring
 from tests.app.running import CATALOGUE, Provider, Running, catalogue, running
+from tests.policy.test_decide import ARMS, BELIEFS, FULL, asked
 
 CALLERS = 50
 PROMPT = "What is 17 * 23?"
@@ -157,3 +161,17 @@ def test_two_goals_or_an_unknown_baseline_stop_the_start(tmp_path: Path) -> None
     }
     with pytest.raises(ConfigError, match="TURNPIKE_BASELINE names 'gpt-5o'"):
         assemble(Settings.load({}, given), {})
+
+
+def test_a_call_of_hours_is_held_until_it_cannot_go_on_and_booked_whenever_it_ends() -> None:
+    pacing = Pacing(Pacer.of(Budget(1.0, "day"), Ring(0.1), 10.0))
+    verdict = decide(ARMS, asked(), BELIEFS, seeded("d"), policy="thompson", allowance=FULL)
+    for name, at_s in (("long", 10.0), ("other", 3_700.0)):
+        pacing.decided(name, verdict, at_s, is_priced_here=False)
+    reserved_usd = verdict.hold.reserved_usd
+    assert pacing.pacer.books.reserved_usd == pytest.approx(2 * reserved_usd)
+    pacing.forget(3_700.0, 3_800.0)
+    assert pacing.pacer.books.reserved_usd == pytest.approx(reserved_usd)
+    for name, usd in (("long", 0.9), ("other", 0.01), ("a stored answer", 0.0)):
+        pacing.settled(name, usd, 4_000.0)
+    assert pacing.left_usd(4_000.0) == pytest.approx(0.09)
