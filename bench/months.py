@@ -18,7 +18,7 @@ from bench.router import Router
 from bench.tables import Table
 from features.sketch import Sketch
 from jobs.report import RECENT
-from jobs.requests import requests
+from jobs.requests import busy_s, requests
 from jobs.satisfaction import of_baseline, ours, votes
 from jobs.tally import Always, ByWords, Counting, Rule, Tally, most_usd
 from policy.baselines import baseline, by_words
@@ -211,7 +211,7 @@ def _savings(month: _Month) -> Iterator[Told]:
     """Yield what the report says of each rule: in all, and of each arm in place of the baseline."""
     rules: tuple[Rule, ...] = Always(month.dearest), ByWords()
     counting, whole = Counting(rules, {}, most_usd(month.recent)), Tally()
-    for request in requests(month.rows):
+    for request in requests(month.rows, busy_s(month.table.arms)):
         counting.count(request)
     for tally in counting.tallies.values():
         whole.add(tally)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from jobs.requests import requests
+from jobs.requests import busy_s, requests
 from jobs.satisfaction import Vote, of_baseline, ours, votes
 from jobs.tally import (
     ALL,
@@ -90,7 +90,7 @@ def reports(
     rules: list[Rule] = [Always(arm), ByWords()]
     counting = Counting(rules, {arm.name: arm for arm in arms}, most_usd(log.recent(RECENT)))
     since_s = begins_s(max(periods, key=PERIODS.__getitem__), now_s)
-    for request in requests(log.spending(since_s, now_s, tenant)):
+    for request in requests(log.spending(since_s, now_s, tenant), busy_s(arms)):
         counting.count(request)
     said = votes(log.decisions(since_s=since_s, until_s=now_s, tenant=tenant, rated_only=True))
     names = [rule.name for rule in rules]

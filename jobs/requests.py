@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from policy.types import Arm
 from storage.spending import Spending
 
 DELIVERED = frozenset({"ok", "filtered"})
-OVER_AFTER_S = 900.0
-"""No request lasts so long that a further arm is asked after this."""
+MARGIN_S = 300.0
+"""How much longer than its arm's calls may take a request may be busy with a decision."""
 
 
 @dataclass(slots=True)
@@ -41,8 +42,16 @@ class Request:
         return self.first.kind == "cached" and self.first.cache == "hit"
 
 
-def requests(rows: Iterable[Spending]) -> Iterator[Request]:
-    """Yield the requests that decisions in the order of time make up."""
+def busy_s(arms: Iterable[Arm]) -> float:
+    """Return how long a request may be busy with a decision."""
+    return max((arm.timeouts.total_s for arm in arms), default=0.0) + MARGIN_S
+
+
+def requests(rows: Iterable[Spending], lasts_s: float) -> Iterator[Request]:
+    """Yield the requests that decisions in the order of time make up.
+
+    `lasts_s` is how long one of them lasts at most: after it no further arm is asked.
+    """
     unfinished: dict[str, Request] = {}
     for row in rows:
         request = unfinished.pop(row.retry_of or "", None)
@@ -54,7 +63,7 @@ def requests(rows: Iterable[Spending]) -> Iterator[Request]:
             yield request
         else:
             unfinished[row.id] = request
-            yield from _given_up(unfinished, row.decided_at_s - OVER_AFTER_S)
+            yield from _given_up(unfinished, row.decided_at_s - lasts_s)
     yield from unfinished.values()
 
 

@@ -13,6 +13,7 @@ from app.keys.keyring import Keyring
 from app.monitoring.traffic import Following
 from app.routing.live import Live
 from jobs.intake import records
+from jobs.requests import busy_s
 from policy.errors import StoreUnavailable, TurnpikeError
 from policy.types import DAY_S
 from storage.erasing import erased_at_s
@@ -24,8 +25,6 @@ from upstream.catalogue import Catalogue
 LOGGER = get_logger()
 EVERY_S = 0.5
 ABANDON_EVERY_S = 60.0
-MARGIN_S = 300.0
-"""How much longer than its arm's calls may take a request may be busy with a decision."""
 LOOK_BACK_S = DAY_S  # what is older was found by an earlier look, or at the start
 COUNT_EVERY_S = 10.0
 CLOCKS_APART_S = 60.0
@@ -124,8 +123,7 @@ class Keeper(threading.Thread):
         if abs(now_s - self._abandoned_s) < ABANDON_EVERY_S:
             return
         self._abandoned_s = now_s
-        longest_s = max(arm.timeouts.total_s for arm in self._catalogue().arms.values())
-        before_s = now_s - longest_s - MARGIN_S
+        before_s = now_s - busy_s(self._catalogue().arms.values())
         self._live.forget(before_s, now_s)
         abandon(self._log, now_s, before_s, before_s - LOOK_BACK_S)
 

@@ -5,6 +5,9 @@ from typing import Any
 from storage.spending import Spending
 from tests.storage.rounds import NOON_S
 
+BUSY_S = 900.0
+"""How long a request lasts at most."""
+
 ROW = Spending(
     id="d",
     decided_at_s=NOON_S,
