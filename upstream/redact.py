@@ -9,10 +9,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 MAX_CHARS = 300
 HIDDEN = "[redacted]"
 QUOTED = "[prompt]"
 QUOTED_CHARS = 8
+MULTIPLIER = 0x9E3779B97F4A7C15
+TOP = np.uint64(48)
+READ_CHARS = 1 << 16
+Numbers = NDArray[np.uint64]
 # Where prompts stand in a body, and what stands there besides that is none.
 SAID = ("messages", "prompt", "input", "instructions")
 NO_WORDS = frozenset({"role", "type", "name", "id", "tool_call_id"})
@@ -47,14 +54,34 @@ def unquoted(text: str, prompts: Iterable[str]) -> str:
     lowered = text.lower()
     if len(lowered) != len(text):  # a letter that is two in lower case: places would not match
         return QUOTED
-    starts = range(len(text) - QUOTED_CHARS + 1)
     quoted = bytearray(len(text))
-    for prompt in map(str.lower, prompts):
-        for at in starts:
-            if lowered[at : at + QUOTED_CHARS] in prompt:
-                quoted[at : at + QUOTED_CHARS] = bytes([1]) * QUOTED_CHARS
+    for at in np.flatnonzero(_stand_in("\0".join(prompts).lower(), numbered(lowered))):
+        quoted[at : at + QUOTED_CHARS] = bytes([1]) * QUOTED_CHARS
     runs = groupby(zip(text, quoted, strict=True), key=lambda each: each[1])
     return "".join(QUOTED if is_quote else "".join(c for c, _ in run) for is_quote, run in runs)
+
+
+def _stand_in(said: str, pieces: Numbers) -> NDArray[np.bool_]:
+    """Return of each piece whether it stands in what was said, which is read once."""
+    may_be = np.zeros(1 << 16, bool)
+    may_be[pieces >> TOP] = True
+    found = np.zeros(len(pieces), bool)
+    for start in range(0, len(said), READ_CHARS):
+        known = numbered(said[start : start + READ_CHARS + QUOTED_CHARS - 1])
+        found |= np.isin(pieces, known[may_be[known >> TOP]])
+    return found
+
+
+def numbered(text: str) -> Numbers:
+    """Return a number for every eight characters in a row, by which they are known.
+
+    >>> bool(numbered("to be or")[0] == numbered("not to be or")[4])
+    True
+    """
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4").astype(np.uint64)
+    for width in (1, 2, 4):
+        codes = codes[:-width] * np.uint64(pow(MULTIPLIER, width, 1 << 64)) + codes[width:]
+    return codes
 
 
 def said_in(body: Mapping[str, Any]) -> Iterator[str]:

@@ -1,8 +1,11 @@
 """Secrets and control characters do not pass."""
 
+import random
+import re
+
 import pytest
 
-from upstream.redact import redacted
+from upstream.redact import QUOTED, READ_CHARS, numbered, redacted, unquoted
 
 
 @pytest.mark.parametrize(
@@ -27,3 +30,35 @@ def test_ordinary_words_stay(text: str) -> None:
 def test_the_text_is_one_line_of_at_most_300_characters() -> None:
     assert redacted("a\r\nb\x00\x1b[31m\u2028c\ud800") == "a b [31m c"
     assert len(redacted("x" * 1000)) == 300
+
+
+def by_hand(text: str, prompts: list[str]) -> str:
+    """Return what `unquoted` must, found by looking for every eight characters in every prompt."""
+    hidden = set()
+    for at in range(len(text) - 7):
+        if any(text[at : at + 8].lower() in prompt.lower() for prompt in prompts):
+            hidden |= set(range(at, at + 8))
+    return re.sub("\0+", QUOTED, "".join("\0" if i in hidden else c for i, c in enumerate(text)))
+
+
+@pytest.mark.parametrize("letters", ["ab", "aB é", "我們說話", "a\U0001f600"])
+def test_no_eight_characters_in_a_row_of_a_prompt_stay_and_all_else_does(letters: str) -> None:
+    rng, some = random.Random(letters), False
+    for _ in range(200):
+        said = ["".join(rng.choices(letters, k=rng.randrange(60))) for _ in range(3)]
+        text = "".join(rng.choices(letters, k=rng.randrange(40)))
+        assert unquoted(text, said) == by_hand(text, said)
+        some = some or QUOTED in unquoted(text, said) != QUOTED
+    assert some
+
+
+def test_a_large_prompt_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    monkeypatch.setattr(
+        "upstream.redact.numbered", lambda text: read.append(len(text)) or numbered(text)
+    )
+    prompt = "".join(random.Random(0).choices("abcdefgh ", k=50 * READ_CHARS))
+    across = prompt[READ_CHARS - 4 : READ_CHARS + 4]
+    error = f"{'0123456789' * 50}{across}{prompt[-8:]}"
+    assert unquoted(error, [prompt]) == error[:500] + QUOTED
+    assert sum(read) <= len(prompt) + len(error) + 50 * 8
