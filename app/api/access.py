@@ -96,6 +96,14 @@ def voter(decision_id: object, token: object) -> Holder | None:
     return holder
 
 
+def count_wrong_key() -> None:
+    """Count that whoever asks came with a wrong key, wherever it stood.
+
+    raises : RateLimited if there were too many
+    """
+    _rates().wrong_key(request.remote_addr or "")
+
+
 def install(app: Flask) -> None:
     """Let nobody in who may not do what is asked, or asks too often."""
     app.extensions[RATES] = Rates()
@@ -118,7 +126,7 @@ def _admit() -> None:
         g.holder = _holder(view)
     except Unauthenticated:
         if "authorization" in request.headers:
-            _rates().wrong_key(request.remote_addr or "")
+            count_wrong_key()
         raise
     g.rate = _rates().hit(g.holder)
     if scope not in g.holder.scopes:

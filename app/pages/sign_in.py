@@ -5,7 +5,7 @@ import hmac
 from flask import Response, current_app, request
 
 from app.address import names_loopback
-from app.api.access import SESSION, bearer
+from app.api.access import SESSION, bearer, count_wrong_key
 from app.api.body import reading
 from app.keys.keyring import SESSION_S, Keyring
 from policy.errors import Forbidden, Unauthenticated
@@ -17,12 +17,17 @@ FROM_US = "same-origin"
 def begin(response: Response, key: str) -> None:
     """Let the browser that gets this response in for eight hours, as whoever holds the key.
 
-    raises : Unauthenticated
+    raises : Unauthenticated, or RateLimited if there were too many wrong ones
     """
     keyring = _keyring()
+    try:
+        holder = keyring.holder(key)
+    except Unauthenticated:
+        count_wrong_key()
+        raise
     response.set_cookie(
         SESSION,
-        keyring.session(keyring.holder(key)),
+        keyring.session(holder),
         max_age=int(SESSION_S),
         httponly=True,
         samesite="Strict",

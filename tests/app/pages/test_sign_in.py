@@ -86,6 +86,29 @@ def test_another_key_opens_nothing(browser: FlaskClient) -> None:
     assert browser.get("/").status_code == 303
 
 
+def test_keys_cannot_be_guessed_here_faster_than_in_a_header(browser: FlaskClient) -> None:
+    token, told = token_on(browser.get("/pages/sign-in")), []
+
+    def give(key: str) -> TestResponse:
+        return browser.post(
+            "/pages/sign-in",
+            data={"token": token, "key": key},
+            headers=HOME,
+            environ_overrides={"REMOTE_ADDR": "10.0.0.9"},
+        )
+
+    for n in range(10):
+        told.append(give(f"wrong {n}").status_code)
+        wrong, far = {"authorization": f"Bearer tpk_{n}"}, {"REMOTE_ADDR": "10.0.0.9"}
+        told.append(browser.get("/policy", headers=wrong, environ_overrides=far).status_code)
+    assert told == [401] * 20
+    refused = give("wrong again")
+    assert (refused.status_code, refused.mimetype) == (429, "text/html")
+    assert "20 wrong keys came from your address within a minute" in refused.text
+    assert sign_in(browser, key="wrong from elsewhere").status_code == 401
+    assert give(KEY).status_code == 303
+
+
 def test_a_cookie_that_was_made_up_or_has_ended_opens_nothing(
     browser: FlaskClient, locked: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
