@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
@@ -43,9 +44,19 @@ def _secret(secret: SecretStr) -> SecretStr:
 
 
 def _url(url: SecretStr) -> SecretStr:
-    if re.fullmatch(r"https?://[^\s/]+(/\S*)?", url.get_secret_value()) is None:
+    if not _can_be_sent_to(url.get_secret_value()):
         raise ValueError("it must be a URL, such as https://hooks.example.com/turnpike")
     return url
+
+
+def _can_be_sent_to(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna")  # as it is looked up: labels may be too long
+        port_is_right = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    return re.fullmatch("https?://[!-~]+", url) is not None and bool(host) and port_is_right
 
 
 Seconds = Annotated[float, Field(gt=0, le=YEAR_S)]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
@@ -19,16 +20,17 @@ class Webhook:
 
     def post(self, data: Mapping[str, Any]) -> str | None:
         """Send the data; return None if it was taken, else what went wrong. Redirects are not."""
-        kind = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
-        connection = kind(self._parts.hostname or "", self._parts.port, timeout=ANSWER_WITHIN_S)
         query = f"?{self._parts.query}" if self._parts.query else ""
-        body = json.dumps(data, allow_nan=False).encode()
+        headers, body = {"content-type": "application/json"}, json.dumps(data, allow_nan=False)
         try:
-            headers = {"content-type": "application/json"}
-            connection.request("POST", f"{self._parts.path or '/'}{query}", body, headers)
-            status = connection.getresponse().status
-        except (OSError, HTTPException) as error:
+            with closing(self._connection()) as connection:
+                path = f"{self._parts.path or '/'}{query}"
+                connection.request("POST", path, body.encode(), headers)
+                status = connection.getresponse().status
+        except (OSError, HTTPException, ValueError) as error:  # the last: of no URL one can send to
             return f"{type(error).__name__}: {error}"
-        finally:
-            connection.close()
         return None if TAKEN <= status < TAKEN + 100 else f"it answered {status}"
+
+    def _connection(self) -> HTTPConnection:
+        kind = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
+        return kind(self._parts.hostname or "", self._parts.port, timeout=ANSWER_WITHIN_S)

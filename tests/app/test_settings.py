@@ -197,3 +197,35 @@ def test_an_address_of_a_sandbox_that_is_off_is_refused() -> None:
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings.load({}).connections = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "hooks.example.org/x",
+        "ftp://hooks.example.com/",
+        "http:///x",
+        "http://:80/",
+        "http://127.0.0.1:0/x",
+        "http://127.0.0.1:99999/x",
+        "http://127.0.0.1:port/x",
+        "http://[::1/",
+        "http://hooks.example.com/\u00fc",
+        "http://hooks.example.com/a b",
+        f"http://{'a' * 70}.example/",
+        "http://hooks..example/",
+    ],
+)
+def test_a_webhook_that_nothing_can_be_sent_to_stops_the_start(url: str) -> None:
+    told = refusal(alarm_webhook=url)
+    assert "such as https://hooks.example.com/turnpike" in told
+    assert url not in told
+
+
+@pytest.mark.parametrize(
+    "url", ["https://hooks.example.com", "http://[::1]:80/x?y=z", "http://localhost:8080/a/b"]
+)
+def test_a_webhook_may_have_any_place(url: str) -> None:
+    settings = Settings.load({"TURNPIKE_ALARM_WEBHOOK": url})
+    assert settings.alarm_webhook is not None
+    assert settings.alarm_webhook.get_secret_value() == url
