@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import click
+from pydantic import SecretStr
 
 from app.commands.demo import demo
 from app.given import PREFIX
@@ -87,7 +88,7 @@ class Cluster:
     def _start(self) -> None:
         self.database = self._database()
         sandbox = f"127.0.0.1:{free_port()}"
-        ours = {**_handed_on(self._settings), PARENT: str(os.getpid())}
+        ours = {**handed_on(self._settings), PARENT: str(os.getpid())}
         port = sandbox.rpartition(":")[2]
         self._begin("sandbox", ("app", "sandbox", "--port", port), ours, sandbox)
         shared = {
@@ -171,11 +172,15 @@ def cluster(settings: Settings, replicas: int, prompts: int, *, stay: bool) -> i
         return code
 
 
-def _handed_on(settings: Settings) -> dict[str, str]:
+def handed_on(settings: Settings) -> dict[str, str]:
     """Return the environment of a replica: ours, with the settings that are not each one's own."""
     given = settings.model_dump(include=settings.model_fields_set - EACH_ONES)
-    ours = {f"{PREFIX}{name.upper()}": str(value) for name, value in given.items()}
+    ours = {f"{PREFIX}{name.upper()}": _plain(value) for name, value in given.items()}
     return {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)} | ours
+
+
+def _plain(value: Any) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 def _policy(replica: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from app.commands.cluster import Cluster
+from app.commands.cluster import Cluster, handed_on
 from app.mode import APART
 from app.settings import Settings
 from jobs.invariants import broken
@@ -83,6 +83,17 @@ def cluster(open_folder: Path) -> Iterator[Cluster]:
     given = {"arms": CATALOGUE, "database": open_folder / "turnpike.db", "control_share": 0}
     with Cluster(open_folder, Settings.load({}, given), 3) as running:
         yield running
+
+
+def test_a_replica_is_given_what_is_set_here_and_is_no_ones_own_secrets_too() -> None:
+    given = {
+        "alarm_webhook": "https://hooks.example.com/x",
+        "log_level": "debug",
+        "control_share": 0,
+    }
+    ours = Settings.load({}, {**given, "api_key": "0123456789abcdef"})
+    theirs = Settings.load(handed_on(ours))
+    assert theirs == Settings.load({}, given)
 
 
 @pytest.mark.slow
