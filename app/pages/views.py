@@ -274,6 +274,8 @@ def _inside(there: str | None) -> str:
     """Return a place to go to after signing in: one of ours, whatever was asked."""
     asked = urlsplit(there or "")
     ours = not asked.scheme and not asked.netloc and asked.path.startswith("/")
-    if not there or not ours or there.startswith("//") or "\\" in there:
+    # A line end is dropped by urlsplit, and would be in what is returned.
+    one_line = there is not None and there.isprintable() and "\\" not in there
+    if not there or not ours or not one_line or there.startswith("//"):
         return url_for("pages.show_today")
     return there

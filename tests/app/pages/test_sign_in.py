@@ -160,11 +160,20 @@ def test_signing_out_ends_the_session(browser: FlaskClient) -> None:
         ("//evil.example/", "/"),
         ("/\\evil.example", "/"),
         ("javascript:alert(1)", "/"),
+        ("/a\r\nx: y", "/"),
+        ("/a\tb", "/"),
         ("", "/"),
     ],
 )
 def test_after_signing_in_one_stays_here(browser: FlaskClient, then: str, goes_to: str) -> None:
     assert sign_in(browser, then=then).location == goes_to
+
+
+def test_a_line_end_in_where_to_go_does_not_hide_that_the_key_is_wrong(
+    browser: FlaskClient,
+) -> None:
+    answer = sign_in(browser, key="wrong-horse-battery", then="/a\r\nx: y")
+    assert answer.status_code == 401
 
 
 def test_a_link_from_another_site_comes_again_with_its_cookie(browser: FlaskClient) -> None:
