@@ -49,8 +49,9 @@ class Upstream:
         self._lock = threading.Lock()
         self._clients: dict[Provider, openai.OpenAI] = {}
         self._keys: tuple[str, ...] = ()
-        for provider in catalogue().providers.values():
-            self._client(provider)
+        providers = catalogue().providers
+        for provider in providers.values():
+            self._client(provider, providers)
 
     def answer(self, arm: Arm, body: Mapping[str, Any]) -> Answer:
         """Return the whole answer to a chat-completions body that has no `model` and no `stream`.
@@ -163,20 +164,23 @@ class Upstream:
         return faults
 
     def _client_of(self, name: str, faults: Faults) -> openai.OpenAI:
-        provider = self._catalogue().providers.get(name)
+        providers = self._catalogue().providers
+        provider = providers.get(name)
         if provider is None:
             raise faults.unsent(f"{name} is no longer in the catalogue")
         try:
-            return self._clients.get(provider) or self._client(provider)
+            return self._client(provider, providers)
         except ConfigError as error:
             # A provider that came with a changed catalogue: others may still answer.
             raise UpstreamUnauthorised(error.message, arm=faults.arm) from error
 
-    def _client(self, provider: Provider) -> openai.OpenAI:
+    def _client(self, provider: Provider, known: Mapping[str, Provider]) -> openai.OpenAI:
         with self._lock:
+            for gone in self._clients.keys() - set(known.values()):
+                self._clients.pop(gone).close()  # a call under way ends by itself
             if provider not in self._clients:
                 key = key_of(provider, self._environ)
-                self._keys += (key,)
+                self._keys = tuple({*self._keys, key})
                 self._clients[provider] = _openai_client(provider, key)
             return self._clients[provider]
 

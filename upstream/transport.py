@@ -71,6 +71,7 @@ class Transport(httpx2.BaseTransport):
         self._tls = _trust() if url.scheme == "https" else None
         self._kept: deque[tuple[float, Connection]] = deque()
         self._lock = threading.Lock()
+        self._is_closed = False
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Return the response with its body unread."""
@@ -91,7 +92,7 @@ class Transport(httpx2.BaseTransport):
 
     def keep(self, connection: Connection) -> None:
         """Keep a connection for the next call, if it can carry one, else close it."""
-        if not connection.is_reusable:
+        if self._is_closed or not connection.is_reusable:
             connection.close()
             return
         now = time.monotonic()
@@ -104,7 +105,8 @@ class Transport(httpx2.BaseTransport):
             each.close()
 
     def close(self) -> None:
-        """Close every connection that is kept."""
+        """Close every connection that is kept, and keep no more: calls under way end as usual."""
+        self._is_closed = True
         while self._kept:
             self._kept.pop()[1].close()
 

@@ -103,6 +103,19 @@ def test_a_connection_closed_while_idle_is_noticed_before_it_is_used() -> None:
         assert made.connections == 2
 
 
+def test_a_call_under_way_when_all_is_closed_is_read_to_its_end_and_its_connection_not_kept() -> (
+    None
+):
+    with answering(WHOLE, WHOLE) as (made, calls):
+        with Deadline(Timeouts(1, 1, 1, 2)).active():
+            response = calls.send(calls.build_request("POST", made.url, content=b"{}", headers={}))
+            calls.close()
+            assert b"".join(response.iter_raw()) == b"ok"
+        response.close()
+        assert call(calls, made.url) == (200, b"ok")
+        assert made.connections == 2
+
+
 def test_an_interim_answer_is_passed_over() -> None:
     with answering(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + WHOLE) as (made, calls):
         assert call(calls, made.url) == (200, b"ok")
