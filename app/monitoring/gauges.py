@@ -1,6 +1,6 @@
 """How the service stands, as gauges: breakers, the price of a dollar, queues, what is learned."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from math import nan
 
@@ -46,16 +46,17 @@ class Gauges:
             "alarms", "1 while an alarm is open", newest, "alarm", "arm", "severity"
         )
         self._left = gauge("budget_left_usd", "Dollars left of the hour's or day's budget", newest)
+        # Under several workers the library forgets no value, so what is over is set once more.
+        self._were_arms: Set[str] = frozenset()
+        self._were_open: Set[tuple[str, str, str]] = frozenset()
 
     def look(self, at: Standing, now_s: float) -> None:
         """Set every gauge to how things stand now.
 
         raises : StoreUnavailable
         """
-        for arm in at.arms.values():
-            standing = at.health.standing(arm)
-            self._breaker.labels(arm.name).set(STATES[standing.state])
-            self._under_way.labels(arm.name).set(standing.under_way)
+        self._show_arms(at)
+        self._show_alarms(at.alarms)
         log, live = at.log, at.live
         self._queue.set(log.waiting)
         self._lag.set(max(log.position() - live.learned.upto_seq, 0))
@@ -63,8 +64,21 @@ class Gauges:
         retrains = log.retrains(1)
         self._retrain.set(now_s - retrains[0].ended_at_s if retrains else nan)
         self._pays.set(live.pacer.willingness_to_pay_usd)
-        self._alarms.clear()
-        for alarm in at.alarms:
-            self._alarms.labels(alarm.name, alarm.about, alarm.severity).set(1)
         left_usd = live.pacer.unspent_usd(now_s)
         self._left.set(nan if left_usd is None else left_usd)
+
+    def _show_arms(self, at: Standing) -> None:
+        for name in self._were_arms - at.arms.keys():
+            self._breaker.labels(name).set(nan)
+            self._under_way.labels(name).set(nan)
+        for arm in at.arms.values():
+            standing = at.health.standing(arm)
+            self._breaker.labels(arm.name).set(STATES[standing.state])
+            self._under_way.labels(arm.name).set(standing.under_way)
+        self._were_arms = self._were_arms | at.arms.keys()
+
+    def _show_alarms(self, alarms: Sequence[Alarm]) -> None:
+        are_open = {(alarm.name, alarm.about, alarm.severity) for alarm in alarms}
+        self._were_open = self._were_open | are_open
+        for labels in self._were_open:
+            self._alarms.labels(*labels).set(labels in are_open)
