@@ -6,7 +6,8 @@ killed at random moments. What callers were told is then held against the log.
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from bench.victims import VICTIMS, Service, Victim
 from jobs.invariants import INVARIANTS, broken
 from jobs.witness import Audit, Journal, Witness
 from policy.exploration import Control
-from storage.events import FeedbackEvent
+from storage.events import Event, FeedbackEvent, OutcomeEvent
 from storage.snapshots import newest
 from storage.sqlite_reader import SqliteReader
 
@@ -60,8 +61,8 @@ class Crashed:
     """What came of a run: every kill, what callers were told, what the log has of it.
 
     `broken` is what does not hold of the log, `lost` the outcomes and thumbs that were acknowledged
-    and are not there, `doubled` the votes that are there twice; `judged` the retrains that came to
-    their end, `promoted` those of them that were adopted.
+    and are not there, `doubled` the outcomes and votes that are there twice; `judged` the retrains
+    that came to their end, `promoted` those of them that were adopted.
     """
 
     killed: list[Kill]
@@ -213,7 +214,6 @@ def _verdict(killing: Killing) -> Crashed:
         found = broken(log, witness)
         if saved is None:
             found.append("I4: the service saved nothing of what it had learned")
-        votes = [event for event in log.events() if isinstance(event, FeedbackEvent)]
         retrains = log.retrains(1_000_000)
         return Crashed(
             killed=killing.killed,
@@ -221,11 +221,26 @@ def _verdict(killing: Killing) -> Crashed:
             seen=dict(killing.diary.seen),
             broken=found,
             lost=len(list(INVARIANTS["I1"](Audit(log, witness)))),
-            doubled=sum(each.reward == each.previous_reward for each in votes if each.reward),
+            doubled=doubled(log.events()),
             decisions=log.counts().decisions,
             judged=len(retrains),
             promoted=sum(each.promoted for each in retrains),
         )
+
+
+def doubled(events: Iterable[Event]) -> int:
+    """Return how many decisions have two outcomes, and how many votes are there twice.
+
+    Callers write no comments, so nobody gives a reward, or withdraws it, a second time.
+    """
+    ends: Counter[str] = Counter()
+    votes = 0
+    for event in events:
+        if isinstance(event, OutcomeEvent):
+            ends[event.decision_id] += 1
+        elif isinstance(event, FeedbackEvent):
+            votes += event.reward == event.previous_reward
+    return votes + sum(n > 1 for n in ends.values())
 
 
 def _settings(folder: Path) -> dict[str, str]:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.crash import Crashed, Kill, run
+from bench.crash import Crashed, Kill, doubled, run
 from bench.crash_page import lines
 from bench.diary import Diary
 from bench.processes import started_with
 from jobs.witness import Journal
+from tests.jobs.test_learned import answered, rated
 
 SEED = 49  # draws all processes at once, then a worker, at any moment
 
@@ -85,6 +86,21 @@ def test_a_page_says_what_was_lost_and_bounds_nothing_then() -> None:
     assert "| retrains that were seen to begin | 2 |" in page
     assert "| retrains that came to their end | 1 |" in page
     assert not made().is_lossy
+
+
+@pytest.mark.parametrize("reward", [1.0, 0.0, None])
+def test_a_second_outcome_of_a_decision_and_a_vote_that_is_there_twice_are_doubled(
+    reward: float | None,
+) -> None:
+    once = [
+        answered(1, "a", 5),
+        answered(2, "b", 5),
+        rated(3, "a", 0.5),
+        rated(4, "a", reward, previous_reward=0.5),
+    ]
+    assert doubled(once) == 0
+    assert doubled([*once, answered(5, "b", 5)]) == 1
+    assert doubled([*once, rated(5, "a", reward, previous_reward=reward)]) == 1
 
 
 def test_an_answer_that_is_none_is_excused_only_by_a_kill_meanwhile(tmp_path: Path) -> None:
