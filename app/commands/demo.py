@@ -88,7 +88,8 @@ def demo(
     arms = load(settings.arms).arms
     run = Run(always={name: Tally() for name in arms})
     asked = list(itertools.islice(tasks(random.Random(seed)), prompts))  # noqa: S311
-    watched = threading.Thread(target=_show, args=(run, prompts), daemon=True)
+    ended = threading.Event()
+    watched = threading.Thread(target=_show, args=(run, prompts, ended), daemon=True)
     watched.start()
     with ThreadPoolExecutor(CALLERS) as pool:
         jobs = [
@@ -96,9 +97,13 @@ def demo(
             for i, task in enumerate(asked)
         ]
         failures = [error for job in jobs if (error := job.exception()) is not None]
+    ended.set()
     watched.join()
     for error in failures[:3]:
         click.echo(f"a request failed: {error}", err=True)
+    if not run.turnpike.prompts:
+        click.echo("every request failed, so there is nothing to compare", err=True)
+        return 1
     tell(_as_data(run), "\n".join(table(run, arms)), as_json=as_json)
     return int(bool(failures))
 
@@ -210,15 +215,14 @@ def _as_data(run: Run) -> dict[str, Any]:
     return {"prompts": run.turnpike.prompts, "thumbs": run.thumbs, "ways": told}
 
 
-def _show(run: Run, prompts: int) -> None:
-    """Show one line of progress until every prompt is answered."""
+def _show(run: Run, prompts: int, ended: threading.Event) -> None:
+    """Show one line of progress until the demo has ended."""
     live = sys.stderr.isatty()
-    started = time.monotonic()
-    idle_s, before = 0.0, -1
-    while run.turnpike.prompts < prompts and idle_s < TIMEOUT_S:
-        time.sleep(SHOW_EVERY_S)
+    started, before = time.monotonic(), -1
+    is_over = False
+    while not is_over:
+        is_over = ended.wait(SHOW_EVERY_S)
         done = run.turnpike.prompts
-        idle_s = idle_s + SHOW_EVERY_S if done == before else 0.0
         if live or done // 200 != before // 200:
             click.echo(_line(run, prompts, time.monotonic() - started), err=True, nl=not live)
         before = done
