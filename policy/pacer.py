@@ -185,7 +185,7 @@ class Pacer:
 
         `forecast` None is a decision at a price that another goal has set.
         """
-        if isinstance(self.goal, WillingnessToPay) and self.ceiling is None:
+        if self._keeps_no_books:
             return self
         pacer = self.at(now_s)
         books = replace(
@@ -205,6 +205,8 @@ class Pacer:
 
     def settled(self, hold: Hold, usd: float, now_s: float) -> Self:
         """Return the pacer after a call has ended; it counts in the window in which it ends."""
+        if self._keeps_no_books:
+            return self
         pacer = self.at(now_s)
         books = replace(
             pacer.books,
@@ -241,6 +243,10 @@ class Pacer:
         rate_hz = self.ring.rate_hz(now_s) + books.elsewhere_hz
         left_usd = budget - books.spent_usd - books.elsewhere_usd
         return max(left_usd, 0.0) / max(rate_hz * left_s, 1.0)
+
+    @property
+    def _keeps_no_books(self) -> bool:
+        return isinstance(self.goal, WillingnessToPay) and self.ceiling is None
 
     def _solved(self, now_s: float) -> Self:
         price = self._price(now_s)

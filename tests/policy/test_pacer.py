@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from policy.pacer import HORIZON, Budget, Goal, Hold, Pacer, Per, QualityFloor, WillingnessToPay
+from policy.pacer import HORIZON, Books, Budget, Goal, Hold, Pacer, Per, QualityFloor, WillingnessToPay
 from policy.ring import HIGHEST_USD, LOWEST_USD, Forecast, Ring
 
 ARMS = ("cheap", "dear")
@@ -148,6 +148,7 @@ def test_a_fixed_willingness_to_pay_stays_as_it_was_set() -> None:
     assert pacer.willingness_to_pay_usd == 0.02
     assert (pacer.left_usd(NOON_S), pacer.target_usd(NOON_S)) == (None, None)
     assert pacer.ring.forecasts == ()
+    assert pacer.books == Books()
 
 
 def test_a_day_that_starts_late_spends_its_budget_by_midnight() -> None:
