@@ -132,9 +132,13 @@ class Keeper(threading.Thread):
         self._stopping.set()
         if self.is_alive():
             self.join()
-        try:
-            self._live.share(time.time(), "none")
-            self._live.snapshot()
-            self._traffic.save()
-        except StoreUnavailable as error:  # the next start folds a little more
-            LOGGER.warning("what was learned is not saved", reason=error.message)
+        steps = {
+            "shares of budgets": lambda: self._live.share(time.time(), "none"),
+            "what was learned": self._live.snapshot,
+            "what was added up": self._traffic.save,
+        }
+        for name, step in steps.items():
+            try:
+                step()
+            except (StoreUnavailable, OSError) as error:  # the next start does a little more
+                LOGGER.warning("not kept at the end", what=name, reason=str(error))

@@ -5,7 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from policy.pacer import HORIZON, Books, Budget, Goal, Hold, Pacer, Per, QualityFloor, WillingnessToPay
+from policy.pacer import (
+    HORIZON,
+    Books,
+    Budget,
+    Goal,
+    Hold,
+    Pacer,
+    Per,
+    QualityFloor,
+    WillingnessToPay,
+)
 from policy.ring import HIGHEST_USD, LOWEST_USD, Forecast, Ring
 
 ARMS = ("cheap", "dear")

@@ -93,3 +93,18 @@ def test_what_a_budget_holds_for_a_call_that_cannot_go_on_is_given_back(
         assert service.parts.live.pacer.books.expected_usd == pytest.approx(
             verdict.hold.expected_usd
         )
+
+
+def test_what_cannot_be_kept_at_the_end_is_told_and_keeps_nothing_else_from_being_kept(
+    tmp_path: Path, provider: Provider
+) -> None:
+    """A file has the place of the folder in which what was learned is kept."""
+    with capture_logs() as told, running(tmp_path, sandbox_url=provider.url) as service:
+        service.rate(service.ask()["id"])
+        while service.parts.traffic.advance():
+            pass
+        (tmp_path / "snapshots").touch()
+    [line] = [each for each in told if each["event"] == "not kept at the end"]
+    assert line["what"] == "what was learned"
+    assert "snapshots" in line["reason"]
+    assert list((tmp_path / "traffic").glob("*.snapshot"))
