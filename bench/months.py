@@ -20,7 +20,7 @@ from features.sketch import Sketch
 from jobs.report import RECENT
 from jobs.requests import busy_s, requests
 from jobs.satisfaction import of_baseline, ours, votes
-from jobs.tally import Always, ByWords, Counting, Rule, Tally, most_usd
+from jobs.tally import Counting, Rule, Tally, most_usd
 from policy.baselines import baseline, by_words
 from policy.savings import FEWEST_ESS, FEWEST_OF_A_PART, Saving, saving
 from storage.records import Decision, Round
@@ -209,7 +209,7 @@ def _again(row: Spending) -> Spending:
 
 def _savings(month: _Month) -> Iterator[Told]:
     """Yield what the report says of each rule: in all, and of each arm in place of the baseline."""
-    rules: tuple[Rule, ...] = Always(month.dearest), ByWords()
+    rules = Rule(month.dearest), Rule()
     counting, whole = Counting(rules, {}, most_usd(month.recent)), Tally()
     for request in requests(month.rows, busy_s(month.table.arms)):
         counting.count(request)

@@ -13,8 +13,6 @@ from jobs.satisfaction import Vote, of_baseline, ours, votes
 from jobs.tally import (
     ALL,
     UNNAMED,
-    Always,
-    ByWords,
     Comparison,
     Counting,
     Rule,
@@ -87,7 +85,7 @@ def reports(
     with `tenant` only the reports of that one are made, which may have asked nothing.
     """
     arm = baseline(arms, named)
-    rules: list[Rule] = [Always(arm), ByWords()]
+    rules = [Rule(arm), Rule()]
     counting = Counting(rules, {arm.name: arm for arm in arms}, most_usd(log.recent(RECENT)))
     since_s = begins_s(max(periods, key=PERIODS.__getitem__), now_s)
     for request in requests(log.spending(since_s, now_s, tenant), busy_s(arms)):

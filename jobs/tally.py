@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from statistics import median
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from jobs.requests import Request
 from policy.baselines import by_words
@@ -30,44 +30,22 @@ def most_usd(decisions: Iterable[Decision]) -> dict[str, float]:
     return {arm: UNUSUAL * median(usd) for arm, usd in said.items()}
 
 
-class Rule(Protocol):
-    """What could have decided instead."""
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What could have decided instead: one arm for every request, or without one the words."""
+
+    arm: str | None = None
 
     @property
     def name(self) -> str:
         """Return what it is called."""
-        ...
+        return f"always {self.arm}" if self.arm else "word count"
 
     def place(self, eligible: Sequence[str], predicted_usd: Sequence[float], words: int) -> int:
-        """Return the index of the arm it takes among the eligible ones, -1 for none."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Always:
-    """One arm for every request."""
-
-    arm: str
-
-    @property
-    def name(self) -> str:
-        """Return the name with the arm in it."""
-        return f"always {self.arm}"
-
-    def place(self, eligible: Sequence[str], predicted_usd: Sequence[float], words: int) -> int:
-        """Return where the arm is, -1 where it could not have served."""
+        """Return the index of the arm it takes, -1 where that could not have served."""
+        if self.arm is None:
+            return by_words(words, predicted_usd)
         return eligible.index(self.arm) if self.arm in eligible else -1
-
-
-@dataclass(frozen=True, slots=True)
-class ByWords:
-    """The longer the prompt, the dearer the arm."""
-
-    name: str = "word count"
-
-    def place(self, eligible: Sequence[str], predicted_usd: Sequence[float], words: int) -> int:
-        """Return the index of the tier's arm."""
-        return by_words(words, predicted_usd)
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 import pytest
 
 from jobs.requests import requests
-from jobs.tally import ALL, MOST_TASKS, OTHER, Always, ByWords, Counting, Tally, most_usd
+from jobs.tally import ALL, MOST_TASKS, OTHER, Counting, Rule, Tally, most_usd
 from policy.types import Arm
 from storage.spending import Spending
 from tests.jobs.spent import BUSY_S, after, failed, row
@@ -13,7 +13,7 @@ DEAR = Arm("dear", "p", "dear", 10.0, 20.0, 8_000, cached_input_usd_per_mtok=1.0
 
 
 def counted(*rows: Spending) -> Counting:
-    counting = Counting([Always("dear"), ByWords()], {"dear": DEAR}, {"dear": 0.5})
+    counting = Counting([Rule("dear"), Rule()], {"dear": DEAR}, {"dear": 0.5})
     for request in requests(rows, BUSY_S):
         counting.count(request)
     return counting
