@@ -6,7 +6,7 @@ from dataclasses import asdict
 from math import log10
 from typing import Any
 
-from app.api.overview import goal, last_rated_at_s, latency_s
+from app.api.overview import ASKED, goal, last_rated_at_s, latency_s
 from app.mistakes import seen
 from app.monitoring.traffic import Sums, Traffic
 from app.pages.charts import OTHER, by_arm, colours, span
@@ -31,7 +31,7 @@ def policy(parts: Parts, sees: str | None, name: str | None, now_s: float) -> di
     """Return what the page shows; figures of use are of the last seven days."""
     traffic, lately = parts.traffic.now(sees), lately_of(parts)
     period, week = span(name, traffic, now_s), span(SEVEN_DAYS, traffic, now_s)
-    paints, used = colours(parts.catalogue().arms, traffic), week.of(traffic)
+    paints, asked = colours(parts.catalogue().arms, traffic), traffic.where("kind", ASKED)
     pacer, learned = parts.live.pacer, parts.live.learned
     return {
         "period": period,
@@ -43,12 +43,12 @@ def policy(parts: Parts, sees: str | None, name: str | None, now_s: float) -> di
         "pay": pacer.willingness_to_pay_usd,
         "is_boundless": pacer.willingness_to_pay_usd >= HIGHEST_USD,
         "paints": paints,
-        "arms": _arms(parts, sees, lately, used, traffic),
-        "shares": by_arm(period.of(traffic), period, paints, "share", lambda sums: sums.decisions),
+        "arms": _arms(parts, sees, lately, week.of(asked), traffic),
+        "shares": by_arm(period.of(asked), period, paints, "share", lambda sums: sums.decisions),
         "frontier": _frontier(lately, paints, pacer.willingness_to_pay_usd),
         "slider": slider(lately, pacer.willingness_to_pay_usd),
         "now": _moved(lately, pacer, traffic, pacer.willingness_to_pay_usd, paints),
-        "tasks": _tasks(lately, used, paints),
+        "tasks": _tasks(lately, week.of(asked), paints),
         "hyper": learned.hyper,
         "dimensions": len(learned.beliefs.quality.prior.groups),
         "terms": len(learned.space.buckets),

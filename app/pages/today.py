@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app.api.overview import ASKED
 from app.monitoring.traffic import Sums, Traffic
 from app.pages.charts import by_arm, colours, satisfaction, span
 from app.wiring import Parts
@@ -56,7 +57,7 @@ def today(parts: Parts, sees: str | None, name: str | None, now_s: float) -> dic
         "is_whole_days": period.name in REPORTED.values(),
         "cached": _share(lately, "cached", lately),
         "fallbacks": _share(lately.where("status", DELIVERED), "fallback", lately),
-        "arms": _arms(lately, paints),
+        "arms": _arms(lately.where("kind", ASKED), paints),
         "spend": by_arm(lately, period, paints, "usd", lambda sums: sums.cost_usd),
         "satisfaction": satisfaction(lately, period),
         "concerns": list(concerns(parts)),
@@ -125,8 +126,8 @@ def _share(some: Traffic, kind: str, lately: Traffic) -> float | None:
     return some.where("kind", [kind]).total().decisions / requests if requests else None
 
 
-def _arms(lately: Traffic, paints: dict[str, str]) -> list[dict[str, Any]]:
-    total, used = lately.total(), lately.by("arm")
+def _arms(asked: Traffic, paints: dict[str, str]) -> list[dict[str, Any]]:
+    total, used = asked.total(), asked.by("arm")
     return [
         {
             "arm": arm,

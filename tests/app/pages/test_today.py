@@ -24,6 +24,17 @@ def test_a_request_that_needed_two_fallbacks_is_one_request_that_a_fallback_answ
     assert shown["fallbacks"] == 0.5
 
 
+def test_where_it_goes_counts_what_was_asked_and_no_stored_answer(service: Running) -> None:
+    asked = [service.ask(cache="use", models=["gpt-4o"]) for _ in range(4)]
+    service.ask(models=["glm-4-plus"])
+    assert [each["cache"] for each in asked] == ["miss", "hit", "hit", "hit"]
+    shown = today(service.parts, None, "24h", time.time())
+    assert [row["share"] for row in shown["arms"]] == [0.5, 0.5]
+    [dear] = [row["sums"] for row in shown["arms"] if row["arm"] == "gpt-4o"]
+    assert dear.cost_usd / dear.decisions == pytest.approx(asked[0]["cost_usd"])
+    assert shown["cached"] == 0.6
+
+
 @pytest.mark.parametrize(
     "decided", [by_value(EVEN), by_evidence(4.0, None), by_evidence(0.3, None)]
 )
