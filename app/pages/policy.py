@@ -140,7 +140,7 @@ def _a_month(traffic: Traffic, point: Point) -> str:
     if not len(week.starts_s):
         return ""
     lasted_s = max(time.time() - float(week.starts_s.min()), DAY_S)
-    requests = week.total().requests * 30 * DAY_S / lasted_s
+    requests = week.where("kind", ASKED).total().requests * 30 * DAY_S / lasted_s
     return f"About {dollars(point.cost_usd * requests)} a month at the pace of late."
 
 

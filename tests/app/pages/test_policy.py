@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from app.pages.policy import policy
+from app.pages.policy import lately_of, moved_to, policy
+from app.pages.shown import dollars
 from tests.app.running import Running
 
 STORED = 4
@@ -26,3 +27,12 @@ def test_stored_answers_are_no_use_of_an_arm(service: Running) -> None:
     [task] = shown["tasks"]["rows"]
     assert ([cell["share"] for cell in task["cells"]], task["sums"].requests) == ([0.5, 0.5], 2)
     assert sorted(each["values"][-1] for each in shown["shares"]["series"]) == [0.5, 0.5]
+
+
+def test_a_month_is_paid_for_what_asks_an_arm_and_not_for_stored_answers(service: Running) -> None:
+    answers = [service.ask(cache="use", models=["gpt-4o"])["cache"] for _ in range(1 + STORED)]
+    assert answers == ["miss"] + ["hit"] * STORED
+    point = lately_of(service.parts).at(0.01)
+    assert point is not None
+    says = moved_to(service.parts, None, 0.01)["a_month"]
+    assert says == f"About {dollars(30 * point.cost_usd)} a month at the pace of late."
