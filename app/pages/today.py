@@ -57,6 +57,7 @@ def today(parts: Parts, sees: str | None, name: str | None, now_s: float) -> dic
         "is_whole_days": period.name in REPORTED.values(),
         "cached": _share(lately, "cached", lately),
         "fallbacks": _share(lately.where("status", DELIVERED), "fallback", lately),
+        "undelivered": _undelivered(lately),
         "arms": _arms(lately.where("kind", ASKED), paints),
         "spend": by_arm(lately, period, paints, "usd", lambda sums: sums.cost_usd),
         "satisfaction": satisfaction(lately, period),
@@ -126,13 +127,21 @@ def _share(some: Traffic, kind: str, lately: Traffic) -> float | None:
     return some.where("kind", [kind]).total().decisions / requests if requests else None
 
 
+def _undelivered(lately: Traffic) -> float | None:
+    """Return the share of the requests to which no whole answer came, of an arm or of the cache."""
+    requests, answers = lately.total().requests, lately.where("status", DELIVERED).total().decisions
+    return max(requests - answers, 0) / requests if requests else None
+
+
 def _arms(asked: Traffic, paints: dict[str, str]) -> list[dict[str, Any]]:
     total, used = asked.total(), asked.by("arm")
+    answered = asked.where("status", DELIVERED).by("arm")
     return [
         {
             "arm": arm,
             "colour": paints.get(arm, "c8"),
             "sums": sums,
+            "answers": answered.get(arm, Sums()),
             "share": sums.decisions / max(total.decisions, 1),
         }
         for arm, sums in used.items()

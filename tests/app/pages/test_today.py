@@ -1,10 +1,12 @@
 """What the page of today says of the requests lately, and of what has changed."""
 
+import re
 import time
 from pathlib import Path
 
 import pytest
 
+from app.pages.shown import NONE
 from app.pages.today import changes, today
 from jobs.retrain import Decided, by_evidence, by_value, retrain
 from tests.app.faulty import broken, faulty, good
@@ -33,6 +35,21 @@ def test_where_it_goes_counts_what_was_asked_and_no_stored_answer(service: Runni
     [dear] = [row["sums"] for row in shown["arms"] if row["arm"] == "gpt-4o"]
     assert dear.cost_usd / dear.decisions == pytest.approx(asked[0]["cost_usd"])
     assert shown["cached"] == 0.6
+
+
+def test_what_was_not_delivered_is_no_answer_and_is_told(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"a": broken, "b": good}) as made:
+        for asked in ({"models": ["a"]}, {"models": ["a"], "fallbacks": ["b"]}, {"models": ["b"]}):
+            made.service.post("/complete", {"prompt": "hi", **asked})
+        shown = today(made.service.parts, None, "24h", time.time())
+        text = made.service.client.get("/").text
+    told = {row["arm"]: (row["answers"].decisions, row["sums"].decisions) for row in shown["arms"]}
+    assert told == {"a": (0, 2), "b": (2, 2)}
+    assert shown["undelivered"] == pytest.approx(1 / 3)
+    assert text.count('<small class="sub">2 not delivered</small>') == 1
+    assert "<dt>Not delivered</dt><dd>33.3 %</dd>" in text
+    prices = re.findall('data-label="An answer costs">(.+?)</td>', text)
+    assert sorted(prices)[1] == NONE
 
 
 @pytest.mark.parametrize(
