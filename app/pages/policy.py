@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from math import log10
+from math import inf, log10
 from typing import Any
 
 from app.api.overview import ASKED, goal, last_rated_at_s, latency_s
@@ -125,13 +125,14 @@ def slider(lately: Lately, pay: float) -> dict[str, float]:
 
 def _told(now: Point, then: Point) -> str:
     """Return the difference in words."""
-    spend = then.cost_usd / now.cost_usd - 1 if now.cost_usd else 0.0
+    spend = then.cost_usd / now.cost_usd - 1 if now.cost_usd else inf if then.cost_usd else 0.0
     better = 100 * (then.quality - now.quality)
     if abs(spend) < 0.0005 and abs(better) < 0.005:  # noqa: PLR2004
         return "As it is now."
     dearer = "dearer" if spend > 0 else "cheaper"
     up = "better" if better > 0 else "worse"
-    return f"{percent(abs(spend))} {dearer} and {decimals(abs(better), 1)} points {up} than now."
+    much = percent(abs(spend)) if now.cost_usd else dollars(then.cost_usd)
+    return f"{much} {dearer} and {decimals(abs(better), 1)} points {up} than now."
 
 
 def _a_month(traffic: Traffic, point: Point) -> str:
@@ -158,7 +159,7 @@ def _frontier(lately: Lately, paints: Mapping[str, str], pay: float) -> dict[str
         "arms": [
             {"name": arm, "colour": paints.get(arm, OTHER), "at": at}
             for arm, at in alone.items()
-            if at is not None and at[0] > 0
+            if at is not None
         ],
     }
 

@@ -121,8 +121,11 @@
   function frontier(chart) {
     const alone = [...chart.arms].sort((a, b) => a.at[0] - b.at[0]);
     const curve = chart.curve.filter((each, i) => i === 0 || each[0] !== chart.curve[i - 1][0]);
-    const xs = [...new Set([...curve.map((p) => p[0]), ...alone.map((a) => a.at[0])])].sort((a, b) => a - b);
-    const at = new Map(curve);
+    // What is free has no place on a scale of magnitudes: it stands at the power of ten below the rest.
+    const paid = [...curve.map((p) => p[0]), ...alone.map((a) => a.at[0])].filter(Boolean);
+    const floor = Number(`1e${Math.floor(Math.log10(paid.length ? Math.min(...paid) / 2 : 1e-6))}`);
+    const xs = [...new Set([...curve, ...alone.map((a) => a.at)].map((p) => p[0] || floor))].sort((a, b) => a - b);
+    const at = new Map(curve.map(([usd, quality]) => [usd || floor, quality]));
     const ys = [...curve.map((p) => p[1]), ...alone.map((a) => a.at[1])];
     const [low, high] = [Math.min(...ys), Math.max(...ys)];
     const room = Math.max(0.15 * (high - low), 0.01);
@@ -132,18 +135,18 @@
       options: {
         scales: { x: { time: false, distr: 3, range: ends }, y: { range: [low - room, high + room] } },
         axes: axes("count", {
-          x: { size: 44, space: 60, values: (_, splits) => splits.map((v) => (v === null ? "" : shortDollars(v))), label: "dollars a request", labelSize: 18, labelFont: `12px ${getComputedStyle(document.body).fontFamily}`, grid: { show: true, stroke: css("line"), width: 1 }, filter: apart },
+          x: { size: 44, space: 60, values: (_, splits) => splits.map((v) => (v === null ? "" : shortDollars(v < 1.01 * floor ? 0 : v))), label: "dollars a request", labelSize: 18, labelFont: `12px ${getComputedStyle(document.body).fontFamily}`, grid: { show: true, stroke: css("line"), width: 1 }, filter: apart },
           y: { values: (_, splits, __, ___, step) => splits.map((v) => v.toFixed(Math.max(2, decimals(step)))), size: 48 },
         }),
         series: [{}, { stroke: css("accent"), width: 2, spanGaps: true, points: { show: false } }],
-        hooks: { draw: [(plot) => places(plot, chart, alone)] },
+        hooks: { draw: [(plot) => places(plot, chart, alone, floor)] },
       },
     };
   }
 
-  function places(plot, chart, alone) {
+  function places(plot, chart, alone, floor) {
     const { ctx } = plot;
-    const at = (point) => [plot.valToPos(point[0], "x", true), plot.valToPos(point[1], "y", true)];
+    const at = (point) => [plot.valToPos(Math.max(point[0], floor), "x", true), plot.valToPos(point[1], "y", true)];
     const scale = devicePixelRatio || 1;
     const disc = (point, size, colour, ring) => {
       const [x, y] = at(point);

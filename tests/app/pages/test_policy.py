@@ -1,12 +1,13 @@
 """What the page of the policy says of the use of arms: the same as `/policy`."""
 
 import time
+from pathlib import Path
 
 import pytest
 
 from app.pages.policy import lately_of, moved_to, policy
 from app.pages.shown import dollars
-from tests.app.running import Running
+from tests.app.running import Provider, Running, catalogue, running
 
 STORED = 4
 
@@ -36,3 +37,15 @@ def test_a_month_is_paid_for_what_asks_an_arm_and_not_for_stored_answers(service
     assert point is not None
     says = moved_to(service.parts, None, 0.01)["a_month"]
     assert says == f"About {dollars(30 * point.cost_usd)} a month at the pace of late."
+
+
+def test_what_is_dearer_than_nothing_is_told_in_dollars(tmp_path: Path, provider: Provider) -> None:
+    free = {"model": "Qwen/Qwen3-32B", "input_usd_per_mtok": 0.0, "output_usd_per_mtok": 0.0}
+    best = {"model": "openai/gpt-4o", "quality": 0.95}
+    arms = catalogue(tmp_path, provider.url, {"free": free | {"quality": 0.1}, "best": best})
+    with running(tmp_path, arms=arms, willingness_to_pay_usd=1e-9) as service:
+        service.ask()
+        now, then = (moved_to(service.parts, None, pay) for pay in (1e-9, 10.0))
+    assert (now["cost_usd_per_request"], now["says"]) == (0.0, "As it is now.")
+    assert then["says"].startswith(f"{dollars(then['cost_usd_per_request'])} dearer and ")
+    assert then["says"].endswith(" points better than now.")

@@ -1,0 +1,55 @@
+"""The charts where the figures are odd: what is free, what is next to nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.app.browser.browsing import keep, looking
+from tests.app.browser.test_pages_used import WRITTEN
+from tests.app.running import Provider, catalogue, running
+from tests.app.serving import served
+
+LOCAL = {
+    "model": "Qwen/Qwen3-32B",
+    "input_usd_per_mtok": 0.0,
+    "output_usd_per_mtok": 0.0,
+    "quality": 0.3,
+}
+PAID = {
+    "small": {"model": "zhipuai/GLM-4-Plus"},
+    "large": {"model": "openai/gpt-4o", "input_usd_per_mtok": 30.0, "quality": 0.95},
+}
+
+
+def written(page: Page, path: str, chart: str) -> list[tuple[str, list[float]]]:
+    """Return what is written on a chart, each with its left, its right and its height."""
+    page.add_init_script(WRITTEN)
+    page.goto(path)
+    canvas = page.locator(f"#{chart} canvas")
+    expect(canvas).to_be_visible()
+    found: list[tuple[str, list[float]]] = canvas.evaluate("each => each.written")
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("paid", [PAID, {}], ids=["one of three", "all"])
+def test_an_arm_that_costs_nothing_stands_at_0_dollars(
+    browser: Browser, tmp_path: Path, provider: Provider, paid: dict[str, dict[str, Any]]
+) -> None:
+    arms = catalogue(tmp_path, provider.url, {"local": LOCAL, **paid})
+    with running(tmp_path, arms=arms) as service, served(service) as address:
+        for i in range(8):
+            service.ask(f"What is {i} + {i}?")
+        with looking(browser, address) as page:
+            texts = [text for text, _ in written(page, "/pages/policy", "frontier")]
+            assert "$0" in texts
+            named = [*texts, *page.locator("#frontier-legend li").all_inner_texts()]
+            assert [named.count(name) for name in ("local", *paid)] == [1] * (1 + len(paid))
+            slider = page.get_by_label("If a thumbs-up were worth")
+            with page.expect_response("**/pages/policy/at?pay=*") as told:
+                slider.press("Home")
+            assert told.value.json()["cost_usd_per_request"] == 0
+            expect(page.locator("[data-cost]")).to_have_text("$0")
+            keep(page, f"free-{len(paid)}")
