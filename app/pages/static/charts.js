@@ -11,28 +11,14 @@
   };
   const faded = (colour, share) => `color-mix(in srgb, ${colour} ${share}%, transparent)`;
 
-  const dollars = (usd) => {
-    if (usd === 0) return "$0";
-    if (Math.abs(usd) >= 0.01) return "$" + usd.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
-    return "$" + Number(usd.toPrecision(2)).toFixed(Math.min(12, 1 - Math.floor(Math.log10(Math.abs(usd)))));
-  };
-  const written = {
-    usd: dollars,
-    count: (n) => n.toLocaleString("en", { maximumFractionDigits: 1 }),
-    share: (s) => `${Math.round(100 * s)} %`,
-  };
-  const decimals = (step) => (String(step).split(".")[1] ?? "").length;
-  const brief = (unit) => (_, splits) => splits.map((v) => (v === null ? "" : unit === "usd" ? shortDollars(v) : written[unit](v)));
-  const shortDollars = (usd) => (usd === 0 ? "$0" : usd >= 1 ? `$${Number(usd.toPrecision(3)).toLocaleString("en")}` : `$${Number(usd.toPrecision(2))}`);
-  const moment = (s) => new Date(1000 * s).toLocaleString("en-GB", { timeZone: "UTC", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+  const { brief, decimals, moment, shortDollars, times, written } = window.turnpike;
 
-  const clock = { hour: "2-digit", minute: "2-digit" };
-  const day = { day: "numeric", month: "short" };
-  const times = (_, splits, __, ___, step) => splits.map((s) => {
-    const at = new Date(1000 * s);
-    const midnight = s % 86400 === 0;
-    return at.toLocaleString("en-GB", { timeZone: "UTC", ...(step >= 86400 || midnight ? day : clock) });
-  });
+  // As wide as the widest label: an amount of few dollars has many places.
+  function widest(plot, labels, axis) {
+    plot.ctx.font = plot.axes[axis].font[0];
+    const widths = (labels ?? []).map((text) => plot.ctx.measureText(text).width);
+    return 12 + Math.ceil(Math.max(0, ...widths) / (devicePixelRatio || 1));
+  }
 
   function axes(unit, more = {}) {
     const line = { stroke: css("line"), width: 1 };
@@ -40,7 +26,7 @@
     const plain = { stroke: css("soft"), font, grid: line, ticks: { show: false } };
     return [
       { ...plain, grid: { show: false }, size: 30, space: 60, values: times, ...more.x },
-      { ...plain, size: 66, space: 38, values: brief(unit), ...more.y },
+      { ...plain, size: widest, space: 38, values: brief(unit), ...more.y },
     ];
   }
 
@@ -284,14 +270,13 @@
     }
   });
 
-  window.turnpike = {
+  Object.assign(window.turnpike, {
     charts: all,
     mark(id, point) {
       const plot = drawn.get(document.getElementById(id))?.plot;
       if (plot) { plot.moved = point; plot.redraw(false); }
     },
-    dollars,
-  };
+  });
   document.addEventListener("turnpike:theme", () => document.querySelectorAll("[data-chart]").forEach(draw));
   document.addEventListener("DOMContentLoaded", all);
 })();

@@ -53,3 +53,19 @@ def test_an_arm_that_costs_nothing_stands_at_0_dollars(
             assert told.value.json()["cost_usd_per_request"] == 0
             expect(page.locator("[data-cost]")).to_have_text("$0")
             keep(page, f"free-{len(paid)}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prices", [0.001, 0.1, 2_000.0])
+def test_dollars_beside_a_chart_are_whole(
+    browser: Browser, tmp_path: Path, provider: Provider, prices: float
+) -> None:
+    price = {"input_usd_per_mtok": prices, "output_usd_per_mtok": prices}
+    arms = catalogue(tmp_path, provider.url, {"only": {"model": "openai/gpt-4o", **price}})
+    with running(tmp_path, arms=arms) as service, served(service) as address:
+        service.ask()
+        with looking(browser, address, 320) as page:
+            labels = [each for each in written(page, "/", "spend") if each[0].startswith("$")]
+            assert len(labels) > 1
+            assert not [text for text, _ in labels if "e" in text]
+            assert min(left for _, (left, _, _) in labels) >= 0, labels
