@@ -1,0 +1,50 @@
+"""The pages where room is short: amounts stay whole, and long names leave room for the rest."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.app.browser.browsing import PHONE, drawn, sticks_out
+from tests.app.running import Running
+from tests.app.serving import served
+
+PATHS = ("/", "/pages/policy", "/pages/decisions", "/pages/report")
+LONG = "customer_support_tickets_of_the_european_region_in_4_languages_2"
+BROKEN = r"""() => {
+  const words = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+  const broken = [];
+  for (let at = words.nextNode(); at; at = words.nextNode()) {
+    for (const found of at.data.matchAll(/\$[\d.,]+|[\d.]+ %/g)) {
+      const amount = document.createRange();
+      amount.setStart(at, found.index);
+      amount.setEnd(at, found.index + found[0].length);
+      const lines = new Set([...amount.getClientRects()].map((each) => Math.round(each.top)));
+      if (lines.size > 1) broken.push(found[0]);
+    }
+  }
+  return broken;
+}"""
+SPILLED = """() => [...document.querySelectorAll("main td, main dd")]
+  .filter((each) => each.scrollWidth > each.clientWidth + 1).map((each) => each.innerText)"""
+
+
+@pytest.fixture(scope="module")
+def url(shared: Running) -> Iterator[str]:
+    for i, arm in enumerate([*shared.parts.catalogue().arms] * 3):
+        answer = shared.ask(f"What is {i} + {i}?", task=("maths", LONG)[i % 2], models=[arm])
+        shared.rate(answer["id"], "up" if i % 4 else "down")
+    with served(shared) as address:
+        yield address
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("width", [320, PHONE])
+def test_no_amount_is_broken_within_its_digits(page: Page, path: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(path)
+    drawn(page)
+    assert page.evaluate(BROKEN) == []
+    assert page.evaluate(SPILLED) == []
+    assert sticks_out(page) == 0
