@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page
 
-from tests.app.browser.browsing import PHONE, drawn, sticks_out
+from tests.app.browser.browsing import PHONE, cut_off, drawn, keep, sticks_out
 from tests.app.running import Running
 from tests.app.serving import served
 
@@ -48,3 +48,27 @@ def test_no_amount_is_broken_within_its_digits(page: Page, path: str, width: int
     assert page.evaluate(BROKEN) == []
     assert page.evaluate(SPILLED) == []
     assert sticks_out(page) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [320, PHONE, 768, 1440])
+def test_a_long_name_of_a_task_leaves_room_for_the_arms(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto("/pages/policy")
+    scroll = page.locator("#tasks .scroll")
+    first = scroll.get_by_role("rowheader", name=LONG)
+    scroll.evaluate("each => { each.scrollLeft = 200; }")
+    box, around = first.bounding_box(), scroll.bounding_box()
+    assert box is not None
+    assert around is not None
+    assert box["x"] == pytest.approx(around["x"], abs=1)  # it stays while the arms pass by
+    assert box["width"] < around["width"] / 2
+    if width == 1440:
+        assert scroll.evaluate("each => each.scrollWidth - each.clientWidth") < box["width"] / 2
+    keep(page, f"long-{width}")
+    page.goto("/pages/decisions")
+    assert (sticks_out(page), cut_off(page)) == (0, [])
+    highest = page.locator("tbody tr").evaluate_all(
+        "all => Math.max(...all.map(r => r.clientHeight))"
+    )
+    assert highest < 400
