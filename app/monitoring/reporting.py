@@ -36,6 +36,7 @@ TOO_MANY = (
     f"reports are kept of the {MOST_TENANTS} tenants with the most requests, this is none of them, "
     f"and has had more than {AT_ONCE} in this time: ask for a shorter one"
 )
+NO_SUCH_CHOICE = "{} could not have served them: counted alike on both sides"
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet take a text for a formula."""
 
@@ -128,7 +129,12 @@ def _rows(report: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for line in report["lines"]:
         yield "lines", {**line, "spent_usd": line["usd"]}
     for rule in report["rules"]:
-        yield rule["rule"], {**rule["total"], "name": "total"}
+        total, none, stored = rule["total"], rule["no_such_choice"], rule["stored_answers"]
+        yield rule["rule"], {**total, "name": "total"}
+        yield rule["rule"], {**none, "name": "no such choice", "spent_usd": none["usd"]}
+        why_not = total["why_not"] if stored["requests"] else None
+        stored = {**stored, "name": "stored answers", "spent_usd": 0.0, "why_not": why_not}
+        yield rule["rule"], stored
         for part in ("tasks", "arms"):
             for row in rule[part]:
                 yield f"{rule['rule']}: {part}", row
@@ -165,7 +171,8 @@ def as_text(report: Mapping[str, Any]) -> Iterator[str]:
         )
     yield from _satisfied(report["satisfaction"], report["baseline"])
     yield ""
-    for line in report["lines"]:
+    none = {"line": "no such choice", "says": NO_SUCH_CHOICE.format(report["baseline"])}
+    for line in [*report["lines"], {**none, **report["rules"][0]["no_such_choice"]}]:
         figures = f"{count(line['requests']):>10} {dollars(line['usd']):>12}"
         yield f"{line['line']:15} {figures}  {line['says']}"
     first, own = report["rules"][0], _own(report)

@@ -138,6 +138,40 @@ def a_report() -> dict[str, Any]:
     return reports(Logged([*hostile, *rows[300:]]), ARMS, None, NOW_S)[""]["30d"]
 
 
+def of_every_line() -> dict[str, Any]:
+    """A report of requests that were compared, pinned, lost, given again, or only for one arm."""
+    rows, _ = a_month(600)
+    alone = {"eligible": ("cheap",), "propensities": (1.0,), "predicted_usd": (0.001,)}
+    changes: list[dict[str, Any]] = [
+        {"kind": "pinned"},
+        {"status": "error", "cost_usd": 0.004},
+        alone | {"arm": "cheap", "quality": (0.8,)},
+        {"kind": "cached", "cache": "hit", "cost_usd": 0.0, "first_eligible": ("cheap", "dear")},
+    ]
+    changes[3]["first_predicted_usd"] = (0.001, 0.01)
+    odd = [each._replace(**changes[i % 4]) for i, each in enumerate(rows[:100])]
+    return reports(Logged([*odd, *rows[100:]]), ARMS, None, NOW_S)[""]["30d"]
+
+
+def test_the_lines_of_the_csv_add_up_to_what_was_asked_and_spent() -> None:
+    made = of_every_line()
+    rows = list(csv.DictReader(io.StringIO(as_csv(made))))
+    table = {(row["section"], row["name"]): row for row in rows}
+    asked = table["lines", "asked"]
+    for rule in ("always dear", "word count"):
+        parts = [("lines", "pinned"), ("lines", "not delivered")]
+        parts += [(rule, "no such choice"), (rule, "total")]
+        for column in ("requests", "spent_usd"):
+            added = sum(float(table[part][column]) for part in parts)
+            assert added == pytest.approx(float(asked[column])), (rule, column)
+        stored = table[rule, "stored answers"]
+        assert stored["requests"] == table["lines", "stored answers"]["requests"] == "25"
+    assert float(table["always dear", "stored answers"]["would_have_cost_usd"]) > 0
+    assert table["always dear", "no such choice"]["requests"] == "25"
+    [told] = [line.split() for line in as_text(made) if line.startswith("no such choice ")]
+    assert told[3] == "25"
+
+
 def test_a_spreadsheet_takes_no_name_for_a_formula() -> None:
     names = [row["name"] for row in csv.DictReader(io.StringIO(as_csv(a_report())))]
     assert '\'@cmd|"calc"!A1' in names
