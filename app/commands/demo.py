@@ -32,6 +32,8 @@ from upstream.tasks import Task, is_right, tasks
 CALLERS = 8
 SHOW_EVERY_S = 0.5
 TIMEOUT_S = 60.0
+WIDE = 34
+"""How wide the names are in the table, if none is longer."""
 SHOWN_ARMS = 3
 """How many arms the progress line has room for."""
 
@@ -196,12 +198,13 @@ def table(run: Run, arms: Mapping[str, Arm]) -> Iterator[str]:
     dearest = max(arms.values(), key=lambda arm: run.always[arm.name].cost_usd).name
     base = run.always[dearest].cost_usd
     yield ""
-    yield f"{'':34}{'satisfaction':>13}{'cost':>12}{'of dearest':>12}"
     rows = [(f"always {name}", tally) for name, tally in run.always.items()]
+    wide = max(WIDE, *(len(name) for name, _ in rows))
+    yield f"{'':{wide}}{'satisfaction':>13}{'cost':>12}{'of dearest':>12}"
     rows.sort(key=lambda row: -row[1].cost_usd)
     for name, tally in [*rows, ("Turnpike", run.turnpike), ("Turnpike, second half", run.lately)]:
         share = tally.cost_usd / max(tally.prompts, 1) / (base / max(run.turnpike.prompts, 1))
-        yield f"{name:34}{tally.satisfaction:>12.1%} {tally.cost_usd:>10.4f}$ {share:>10.0%}"
+        yield f"{name:{wide}}{tally.satisfaction:>12.1%} {tally.cost_usd:>10.4f}$ {share:>10.0%}"
     yield ""
     yield f"{run.turnpike.prompts} sandbox prompts, {run.thumbs} thumbs; nothing was billed."
 

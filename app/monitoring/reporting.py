@@ -163,7 +163,8 @@ def _cell(value: Any) -> str:
 def as_text(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of a report for a terminal."""
     begun = moment(report["since_s"])
-    yield f"{report['period']} since {begun}, {count(report['requests'])} requests"
+    requests = "1 request" if report["requests"] == 1 else f"{count(report['requests'])} requests"
+    yield f"{report['period']} since {begun}, {requests}"
     yield f"spent      {dollars(report['spent_usd'])}"
     for rule in report["rules"]:
         yield from _told(

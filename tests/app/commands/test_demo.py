@@ -1,9 +1,10 @@
-"""The demo against a service that refuses what it asks."""
+"""The demo: the table it ends with, and a service that refuses what it asks."""
 
 import pytest
 
-from app.commands.demo import demo
+from app.commands.demo import Run, Tally, demo, table
 from app.settings import Settings
+from policy.types import Arm
 from tests.app.keyed import Keyed
 from tests.app.running import Running
 from tests.app.serving import served
@@ -21,3 +22,17 @@ def test_where_every_request_fails_that_is_said_and_nothing_compared(
     assert "a request failed: POST /" in told.err
     assert told.err.endswith("every request failed, so there is nothing to compare\n")
     assert told.out == ""
+
+
+@pytest.mark.parametrize("name", ["small", "the_best_of_all_models_of_the_european_region_2026"])
+def test_the_columns_of_the_table_stand_under_each_other_whatever_the_arms_are_called(
+    name: str,
+) -> None:
+    arms = {each: Arm(each, "p", each, 1.0, 1.0, 8_000) for each in (name, "other")}
+    run = Run(always={each: Tally(3, 0.5, 4) for each in arms})
+    run.turnpike.add(True, 0.1)
+    _, heading, *rows, _, _ = table(run, arms)
+    assert len({len(row) for row in rows}) == 1
+    assert 0 <= len(heading) - len(rows[0]) <= 2
+    assert any(row.startswith(f"always {name} ") for row in rows)
+    assert all(row.endswith("%") for row in rows)

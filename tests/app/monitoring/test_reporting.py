@@ -188,6 +188,13 @@ def test_the_terminal_is_told_the_same_in_words() -> None:
     assert own.endswith("the baseline itself")
 
 
+def test_one_request_is_told_as_one(service: Running) -> None:
+    service.rate(service.ask()["id"])
+    assert "on 1 request</span>" in service.client.get("/pages/report").text
+    assert "from 1 rating</span>" in service.client.get("/").text
+    assert next(as_text(service.get("/report"))).endswith(", 1 request")
+
+
 def test_the_terminal_is_told_once_why_a_saving_is_not_shown() -> None:
     rows, _ = a_month(600, share=0.005)
     told = list(as_text(reports(Logged(rows), ARMS, None, NOW_S)[""]["30d"]))
