@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from app.keys.holder import Holder
-from app.monitoring.traffic import Sums, Traffic
+from app.monitoring.traffic import Traffic
 from app.processes.loop import beside
 from app.routing.lately import RECENT, Lately
 from app.wiring import Parts
@@ -116,7 +116,6 @@ def _arms(
     """Return each arm with what is believed of it, and what it has done for a tenant or for all."""
     traffic = parts.traffic.now(tenant)
     week = traffic.between((now_s - SINCE_S) // HOUR_S * HOUR_S, inf).where("kind", ASKED)
-    used, answered = week.by("arm"), week.where("status", DELIVERED).by("arm")
     requests = week.total().decisions
     return [
         {
@@ -129,7 +128,7 @@ def _arms(
             "belief": beliefs[arm.name],
             "answers_as": _drift(parts, arm),
             "health": asdict(parts.router.health.standing(arm)),
-            **_use(used.get(arm.name, Sums()), answered.get(arm.name, Sums()), requests),
+            **_use(week.where("arm", [arm.name]), requests),
             "latency_s": latency_s(week, arm.name),
             "last_feedback_at_s": last_rated_at_s(traffic, arm.name, tenant),
         }
@@ -160,13 +159,18 @@ def _drift(parts: Parts, arm: Arm) -> dict[str, Any] | None:
     return None if drift is None else asdict(drift)
 
 
-def _use(used: Sums, answered: Sums, requests: int) -> dict[str, Any]:
-    """Return what an arm has done lately; a fallback is a request to the arm that it went to."""
+def _use(of_arm: Traffic, requests: int) -> dict[str, Any]:
+    """Return what an arm has done lately; a fallback is a request to the arm that it went to.
+
+    A client that left says nothing of whether the arm was available.
+    """
+    used, answered = of_arm.total(), of_arm.where("status", DELIVERED).total()
     n = used.decisions
+    awaited = n - of_arm.where("status", ["client_gone"]).total().decisions
     return {
         "requests": n,
         "share": n / requests if n else 0.0,
-        "availability": answered.decisions / n if n else None,
+        "availability": answered.decisions / awaited if awaited else None,
         "cost_usd": used.cost_usd,
         "cost_usd_per_request": used.cost_usd / n if n else None,
         "rated": used.rated,

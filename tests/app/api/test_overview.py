@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -35,6 +36,24 @@ def test_stored_answers_are_no_requests_and_failed_ones_no_answers(service: Runn
     assert used["latency_s"] == pytest.approx(made.outcome.latency_s)
     assert (used["rated"], used["mean_reward"], used["last_feedback_at_s"]) == (0, None, None)
     assert (idle["requests"], idle["share"], idle["availability"]) == (0, 0.0, None)
+
+
+def test_clients_that_leave_say_nothing_of_availability(service: Running) -> None:
+    log = service.parts.log
+
+    def availability(*statuses: str) -> Any:
+        made = log.decision(service.ask(models=["gpt-4o"])["id"])
+        for i, status in enumerate(statuses):
+            log.decide(replace(made.decision, id=f"{made.decision.id}-{i}"))
+            log.settle(
+                replace(made.outcome, decision_id=f"{made.decision.id}-{i}", status=status)
+            ).wait()
+        told = {arm["arm"]: arm for arm in service.get("/policy")["arms"]}
+        return told["gpt-4o"]["availability"]
+
+    assert availability() == 1.0
+    assert availability("client_gone", "client_gone") == 1.0
+    assert availability("timeout") == pytest.approx(3 / 4)
 
 
 def test_whoever_last_rated_an_arm_is_told_apart_by_tenant() -> None:
