@@ -20,13 +20,16 @@ FROM outcomes
 WHERE at_s >= :since_s AND at_s < :until_s AND cache = 'miss' GROUP BY arm
 """
 
-RATED = """
-SELECT (SELECT max(at_s) FROM feedback) AS last_at_s,
-    (SELECT count(*) FROM feedback WHERE at_s >= :since_s) AS ratings,
-    (SELECT count(*) FROM outcomes WHERE at_s >= :since_s) AS answers,
-    (SELECT count(*) FROM outcomes
-        WHERE at_s > COALESCE((SELECT max(at_s) FROM feedback), 0.0)) AS answers_since
-"""
+_ANSWERS = """SELECT count(*) FROM outcomes
+        WHERE status IN ('ok', 'filtered') AND cache = 'miss' AND at_s"""
+
+RATED = f"""
+SELECT last.at_s AS last_at_s,
+    (SELECT count(*) FROM feedback WHERE excluded = 0 AND at_s >= :since_s) AS ratings,
+    ({_ANSWERS} >= :since_s) AS answers,
+    ({_ANSWERS} > COALESCE(last.at_s, 0.0)) AS answers_since
+FROM (SELECT max(at_s) AS at_s FROM feedback WHERE excluded = 0) last
+"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,10 @@ class Signs:
 
 @dataclass(frozen=True, slots=True)
 class Rated:
-    """How many ratings and answers there were since a moment, and answers since the last rating."""
+    """How many ratings and answers there were since a moment, and answers since the last rating.
+
+    Only answers that an arm was asked for and that were delivered count, and ratings of those.
+    """
 
     last_at_s: float | None
     ratings: int

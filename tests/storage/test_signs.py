@@ -40,3 +40,16 @@ def test_ratings_are_counted_and_the_last_one_is_known(log: Log) -> None:
     assert (found.last_at_s, found.ratings) == (NOON_S + 15, 1)
     assert (found.answers, found.answers_since) == (4, 2)
     assert log.lookups.rated(NOON_S + 20).ratings == 0
+
+
+def test_only_answers_that_were_asked_and_delivered_count_and_ratings_of_those(log: Log) -> None:
+    answered(log, "whole")
+    answered(log, "filtered", 1, status="filtered")
+    answered(log, "hit", 2, cache="hit")
+    answered(log, "failed", 3, status="error", output_tokens=0)
+    answered(log, "gone", 4, status="client_gone", output_tokens=0)
+    for n, rated in enumerate(("whole", "hit", "failed")):
+        log.rate(rated, "r", 1.0, at_s=NOON_S + n / 2, tenant="acme", window_s=1e9)
+    found = log.lookups.rated(NOON_S)
+    assert (found.last_at_s, found.ratings) == (NOON_S, 1)
+    assert (found.answers, found.answers_since) == (2, 1)
