@@ -12,7 +12,7 @@ from typing import Protocol, cast
 from sqlite_utils import Database, Migrations
 
 from storage import allotments, keys, latest, leases, search, states, words
-from storage.views import VIEWS
+from storage.views import REMADE, VIEWS
 
 MIGRATIONS = Migrations("turnpike")
 
@@ -259,6 +259,12 @@ def m024_tasks_only(db: Runs) -> None:
 def m025_secret_check(db: Runs) -> None:
     """Let a key tell with which secret it was made."""
     db.execute("ALTER TABLE keys ADD COLUMN secret_check TEXT")
+
+
+@MIGRATIONS()
+def m026_views_remade(db: Runs) -> None:
+    """Put the views as they are now in the place of those an older version made."""
+    run(db, REMADE)
 
 
 def run(db: Runs, script: str) -> None:

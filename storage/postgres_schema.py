@@ -56,15 +56,6 @@ FUNCTIONS = (
        FROM json_array_elements_text($1::json) WITH ORDINALITY AS each (value, n) $$
     """,
     """
-    CREATE FUNCTION datetime(double precision, text, text) RETURNS text
-    LANGUAGE sql STABLE STRICT AS
-    $$ SELECT to_char(to_timestamp($1), 'YYYY-MM-DD HH24:MI:SS') $$
-    """,
-    """
-    CREATE FUNCTION date(double precision, text, text) RETURNS text
-    LANGUAGE sql STABLE STRICT AS $$ SELECT to_char(to_timestamp($1), 'YYYY-MM-DD') $$
-    """,
-    """
     CREATE FUNCTION printf(text, double precision) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT AS
     $$ SELECT CASE $1 WHEN '%.2f' THEN to_char($2, 'FM999999999990.00') END $$
@@ -79,6 +70,20 @@ FUNCTIONS = (
     LANGUAGE sql IMMUTABLE AS $$ SELECT COALESCE($1 || $3, '') || $2 $$
     """,
     "CREATE AGGREGATE group_concat(text, text) (SFUNC = joined, STYPE = text)",
+)
+
+# Beside the ones of older logs, which told the time of whoever asked.
+FUNCTIONS_IN_UTC = (
+    """
+    CREATE FUNCTION datetime(double precision, text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT AS
+    $$ SELECT to_char(to_timestamp($1) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') $$
+    """,
+    """
+    CREATE FUNCTION date(double precision, text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT AS
+    $$ SELECT to_char(to_timestamp($1) AT TIME ZONE 'UTC', 'YYYY-MM-DD') $$
+    """,
 )
 
 # Which group each writer committed last: what became of a commit whose answer was lost.
@@ -156,21 +161,24 @@ def _make_schema(db: PostgresSql) -> None:
 
 def _changes() -> list[tuple[str, Callable[[PostgresSql], None]]]:
     same = [(name, _same(change)) for name, change in changes()]
-    return [("functions", _functions), *same, ("announce", _announce)]
+    return [
+        ("functions", _all(*FUNCTIONS, COMMITS)),
+        ("functions_in_utc", _all(*FUNCTIONS_IN_UTC)),
+        *same,
+        ("announce", _all(*ANNOUNCE)),
+    ]
 
 
 def _same(change: Change) -> Callable[[PostgresSql], None]:
     return lambda db: change(InOtherWords(db))
 
 
-def _functions(db: PostgresSql) -> None:
-    for statement in (*FUNCTIONS, COMMITS):
-        db.execute(statement)
+def _all(*statements: str) -> Callable[[PostgresSql], None]:
+    def change(db: PostgresSql) -> None:
+        for statement in statements:
+            db.execute(statement)
 
-
-def _announce(db: PostgresSql) -> None:
-    for statement in ANNOUNCE:
-        db.execute(statement)
+    return change
 
 
 def _applied(url: str, db: PostgresSql) -> list[str]:

@@ -1,4 +1,7 @@
-"""The views for people who open the log with a database browser or `sqlite-utils`."""
+"""The views for people who open the log with a database browser or `sqlite-utils`.
+
+Days and times are UTC, as on the pages and in the report.
+"""
 
 VIEWS = """
 CREATE VIEW feedback_effective AS
@@ -10,7 +13,7 @@ WHERE f.reward IS NOT NULL
 
 CREATE VIEW decisions_readable AS
 SELECT
-    datetime(d.decided_at_s, 'unixepoch', 'localtime') AS decided_at,
+    datetime(d.decided_at_s, 'unixepoch') AS decided_at,
     d.id, d.tenant, d.task, d.kind, d.policy, d.policy_version, d.arm, d.propensity,
     (SELECT group_concat(c.chance, ', ') FROM (
         SELECT a.value || ' ' || printf('%.2f', CAST(p.value AS REAL)) AS chance
@@ -33,11 +36,19 @@ SELECT day, arm, sandbox, count(*) AS requests,
     avg(reward) AS mean_reward,
     avg(CASE WHEN reward IS NULL THEN 0.0 ELSE 1.0 END) AS rated_share
 FROM (
-    SELECT date(o.at_s, 'unixepoch', 'localtime') AS day, o.arm, d.sandbox, o.cost_usd,
+    SELECT date(o.at_s, 'unixepoch') AS day, o.arm, d.sandbox, o.cost_usd,
         (SELECT max(CAST(c.value AS REAL)) FROM json_each(d.cost_usd_predicted) c) AS dearest_usd,
-        (SELECT avg(e.reward) FROM feedback_effective e WHERE e.decision_id = d.id) AS reward
+        (SELECT avg(e.reward) FROM feedback_effective e
+            WHERE e.decision_id = d.id AND e.excluded = 0) AS reward
     FROM outcomes o JOIN decisions d ON d.id = o.decision_id
     WHERE o.status IN ('ok', 'filtered')) o  -- a call that failed has saved nothing
 GROUP BY day, arm, sandbox
 ORDER BY day DESC, cost_usd DESC
+"""
+
+REMADE = f"""
+DROP VIEW savings;
+DROP VIEW decisions_readable;
+DROP VIEW feedback_effective;
+{VIEWS}
 """

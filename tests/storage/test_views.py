@@ -1,13 +1,22 @@
 """The views say what the tables hold, in words and sums a person can check."""
 
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
+from storage.database import open_writer
+from storage.postgres_log import PostgresLog
 from storage.reader import LogReader
 from tests.storage.conftest import OpenLog
 from tests.storage.rounds import DECISION, HOUR_S, NOON_S, OUTCOME, but
+
+EARLY_S = NOON_S - 7 * HOUR_S
+"""One o'clock in the morning of UTC: a day earlier in America."""
 
 View = Callable[[str], list[dict[str, Any]]]
 
@@ -55,3 +64,62 @@ def test_savings_add_up_by_hand(view: View) -> None:
     assert large["saved_usd"] == pytest.approx(0.010 - 0.012)
     assert (small["mean_reward"], small["rated_share"]) == (0.5, 0.5)
     assert (large["mean_reward"], large["rated_share"]) == (None, 0.0)
+
+
+def test_a_day_is_that_of_utc_wherever_the_machine_stands(
+    open_log: OpenLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("TZ", "PGTZ"):
+        monkeypatch.setenv(name, "America/Los_Angeles")
+    time.tzset()
+    try:
+        with open_log() as log:
+            assert isinstance(log, LogReader)
+            log.decide(but(DECISION, decided_at_s=EARLY_S))
+            log.settle(but(OUTCOME, at_s=EARLY_S)).wait()
+            [decided] = log.ask("SELECT decided_at FROM decisions_readable", {})
+            [saved] = log.ask("SELECT day FROM savings", {})
+        assert (decided["decided_at"], saved["day"]) == ("2027-01-15 01:00:00", "2027-01-15")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_a_thumb_on_a_stored_answer_says_nothing_of_an_arm(open_log: OpenLog) -> None:
+    with open_log() as log:
+        assert isinstance(log, LogReader)
+        for name, cache, reward in (("asked", "miss", 0.0), ("stored", "hit", 1.0)):
+            log.decide(but(DECISION, id=name))
+            log.settle(but(OUTCOME, decision_id=name, cache=cache)).wait()
+            log.rate(name, "ann", reward, at_s=NOON_S, tenant="acme", window_s=HOUR_S)
+        [saved] = log.ask("SELECT requests, mean_reward FROM savings", {})
+    assert (saved["requests"], saved["mean_reward"]) == (2, 0.0)
+
+
+def test_a_log_of_before_gets_the_views_of_now(tmp_path: Path) -> None:
+    with closing(open_writer(tmp_path / "turnpike.db")) as writer:
+        made = writer.db.schema
+        writer.db.execute("DROP VIEW savings")
+        writer.db.execute("CREATE VIEW savings AS SELECT date(0, 'unixepoch', 'localtime') AS day")
+        writer.db.execute("DELETE FROM _sqlite_migrations WHERE name = 'm026_views_remade'")
+    with closing(open_writer(tmp_path / "turnpike.db")) as writer:
+        assert sorted(writer.db.schema.splitlines()) == sorted(made.splitlines())
+
+
+def test_a_log_of_before_in_postgresql_gets_the_views_of_now(postgres_url: str) -> None:
+    PostgresLog(postgres_url).close()
+    with psycopg.connect(postgres_url) as connection:
+        for statement in (
+            "DROP VIEW savings",
+            "DROP VIEW decisions_readable",
+            "DROP FUNCTION date(double precision, text)",
+            "DROP FUNCTION datetime(double precision, text)",
+            "CREATE VIEW savings AS SELECT 'then' AS day",
+            "CREATE VIEW decisions_readable AS SELECT 'then' AS decided_at",
+            "DELETE FROM schema_changes WHERE name IN ('functions_in_utc', 'm026_views_remade')",
+        ):
+            connection.execute(statement)
+    with closing(PostgresLog(postgres_url)) as log:
+        log.decide(but(DECISION, decided_at_s=EARLY_S)).wait()
+        [decided] = log.ask("SELECT decided_at FROM decisions_readable", {})
+        assert decided["decided_at"] == "2027-01-15 01:00:00"
