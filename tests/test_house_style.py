@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+DECISIONS = ROOT / "docs/decisions"
 ROOMS = ("app", "bench", "jobs", "storage", "upstream", "features", "policy")
 NOT_OURS = re.compile(r"^\.(?!ci$|pre-commit|gitignore)|^(__pycache__|build|snapshots|handover)$")
 TEXT = {".py", ".md", ".toml", ".txt", ".in", ".sh", ".yaml", ".html", ".css", ".js", ".json", ""}
@@ -233,6 +234,32 @@ def test_every_pin_has_a_hash() -> None:
 def test_the_changelog_has_room_for_what_is_not_released() -> None:
     text = (ROOT / "CHANGELOG.md").read_text()
     assert re.search(r"^## \[Unreleased\]$", text, flags=re.MULTILINE)
+
+
+def named(pages: dict[str, str], said: str) -> set[tuple[str, str]]:
+    """Return which page names which others in sentences that begin so."""
+    return {
+        (number, other)
+        for number, text in pages.items()
+        for sentence in re.findall(rf"\b{said} (?:[^.]|\.md)*", text)
+        for other in re.findall(r"\b0\d{3}\b(?!-)", sentence)
+    }
+
+
+def test_a_decision_that_is_changed_and_the_one_that_changes_it_name_each_other() -> None:
+    pages = {path.name[:4]: path.read_text() for path in DECISIONS.glob("0*.md")}
+    changes = {(old, new) for new, old in named(pages, "(?:Changes|It changes)")}
+    assert len(changes) > 9
+    assert changes == named(pages, "Changed by")
+
+
+def test_a_decision_that_does_not_name_the_one_that_changes_it_is_seen() -> None:
+    pages = {
+        "0001": "Changed by [0002](0002-b.md) and [0003](0003-c.md).",
+        "0002": "It changes 0001.",
+    }
+    assert named(pages, "It changes") == {("0002", "0001")}
+    assert named(pages, "Changed by") == {("0001", "0002"), ("0001", "0003")}
 
 
 def test_every_room_is_held_by_every_tool() -> None:
