@@ -1,11 +1,13 @@
 """Whatever holds what people asked, said or taught can be read by its owner only."""
 
 import os
+import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 
+from app.commands.training import retrain
 from jobs.intake import hand_over_evals
 from storage.spool import Spare, Spool, Spooling
 from storage.sqlite_log import SqliteLog
@@ -61,3 +63,19 @@ def test_a_log_that_its_owner_lets_others_read_stays_as_it_is(tmp_path: Path) ->
     path.chmod(0o640)
     SqliteLog(path).close()
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_every_file_of_a_service_is_in_the_table_of_files(
+    tmp_path: Path, provider: Provider
+) -> None:
+    with running(tmp_path, sandbox_url=provider.url, cache="exact") as service:
+        service.ask()
+        service.parts.traffic.now()
+        retrain(service.parts.settings, "manual")
+        lies = {str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*") if each.is_file()}
+    assert {"retrain.lock", "turnpike.db-spool"} <= lies
+    page = (Path(__file__).parents[2] / "docs/architecture.md").read_text()
+    table = page.partition("## Where each file lies")[2].partition("\n## ")[0]
+    named = [re.findall("`(.+?)`", row.split("|")[1]) for row in table.splitlines() if "|" in row]
+    told = {names[0] + each if each[0] == "-" else each for names in named for each in names}
+    assert {file for file in lies if not any(PurePath(file).match(each) for each in told)} == set()
