@@ -6,6 +6,7 @@ a log of its own: the folder, or the schema, `sandbox` beside the other.
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from app.settings import Settings
 from storage.place import beside
@@ -26,6 +27,12 @@ def in_force(settings: Settings, environ: Mapping[str, str] | None = None) -> Se
         wanted = settings.sandbox == "on"
     apart = {"database": beside(settings.database, APART), "data": settings.folder / APART}
     return settings.model_copy(update={"sandbox": "on", **apart} if wanted else {"sandbox": "off"})
+
+
+def folders(settings: Settings) -> list[Path]:
+    """Return the folders that are written: that of the log, and that of what lies beside it."""
+    log = {settings.database.parent} if isinstance(settings.database, Path) else set()
+    return sorted({settings.folder, *log})
 
 
 def missing_keys(catalogue: Catalogue, environ: Mapping[str, str]) -> list[str]:

@@ -14,7 +14,7 @@ import click
 from app.agreement import require_agreement
 from app.given import command
 from app.keys.keyring import STRANGE, known, require_a_key, unopened
-from app.mode import in_force, missing_keys
+from app.mode import folders, in_force, missing_keys
 from app.pages.shown import ago
 from app.processes.berth import berths
 from app.processes.children import answers
@@ -75,6 +75,7 @@ def findings(settings: Settings, catalogue: Catalogue) -> Iterator[Finding]:
     yield from _keys(settings, catalogue)
     yield from (_reachable(provider, settings) for provider in catalogue.providers.values())
     yield _service(settings)
+    yield from (_writable(folder) for folder in folders(settings))
     yield from _store(settings)
     yield from _spools(settings)
     yield from _learning(settings)
@@ -122,6 +123,18 @@ def _service(settings: Settings) -> Finding:
         return Finding("ok", "service", f"answers at {url}")
     says = f"does not answer at {url}; start it with {command()} serve"
     return Finding("note", "service", says)
+
+
+def _writable(folder: Path) -> Finding:
+    """Say whether a folder can be written, or made where it is not there yet."""
+    whole = folder.absolute()
+    there = next(each for each in (whole, *whole.parents) if os.path.lexists(each))
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return Finding("ok", "folder", f"{folder} can be written")
+    says = f"{folder} cannot be written, because {there} cannot or is no folder: "
+    return Finding(
+        "problem", "folder", f"{says}let this user write there, or set TURNPIKE_DATABASE"
+    )
 
 
 def _store(settings: Settings) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ import click
 from app.agreement import require_agreement
 from app.given import command
 from app.keys.keyring import require_a_key
-from app.mode import missing_keys
+from app.mode import folders, missing_keys
 from app.processes.children import SERVICE, Child, end, start, wait_until_ready, watch
 from app.processes.orphan import PARENT
 from app.settings import Settings
@@ -43,9 +43,8 @@ def serve(settings: Settings, environ: Mapping[str, str] = os.environ) -> int:
     require_agreement(settings, load(settings.arms))
     require_a_key(settings, asks=settings.is_loopback or _has_keys(settings))
     _refuse_a_taken_port(settings)
-    settings.folder.mkdir(parents=True, exist_ok=True)
-    if isinstance(settings.database, Path):
-        settings.database.parent.mkdir(parents=True, exist_ok=True)
+    for folder in folders(settings):
+        _make(folder)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     children: list[Child] = []
@@ -103,6 +102,16 @@ def _greet(settings: Settings, environ: Mapping[str, str]) -> None:
        -d '{{"prompt": "What is 17 * 23?", "task": "maths"}}'
   curl {url}/policy
   {command()} demo      sends prompts and thumbs, and shows what is learned""")
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"the folder {folder} cannot be made: {error.strerror}; "
+            "name one that this user may write with TURNPIKE_DATABASE (or TURNPIKE_DATA)"
+        ) from error
 
 
 def _refuse_a_taken_port(settings: Settings) -> None:

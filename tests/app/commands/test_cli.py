@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,20 @@ def test_a_wrong_setting_stops_the_start_with_one_line(
     assert ended.stderr.startswith("turnpike: ")
     assert says in ended.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("below", ["turnpike.db", "deeper/turnpike.db"])
+def test_a_folder_that_cannot_be_made_is_a_wrong_setting(tmp_path: Path, below: str) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.touch()
+    dials = {"TURNPIKE_SANDBOX": "on", "TURNPIKE_DATABASE": str(in_the_way / below)}
+    with socket.create_server(("127.0.0.1", 0)) as freed:
+        dials["TURNPIKE_BIND"] = f"127.0.0.1:{freed.getsockname()[1]}"
+    ended = turnpike(tmp_path, "serve", **dials)
+    assert ended.exit_code == EX_CONFIG, ended.stderr
+    assert ended.stderr.startswith(f"turnpike: the folder {in_the_way}")
+    assert "TURNPIKE_DATABASE" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
 
 
 @pytest.mark.slow

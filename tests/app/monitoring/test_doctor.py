@@ -54,6 +54,20 @@ def test_a_provider_that_is_away_or_speaks_no_tls_is_a_problem(tmp_path: Path, s
     assert "<" not in finding.says
 
 
+def test_a_folder_that_cannot_be_written_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with saying(plain("200 OK")) as (provider, _):
+        good, bad = (
+            dict.fromkeys((".", "new/one"), "ok"),
+            dict.fromkeys(("file", "file/x"), "problem"),
+        )
+        for below, level in {**good, **bad}.items():
+            folder = tmp_path / below
+            dials = {"data": folder, "database": folder / "turnpike.db"}
+            finding = found(tmp_path, provider.base_url, "folder", **dials)
+            assert (finding.level, finding.says.startswith(f"{folder} can")) == (level, True)
+
+
 def test_whatever_has_the_port_of_the_service_the_doctor_says_whether_it_is_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
