@@ -16,6 +16,8 @@ from policy.types import Arm, Usage
 CHARS_PER_TOKEN = 4
 # Answers that may be empty without being broken: cut by a limit, or held back by a filter.
 MAY_BE_BLANK = ("length", "content_filter")
+# Other words for that of OpenAI's which means the same: GLM's.
+_IN_OTHER_WORDS = {"sensitive": "content_filter"}
 # How providers call what a model thinks before it answers.
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 # What a model makes besides a text, and how providers call it.
@@ -125,9 +127,13 @@ def called_by(message: Mapping[str, Any]) -> list[str]:
 
 
 def finish_of(choice: Mapping[str, Any]) -> str | None:
-    """Return the finish_reason of a choice, if it has one."""
+    """Return the finish_reason of a choice in OpenAI's words, if it has one.
+
+    >>> finish_of({"finish_reason": "sensitive"})
+    'content_filter'
+    """
     reason = choice.get("finish_reason")
-    return reason if isinstance(reason, str) and reason else None
+    return _IN_OTHER_WORDS.get(reason, reason) if isinstance(reason, str) and reason else None
 
 
 def part_of(choice: Mapping[str, Any], key: str) -> dict[str, Any]:

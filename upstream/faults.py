@@ -21,6 +21,7 @@ from policy.errors import (
     UpstreamUnauthorised,
 )
 from policy.types import NOTHING, Usage
+from upstream.answers import finish_of
 from upstream.redact import MAX_CHARS, redacted, said_in
 
 MAX_RETRY_AFTER_S = 300.0
@@ -33,6 +34,8 @@ _STATUS_ERRORS: Mapping[int, type[UpstreamError]] = {
     422: UpstreamRejected,
     429: UpstreamBusy,
 }
+# How providers say at the end of a 200 answer that it broke off: OpenRouter, GLM, DeepSeek.
+_BROKEN_OFF = ("error", "network_error", "insufficient_system_resource")
 _TOO_LONG = re.compile(
     r"(?i)context[ _-]?(?:length|window|size)|(?:prompt|input) is too long|reduce the length"
     r"|too many (?:input )?tokens|maximum (?:prompt|input) length"
@@ -84,10 +87,14 @@ class Faults:
         return kind(message, arm=self.arm, http_status=status, retry_after_s=wait_s)
 
     def check(self, data: Mapping[str, Any]) -> None:
-        """Raise the error that a 200 answer or a frame of a stream declares, if it declares one."""
+        """Raise the error that a 200 answer or a frame of a stream declares, if it declares one.
+
+        It stands at the top, or at a choice; or the choice ends with a word for it.
+        """
         is_error = data.get("object") == "error" or data.get("type") == "error"
         error = data.get("error") or (data if is_error else None)
         if not error:
+            self._check_choices(data.get("choices"))
             return
         said, code = _said(error)
         if isinstance(code, int) and code in _STATUS_ERRORS:
@@ -95,6 +102,14 @@ class Faults:
         if _is_too_long(said, code):
             raise ContextLengthExceeded(self._message("sent an error: ", said), arm=self.arm)
         raise self.invalid("sent an error in a 200 answer: ", said)
+
+    def _check_choices(self, choices: object) -> None:
+        found = choices if isinstance(choices, list) else []
+        for choice in (each for each in found if isinstance(each, Mapping)):
+            self.check({"error": choice.get("error")})
+            reason = finish_of(choice)
+            if reason in _BROKEN_OFF:
+                raise self.invalid("sent an answer that ends with finish_reason ", reason)
 
     def _message(self, what: str, said: str = "") -> str:
         """Return our own words, and after them what the provider has said, redacted."""

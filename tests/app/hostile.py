@@ -93,6 +93,8 @@ def no_http(talk: Conversation) -> None:
 
 
 ERROR = b'{"error": {"message": "out of memory", "code": 500}}'
+# How providers end an answer that broke off: OpenRouter, GLM, DeepSeek.
+BROKEN_OFF = ("error", "network_error", "insufficient_system_resource")
 NESTED = b'{"choices": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
 
 # Each with the status its attempt gets in the log; a second arm answers all of them.
@@ -130,6 +132,10 @@ FAILOVER: Mapping[str, tuple[Scenario, str]] = {
     "C11 null content": (saying(choosing(message(None))), "invalid"),
     "C11 blank": (saying(choosing(message(" \n\t "))), "invalid"),
     "C11 no finish": (saying(choosing(message("hello", None))), "invalid"),
+    **{f"C11 {end}": (saying(choosing(message("hel", end))), "invalid") for end in BROKEN_OFF},
+    "C11 error of a choice": (
+        saying(choosing({**message("hel"), "error": {"message": "died", "code": 502}})), "invalid"
+    ),
     "C15 endless body": (endless_body, "invalid"),
     "C16 moved": (moved, "error"),
     "D9 cut short": (cut_short, "error"),
@@ -137,4 +143,4 @@ FAILOVER: Mapping[str, tuple[Scenario, str]] = {
     "compressed": (compressed, "error"),
     "busy": (busy, "busy"),
     "broken": (broken, "error"),
-}
+}  # fmt: skip

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 
 from tests.app.faulty import broken, busy, hanging_up, late, page, silent, unauthorised
-from tests.app.hostile import ERROR, endless_line
+from tests.app.hostile import BROKEN_OFF, ERROR, endless_line
 from tests.upstream.misbehaving import Conversation, Scenario, chunk, usage_frame
 
 ROLE = chunk(delta={"role": "assistant", "content": ""})
@@ -86,6 +86,9 @@ def split_everywhere(talk: Conversation) -> None:
 
 
 ONCE = chunk(PIECES[0])
+CHOICE_ERROR = json.dumps(
+    {"choices": [{"delta": {}, "finish_reason": "stop", "error": {"message": "died"}}]}
+).encode()
 OBJECT_ERROR = json.dumps({"object": "error", "message": "no"}).encode()
 
 # Before any content: a second arm answers, and the client sees one ordinary stream.
@@ -100,6 +103,7 @@ BEFORE: Mapping[str, tuple[Scenario, str]] = {
     "D3 error object": (telling(OBJECT_ERROR), "invalid"),
     "D3 no JSON": (telling(b'{"choices": ['), "invalid"),
     "D3 cut in JSON": (raw(b'data: {"choices": [{"delta": {"con'), "invalid"),
+    "D3 error as the end": (telling(ROLE, chunk(finish="error")), "invalid"),
     "D5 only comments": (stalling(noise=b": thinking\n\n"), "timeout"),
     "D5 only roles": (stalling(noise=b"data: " + ROLE + b"\n\n"), "timeout"),
     "D9 endless line": (endless_line, "invalid"),
@@ -129,6 +133,16 @@ AFTER: Mapping[str, tuple[Scenario, str, str]] = {
     ),
     "D3 error": (told(ERROR), "truncated_upstream", "upstream_bad_response"),
     "D3 error object": (told(OBJECT_ERROR), "truncated_upstream", "upstream_bad_response"),
+    **{
+        f"D3 {end}": (
+            told(chunk(finish=end), usage_frame(4, 3), b"[DONE]"),
+            "truncated_upstream", "upstream_bad_response",
+        )
+        for end in BROKEN_OFF
+    },
+    "D3 error of a choice": (
+        told(CHOICE_ERROR, b"[DONE]"), "truncated_upstream", "upstream_bad_response"
+    ),
     "D3 no choices": (told(b'{"choices": null}'), "truncated_upstream", "upstream_bad_response"),
     "D6 stall": (stalling(ONCE), "timeout", "upstream_timeout"),
     "D6 comments": (stalling(ONCE, noise=b": hm\n\n"), "timeout", "upstream_timeout"),

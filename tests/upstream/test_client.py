@@ -97,6 +97,7 @@ NO_ANSWERS = {
     "tool calls that are no objects": (completion({"tool_calls": ["f"]}), "application/json"),
     "no tool call in a list of them": (completion({"tool_calls": []}), "application/json"),
     "no finish_reason": (completion(finish=None), "application/json"),
+    "an end in an error": (completion(finish="error"), "application/json"),
     "an error": (b'{"error": {"message": "model overloaded"}}', "application/json"),
     "an error object": (b'{"object": "error", "message": "boom"}', "application/json"),
 }

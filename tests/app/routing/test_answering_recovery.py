@@ -28,6 +28,10 @@ def rest(talk: Conversation) -> None:
     )
 
 
+def failing(talk: Conversation) -> None:
+    talk.events(*map(chunk, PIECES), chunk(finish="network_error"), b"[DONE]")
+
+
 def calling(talk: Conversation) -> None:
     call = {"index": 0, "id": "c", "function": {"name": "f", "arguments": '{"a'}}
     talk.events(chunk(PIECES[0]), chunk(delta={"tool_calls": [call]}))
@@ -45,7 +49,7 @@ def streamed(made: Faulty, **more: Any) -> list[Any]:
     return events(made.service.post("/complete", {**STREAMED, **more}))
 
 
-@pytest.mark.parametrize("breaks", [cut, reset, pausing], ids=lambda each: each.__name__)
+@pytest.mark.parametrize("breaks", [cut, reset, pausing, failing], ids=lambda each: each.__name__)
 def test_another_arm_goes_on_and_the_client_sees_one_answer(
     tmp_path: Path, breaks: Scenario
 ) -> None:

@@ -42,8 +42,9 @@ def saying(choice: dict[str, Any]):
         ({"index": 0, "finish_reason": "length"}, "ok"),
         ({"index": 0, "message": None, "finish_reason": "length"}, "ok"),
         ({"index": 0, "message": None, "finish_reason": "content_filter"}, "filtered"),
+        ({"index": 0, "message": None, "finish_reason": "sensitive"}, "filtered"),
     ],
-    ids=["no message", "null, cut", "null, filtered"],
+    ids=["no message", "null, cut", "null, filtered", "null, GLM's filtered"],
 )
 def test_an_answer_without_a_message_is_answered_and_booked(
     tmp_path: Path, path: str, choice: dict[str, Any], status: str
