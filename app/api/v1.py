@@ -1,6 +1,7 @@
 """The drop-in endpoints under /v1: a client of OpenAI's changes its base URL and nothing else."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from http import HTTPStatus
@@ -39,6 +40,7 @@ from storage.spool import Durable
 from upstream.passing import Passed
 
 PASSING = (NotServed, UnknownModel, UpstreamError, UpstreamBusy, UpstreamTimeout)
+_END_OF_EVENT = re.compile(rb"\r?\n\r?\n")
 v1 = Blueprint("v1", __name__, url_prefix="/v1")
 
 
@@ -125,11 +127,24 @@ def _passed(endpoint: str) -> Response:
 
 
 def _events(passed: Passed) -> Iterator[bytes]:
+    """Yield whole events as they came; one that is cut is none, and an error stands in its place.
+
+    That is OpenAI's event, and holds the envelope besides: their clients raise nothing else.
+    """
+    number, pending = 0, b""
     try:
-        yield from passed.received
+        for piece in passed.received:
+            pending += piece
+            if ends := [found.end() for found in _END_OF_EVENT.finditer(pending)]:
+                number += len(ends)
+                yield pending[: ends[-1]]
+                pending = pending[ends[-1] :]
+        if pending:
+            yield pending
     except (UpstreamError, Draining) as error:
-        # The blank line ends whatever event was cut in the middle.
-        yield f"\n\nevent: error\n{event({'type': 'error', **envelope(error)['error']})}".encode()
+        told = envelope(error)
+        data = {**told["error"], **told, "type": "error", "sequence_number": number}
+        yield f"event: error\n{event(data)}".encode()
     finally:
         passed.close()
 

@@ -6,10 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
+from openai.types.responses import ResponseErrorEvent
 
 from tests.app.faulty import Faulty, broken, busy, page, refusing
 from tests.app.running import Running, catalogue, running
+from tests.app.serving import openai_client
 from tests.upstream.misbehaving import Conversation, Scenario, misbehaving
 
 VECTORS = {"object": "list", "data": [{"embedding": "AAAA", "index": 0}], "model": "theirs"}
@@ -84,10 +87,20 @@ def test_a_stream_comes_as_it_is(tmp_path: Path) -> None:
 def test_a_stream_that_breaks_off_ends_with_an_error_event(tmp_path: Path) -> None:
     with passing(tmp_path, breaking) as made:
         response = made.service.post("/v1/responses", {"model": "theirs", "stream": True})
-        *_, last, end = response.text.split("\n\n")
-        name, data = last.split("\n")
-        assert (name, end) == ("event: error", "")
-        assert json.loads(data.removeprefix("data: "))["code"] == "upstream_bad_response"
+        assert response.data.startswith(EVENTS + b"event: error\ndata: ")
+        told = json.loads(response.data.splitlines()[-2].removeprefix(b"data: "))
+        event = ResponseErrorEvent.model_validate(told, strict=True)
+        assert (event.type, event.code) == ("error", "upstream_bad_response")
+        assert (event.sequence_number, event.message) == (1, told["error"]["message"])
+
+
+def test_a_stream_that_breaks_off_is_an_error_to_openai_s_client(tmp_path: Path) -> None:
+    with passing(tmp_path, breaking) as made, openai_client(made.service) as client:
+        came = client.responses.create(model="theirs", input="hi", stream=True)
+        assert next(came).type == "response.created"
+        with pytest.raises(openai.APIError) as error:
+            next(came)
+        assert error.value.code == "upstream_bad_response"
 
 
 @pytest.mark.parametrize(
