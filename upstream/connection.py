@@ -58,6 +58,11 @@ class Connection:
         return self._reading.is_whole and self._reading.keeps_alive
 
     @property
+    def has_heard(self) -> bool:
+        """Return whether anything has come since the last request was sent."""
+        return self._reading.size > 0
+
+    @property
     def is_quiet(self) -> bool:
         """Return whether nothing has come unasked: idle connections only speak to say goodbye."""
         try:

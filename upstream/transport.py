@@ -76,14 +76,11 @@ class Transport(httpx2.BaseTransport):
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Return the response with its body unread."""
         deadline = ACTIVE.get()
-        connection = self._idle() or self._connected(deadline)
-        with ExitStack() as failing:
-            failing.callback(connection.close)
-            status, headers = connection.call(_as_bytes(request), deadline)
-            is_taken = httpx2.codes.is_success(status)
-            if is_taken and _is_compressed(headers):
-                raise httpx2.DecodingError("the body is compressed, which was not asked for")
-            failing.pop_all()
+        connection, status, headers = self._answered(_as_bytes(request), deadline)
+        is_taken = httpx2.codes.is_success(status)
+        if is_taken and _is_compressed(headers):
+            connection.close()
+            raise httpx2.DecodingError("the body is compressed, which was not asked for")
         body = (_Body if is_taken else _Refusal)(self, connection, deadline)
         response = httpx2.Response(status, headers=list(headers), stream=body)
         if _is_compressed(headers):
@@ -109,6 +106,22 @@ class Transport(httpx2.BaseTransport):
         self._is_closed = True
         while self._kept:
             self._kept.pop()[1].close()
+
+    def _answered(self, request: bytes, deadline: Deadline) -> tuple[Connection, int, Headers]:
+        """Return a connection on which an answer has begun, its status and its headers.
+
+        A provider may close a connection that was kept just when it is used again. If it says not
+        one byte, the request goes out once more, on a new connection. That it had begun to answer
+        and was cut is far less likely, and would cost what asking another arm costs: one call.
+        """
+        kept = self._idle()
+        if kept is not None:
+            try:
+                return _call(kept, request, deadline)
+            except (httpx2.NetworkError, httpx2.RemoteProtocolError):
+                if kept.has_heard:
+                    raise
+        return _call(self._connected(deadline), request, deadline)
 
     def _connected(self, deadline: Deadline) -> Connection:
         """Return a connection to the first address that takes one; each gets its share of time."""
@@ -170,6 +183,16 @@ class _Refusal(_Body):
     def __iter__(self) -> Iterator[bytes]:
         with suppress(httpx2.TransportError):
             yield from super().__iter__()
+
+
+def _call(
+    connection: Connection, request: bytes, deadline: Deadline
+) -> tuple[Connection, int, Headers]:
+    with ExitStack() as failing:
+        failing.callback(connection.close)
+        status, headers = connection.call(request, deadline)
+        failing.pop_all()
+    return connection, status, headers
 
 
 def _as_bytes(request: httpx2.Request) -> bytes:

@@ -1,8 +1,9 @@
 """Connections to a provider: used again when that is safe, and never otherwise."""
 
 import socket
+import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import httpx2
@@ -114,6 +115,66 @@ def test_a_call_under_way_when_all_is_closed_is_read_to_its_end_and_its_connecti
         response.close()
         assert call(calls, made.url) == (200, b"ok")
         assert made.connections == 2
+
+
+def reset(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def no_more(_connection: socket.socket) -> None:
+    """Leave it to the end of the connection."""
+
+
+def a_word(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 O")
+
+
+@contextmanager
+def leaving(leave: Callable[[socket.socket], None]) -> Iterator[tuple[list[bytes], Calls, str]]:
+    """Yield what a provider is asked that ends every connection once it is asked again on it."""
+    asked: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            for answers in (True, False), (True,):
+                connection, _ = listener.accept()
+                with connection:
+                    for answer in answers:
+                        asked.append(connection.recv(65_536))
+                        connection.sendall(WHOLE) if answer else leave(connection)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1/"
+        calls = Calls(url)
+        yield asked, calls, url
+        calls.close()
+
+
+@pytest.mark.parametrize("leave", [reset, no_more])
+def test_a_connection_that_ends_just_when_it_is_used_again_costs_no_answer(
+    leave: Callable[[socket.socket], None],
+) -> None:
+    with leaving(leave) as (asked, calls, url):
+        assert [call(calls, url) for _ in range(2)] == [(200, b"ok")] * 2
+        assert len(asked) == 3
+        assert len(set(asked)) == 1
+
+
+def test_what_has_begun_to_be_answered_is_not_asked_again() -> None:
+    with leaving(a_word) as (asked, calls, url):
+        assert call(calls, url) == (200, b"ok")
+        with pytest.raises(httpx2.RemoteProtocolError, match="before any answer"):
+            call(calls, url)
+        assert len(asked) == 2
+
+
+def test_a_new_connection_that_ends_is_an_error_at_once() -> None:
+    with (
+        answering(b"", hangs_up=True) as (made, calls),
+        pytest.raises(httpx2.RemoteProtocolError, match="before any answer"),
+    ):
+        call(calls, made.url)
 
 
 def test_an_interim_answer_is_passed_over() -> None:
