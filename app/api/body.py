@@ -122,7 +122,10 @@ def _read(request: Request, max_bytes: int) -> bytes:
             room -= len(piece)
     if not room:
         raise _too_large("longer", max_bytes)
-    return b"".join(pieces)
+    raw = b"".join(pieces)
+    if length is not None and len(raw) < length:
+        raise ClientDisconnected
+    return raw
 
 
 def _too_large(was: str, max_bytes: int) -> PayloadTooLarge:

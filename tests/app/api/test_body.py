@@ -231,6 +231,7 @@ def test_a_body_that_comes_in_pieces_is_read_whole() -> None:
     assert json_body(request, 100) == {"prompt": "hello"}
 
 
-def test_a_body_shorter_than_announced_is_a_client_that_has_gone() -> None:
+@pytest.mark.parametrize("server", [{}, {"wsgi.input_terminated": True}], ids=["wsgi", "gunicorn"])
+def test_a_body_shorter_than_announced_is_a_client_that_has_gone(server: dict[str, Any]) -> None:
     with pytest.raises(ClientDisconnected):
-        json_body(carrying(b'{"prompt": ', CONTENT_LENGTH="100"), 1_000)
+        json_body(carrying(b'{"prompt": "hi"}', CONTENT_LENGTH="100", **server), 1_000)

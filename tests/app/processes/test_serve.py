@@ -195,6 +195,7 @@ def test_bodies_over_the_limit_and_clients_that_leave(tmp_path: Path) -> None:
 
 
 HALF = b'5\r\n{"pro\r\n'
+WHOLE = b'{"prompt": "hi"}'
 UNREADABLE = {
     "a size that is no number": (post(HALF + b"zz\r\n", "Transfer-Encoding: chunked"), 400),
     "a chunk without its end": (post(b"2\r\n{}xx", "Transfer-Encoding: chunked"), 400),
@@ -217,13 +218,14 @@ def test_what_cannot_be_read_is_refused_as_every_error_is(tmp_path: Path) -> Non
     with served(tmp_path) as service:
         for what, (request, status) in UNREADABLE.items():
             assert code(service.raw(request)) == (status, "bad_request"), what
-        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as client:
-            client.sendall(post(HALF, "Transfer-Encoding: chunked"))
-            client.shutdown(socket.SHUT_WR)
-            told = b""
-            while piece := client.recv(65_536):
-                told += piece
-        assert code(told) == (400, "bad_request")
+        for cut in (post(HALF, "Transfer-Encoding: chunked"), post(WHOLE, "Content-Length: 500")):
+            with socket.create_connection(("127.0.0.1", service.port), timeout=10) as client:
+                client.sendall(cut)
+                client.shutdown(socket.SHUT_WR)
+                told = b""
+                while piece := client.recv(65_536):
+                    told += piece
+            assert code(told) == (400, "bad_request")
         assert service.raw(BROKEN_FORM.encode()).startswith(b"HTTP/1.1 400 ")
         assert service.request("GET", "/healthz")[0] == 200
 
