@@ -20,6 +20,7 @@ from app.routing.ask import Ask
 from app.routing.turn import Completion
 from policy.errors import InvalidInput
 from policy.types import Arm, Usage
+from upstream.answers import finish_of
 
 
 class ChatRequest(AskRequest):
@@ -65,7 +66,8 @@ def frames(answering: Answering, wants_usage: bool) -> Iterator[dict[str, Any]]:
     """Yield a streamed answer as OpenAI's frames, each with a choice but for that of the tokens.
 
     Clients read the first choice of every frame unless they have asked for the tokens used. What a
-    provider says in a frame without one is said in the next.
+    provider says in a frame without one is said in the next; so the frame that ends the answer is
+    held back until nothing more can come.
     """
     decision = answering.turn.decision
     head: dict[str, Any] = {
@@ -76,12 +78,17 @@ def frames(answering: Answering, wants_usage: bool) -> Iterator[dict[str, Any]]:
     if wants_usage:
         head["usage"] = None  # the last frame has them
     ours, kept, used = {"id": decision.id}, dict[str, Any](), None
+    held: list[dict[str, Any]] = []
     for chunk in answering.chunks():
         data = {**kept, **chunk.data}
         used = data.pop("usage", None) or used
         if data["choices"]:
-            yield {**head, **data, **ours}
+            yield from held
+            frame = {**head, **data, **ours}
+            held = [frame] if any(map(finish_of, data["choices"])) else []
+            yield from () if held else (frame,)
         kept = {} if data["choices"] else data
+    yield from held if wants_usage else ({**kept, **last} for last in held)
     if wants_usage:
         completion = answering.completion
         if completion.continued_by or not used:
