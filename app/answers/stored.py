@@ -7,7 +7,7 @@ from app.routing.turn import Completion
 from features.likeness import Likeness
 from policy.types import Usage
 from storage.cache_file import StoredAnswer
-from upstream.answers import acts
+from upstream.answers import acts, brings_more
 from upstream.recall import Said
 
 
@@ -20,11 +20,15 @@ def said(stored: StoredAnswer) -> Said:
 
 
 def is_whole(completion: Completion) -> bool:
-    """Return whether an answer came from a provider, to its own end, and is nothing but a text."""
+    """Return whether an answer came from a provider, to its own end, and is nothing but a text.
+
+    What a stream has brought besides, whoever has read its frames knows.
+    """
     ended = completion.ended
     whole = ended.status == "ok" and ended.finish_reason == "stop"
     asked = completion.turn.cache == "miss"
-    return whole and asked and not acts(ended.message) and bool(completion.text.strip())
+    more = acts(ended.message) or brings_more(completion.data)
+    return whole and asked and not more and bool(completion.text.strip())
 
 
 def as_stored(

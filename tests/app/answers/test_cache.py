@@ -143,9 +143,24 @@ def painting(talk: Conversation) -> None:
         talk.reply(completion({"role": "assistant", "content": "See: ", "images": images}))
 
 
+def naming_sources(talk: Conversation) -> None:
+    if talk.body.get("stream"):
+        talk.events(chunk("See."), chunk(finish="stop", citations=["https://a.example"]), b"[DONE]")
+    else:
+        talk.reply(completion(citations=["https://a.example"]))
+
+
+def citing(talk: Conversation) -> None:
+    noted = {"annotations": [{"type": "url_citation", "url": "https://a.example"}]}
+    if talk.body.get("stream"):
+        talk.events(chunk("See."), chunk(finish="stop", delta=noted), b"[DONE]")
+    else:
+        talk.reply(completion({"role": "assistant", "content": "See.", **noted}))
+
+
 UNFIT: dict[str, Scenario] = {
     "filtered": filtered, "cut by length": cut_by_length, "calls a tool": calling,
-    "paints": painting,
+    "paints": painting, "names its sources": naming_sources, "cites": citing,
 }  # fmt: skip
 
 
@@ -160,7 +175,7 @@ def refusing_amid_a_stream(talk: Conversation) -> None:
     talk.events(chunk("Well, "), chunk(delta={"refusal": "no."}), chunk(finish="stop"), b"[DONE]")
 
 
-@pytest.mark.parametrize("scenario", [refusing_amid_a_stream, painting])
+@pytest.mark.parametrize("scenario", [refusing_amid_a_stream, painting, naming_sources, citing])
 def test_a_stream_that_is_more_than_a_text_is_never_kept(
     tmp_path: Path, scenario: Scenario
 ) -> None:
