@@ -58,8 +58,7 @@ class ChatRequest(AskRequest):
 def whole(completion: Completion) -> dict[str, Any]:
     """Return an answer that came in one piece, as OpenAI would write it."""
     head = {"object": "chat.completion", "created": int(time.time()), "model": completion.model}
-    said = {name: value for name, value in completion.data.items() if value or name not in head}
-    return {**head, **said, "id": completion.turn.decision.id}
+    return {**_headed(head, completion.data), "id": completion.turn.decision.id}
 
 
 def frames(answering: Answering, wants_usage: bool) -> Iterator[dict[str, Any]]:
@@ -84,7 +83,7 @@ def frames(answering: Answering, wants_usage: bool) -> Iterator[dict[str, Any]]:
         used = data.pop("usage", None) or used
         if data["choices"]:
             yield from held
-            frame = {**head, **data, **ours}
+            frame = {**_headed(head, data), **ours}
             held = [frame] if any(map(finish_of, data["choices"])) else []
             yield from () if held else (frame,)
         kept = {} if data["choices"] else data
@@ -93,7 +92,12 @@ def frames(answering: Answering, wants_usage: bool) -> Iterator[dict[str, Any]]:
         completion = answering.completion
         if completion.continued_by or not used:
             used = _usage(completion.ended.usage)
-        yield {**head, **kept, "choices": [], **ours, "usage": used}
+        yield {**_headed(head, kept), "choices": [], **ours, "usage": used}
+
+
+def _headed(head: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a provider says, under a head of ours as far as it says none."""
+    return {**head, **{name: value for name, value in said.items() if value or name not in head}}
 
 
 def _usage(usage: Usage) -> dict[str, Any]:

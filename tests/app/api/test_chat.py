@@ -1,6 +1,7 @@
 """Frames of `/v1/chat/completions`: nothing that a provider says beside its text is lost."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -48,3 +49,22 @@ def test_every_choice_ends_once_and_in_its_order(tmp_path: Path) -> None:
         assert [(each["index"], each["finish_reason"]) for each in choices] == [
             (1, "stop"), (0, None), (0, "stop"),
         ]  # fmt: skip
+
+
+def test_what_a_frame_lacks_is_filled_in(tmp_path: Path) -> None:
+    nothing = {"object": "", "created": None, "model": None}
+
+    def lacking(talk: Conversation) -> None:
+        ending = {**json.loads(usage_frame()), **nothing}
+        talk.events(
+            chunk("hi", **nothing), chunk(finish="stop", **nothing), json.dumps(ending).encode()
+        )
+
+    with faulty(tmp_path, {"a": lacking}) as made:
+        body = asked(stream=True, stream_options={"include_usage": True})
+        *told, _ = frames(made.service.post(PATH, body))
+        assert [len(frame["choices"]) for frame in told] == [1, 1, 0]
+        assert {(frame["object"], frame["model"]) for frame in told} == {
+            ("chat.completion.chunk", "a")
+        }
+        assert all(frame["created"] == pytest.approx(time.time(), abs=60) for frame in told)
