@@ -234,10 +234,11 @@ class UpstreamError(TurnpikeError):
         arm: str,
         http_status: int | None = None,
         retry_after_s: float | None = None,
+        param: str | None = None,
         code: str | None = None,
         usage: Usage = NOTHING,
     ) -> None:
-        super().__init__(message, code=code)
+        super().__init__(message, param=param, code=code)
         self.arm = arm
         self.usage = usage
         self.http_status = http_status

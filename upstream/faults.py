@@ -36,6 +36,7 @@ _STATUS_ERRORS: Mapping[int, type[UpstreamError]] = {
 }
 # How providers say at the end of a 200 answer that it broke off: OpenRouter, GLM, DeepSeek.
 _BROKEN_OFF = ("error", "network_error", "insufficient_system_resource")
+_FIELD = re.compile(r"[A-Za-z_][\w.\[\]-]{0,63}", re.ASCII)
 _TOO_LONG = re.compile(
     r"(?i)context[ _-]?(?:length|window|size)|(?:prompt|input) is too long|reduce the length"
     r"|too many (?:input )?tokens|maximum (?:prompt|input) length"
@@ -83,8 +84,13 @@ class Faults:
         if issubclass(kind, UpstreamRejected) and _is_too_long(said, code):
             kind = ContextLengthExceeded
         message = self._message(f"answered {status}: ", said)
-        wait_s = retry_after_s(retry_after)
-        return kind(message, arm=self.arm, http_status=status, retry_after_s=wait_s)
+        return kind(
+            message,
+            arm=self.arm,
+            http_status=status,
+            retry_after_s=retry_after_s(retry_after),
+            param=self._param(error) if issubclass(kind, UpstreamRejected) else None,
+        )
 
     def check(self, data: Mapping[str, Any]) -> None:
         """Raise the error that a 200 answer or a frame of a stream declares, if it declares one.
@@ -110,6 +116,13 @@ class Faults:
             reason = finish_of(choice)
             if reason in _BROKEN_OFF:
                 raise self.invalid("sent an answer that ends with finish_reason ", reason)
+
+    def _param(self, error: object) -> str | None:
+        """Return the field that the provider blames; what could be anything else is none."""
+        param = error.get("param") if isinstance(error, Mapping) else None
+        if not isinstance(param, str) or not _FIELD.fullmatch(param):
+            return None
+        return param if redacted(param, self._secrets, said_in(self._body)) == param else None
 
     def _message(self, what: str, said: str = "") -> str:
         """Return our own words, and after them what the provider has said, redacted."""

@@ -89,8 +89,8 @@ def broken(talk: Conversation) -> None:
 
 
 def refusing(talk: Conversation) -> None:
-    error = {"error": {"message": "temperature must be below 2", "code": "bad_temperature"}}
-    talk.reply(json.dumps(error).encode(), "400 Bad Request")
+    error = {"message": "temperature must be below 2", "param": "temperature", "code": "too_high"}
+    talk.reply(json.dumps({"error": error}).encode(), "400 Bad Request")
 
 
 def too_long(talk: Conversation) -> None:

@@ -11,6 +11,8 @@ from policy.errors import ContextLengthExceeded, UpstreamInvalid, UpstreamReject
 from upstream.faults import Faults, retry_after_s
 from upstream.redact import MAX_CHARS
 
+KEY = "hunter2-hunter2"
+
 
 @pytest.mark.parametrize(
     ("value", "expected"),
@@ -84,6 +86,23 @@ def test_a_prompt_that_is_too_long_is_known_in_every_providers_words(said: str) 
 )
 def test_another_refusal_is_not_taken_for_a_long_prompt(body) -> None:
     assert type(Faults("a").refused(400, body)) is UpstreamRejected
+
+
+@pytest.mark.parametrize("param", ["max_tokens", "messages[0].content", "tools.0.type", "_x-y"])
+def test_the_field_that_a_refusal_blames_is_told(param: str) -> None:
+    body = {"error": {"message": "no", "param": param}}
+    assert Faults("a").refused(400, body).param == param
+    assert Faults("a").refused(500, body).param is None
+
+
+@pytest.mark.parametrize(
+    "param",
+    [None, 7, ["n"], "", "x" * 65, "two words", "<b>", "température", KEY, "my_name_is_ann", "n\n"],
+)
+def test_what_is_no_field_is_not_told_as_one(param: object) -> None:
+    asked = {"messages": [{"role": "user", "content": "Say my_name_is_ann aloud"}]}
+    error = Faults("a", (KEY,), asked).refused(400, {"message": "no", "param": param})
+    assert error.param is None
 
 
 @pytest.mark.parametrize(

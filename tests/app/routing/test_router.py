@@ -120,6 +120,7 @@ def test_a_request_that_the_provider_refuses_is_passed_on_and_not_shopped_around
     with faulty(tmp_path, {"bad": refusing, "good": good}, FIRST_BAD) as made:
         status, error = made.service.refused("/complete", {**SOBER, "temperature": 2})
         assert (status, error["type"]) == (400, "invalid_request_error")
+        assert error["param"] == "temperature"
         assert "temperature must be below 2" in error["message"]
         assert made.asked == ["bad"]
         assert [each.status for each in made.attempts()] == ["rejected"]
