@@ -14,6 +14,7 @@ PREFIX = "x-turnpike-"
 FIELDS = {PREFIX + name.replace("_", "-"): name for name in Wishes.model_fields}
 HEADERS = {name: header for header, name in FIELDS.items()}
 THEIR_SESSIONS = ("x-session-id", "x-conversation-id")
+THEIR_SESSION = "session_id"  # OpenRouter's, in the body
 LISTED = ("models", "fallbacks")  # with commas between
 
 
@@ -33,8 +34,9 @@ def with_wishes(headers: Headers, body: Mapping[str, Any]) -> dict[str, Any]:
                 "one of the two",
                 param=name,
             )
-    wishes = _session_of(headers) | wishes
-    return {**body, **{name: each for name, each in wishes.items() if body.get(name) is None}}
+    wishes = _session_of(headers, body) | wishes
+    told = {name: each for name, each in body.items() if name != THEIR_SESSION}
+    return {**told, **{name: each for name, each in wishes.items() if told.get(name) is None}}
 
 
 def wished(headers: Headers) -> dict[str, Any]:
@@ -61,10 +63,12 @@ def wished(headers: Headers) -> dict[str, Any]:
     return wishes
 
 
-def _session_of(headers: Headers) -> dict[str, Any]:
+def _session_of(headers: Headers, body: Mapping[str, Any]) -> dict[str, Any]:
     """Return the session that a client names for purposes of its own, if it is a name here too."""
-    named = (headers.get(name, "") for name in THEIR_SESSIONS)
-    found = next((each for each in named if GOOD_SESSION.fullmatch(each)), None)
+    named = (body.get(THEIR_SESSION), *map(headers.get, THEIR_SESSIONS))
+    found = next(
+        (each for each in named if isinstance(each, str) and GOOD_SESSION.fullmatch(each)), None
+    )
     return {} if found is None else {"session": found}
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from tests.app.running import SUM, Running
+from tests.app.running import SUM, Provider, Running
 
 PINNED = "gpt-4o"
 V1 = "/v1/chat/completions"
@@ -79,10 +79,26 @@ def test_a_wish_that_is_said_twice_is_one(service: Running, path: str) -> None:
 
 
 def test_the_session_of_a_client_gives_way_to_ours(service: Running) -> None:
-    headers = {"x-session-id": "theirs"}
-    for more, session in (({"session": "ours"}, "ours"), ({}, "theirs")):
+    headers, theirs = {"x-session-id": "theirs"}, {"session_id": "said"}
+    said = [
+        ({"session": "ours"}, "ours"),
+        ({}, "theirs"),
+        ({"session": "ours"} | theirs, "ours"),
+        (theirs, "said"),
+        ({"session_id": "no name here"}, "theirs"),
+        ({"session_id": None}, "theirs"),
+    ]
+    for more, session in said:
         made = asked(service, "/complete", headers, **more).json["id"]
         assert service.parts.log.decision(made).decision.session == session
+
+
+@everywhere
+def test_the_session_id_of_openrouters_clients_goes_to_no_provider(
+    service: Running, provider: Provider, path: str
+) -> None:
+    assert asked(service, path, {}, session_id="s-1").status_code == 200
+    assert all("session_id" not in sent for sent in provider.bodies)
 
 
 @everywhere
