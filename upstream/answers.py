@@ -55,12 +55,15 @@ class Blank(ValueError):
 
 
 def parsed(raw: bytes) -> dict[str, Any]:
-    """Return the JSON object in `raw`.
+    r"""Return the JSON object in `raw`, before which a byte order mark may stand.
 
     raises : ValueError when it is not UTF-8, not JSON, no object, or a number in it is not finite
+
+    >>> parsed(b'\xef\xbb\xbf{"choices": []}')
+    {'choices': []}
     """
     try:
-        data = _JSON.decode(raw.decode())
+        data = _JSON.decode(raw.decode("utf-8-sig"))
     except RecursionError as error:
         raise ValueError("JSON nested too deep") from error
     if not isinstance(data, dict):

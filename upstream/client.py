@@ -14,6 +14,7 @@ from typing import Any, NoReturn, Self, cast
 import httpx2
 import openai
 
+from policy import VERSION
 from policy.errors import ConfigError, NotServed, UpstreamUnauthorised
 from policy.types import Arm, Timeouts
 from upstream.answers import (
@@ -220,7 +221,7 @@ def _openai_client(provider: Provider, key: str) -> openai.OpenAI:
         base_url=provider.base_url,
         max_retries=0,
         timeout=None,
-        default_headers={"Accept-Encoding": "identity"},
+        default_headers={"Accept-Encoding": "identity", "User-Agent": f"turnpike/{VERSION}"},
         http_client=Calls(provider.base_url),
     )
     # Read from the environment by the library, and nobody's business but OpenAI's.

@@ -14,6 +14,7 @@ from werkzeug.routing import Rule
 from app.api.access import scope_of
 from app.api.errors import kind_of
 from app.api.responses import ErrorResponse
+from policy import VERSION
 from policy.errors import (
     Forbidden,
     InvalidInput,
@@ -41,7 +42,6 @@ WITH_BODY = (
     UnsupportedMediaType,
 )
 REFERENCE = "#/components/schemas/{model}"
-VERSION = "0.1.0"
 KEY = "key"
 STREAM = "text/event-stream"
 TEXT = {"type": "string"}

@@ -24,6 +24,7 @@ WILL_NOT_BOOT = 3  # tells gunicorn not to try again
 def create_app(parts: Parts) -> Flask:
     """Return the application around a running service."""
     app = Flask(__name__, static_folder=None)
+    app.url_map.merge_slashes = False  # it would answer a doubled one with a redirect, in HTML
     app.extensions["turnpike"] = parts
     for each in BLUEPRINTS:
         app.register_blueprint(each)

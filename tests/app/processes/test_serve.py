@@ -207,6 +207,13 @@ UNREADABLE = {
 }
 
 
+def test_a_path_with_two_slashes_is_none_and_redirects_nobody(tmp_path: Path) -> None:
+    with served(tmp_path) as service:
+        told = service.raw(b"GET /v1//models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert code(told) == (404, "not_found")
+        assert b"/v1//models" in told
+
+
 FORM = "application/x-www-form-urlencoded"
 BROKEN_FORM = (
     "POST /pages/sign-in HTTP/1.1\r\nHost: 127.0.0.1\r\nSec-Fetch-Site: same-origin\r\n"
