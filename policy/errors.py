@@ -28,6 +28,7 @@ TurnpikeError
   UpstreamError                a provider failed: `arm` names whom we asked
     UpstreamRejected           it says the request is wrong (400, 413, 422): passed on, not retried
       ContextLengthExceeded    the prompt is longer than its window
+      ParameterUnsupported     its model does not take a parameter, or a value of one
     UpstreamUnauthorised       it does not take our key (401, 403)
     UpstreamBusy               it asks us to slow down (429): `retry_after_s`
       EveryArmWaits            all arms that fit were asked to wait: nobody was asked
@@ -256,6 +257,10 @@ class ContextLengthExceeded(UpstreamRejected):
     """The provider says the prompt does not fit its window."""
 
     code = "context_length_exceeded"
+
+
+class ParameterUnsupported(UpstreamRejected):
+    """The provider says that its model does not take a parameter, or a value of one."""
 
 
 class UpstreamUnauthorised(UpstreamError):

@@ -13,6 +13,7 @@ from typing import Any
 
 from policy.errors import (
     ContextLengthExceeded,
+    ParameterUnsupported,
     UpstreamBusy,
     UpstreamError,
     UpstreamInvalid,
@@ -36,6 +37,7 @@ _STATUS_ERRORS: Mapping[int, type[UpstreamError]] = {
 }
 # How providers say at the end of a 200 answer that it broke off: OpenRouter, GLM, DeepSeek.
 _BROKEN_OFF = ("error", "network_error", "insufficient_system_resource")
+_UNSUPPORTED = ("unsupported_parameter", "unsupported_value")
 _FIELD = re.compile(r"[A-Za-z_][\w.\[\]-]{0,63}", re.ASCII)
 _TOO_LONG = re.compile(
     r"(?i)context[ _-]?(?:length|window|size)|(?:prompt|input) is too long|reduce the length"
@@ -81,8 +83,11 @@ class Faults:
         error = body.get("error", body) if isinstance(body, Mapping) else body
         said, code = _said(error)
         kind = _STATUS_ERRORS.get(status, UpstreamError)
-        if issubclass(kind, UpstreamRejected) and _is_too_long(said, code):
-            kind = ContextLengthExceeded
+        if issubclass(kind, UpstreamRejected):
+            if _is_too_long(said, code):
+                kind = ContextLengthExceeded
+            elif code in _UNSUPPORTED:
+                kind = ParameterUnsupported
         message = self._message(f"answered {status}: ", said)
         return kind(
             message,

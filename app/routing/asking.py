@@ -15,7 +15,12 @@ from features.sketch import Sketch
 from jobs.learned import Learned
 from policy.decide import Question, Verdict
 from policy.eligibility import FORBIDDEN, Demand
-from policy.errors import ContextLengthExceeded, UpstreamError, UpstreamRejected
+from policy.errors import (
+    ContextLengthExceeded,
+    ParameterUnsupported,
+    UpstreamError,
+    UpstreamRejected,
+)
 from policy.types import Arm, Floats
 from storage.cache_file import StoredAnswer
 from storage.records import Decision, DecisionKind
@@ -80,7 +85,12 @@ class Asking:
 
     @property
     def is_final(self) -> bool:
-        """Return whether what went wrong would go wrong with any arm."""
+        """Return whether what went wrong would go wrong with any arm, as far as can be told.
+
+        What the model of one arm does not take is tried with one other, where none was wanted.
+        """
+        if isinstance(self.error, ParameterUnsupported):
+            return self.pinned or len(self.asked) > 1
         rejected = isinstance(self.error, UpstreamRejected)
         return rejected and not isinstance(self.error, ContextLengthExceeded)
 

@@ -93,6 +93,11 @@ def refusing(talk: Conversation) -> None:
     talk.reply(json.dumps({"error": error}).encode(), "400 Bad Request")
 
 
+def unsupported(talk: Conversation) -> None:
+    error = {"message": "only 1 is supported", "param": "temperature", "code": "unsupported_value"}
+    talk.reply(json.dumps({"error": error}).encode(), "400 Bad Request")
+
+
 def too_long(talk: Conversation) -> None:
     error = {"error": {"message": "too long", "code": "context_length_exceeded"}}
     talk.reply(json.dumps(error).encode(), "400 Bad Request")

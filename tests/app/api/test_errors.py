@@ -45,6 +45,7 @@ CONTRACT = {
     errors.UpstreamError: (502, "upstream_error", "upstream_bad_response"),
     errors.UpstreamRejected: (400, "invalid_request_error", "invalid_value"),
     errors.ContextLengthExceeded: (400, "invalid_request_error", "context_length_exceeded"),
+    errors.ParameterUnsupported: (400, "invalid_request_error", "invalid_value"),
     errors.UpstreamUnauthorised: (502, "upstream_error", "upstream_auth"),
     errors.UpstreamBusy: (429, "rate_limit_error", "rate_limited"),
     errors.EveryArmWaits: (429, "rate_limit_error", "rate_limited"),

@@ -20,7 +20,9 @@ from tests.app.faulty import (
     silent,
     too_long,
     unauthorised,
+    unsupported,
 )
+from tests.app.hostile_streams import ENDING, told
 from tests.app.routing.test_answering import events
 from tests.upstream.misbehaving import Conversation, Scenario, chunk, completion
 
@@ -124,6 +126,33 @@ def test_a_request_that_the_provider_refuses_is_passed_on_and_not_shopped_around
         assert "temperature must be below 2" in error["message"]
         assert made.asked == ["bad"]
         assert [each.status for each in made.attempts()] == ["rejected"]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_what_one_model_does_not_take_is_tried_with_one_other(tmp_path: Path, stream: bool) -> None:
+    answers = told(*ENDING) if stream else good
+    with faulty(tmp_path, {"bad": unsupported, "good": answers}, FIRST_BAD) as made:
+        response = made.service.post("/complete", {**SOBER, "temperature": 0, "stream": stream})
+        assert (response.status_code, "error" in response.text) == (200, False)
+        assert made.asked == ["bad", "good"]
+        assert [each.status for each in made.attempts()] == ["rejected", "ok"]
+        health = made.service.get("/policy")["arms"][0]["health"]
+        assert (health["state"], health["calls"], health["failures"]) == ("closed", 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("wish", "asked"),
+    [({}, 2), ({"models": ["bad"]}, 1), ({"models": ["bad"], "fallbacks": ["worse"]}, 1)],
+    ids=["routed", "pinned", "pinned with a fallback"],
+)
+def test_what_two_models_do_not_take_or_the_wanted_one_is_the_callers(
+    tmp_path: Path, wish: dict[str, Any], asked: int
+) -> None:
+    scenarios = {"bad": unsupported, "worse": unsupported, "good": good}
+    with faulty(tmp_path, scenarios, {"bad": CHEAP, "worse": CHEAP, "good": DEAR}) as made:
+        status, error = made.service.refused("/complete", {**SOBER, "temperature": 0, **wish})
+        assert (status, error["code"], error["param"]) == (400, "invalid_value", "temperature")
+        assert len(made.asked) == asked
 
 
 def test_a_filtered_answer_is_passed_on_and_not_shopped_around(tmp_path: Path) -> None:
