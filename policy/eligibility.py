@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from policy.errors import NoEligibleArm, PromptTooLong
+from policy.errors import UNLISTED, NoEligibleArm, PromptTooLong
 from policy.types import Arm, Floats
 
-UNLISTED = "the request does not list it"
 FORBIDDEN = "the key does not allow it"
 ITS_WINDOW = "its window is"
+WITH_ANSWER = "the prompt and answer have"
+ANSWER_LIMITS = ("max_completion_tokens", "max_tokens")
 LACKS = "it lacks "
 
 
@@ -83,8 +84,12 @@ def refusal(reasons: Mapping[str, str]) -> NoEligibleArm:
     """
     never = (UNLISTED, FORBIDDEN, LACKS)  # whatever the length
     asked = [why for why in reasons.values() if not why.startswith(never)]
-    is_too_long = bool(asked) and all(ITS_WINDOW in why for why in asked)
-    return PromptTooLong(reasons) if is_too_long else NoEligibleArm(reasons)
+    if not asked or not all(ITS_WINDOW in why for why in asked):
+        return NoEligibleArm(reasons)
+    error = PromptTooLong(reasons)
+    if any(why.startswith(WITH_ANSWER) for why in asked):
+        error.about = (*ANSWER_LIMITS, *error.about)
+    return error
 
 
 def _above(arms: Sequence[Arm], usd: Floats, limit_usd: float | None, says: str) -> dict[str, str]:
@@ -104,8 +109,9 @@ def _unfit(arm: Arm, demand: Demand) -> str | None:
     missing = sorted(demand.capabilities - arm.capabilities)
     if missing:
         return f"{LACKS}{', '.join(missing)}"
-    needed = demand.input_tokens + (demand.output_tokens or 0)
+    needed, part = demand.input_tokens, "the prompt has"
+    if needed <= arm.context_window:
+        needed, part = needed + (demand.output_tokens or 0), WITH_ANSWER
     if needed > arm.context_window:
-        part = "prompt has" if demand.output_tokens is None else "prompt and answer have"
-        return f"the {part} about {needed} tokens, {ITS_WINDOW} {arm.context_window}"
+        return f"{part} about {needed} tokens, {ITS_WINDOW} {arm.context_window}"
     return demand.unavailable.get(arm.name)

@@ -40,6 +40,8 @@ from collections.abc import Mapping
 
 from policy.types import NOTHING, Usage
 
+UNLISTED = "the request does not list it"
+
 
 class TurnpikeError(Exception):
     """Anything Turnpike raises on purpose."""
@@ -139,25 +141,25 @@ class RateLimited(TurnpikeError):
 class NoEligibleArm(TurnpikeError):
     """No arm may serve this request; `reasons` maps each arm to why.
 
-    `about` are the fields of a request that may be to blame, of which it has one at most.
+    Arms that the request does not list are in it only where there is no other. `about` are the
+    fields of a request that may be to blame, the likeliest first.
     """
 
     code = "no_eligible_arm"
     about: tuple[str, ...] = ("models", "model")
 
     def __init__(self, reasons: Mapping[str, str]) -> None:
-        listed = (
-            "; ".join(f"{arm}: {why}" for arm, why in reasons.items()) or "the catalogue is empty"
-        )
-        super().__init__(f"no arm can serve this request: {listed}")
-        self.reasons = dict(reasons)
+        listed = {arm: why for arm, why in reasons.items() if why != UNLISTED}
+        self.reasons = listed or dict(reasons)
+        told = "; ".join(f"{arm}: {why}" for arm, why in self.reasons.items())
+        super().__init__(f"no arm can serve this request: {told or 'the catalogue is empty'}")
 
 
 class PromptTooLong(NoEligibleArm):
     """The prompt, with the answer it may get, fits the window of no arm that may serve it."""
 
     code = "context_length_exceeded"
-    about = ("prompt", "messages")
+    about: tuple[str, ...] = ("prompt", "messages")
 
 
 class BudgetExceeded(NoEligibleArm):

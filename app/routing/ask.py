@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from app.mistakes import seen
+from policy.eligibility import ANSWER_LIMITS
 from policy.errors import InvalidInput, UnknownArm
 from upstream.answers import CHARS_PER_TOKEN, TOOLS
 
 CacheWish = Literal["use", "refresh", "off"]
 Recovery = Literal["continue", "hold", "error"]
-LIMITS = ("max_completion_tokens", "max_tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ class Ask:
     @property
     def max_output_tokens(self) -> int | None:
         """Return the longest answer the caller takes; of two limits the provider takes either."""
-        return max(self.parameters.get(name) or 0 for name in LIMITS) or None
+        return max(self.parameters.get(name) or 0 for name in ANSWER_LIMITS) or None
 
     @property
     def choices(self) -> int:
@@ -91,7 +91,7 @@ class Ask:
         said = {"role": "assistant", "content": partial.rstrip()}
         body = {**self.body, "messages": [*self.messages, said]}
         spent = len(partial) // CHARS_PER_TOKEN
-        limits = [name for name in LIMITS if body.get(name) is not None]
+        limits = [name for name in ANSWER_LIMITS if body.get(name) is not None]
         return body | {name: max(1, body[name] - spent) for name in limits}
 
     def require_known(self, arms: Collection[str]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from policy.eligibility import Demand, affordable, divided, require_some
+from policy.eligibility import Demand, affordable, divided, refusal, require_some
 from policy.errors import NoEligibleArm
 from policy.types import Arm
 
@@ -13,6 +13,7 @@ PLAIN = Arm("plain", "p", "plain", 1.0, 2.0, 8_000)
 SEEING = replace(PLAIN, name="seeing", capabilities=frozenset({"vision", "tools"}))
 WIDE = replace(PLAIN, name="wide", context_window=100_000)
 ARMS = [PLAIN, SEEING, WIDE]
+COOLING = "it is cooling"
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,14 @@ ARMS = [PLAIN, SEEING, WIDE]
                 "seeing": "the request does not list it",
             },
         ),
-        (Demand(100, unavailable={"wide": "it is cooling"}), {"wide": "it is cooling"}),
+        (
+            Demand(8_001, output_tokens=1, allowed=("plain", "seeing", "wide")),
+            {
+                "plain": "the prompt has about 8001 tokens, its window is 8000",
+                "seeing": "the prompt has about 8001 tokens, its window is 8000",
+            },
+        ),
+        (Demand(100, unavailable={"wide": COOLING}), {"wide": COOLING}),
     ],
 )
 def test_an_arm_is_left_out_for_a_reason(demand: Demand, left_out: dict[str, str]) -> None:
@@ -66,6 +74,29 @@ def test_with_no_arm_left_the_error_gives_the_reason_of_each() -> None:
     with pytest.raises(NoEligibleArm, match="plain: .*; seeing: .*; wide: .*") as raised:
         require_some(fit, reasons)
     assert raised.value.reasons == reasons
+
+
+def test_arms_that_the_request_does_not_list_are_told_of_only_where_it_lists_none() -> None:
+    with pytest.raises(NoEligibleArm, match=r"request: wide: it is cooling$") as raised:
+        require_some(*divided(ARMS, Demand(1, allowed=("wide",), unavailable={"wide": COOLING})))
+    assert raised.value.reasons == {"wide": COOLING}
+    with pytest.raises(NoEligibleArm, match="plain: the request does not list it; seeing: "):
+        require_some(*divided(ARMS, Demand(1, allowed=())))
+
+
+@pytest.mark.parametrize(
+    ("demand", "first"),
+    [
+        (Demand(200_000, output_tokens=1), "prompt"),
+        (Demand(100_000, output_tokens=1), "max_completion_tokens"),
+        (Demand(1, output_tokens=200_000), "max_completion_tokens"),
+    ],
+)
+def test_the_answers_limit_is_to_blame_where_the_prompt_alone_fits_an_arm(
+    demand: Demand, first: str
+) -> None:
+    error = refusal(divided(ARMS, demand)[1])
+    assert (error.code, error.about[0]) == ("context_length_exceeded", first)
 
 
 def test_an_empty_catalogue_is_named_as_such() -> None:

@@ -123,8 +123,8 @@ def test_what_no_arm_can_do_is_refused_with_a_reason_for_each(
     asked = {"messages": messages, "models": ["qwen3-32b", "glm-4-plus"]}
     status, error = service.refused("/complete", asked)
     assert status == 400
-    assert "qwen3-32b: it lacks vision" in error["message"]
-    assert "gpt-4o: the request does not list it" in error["message"]
+    assert error["reasons"] == {"qwen3-32b": "it lacks vision", "glm-4-plus": "it lacks vision"}
+    assert "gpt-4o" not in error["message"]
     assert len(provider.bodies) == calls
 
 

@@ -13,6 +13,9 @@ from upstream.provider import Reply, serve
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
 PRICED = {"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 10.0, "context_window": 8_000}
 NOBODY = ("no_eligible_arm", "models")
+TOO_LONG = ("context_length_exceeded", "messages")
+TOO_MUCH = ("context_length_exceeded", "max_completion_tokens")
+ARMS = ("pinned", "small", "other")
 V1 = "/v1/chat/completions"
 HI = [{"role": "user", "content": "hi"}]
 LONG = [{"role": "user", "content": "word " * 8_000}]
@@ -22,7 +25,7 @@ CASES = [
     (
         {"prompt": "hi", "max_tokens": 9_000},
         "the prompt and answer have about 9004 tokens, its window is 8000",
-        ("context_length_exceeded", "prompt"),
+        ("context_length_exceeded", "max_tokens"),
     ),
     ({"prompt": "hi", "max_cost_usd": 1e-9}, "it would cost about", NOBODY),
 ]
@@ -45,9 +48,12 @@ def service(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
 @pytest.mark.parametrize(
     ("path", "body", "told"),
     [
-        ("/complete", {"messages": LONG}, ("context_length_exceeded", "messages")),
-        (V1, {"model": "auto", "messages": LONG}, ("context_length_exceeded", "messages")),
-        (V1, {"model": "pinned", "messages": LONG}, ("context_length_exceeded", "messages")),
+        ("/complete", {"messages": LONG}, TOO_LONG),
+        ("/complete", {"messages": LONG, "max_tokens": 9_000}, TOO_LONG),
+        (V1, {"model": "auto", "messages": HI, "max_completion_tokens": 9_000}, TOO_MUCH),
+        (V1, {"model": "pinned", "messages": HI, "max_completion_tokens": 9_000}, TOO_MUCH),
+        (V1, {"model": "auto", "messages": LONG}, TOO_LONG),
+        (V1, {"model": "pinned", "messages": LONG}, TOO_LONG),
         ("/complete", {"prompt": "hi", "max_cost_usd": 1e-9}, ("no_eligible_arm", None)),
         (V1, {"model": "auto", "messages": HI, "max_cost_usd": 1e-9}, ("no_eligible_arm", "model")),
     ],
@@ -68,8 +74,9 @@ def test_the_reason_is_the_pinned_arms_own(
     assert f"pinned: {why}" in error["message"]
     assert error["reasons"]["pinned"].startswith(why)
     stands_in = bool(service.parts.catalogue().arms["pinned"].fallbacks)
-    assert ("small: the request does not list it" in error["message"]) is not stands_in
-    assert "other: the request does not list it" in error["message"]
+    listed = {"pinned", "small"} if stands_in else {"pinned"}
+    assert error["reasons"].keys() == listed
+    assert all((f"{arm}: " in error["message"]) is (arm in listed) for arm in ARMS)
 
 
 def test_a_budget_that_is_used_up_is_told_as_such(service: Running) -> None:
