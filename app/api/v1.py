@@ -159,5 +159,6 @@ def _signed(response: Response, turn: Turn, attempts: int, durable: Durable) -> 
         "cache": turn.cache,
         "propensity": f"{turn.decision.propensity:.12g}",
         "durable": durable,
+        "sandbox": json.dumps(turn.decision.sandbox),
     }
     return signed(response, told)

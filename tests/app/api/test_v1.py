@@ -160,6 +160,7 @@ def test_the_headers_tell_what_openais_format_has_no_place_for(service: Running)
     assert headers["x-turnpike-decision-id"] == found["id"]
     assert (headers["x-turnpike-arm"], headers["x-turnpike-attempts"]) == (PINNED, "1")
     assert (headers["x-turnpike-cache"], headers["x-turnpike-propensity"]) == ("miss", "1")
+    assert headers["x-turnpike-sandbox"] == "true"
     assert float(headers["x-turnpike-cost-usd"]) == pytest.approx(found["outcome"]["cost_usd"])
     assert response.json["model"] == ARMS[PINNED].model
     assert service.rate(response.json["id"])["status"] == "recorded"
@@ -218,6 +219,7 @@ def test_a_stream_is_the_providers_frames_under_the_decisions_id(tmp_path: Path)
         assert (told[1]["vendor"], told[2]["choices"][0]["index"]) == (1, 1)
         assert response.headers["x-turnpike-decision-id"] == only.decision.id
         assert "x-turnpike-cost-usd" not in response.headers
+        assert response.headers["x-turnpike-sandbox"] == "false"
         assert only.outcome is not None
         assert (only.outcome.input_tokens, only.outcome.output_tokens) == (4, 3)
         assert made.seen.bodies[0]["stream_options"] == {"include_usage": True}
@@ -342,6 +344,7 @@ def test_an_answer_given_again_is_a_decision_of_its_own(service: Running) -> Non
     body = asked("glm-4-plus", cache="use", temperature=0)
     first, again = (service.post(PATH, body) for _ in range(2))
     assert [each.headers["x-turnpike-cache"] for each in (first, again)] == ["miss", "hit"]
+    assert again.headers["x-turnpike-sandbox"] == "true"
     assert float(again.headers["x-turnpike-cost-usd"]) == 0
     texts = [each.json["choices"][0]["message"]["content"] for each in (first, again)]
     assert texts[0] == texts[1]
@@ -355,6 +358,7 @@ def test_a_stream_given_again_is_a_stream(service: Running) -> None:
     assert (first[0]["id"] != again[0]["id"], again[-1]) == (True, "[DONE]")
     repeated = service.post(PATH, body)
     assert (repeated.headers["x-turnpike-cache"], repeated.text[:6]) == ("hit", "data: ")
+    assert repeated.headers["x-turnpike-sandbox"] == "true"
 
 
 def text_of(told: list[Any]) -> str:
