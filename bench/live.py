@@ -22,7 +22,8 @@ from bench.options import Options
 from bench.replay import Played
 from bench.serving import ask, free_bind, port_of, serving
 from bench.tables import Table
-from upstream.provider import Reply, serve
+from upstream.provider import serve
+from upstream.replies import Reply
 
 CALLERS = 8
 SHOW_EVERY_S = 5.0

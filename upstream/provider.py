@@ -11,35 +11,23 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 from policy.errors import ConfigError, InvalidInput, PayloadTooLarge
+from upstream.replies import Reply, completion, frames
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 WAITING = 1024
 """Connections that may wait for one to be taken."""
-_PIECE_CHARS = 24
 _LENGTH_DIGITS = 12
 _STATUS = {
     "not_found": HTTPStatus.NOT_FOUND,
     "model_not_found": HTTPStatus.NOT_FOUND,
     PayloadTooLarge.code: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a model answers and what it counts; `latency_s` is waited before the first content."""
-
-    text: str
-    input_tokens: int
-    output_tokens: int
-    finish_reason: str = "stop"
-    latency_s: float = 0.0
 
 
 Responder = Callable[[str, dict[str, Any]], Reply]
@@ -193,12 +181,12 @@ class _Handler(BaseHTTPRequestHandler):
             "system_fingerprint": self.server.label,
         }
         if not body.get("stream"):
-            self._send(_completion(head, reply))
+            self._send(completion(head, reply))
             return
         options = body.get("stream_options")
         with_usage = isinstance(options, dict) and bool(options.get("include_usage"))
         self._head(HTTPStatus.OK, {"Content-Type": "text/event-stream"})
-        for frame in _frames(head, reply, with_usage=with_usage):
+        for frame in frames(head, reply, with_usage=with_usage):
             event = b"data: " + frame + b"\n\n"
             self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
         self.wfile.write(b"0\r\n\r\n")
@@ -247,34 +235,3 @@ def _parsed(raw: bytes, models: tuple[str, ...]) -> dict[str, Any]:
             code="model_not_found",
         )
     return body
-
-
-def _usage(reply: Reply) -> dict[str, int]:
-    return {
-        "prompt_tokens": reply.input_tokens,
-        "completion_tokens": reply.output_tokens,
-        "total_tokens": reply.input_tokens + reply.output_tokens,
-    }
-
-
-def _completion(head: Mapping[str, Any], reply: Reply) -> dict[str, Any]:
-    message = {"role": "assistant", "content": reply.text, "refusal": None}
-    choice = {"index": 0, "message": message, "finish_reason": reply.finish_reason}
-    return {**head, "object": "chat.completion", "choices": [choice], "usage": _usage(reply)}
-
-
-def _frames(head: Mapping[str, Any], reply: Reply, *, with_usage: bool) -> Iterator[bytes]:
-    def frame(choices: list[dict[str, Any]], **more: Any) -> bytes:
-        body = {**head, "object": "chat.completion.chunk", "choices": choices, **more}
-        return json.dumps(body).encode()
-
-    def delta(content: dict[str, str], finish: str | None = None) -> bytes:
-        return frame([{"index": 0, "delta": content, "finish_reason": finish}])
-
-    yield delta({"role": "assistant", "content": ""})
-    for start in range(0, len(reply.text), _PIECE_CHARS):
-        yield delta({"content": reply.text[start : start + _PIECE_CHARS]})
-    yield delta({}, reply.finish_reason)
-    if with_usage:
-        yield frame([], usage=_usage(reply))
-    yield b"[DONE]"

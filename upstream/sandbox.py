@@ -10,14 +10,16 @@ import hashlib
 import random
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from upstream.catalogue import Catalogue
 from upstream.kinds import KINDS
-from upstream.provider import Reply, Responder, Serving, serve
+from upstream.provider import Responder, Serving, serve
+from upstream.replies import Reply
+from upstream.shaping import choices, shaped
 from upstream.tasks import Task, corrupted, recovered
-from upstream.tokens import count, count_messages
+from upstream.tokens import count_messages
 
 LABEL = "sandbox"
 ECONOMY_SLOWNESS = 4.0
@@ -75,11 +77,13 @@ def sandbox_responder(latency_s: float = 0.003, seed: int = 0) -> Responder:
     def respond(model: str, body: dict[str, Any]) -> Reply:
         messages = body["messages"]
         prompt = _last_text(messages)
-        text = _text(model, prompt, seed)
+        draws = [str(seed), *(f"{seed}.{nth}" for nth in range(1, choices(body)))]
+        first, *others = [shaped(body, _text(model, prompt, draw)) for draw in draws]
         waited = latency_s * MODELS.get(model, UNKNOWN).slowness
         if body.get("service_tier") == "flex":
             waited *= ECONOMY_SLOWNESS
-        return Reply(text, count_messages(messages), count(text), latency_s=waited)
+        asked = count_messages(messages)
+        return replace(first, input_tokens=asked, latency_s=waited, others=tuple(others))
 
     return respond
 
@@ -106,14 +110,14 @@ def _last_text(messages: list[Any]) -> str:
     return content if isinstance(content, str) else ""
 
 
-def _text(model: str, prompt: str, seed: int) -> str:
+def _text(model: str, prompt: str, draw: str) -> str:
     task = recovered(prompt)
     if task is None:
         return (
             f"This is the sandbox: {model} was not asked. "
             "Set the provider's key to get answers from real models."
         )
-    digest = hashlib.sha256(f"{seed}\0{model}\0{prompt}".encode(errors="replace")).digest()
+    digest = hashlib.sha256(f"{draw}\0{model}\0{prompt}".encode(errors="replace")).digest()
     rng = random.Random(digest)  # noqa: S311 - a repeatable draw, not a secret
     answer = task.answer if rng.random() < expected(task, model) else corrupted(task.answer, rng)
     return f"{_preamble(MODELS.get(model, UNKNOWN), task, rng)}\nAnswer: {answer}"

@@ -1,5 +1,6 @@
 """How the sandbox counts tokens: pieces of words, digits and signs, about four characters each."""
 
+import itertools
 import re
 from typing import Any
 
@@ -14,6 +15,16 @@ def count(text: str) -> int:
     7
     """
     return len(_PIECE.findall(text))
+
+
+def beginning(text: str, tokens: int) -> str:
+    """Return a text up to the end of so many tokens.
+
+    >>> beginning("The invoice 20417 is overdue.", 3)
+    'The invoice 204'
+    """
+    pieces = itertools.islice(_PIECE.finditer(text), tokens)
+    return text[: max((piece.end() for piece in pieces), default=0)]
 
 
 def count_messages(messages: list[Any]) -> int:

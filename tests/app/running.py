@@ -20,7 +20,8 @@ from app.wiring import Parts, assemble
 from jobs.learned import Learned
 from storage.snapshots import digest
 from upstream.catalogue import load
-from upstream.provider import Reply, Responder, serve
+from upstream.provider import Responder, serve
+from upstream.replies import Reply
 from upstream.sandbox import sandbox_responder
 from upstream.tasks import is_right, tasks
 

@@ -13,7 +13,8 @@ from policy.errors import UpstreamError
 from tests.upstream.test_reach import plain, saying
 from upstream.catalogue import Provider
 from upstream.listing import Listed, listing
-from upstream.provider import Reply, serve
+from upstream.provider import serve
+from upstream.replies import Reply
 
 
 @contextmanager

@@ -13,7 +13,8 @@ import openai
 import pytest
 
 from policy.errors import InvalidInput
-from upstream.provider import Reply, Serving, listening, serve
+from upstream.provider import Serving, listening, serve
+from upstream.replies import Reply
 
 TEXT = "Höchst erfreulich: the answer is forty-two, and it is streamed in pieces."
 ASKED = [{"role": "user", "content": "hi"}]

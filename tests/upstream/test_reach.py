@@ -8,8 +8,9 @@ from contextlib import contextmanager
 import pytest
 
 from upstream.catalogue import Provider
-from upstream.provider import Reply, serve
+from upstream.provider import serve
 from upstream.reach import reach
+from upstream.replies import Reply
 
 SECRET = {"KEY": "sk-very-secret"}
 

@@ -13,7 +13,8 @@ from tests.app.commands.test_cli import turnpike
 from tests.app.running import catalogue
 from tests.upstream.test_listing import answering
 from upstream.catalogue import load
-from upstream.provider import Reply, Serving, serve
+from upstream.provider import Serving, serve
+from upstream.replies import Reply
 
 ARMS = {"one": {}, "two": {"model": "vendor/two"}}
 

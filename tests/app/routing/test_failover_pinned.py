@@ -8,7 +8,8 @@ import pytest
 
 from policy.types import DAY_S
 from tests.app.running import Running, catalogue, running
-from upstream.provider import Reply, serve
+from upstream.provider import serve
+from upstream.replies import Reply
 
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
 PRICED = {"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 10.0, "context_window": 8_000}

@@ -11,7 +11,8 @@ import pytest
 from tests.app.keyed import Keyed
 from tests.app.running import Provider, Running, catalogue, running
 from tests.storage.rounds import but
-from upstream.provider import Reply, serve
+from upstream.provider import serve
+from upstream.replies import Reply
 
 CALLERS = 50
 TOKENS = 100
