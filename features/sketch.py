@@ -60,6 +60,11 @@ class Sketch:
         known = facts(prompt).astype(np.float32).astype(np.float64)
         return cls(known, buckets.astype(np.uint16), counts, tags)
 
+    @property
+    def is_sound(self) -> bool:
+        """Return whether its facts are numbers, and it counts no word that is not there."""
+        return bool(np.isfinite(self.facts).all() and self.counts.all())
+
     def without_words(self) -> Self:
         """Return the sketch with nothing of the words: its facts and its task.
 

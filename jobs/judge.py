@@ -85,9 +85,12 @@ def usable(rounds: Iterable[Round]) -> list[Round]:
 def judge(rounds: Sequence[Round], candidate: Learned, incumbent: Learned) -> Judgement | None:
     """Return the comparison over usable rounds that neither has learned from; None without any.
 
+    A round that another hand has spoilt for one of them says nothing of either.
     The reward model is the mean of both policies' predictions: with either one alone, the policy
     whose model it is would look better than it is.
     """
+    known = (candidate.knows, incumbent.knows)
+    rounds = [each for each in rounds if all(knows(each.decision) for knows in known)]
     if not rounds:
         return None
     arms = sorted({arm for each in rounds for arm in each.decision.eligible})

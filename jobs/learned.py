@@ -103,15 +103,20 @@ class Learned:
             return event.context
         return self.space.encoded(event.sketch)
 
-    def is_sound(self, event: OutcomeEvent | FeedbackEvent) -> bool:
-        """Return whether an event can be learned from; what cannot is passed over and told.
+    def knows(self, event: OutcomeEvent | FeedbackEvent | EvalEvent | Decision) -> bool:
+        """Return whether an event's context in this version's space is made of numbers.
 
-        Nothing of ours writes such a row. One that another hand has put there must not keep the
-        service from starting, or from learning what came before and after it.
+        Nothing of ours writes a row of which it is not. One that another hand has put there must
+        not keep the service from starting, or from learning what came before and after it.
         """
-        if isfinite(event.context.sum()):  # of what is not finite no sum is
+        return isfinite(self.context(event).sum())  # of what is not finite no sum is
+
+    def is_sound(self, event: OutcomeEvent | FeedbackEvent | EvalEvent) -> bool:
+        """Return whether an event can be learned from; what cannot is passed over and told."""
+        if self.knows(event):
             return True
-        LOGGER.error("nothing is learned from an event", seq=event.seq, decision=event.decision_id)
+        decision = None if isinstance(event, EvalEvent) else event.decision_id
+        LOGGER.error("nothing is learned from an event", seq=event.seq, decision=decision)
         return False
 
     def changed_at_s(self, arm: str) -> list[float]:
@@ -168,7 +173,7 @@ class Learned:
         match event:
             case FeedbackEvent() if event.teaches and self.is_sound(event):
                 return self._aged(event.at_s)._rated(event)
-            case EvalEvent():
+            case EvalEvent() if self.is_sound(event):
                 context, quality = self.context(event), self.beliefs.quality
                 return self._with(quality=quality.learn_eval(event.arm, context, event.score))
             case _:

@@ -213,7 +213,10 @@ def _held_out(log: LearnableLog) -> tuple[list[Round], int]:
 
 
 def _sketches(log: LearnableLog) -> list[Sketch]:
-    """Return the newest prompts, each once; those of evals while decisions are few."""
+    """Return the newest prompts, each once; those of evals while decisions are few.
+
+    One whose figures another hand has spoilt would leave no number in the space.
+    """
     # Where no hash is kept, the sketch itself tells one prompt from another.
     decisions = {each.prompt_sha256 or each.sketch: each.sketch for each in log.recent(FIT_PROMPTS)}
     few = len(decisions) < FIT_PROMPTS
@@ -222,7 +225,8 @@ def _sketches(log: LearnableLog) -> list[Sketch]:
         for event in (log.events() if few else ())
         if isinstance(event, EvalEvent)
     }
-    return [Sketch.from_bytes(stored) for stored in (evals | decisions).values()]
+    sketches = map(Sketch.from_bytes, (evals | decisions).values())
+    return [each for each in sketches if each.is_sound]
 
 
 def _outcomes(log: LearnableLog) -> int:

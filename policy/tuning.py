@@ -42,7 +42,7 @@ def _turned(
         while True:
             candidate = best.under(_scaled(best.prior, level, group, way))
             reached = _penalised(candidate, default)
-            if reached <= likeliest:
+            if not reached > likeliest:  # also where it is no number
                 break
             best, likeliest = candidate, reached
         if best is not before:

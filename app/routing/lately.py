@@ -42,6 +42,7 @@ class Lately:
     @classmethod
     def of(cls, learned: Learned, arms: Sequence[str], recent: Sequence[Decision]) -> Self:
         """Return what is believed now of these arms, and of those that could be asked lately."""
+        recent = [each for each in recent if learned.knows(each)]
         names = tuple(dict.fromkeys([*arms, *(arm for each in recent for arm in each.eligible)]))
         contexts = [learned.context(each) for each in recent] or [_average(learned)]
         said = [learned.beliefs.quality.predict(context, names) for context in contexts]

@@ -57,7 +57,7 @@ class Pacing:
         """Return the pacing of a goal that is taken up again where it was left."""
         ring = Ring(learned.hyper.explored_share)
         if not isinstance(goal, WillingnessToPay):
-            for decision in past.decisions:
+            for decision in filter(learned.knows, past.decisions):
                 ring = ring.add(_forecast(decision, learned))
         if not past.is_shared or window_of(ceiling_of(goal, cap)) is None:
             return cls(Pacer.of(goal, ring, now_s, past.spent_usd, cap))

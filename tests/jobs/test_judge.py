@@ -123,6 +123,17 @@ def test_without_rounds_there_is_no_verdict() -> None:
     assert judge([], RIGHT, WRONG) is None
 
 
+def test_a_round_that_another_hand_has_spoilt_says_nothing() -> None:
+    spoilt = [
+        but(each, decision=but(each.decision, context=np.full(64, np.nan)))
+        for each in rounds(seed=2)
+    ]
+    found = judge([*rounds(), *spoilt], RIGHT, WRONG)
+    assert found is not None
+    assert found.to_json() == judged(RIGHT, WRONG).to_json()
+    assert judge(spoilt, RIGHT, WRONG) is None
+
+
 @pytest.mark.parametrize(
     "strange",
     [

@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from features.sketch import Sketch
 from jobs.learned import Learned
 from jobs.lessons import Lessons, read
 from jobs.refold import as_found, computing, refolded
 from policy.types import DAY_S, HOUR_S
 from storage.events import EvalEvent, Event, FeedbackEvent, OutcomeEvent
 from tests.jobs.test_learned import HYPER, NOON_S, SPACE, TEXTS, context, declining, rated, sketch
+from tests.storage.rounds import but
 
 EXACT = 1e-9
+KINDS = (OutcomeEvent, FeedbackEvent, EvalEvent)
 ARMS = ("small", "large", "vendor/huge")
 
 
@@ -112,6 +115,19 @@ def test_sums_over_stretches_are_the_fold(size: int) -> None:
     sums = by_sums(events, start(), size)
     assert apart(in_order, sums) < EXACT
     assert (sums.cell, sums.hour, sums.upto_seq) == (in_order.cell, in_order.hour, 900)
+
+
+def test_of_sketches_that_another_hand_has_spoilt_neither_learns() -> None:
+    events, known = list(history(900)), Sketch.from_bytes(sketch(TEXTS[0]))
+    none = but(known, facts=np.full_like(known.facts, np.nan)).to_bytes()
+    at = [next(n for n, each in enumerate(events) if isinstance(each, kind)) for kind in KINDS]
+    for n in at:
+        events[n] = but(events[n], sketch=none)
+        if not isinstance(events[n], EvalEvent):
+            events[n] = but(events[n], feature_version=SPACE.version + 1)
+    in_order = start().fold(events)
+    assert all(np.isfinite(array).all() for array in in_order.to_arrays().values())
+    assert apart(in_order, by_sums(events, start())) < EXACT
 
 
 @pytest.mark.parametrize("tail", [0, 1, 200, 899, 2_000])

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from features.fit import FEWEST_PROMPTS, fit
@@ -129,6 +130,24 @@ def test_evidence_compares_what_rests_on_the_same_outcomes(tmp_path: Path) -> No
     assert (weights, incumbent.changes) == ([252.0, 12.0, 252.0], {})
     # Of 252 outcomes against 12 the factor would be 236.
     assert 0 < result.retrain.report["log_bayes_factor"] < 100
+
+
+def test_a_prompt_whose_figures_another_hand_has_spoilt_is_none_to_fit_on(tmp_path: Path) -> None:
+    first, second, third, *others = sketches(FEWEST_PROMPTS)
+    spoilt = [
+        but(first, facts=np.full_like(first.facts, np.nan)),
+        but(second, facts=np.full_like(second.facts, np.inf)),
+        but(third, counts=np.zeros_like(third.counts)),
+    ]
+    evals = [
+        but(EVAL, prompt_sha256=f"p{n}", sketch=each.to_bytes())
+        for n, each in enumerate([*spoilt, *others])
+    ]
+    with SqliteLog(tmp_path / "turnpike.db") as log:
+        log.adopt(POLICY).wait()
+        log.add_evals(evals).wait()
+        result = retrain(log, "manual", clock, fewest_outcomes=1)
+    assert f"{FEWEST_PROMPTS - 3} prompts ({FEWEST_PROMPTS} needed)" in result.retrain.reason
 
 
 def test_before_any_policy_there_is_nothing_to_retrain(tmp_path: Path) -> None:

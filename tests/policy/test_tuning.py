@@ -70,3 +70,11 @@ def test_the_same_outcomes_give_the_same_scales() -> None:
 def test_what_is_not_a_scale_is_not_tuned() -> None:
     found = tuned(seen(TRUE, 2, n=300), DEFAULT)
     assert replace(found, deviation=DEFAULT.deviation, shared=DEFAULT.shared) == DEFAULT
+
+
+def test_where_no_number_says_what_is_likelier_the_prior_stays() -> None:
+    """As where another hand has spoilt what was learned: it must not be turned for ever."""
+    spoilt = Belief(DEFAULT).update("a", np.array([1.0] * 8 + [np.nan]), 1.0)
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(spoilt.log_evidence)
+        assert tuned(spoilt, DEFAULT) == DEFAULT
