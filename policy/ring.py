@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from math import exp, log
 from typing import Self
 
@@ -81,10 +82,10 @@ class Ring:
         return float(np.nanmean(self._tables.quality[:, self.arms.index(arm)]))
 
     def rate_hz(self, now_s: float) -> float:
-        """Return the requests per second lately."""
-        if not self.forecasts:
-            return 0.0
-        return len(self.forecasts) / max(now_s - self.forecasts[0].at_s, 1.0)
+        """Return the requests per second lately; a clock that is set back takes no time away."""
+        moments = [*(each.at_s for each in self.forecasts), now_s]
+        passed_s = sum(max(after - before, 0.0) for before, after in pairwise(moments))
+        return len(self.forecasts) / max(passed_s, 1.0)
 
     def for_spend(
         self, usd: float, least_usd: float = LOWEST_USD, most_usd: float = HIGHEST_USD

@@ -220,6 +220,15 @@ def test_what_is_left_is_for_the_rest_of_its_window_also_while_the_clock_is_behi
     assert pacer.target_usd(midnight_s - 600) == pytest.approx(10.0 / 87_000)
 
 
+@pytest.mark.parametrize("back_s", [60.0, 1_280.0, 3_000.0])
+def test_a_clock_that_is_set_back_leaves_what_the_next_requests_may_cost(back_s: float) -> None:
+    pacer, _ = run(Budget(10.0, "day"), World(0), 300, every_s=5.0)
+    now_s = NOON_S + 1_500
+    before, after = pacer.target_usd(now_s), pacer.target_usd(now_s - back_s)
+    assert before is not None
+    assert after == pytest.approx(before, rel=0.1)
+
+
 def test_a_clock_that_was_years_ahead_leaves_the_budget_as_it_is_now() -> None:
     pacer, hold = Pacer.of(Budget(10.0, "day"), Ring(0.1), NOON_S + 1e8), Hold(4.0, 4.0)
     pacer = pacer.decided(None, hold, NOON_S).settled(hold, 4.0, NOON_S)

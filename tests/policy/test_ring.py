@@ -158,3 +158,13 @@ def test_the_rate_is_that_of_the_prompts_in_the_ring() -> None:
     found = [replace(each, at_s=100.0 + 2 * i) for i, each in enumerate(forecasts(50))]
     assert ring(found).rate_hz(200.0) == pytest.approx(0.5)
     assert Ring(0.1).rate_hz(200.0) == 0.0
+
+
+@pytest.mark.parametrize("back_s", [3.0, 512.0, 90_000.0])
+def test_a_clock_that_is_set_back_leaves_the_rate_as_it_is(back_s: float) -> None:
+    found = [replace(each, at_s=1e5 + 2 * i) for i, each in enumerate(forecasts(RING))]
+    now_s = 1e5 + 2 * RING
+    assert ring(found).rate_hz(now_s - back_s) == pytest.approx(0.5, rel=0.01)
+    since = [replace(each, at_s=each.at_s + 2 * RING - back_s) for each in found[:100]]
+    after_s = since[-1].at_s + 2.0
+    assert ring([*found, *since]).rate_hz(after_s) == pytest.approx(0.5, rel=0.01)
