@@ -153,7 +153,7 @@ def saving(sums: Sums, fewest: float = FEWEST_ESS) -> Saving:
 
 
 def student(freedom: float) -> float:
-    """Return the 97.5 % quantile of Student's t, to a thousandth from three degrees on.
+    """Return the 97.5 % quantile of Student's t, to a thousandth from four degrees on.
 
     source : Cornish-Fisher expansion, Abramowitz and Stegun 26.7.5
 

@@ -321,3 +321,15 @@ def test_a_thumb_from_before_a_change_leaves_nothing_when_it_is_withdrawn(hours:
     left = learned(*events, *gone).beliefs.quality.rated["a"]
     assert left.weight == pytest.approx(0, abs=1e-9)
     assert np.abs(left.gram).max() == pytest.approx(0, abs=1e-9)
+
+
+def test_a_thumb_that_was_withdrawn_before_the_alarm_is_no_evidence_after_it() -> None:
+    events = declining()
+    gone = rated(124, TEXTS[121 % 4], None, at_s=NOON_S + 60 * 122.5, previous_reward=0.0,
+                 previous_at_s=NOON_S + 60 * 121)  # fmt: skip
+    known = learned(*events[:123], gone, *events[123:])
+    [change] = known.watches["a"].changes
+    assert change.since_s < NOON_S + 60 * 121 < gone.at_s < change.at_s
+    left = [context(TEXTS[n % 4]) for n in range(120, 180) if n != 121]
+    assert known.beliefs.quality.rated["a"].weight == pytest.approx(59)
+    assert known.beliefs.quality.rated["a"].gram == pytest.approx(np.transpose(left) @ left)

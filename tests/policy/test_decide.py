@@ -13,7 +13,7 @@ from policy.errors import BudgetExceeded, ConfigError, NoEligibleArm
 from policy.exploration import BURST, FIRST_SHARE, Allowance, Control
 from policy.hyper import Hyper
 from policy.pacer import QualityFloor, control_of
-from policy.tokens import expected_output_tokens, log_tokens
+from policy.tokens import expected_output_tokens, log_tokens, longest_output_tokens
 from policy.types import Arm
 from tests.policy.worlds import GROUPS, PRIOR, Rows, contexts, learned, rows
 
@@ -235,3 +235,45 @@ def test_several_answers_at_once_are_expected_and_reserved_as_often(most: int | 
     tight = asked(demand=replace(demand, choices=4, left_usd=float(3.5 * one.reserve_usd.min())))
     with pytest.raises(BudgetExceeded):
         decide(ARMS, tight, BELIEFS, seeded("x"))
+
+
+@pytest.mark.parametrize("is_alone", [False, True])
+@pytest.mark.parametrize("most", [None, 4_000])
+def test_the_longest_answer_is_reserved_and_half_as_much_input_again(
+    most: int | None, is_alone: bool
+) -> None:
+    """The mean where no limit is asked for and no other call is under way."""
+    question = asked(demand=Demand(500, output_tokens=most, left_usd=9.0, is_alone=is_alone))
+    verdict = decide(ARMS, question, BELIEFS, seeded("x"))
+    is_mean = most is None and is_alone
+    tokens_of = expected_output_tokens if is_mean else longest_output_tokens
+    tokens = tokens_of(TOKENS, CONTEXTS[0], NAMES, most)
+    by_hand = [(750 * (i + 1) + n * (4 * i + 2)) / 1e6 for i, n in enumerate(tokens)]
+    np.testing.assert_allclose(verdict.reserve_usd, by_hand)
+    it = verdict.chosen
+    assert verdict.hold.expected_usd == verdict.cost_usd[it] < verdict.hold.reserved_usd
+    assert verdict.hold.reserved_usd == pytest.approx(by_hand[it])
+
+
+def test_answers_that_nobody_rates_use_up_the_free_trials_of_their_arm() -> None:
+    liked: Rows = [("a", x, 1.0, 1.0) for x in contexts(np.random.default_rng(2), 400)]
+    answers = contexts(np.random.default_rng(3), 4_000)
+    tokens = TOKENS.update_all(["b"] * len(answers), answers, np.full(len(answers), 5.0))
+    hyper = replace(HYPER, explored_share=0.0)
+    beliefs = Beliefs(learned(PRIOR, liked), tokens, hyper)
+    verdict = decide(ARMS, asked(dollars=0.003), beliefs, seeded("x"))
+    assert best(verdict.quality, verdict.cost_usd / 0.003) == 0
+    assert verdict.propensities[1] == 0.0 < verdict.propensities[2]
+
+
+def test_a_control_that_costs_nothing_leaves_the_whole_allowance_to_the_other_requests() -> None:
+    beliefs = replace(BELIEFS, hyper=Hyper(explored_share=0.02, free_trials=0.0))
+    explored = []
+    for i in range(len(CONTEXTS)):
+        sober = decide(ARMS, replace(asked(i), explore=False), beliefs, seeded(f"d{i}"))
+        control, allowance = Control(0.5, sober.arm), Allowance(0.03)
+        verdict = decide(
+            ARMS, asked(i), beliefs, seeded(f"d{i}"), allowance=allowance, control=control
+        )
+        explored.append(verdict.explored)
+    assert max(explored) == pytest.approx(0.03 + 0.02)

@@ -168,3 +168,9 @@ def test_a_clock_that_is_set_back_leaves_the_rate_as_it_is(back_s: float) -> Non
     since = [replace(each, at_s=each.at_s + 2 * RING - back_s) for each in found[:100]]
     after_s = since[-1].at_s + 2.0
     assert ring([*found, *since]).rate_hz(after_s) == pytest.approx(0.5, rel=0.01)
+
+
+def test_the_doubt_of_an_arm_is_the_newest() -> None:
+    doubtful, surer = forecasts(200, (0.2, 0.2)), forecasts(1, (0.02, 0.02))
+    one, other = ring([*doubtful, *surer]), ring(forecasts(200, (0.02, 0.02)) + surer)
+    assert one.above(0.01, 0.9, "dear") == pytest.approx(other.above(0.01, 0.9, "dear"))

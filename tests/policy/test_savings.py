@@ -5,6 +5,7 @@ from math import inf
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from policy.savings import FEWEST_ESS, HEARD, Saving, Sums, saving, student
 from policy.types import Floats
@@ -182,7 +183,28 @@ def test_a_rule_that_was_always_followed_has_saved_nothing_and_that_is_certain()
 
 
 @pytest.mark.parametrize(
-    ("freedom", "quantile"), [(3, 3.182), (5, 2.571), (10, 2.228), (30, 2.042), (1e6, 1.960)]
+    ("freedom", "off"), [(3, 4e-3), (4, 1e-3), (5, 3e-4), (8, 3e-5), (30, 1e-6), (1e6, 1e-6)]
 )
-def test_students_quantile_is_that_of_the_tables(freedom: float, quantile: float) -> None:
-    assert student(freedom) == pytest.approx(quantile, abs=0.005)
+def test_students_quantile_is_that_of_scipy(freedom: float, off: float) -> None:
+    assert student(freedom) == pytest.approx(t.ppf(0.975, freedom), abs=off)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.6])
+def test_the_interval_is_that_of_the_formula_also_of_few_bills(spread: float) -> None:
+    """110 requests with a propensity of 0.1 count as 11 bills; five there are."""
+    rng, n, p = np.random.default_rng(0), 110, 0.1
+    predicted, hit = np.full(n, 0.01), np.arange(n) < 5
+    billed = 0.02 * (1.0 + spread * rng.uniform(-1.0, 1.0, n))
+    spent = np.where(hit, billed, 0.001)
+    made = saving(summed(predicted, np.full(n, p), hit, billed, spent))
+    ratio = billed[hit].sum() / predicted[hit].sum()
+    off = (billed[hit] / predicted[hit] - ratio) ** 2
+    variance = (off.sum() + ratio**2) / (5 + 1)
+    elsewhere, reach = 0.01 * (n - 5), 0.01 * 0.9 * n
+    drawn = (elsewhere / reach) ** 2 * n * (0.9 * 0.01) ** 2 / p * 11 / 10
+    error = np.sqrt(variance * (drawn + 0.01**2 * (n - 5)))
+    factor = np.exp(t.ppf(0.975, 10) * error / (ratio * elsewhere))
+    bill, paid = ratio * elsewhere, 0.001 * (n - 5)
+    assert made.ess == pytest.approx(11.0)
+    assert made.low_usd == pytest.approx(bill / factor - paid, rel=1e-4)
+    assert made.high_usd == pytest.approx(bill * factor - paid, rel=1e-4)

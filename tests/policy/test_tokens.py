@@ -105,3 +105,10 @@ def test_cost_is_linear_in_tokens_and_in_price() -> None:
     assert cost(arm, 700, 90) == pytest.approx(cost(arm, 700, 0) + cost(arm, 0, 90))
     assert cost(arm, 1400, 180) == pytest.approx(2 * cost(arm, 700, 90))
     assert cost(dearer, 700, 90) == pytest.approx(3 * cost(arm, 700, 90))
+
+
+@pytest.mark.parametrize(("held", "counted"), [(0, 0), (400, 400), (5_000, 1_000)])
+def test_no_more_of_the_input_is_cheap_than_there_is(held: int, counted: int) -> None:
+    arm = Arm("a", "p", "a", 2.0, 8.0, 10_000, cached_input_usd_per_mtok=0.5)
+    [cost] = expected_cost_usd([arm], 1_000, np.zeros(1), {"a": held})
+    assert cost == pytest.approx(((1_000 - counted) * 2.0 + counted * 0.5) / 1e6)

@@ -208,3 +208,18 @@ def test_what_has_no_price_is_not_passed_on_for_a_key_with_a_budget(
             keyed = Keyed(service, f"shop{n}", **more)
             for path in ("/v1/embeddings", "/v1/responses"):
                 assert keyed.refused(path, {"model": "m"}) == (403, "insufficient_scope")
+
+
+def test_who_asks_at_the_services_price_is_in_its_ring_after_a_restart(
+    tmp_path: Path, provider: Provider
+) -> None:
+    dials = {"sandbox_url": provider.url, "budget_usd": 1e-3, "budget_per": "request"}
+    with running(tmp_path, **dials) as service:
+        plain = Keyed(service, "plain")
+        dear = Keyed(service, "dear", willingness_to_pay_usd=5.0)
+        asking = [plain.ask, plain.ask, dear.ask, plain.ask]
+        ids = [ask(f"What is {n} * 3?")["id"] for n, ask in enumerate(asking)]
+        moments = [service.parts.log.decision(ids[n]).decision.decided_at_s for n in (0, 1, 3)]
+        assert len(service.parts.live.pacer.ring.forecasts) == len(moments)
+    with running(tmp_path, **dials) as service:
+        assert [each.at_s for each in service.parts.live.pacer.ring.forecasts] == moments
