@@ -155,11 +155,15 @@ def _own_folder(settings: Settings) -> AbstractContextManager[Path]:
 def _log(settings: Settings, now_s: float) -> Iterator[tuple[Log, Path]]:
     """Yield the log and our own folder. Where nobody else writes it, what is open is dead.
 
-    Among others the keeper gives it an end, once no process can still be busy with it.
+    Among others, and while the log cannot be written, it is left to the keeper, who gives it an
+    end once no process can still be busy with it.
     """
     with _own_folder(settings) as own, _opened(settings, own) as log:
         if isinstance(settings.database, Path):
-            abandon(log, now_s, before_s=now_s, after_s=float("-inf"))
+            try:
+                abandon(log, now_s, before_s=now_s, after_s=float("-inf"))
+            except StoreUnavailable as error:
+                LOGGER.warning("decisions without an end have to wait", reason=error.message)
         yield log, own
 
 
@@ -181,7 +185,10 @@ def cache_path(settings: Settings, own: Path) -> Path:
 
 
 def _cache(settings: Settings, own: Path, upstream: Upstream, log: Log) -> Cache:
-    """Return the cache, which is told what is disliked; switched off it keeps nothing it held."""
+    """Return the cache, which is told what is disliked; switched off it keeps nothing it held.
+
+    Nor does one whose disk fails or is full, and it is off until the next start.
+    """
     path = cache_path(settings, own)
     rules = Rules(settings.cache, settings.cache_fresh_s, settings.cache_stale_s)
     if "off" in {settings.cache, settings.prompts}:
@@ -192,7 +199,13 @@ def _cache(settings: Settings, own: Path, upstream: Upstream, log: Log) -> Cache
         settings.cache_max_bytes,
         max(settings.cache_fresh_s, settings.cache_stale_s),
     )
-    cache = Cache(rules, CacheFile(path, bounds), _similar(settings, upstream))
+    try:
+        file = CacheFile(path, bounds)
+    except StoreUnavailable as error:
+        LOGGER.warning("no answers are stored until the next start", reason=error.message)
+        remove(path)
+        return Cache(rules, None, None)
+    cache = Cache(rules, file, _similar(settings, upstream))
     log.subscribe(cache.follow)
     return cache
 

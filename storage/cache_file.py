@@ -18,10 +18,12 @@ from structlog import get_logger
 from policy.errors import ConfigError, StoreUnavailable
 from storage.parcel import PRIVATE
 from storage.rows import columns, restore, text
+from storage.sqlite_sql import kind_of
 
 LOGGER = get_logger()
 VERSION = 1
 ROW_BYTES = 512
+FAILED = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -116,7 +118,8 @@ class Held:
 class CacheFile:
     """Stored answers by key; safe for many threads.
 
-    raises : ConfigError at the start; later StoreUnavailable where the disk fails
+    raises : ConfigError at the start if it is in a wrong place; StoreUnavailable where the disk
+             fails or is full, then and later
     """
 
     def __init__(self, path: Path, bounds: Bounds) -> None:
@@ -240,6 +243,8 @@ def _opened(path: Path) -> Database:
     try:
         return _connected(path)
     except (OSError, sqlite3.OperationalError) as error:
+        if isinstance(error, sqlite3.Error) and kind_of(error) in FAILED:
+            raise StoreUnavailable(f"the cache {path} failed: {error}") from error
         raise ConfigError(
             f"the cache {path} cannot be opened: {error}; its folder must be writable"
         ) from error

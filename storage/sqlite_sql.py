@@ -147,11 +147,15 @@ class SqliteWriter(SqliteSql):
                 return
 
 
+def kind_of(error: sqlite3.Error) -> int:
+    """Return the primary code of an error, which is its low byte; the rest says of which kind."""
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & 0xFF
+
+
 def is_busy(error: sqlite3.Error) -> bool:
     """Return whether SQLite could not have a lock that somebody else holds."""
-    # The low byte is the primary code; the rest says which kind of busy.
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    return code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+    return kind_of(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 def said(error: sqlite3.Error) -> str:

@@ -15,7 +15,7 @@ from app.processes import drain
 from app.processes.journal import write_lines
 from app.settings import Settings
 from app.wiring import Parts, assemble
-from policy.errors import ConfigError
+from policy.errors import ConfigError, StoreUnavailable
 
 BLUEPRINTS = (blueprint, operating, v1, pages)
 WILL_NOT_BOOT = 3  # tells gunicorn not to try again
@@ -47,6 +47,6 @@ def application() -> Flask:
         settings = in_force(Settings.load())
         write_lines(settings.log_level)
         return create_app(assemble(settings))
-    except ConfigError as error:
+    except (ConfigError, StoreUnavailable) as error:
         sys.stderr.write(f"turnpike: {error.message}\n")
         sys.exit(WILL_NOT_BOOT)

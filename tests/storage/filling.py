@@ -10,8 +10,8 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,17 @@ def limit(log: SqliteLog, path: Path) -> Undo:
     assert wal > SPOOL_BYTES, wal
     resource.setrlimit(resource.RLIMIT_FSIZE, (wal, resource.RLIM_INFINITY))
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+
+
+@contextmanager
+def little_room(size_bytes: int) -> Iterator[None]:
+    """Let no file of this process grow beyond a size meanwhile."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def pages(log: SqliteLog, path: Path) -> Undo:

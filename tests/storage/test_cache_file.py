@@ -8,6 +8,7 @@ import pytest
 
 from policy.errors import ConfigError, StoreUnavailable
 from storage.cache_file import ROW_BYTES, Bounds, CacheFile, StoredAnswer, remove
+from tests.storage.filling import little_room
 from tests.storage.rounds import NOON_S, but
 
 BOUNDS = Bounds(answers=100, bytes=1_000_000, age_s=60.0)
@@ -163,6 +164,13 @@ def test_a_file_of_another_version_is_made_anew(path: Path) -> None:
 def test_a_folder_that_does_not_exist_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="its folder must be writable"):
         CacheFile(tmp_path / "nowhere" / "a.cache.db", BOUNDS)
+
+
+def test_a_full_disk_is_told_as_one_and_not_as_a_wrong_place(path: Path) -> None:
+    path.touch()
+    with little_room(0), pytest.raises(StoreUnavailable, match=r"a\.cache\.db failed"):
+        CacheFile(path, BOUNDS)
+    CacheFile(path, BOUNDS).close()
 
 
 def test_a_file_that_fails_later_says_so(cache: CacheFile) -> None:
