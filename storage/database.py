@@ -10,7 +10,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -20,7 +20,7 @@ from policy.errors import ConfigError
 from storage.migrations import MIGRATIONS, migrate, unknown
 from storage.mounts import remote
 from storage.parcel import PRIVATE
-from storage.sqlite_sql import SqliteWriter, is_busy, said
+from storage.sqlite_sql import SqliteWriter, is_busy, kind_of, said
 
 LOGGER = get_logger()
 BUSY_TIMEOUT_S = 1.0
@@ -40,6 +40,10 @@ PRAGMAS = (
     f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}",
     f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}",
 )
+
+DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+RESTORE = "restore it from a backup, or give another path"
+LOOK = "see that its disk has room and its folder may be written, then start again"
 
 REMOTE_LOSES = (
     "SQLite can lose commits on a network's file system; put it on a disk of this machine, or use "
@@ -135,8 +139,9 @@ def _lock(path: Path, patience_s: float) -> int:
                 "or give this one another database"
             )
         time.sleep(LOOK_EVERY_S)
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    with suppress(OSError):  # on a full disk nobody can read who has it
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     return lock
 
 
@@ -187,9 +192,8 @@ def _explained(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         if is_busy(error):
             raise ConfigError(f"cannot open the log {path}: {said(error)}") from error
-        raise ConfigError(
-            f"cannot open the log {path}: {error}; restore it from a backup, or give another path"
-        ) from error
+        remedy = RESTORE if kind_of(error) in DAMAGED else LOOK
+        raise ConfigError(f"cannot open the log {path}: {error}; {remedy}") from error
 
 
 def sqlite_version() -> str:

@@ -15,6 +15,7 @@ from policy.errors import ConfigError
 from storage.database import open_reader, open_writer
 from storage.sqlite_log import SqliteLog
 from storage.sqlite_reader import SqliteReader
+from tests.storage.filling import little_room
 from tests.storage.rounds import DECISION
 
 ROOT = Path(__file__).parents[2]
@@ -121,9 +122,18 @@ def test_a_log_with_a_destroyed_header_is_refused_untouched(path: Path) -> None:
     SqliteLog(path).close()
     broken = bytes(100) + path.read_bytes()[100:]
     path.write_bytes(broken)
-    with pytest.raises(ConfigError, match="cannot open the log"):
+    with pytest.raises(ConfigError, match=r"cannot open the log .*from a backup"):
         open_writer(path)
     assert path.read_bytes() == broken
+
+
+@pytest.mark.parametrize("made", [True, False], ids=["a sound log", "no log yet"])
+def test_what_there_is_no_room_to_open_needs_room_and_no_backup(path: Path, made: bool) -> None:
+    if made:
+        SqliteLog(path).close()
+    with little_room(0), pytest.raises(ConfigError, match="see that its disk has room"):
+        open_writer(path)
+    SqliteLog(path).close()
 
 
 def test_an_empty_file_becomes_a_log(path: Path) -> None:
