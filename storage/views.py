@@ -29,19 +29,31 @@ FROM decisions d LEFT JOIN outcomes o ON o.decision_id = d.id
 ORDER BY d.decided_at_s DESC, d.id DESC;
 
 CREATE VIEW savings AS
-SELECT day, arm, sandbox, count(*) AS requests,
+WITH RECURSIVE followed (id, first_id, predicted) AS (
+    SELECT id, id, cost_usd_predicted FROM decisions WHERE retry_of IS NULL
+    UNION ALL
+    SELECT d.id, f.first_id, f.predicted FROM followed f JOIN decisions d ON d.retry_of = f.id)
+SELECT day, arm, sandbox, sum(answered) AS requests,
     sum(cost_usd) AS cost_usd,
-    sum(dearest_usd) AS cost_usd_if_dearest,
-    sum(dearest_usd) - sum(cost_usd) AS saved_usd,
-    avg(reward) AS mean_reward,
-    avg(CASE WHEN reward IS NULL THEN 0.0 ELSE 1.0 END) AS rated_share
+    sum(compared_usd) AS cost_usd_if_dearest,
+    sum(compared_usd) - sum(cost_usd) AS saved_usd,
+    avg(CASE WHEN answered = 1 THEN reward END) AS mean_reward,
+    avg(CASE WHEN answered = 0 THEN NULL WHEN reward IS NULL THEN 0.0 ELSE 1.0 END) AS rated_share
 FROM (
-    SELECT date(o.at_s, 'unixepoch') AS day, o.arm, d.sandbox, o.cost_usd,
-        (SELECT max(CAST(c.value AS REAL)) FROM json_each(d.cost_usd_predicted) c) AS dearest_usd,
-        (SELECT avg(e.reward) FROM feedback_effective e
-            WHERE e.decision_id = d.id AND e.excluded = 0) AS reward
-    FROM outcomes o JOIN decisions d ON d.id = o.decision_id
-    WHERE o.status IN ('ok', 'filtered')) o  -- a call that failed has saved nothing
+    SELECT day, arm, sandbox, cost_usd, reward, answered,
+        CASE WHEN answered = 1 THEN dearest_usd
+            -- What was paid before another arm answered is paid on our side alone, what came to
+            -- nothing on both.
+            WHEN max(answered) OVER (PARTITION BY first_id) = 1 THEN 0.0
+            ELSE cost_usd END AS compared_usd
+    FROM (
+        SELECT date(o.at_s, 'unixepoch') AS day, o.arm, d.sandbox, o.cost_usd,
+            f.first_id, CASE WHEN o.status IN ('ok', 'filtered') THEN 1 ELSE 0 END AS answered,
+            (SELECT max(CAST(c.value AS REAL)) FROM json_each(f.predicted) c) AS dearest_usd,
+            (SELECT avg(e.reward) FROM feedback_effective e
+                WHERE e.decision_id = d.id AND e.excluded = 0) AS reward
+        FROM followed f JOIN decisions d ON d.id = f.id JOIN outcomes o ON o.decision_id = d.id) o
+    ) o
 GROUP BY day, arm, sandbox
 ORDER BY day DESC, cost_usd DESC
 """

@@ -12,6 +12,7 @@ import pytest
 from storage.database import open_writer
 from storage.postgres_log import PostgresLog
 from storage.reader import LogReader
+from storage.records import OutcomeStatus
 from tests.storage.conftest import OpenLog
 from tests.storage.rounds import DECISION, HOUR_S, NOON_S, OUTCOME, but
 
@@ -123,3 +124,29 @@ def test_a_log_of_before_in_postgresql_gets_the_views_of_now(postgres_url: str) 
         log.decide(but(DECISION, decided_at_s=EARLY_S)).wait()
         [decided] = log.ask("SELECT decided_at FROM decisions_readable", {})
         assert decided["decided_at"] == "2027-01-15 01:00:00"
+
+
+def test_savings_are_net_of_what_failed_calls_were_billed(open_log: OpenLog) -> None:
+    """As in the report: what came to nothing counts alike on both sides."""
+    made: list[tuple[str, str | None, tuple[float, ...], OutcomeStatus, float]] = [
+        ("a", None, (0.001, 0.020), "error", 0.010),
+        ("b", "a", (0.001,), "ok", 0.001),
+        ("c", None, (0.001, 0.020), "continued", 0.002),
+        ("d", "c", (0.020,), "error", 0.004),
+        ("e", "d", (0.001,), "filtered", 0.001),
+        ("f", None, (0.001, 0.020), "timeout", 0.008),
+        ("g", "f", (0.001, 0.020), "client_gone", 0.016),
+    ]
+    with open_log() as log:
+        for i, (name, before, usd, status, billed_usd) in enumerate(made):
+            arms, arm = ("small", "large")[: len(usd)], "small" if status == "ok" else "large"
+            fields = {"retry_of": before, "eligible": arms, "cost_usd_predicted": usd}
+            log.decide(but(DECISION, id=name, decided_at_s=NOON_S + i, **fields))
+            ended = {"status": status, "cost_usd": billed_usd, "arm": arm}
+            log.settle(but(OUTCOME, decision_id=name, **ended)).wait()
+        small, large = sorted(log.ask("SELECT * FROM savings", {}), key=lambda row: row["cost_usd"])
+    assert (small["requests"], large["requests"]) == (1, 1)
+    assert small["saved_usd"] == pytest.approx(0.020 - 0.001)
+    assert large["cost_usd"] == pytest.approx(0.010 + 0.002 + 0.004 + 0.001 + 0.008 + 0.016)
+    assert large["saved_usd"] == pytest.approx(0.020 - 0.001 - 0.010 - 0.002 - 0.004)
+    assert (small["rated_share"], large["mean_reward"]) == (0.0, None)
