@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from storage.records import DecisionKind
+from storage.rows import text
 
 Rated = Literal["up", "down", "rated", "unrated"]
 Ending = Literal["answered", "filtered", "failed", "left", "open"]
@@ -166,14 +167,14 @@ def questions(sought: Sought, before: Mark, n: int) -> tuple[str, str, dict[str,
     first = " ".join(of_decisions)
     then = "WHERE " + " AND ".join(of_found) if of_found else ""
     values = {
-        "tenant": sought.tenant,
-        "arm": sought.arm,
-        "task": sought.task,
+        "tenant": sought.tenant and text(sought.tenant),
+        "arm": sought.arm and text(sought.arm),
+        "task": sought.task and text(sought.task),
         "kind": sought.kind,
         "least_usd": sought.least_usd,
         "up": UP,
         "until_s": before.at_s,
-        "until_id": before.id,
+        "until_id": text(before.id),
         "looked_at": LOOKED_AT if of_found else n,
         "skipped": (LOOKED_AT if of_found else n) - 1,
         "n": n,

@@ -124,6 +124,16 @@ def test_decisions_are_found_by_what_is_known_of_them(
     assert found(asked, **sought) == ids
 
 
+@pytest.mark.parametrize("strange", ["a\0b", "\0", "\ud800"])
+def test_what_no_store_can_keep_is_looked_for_as_it_would_have_been_kept(
+    asked: Log, strange: str
+) -> None:
+    assert [found(asked, **{name: strange}) for name in ("tenant", "arm", "task")] == [[], [], []]
+    assert found(asked, before=Mark(NOON_S + 61, strange)) == ["d1", "d0"]
+    ask(asked, 7, task=strange, status="ok")
+    assert found(asked, task=strange) == ["d7"]
+
+
 def test_pages_follow_each_other_without_gap_or_repeat(asked: Log) -> None:
     mark, seen = Mark(), []
     while mark is not None:
