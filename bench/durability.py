@@ -1,8 +1,6 @@
 """Commands that write a page each: what is promised of the log, held against kills and clocks."""
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +14,7 @@ from bench.crash_page import lines as crash_lines
 from bench.replicas import lines as replicas_lines
 from bench.runs import KEPT
 from bench.studies import OUT, publish
+from storage.postgres_server import opened_folder
 
 
 @click.command()
@@ -70,14 +69,6 @@ def start(decisions: int, out: Path) -> None:
 def writing(rounds: int, out: Path) -> None:
     """Measure what it costs to write everything down: on a disk, in memory, not at all."""
     publish(out / "writing.md", costing.lines(costing.measure(rounds, _tell), rounds))
-
-
-@contextmanager
-def opened_folder() -> Iterator[Path]:
-    """Yield a folder that any user may enter: root runs PostgreSQL as somebody else."""
-    with TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
 
 
 def _tell(what: str) -> None:

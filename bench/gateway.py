@@ -16,10 +16,11 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from bench.gateways import CHAT, ROOT, Running, body, free_port, started, wait_until_answered
+from bench.gateways import CHAT, ROOT, Running, body, started, wait_until_answered
 from bench.load import Load, Target, plain, streams
 from bench.parity import parity
 from bench.processes import used
+from storage.postgres_server import free_port
 
 WARM_S, PLAIN_S, LATENCY_S = 2.0, 4.0, 2.0
 CALLERS, FEW = (32, 256), (1, 8)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from bench.load import Target
 from bench.peers.environment import python
+from storage.postgres_server import free_port
 
 ROOT = Path(__file__).parents[1]
 LOCKS, INSTALLED = ROOT / "bench" / "peers", ROOT / "build" / "peers"
@@ -199,11 +200,3 @@ def body(**more: object) -> bytes:
     system = {"role": "system", "content": "You are a support assistant. Answer briefly."}
     messages = [system, {"role": "user", "content": said}]
     return json.dumps({"model": "auto", "messages": messages, **more}).encode()
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

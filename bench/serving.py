@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from storage.postgres_server import free_port
 
 ROOT = Path(__file__).parents[1]
 READY_WITHIN_S = 90.0
@@ -32,9 +33,7 @@ class Refused(RuntimeError):
 
 def free_bind() -> str:
     """Return an address on loopback that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"
 
 
 def port_of(settings: Mapping[str, str]) -> int:

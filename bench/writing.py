@@ -16,11 +16,12 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from bench.gateway import on_cores, provider
-from bench.gateways import Running, body, free_port, start, turnpike
+from bench.gateways import Running, body, start, turnpike
 from bench.load import plain
 from bench.parity import parity
 from bench.processes import used
 from bench.serving import ALONE
+from storage.postgres_server import free_port
 
 CALLERS, SECONDS, WARM_S = 32, 4.0, 2.0
 MEMORY = Path("/dev/shm")  # noqa: S108 (a file system in memory, and a folder of our own in it)

@@ -13,10 +13,12 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO, Self
 
 import psycopg
@@ -41,7 +43,7 @@ class PostgresServer:
 
     folder: Path
     settings: Sequence[str] = ()
-    port: int = field(default_factory=lambda: _free_port())
+    port: int = field(default_factory=lambda: free_port())
     _process: "subprocess.Popen[bytes] | None" = None
     # To the kernel the parent is the thread that has started a process: one that lives on.
     _starter: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1), repr=False)
@@ -154,7 +156,17 @@ def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that nobody uses now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@contextmanager
+def opened_folder() -> Iterator[Path]:
+    """Yield a temporary folder that any user may enter: root lends the server to another."""
+    with TemporaryDirectory(prefix="turnpike-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder

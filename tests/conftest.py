@@ -1,26 +1,15 @@
 """A PostgreSQL server for every test that asks for one: started once, a schema for each test."""
 
 import os
-import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
 import pytest
 
-from storage.postgres_server import FORGETFUL, PostgresServer
-
-
-@contextmanager
-def opened_folder() -> Iterator[Path]:
-    """Yield a folder that any user may enter: root runs the server as somebody else."""
-    with tempfile.TemporaryDirectory(prefix="turnpike-test-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        yield folder
+from storage.postgres_server import FORGETFUL, PostgresServer, opened_folder
 
 
 @pytest.fixture

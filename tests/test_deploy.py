@@ -25,9 +25,10 @@ from flask import Flask
 from app.commands.cli import main
 from app.given import PREFIX
 from app.processes import gunicorn_conf, serve
-from app.processes.children import SERVICE, free_port
+from app.processes.children import SERVICE
 from app.processes.wsgi import BLUEPRINTS
 from app.settings import Settings
+from storage.postgres_server import free_port
 from upstream.catalogue import load
 
 ROOT = Path(__file__).parents[1]

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from bench.gateways import free_port
+from storage.postgres_server import free_port
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")

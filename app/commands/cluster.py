@@ -7,12 +7,10 @@ PostgreSQL of yours: then that one is used, and kept.
 import json
 import os
 import secrets
-import shutil
 import signal
-import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Self
@@ -22,11 +20,11 @@ from pydantic import SecretStr
 
 from app.commands.demo import demo
 from app.given import PREFIX
-from app.processes.children import SERVICE, Child, end_one, free_port, start, tell, wait_until_ready
+from app.processes.children import SERVICE, Child, end_one, start, tell, wait_until_ready
 from app.processes.orphan import PARENT
 from app.settings import Settings
 from storage.place import is_postgres, shown
-from storage.postgres_server import PostgresServer
+from storage.postgres_server import PostgresServer, free_port, opened_folder
 
 ENDED_WITHIN_S = 60.0
 AGREE_WITHIN_S = 60.0
@@ -139,23 +137,12 @@ class Cluster:
         wait_until_ready(name, address, list(self._children.values()))
 
 
-@contextmanager
-def open_folder() -> Iterator[Path]:
-    """Yield a temporary folder that another user may enter: as root, PostgreSQL is run by one."""
-    folder = Path(tempfile.mkdtemp(prefix="turnpike-"))
-    folder.chmod(0o755)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
-
-
 def cluster(settings: Settings, replicas: int, prompts: int, *, stay: bool) -> int:
     """Start it all, run the demo against it, show that the replicas agree; return the exit code."""
     kept = is_postgres(settings.database)
     where = shown(settings.database) if kept else "a PostgreSQL of its own"
     click.echo(f"starting {replicas} replicas, a balancer and {where} ...", err=True)
-    with open_folder() as folder, Cluster(folder, settings, replicas) as running:
+    with opened_folder() as folder, Cluster(folder, settings, replicas) as running:
         click.echo(f"balancer {running.url}, replicas {', '.join(running.addresses)}")
         address = running.url.removeprefix("http://")
         code = demo(settings.model_copy(update={"bind": address}), prompts, 1.0, 0)

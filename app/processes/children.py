@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -122,11 +121,3 @@ def _outlast(child: Child) -> None:
         if time.monotonic() > give_up_at:
             tell(child, signal.SIGKILL)
         time.sleep(POLL_S)
-
-
-def free_port() -> int:
-    """Return a port of loopback that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

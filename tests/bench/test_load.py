@@ -7,8 +7,9 @@ import pytest
 
 from bench.answerer import TEXT
 from bench.gateway import provider
-from bench.gateways import CHAT, body, free_port
+from bench.gateways import CHAT, body
 from bench.load import Target, plain, streams
+from storage.postgres_server import free_port
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from app.processes.children import SERVICE
+from storage.postgres_server import free_port
 from storage.sqlite_reader import SqliteReader
 from tests.app.running import catalogue
 from tests.clients.installing import ROOT
@@ -62,7 +62,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     with misbehaving({f"vendor/{name}": acting for name in ARMS}) as (url, seen):
         arms = {name: {"model": f"vendor/{name}", **EVERYTHING} for name in ARMS}
         path = catalogue(folder, url, arms, {"passes_on": ["embeddings", "responses"]})
-        made = Gateway(_free_port(), seen, folder / "turnpike.db")
+        made = Gateway(free_port(), seen, folder / "turnpike.db")
         with _served(made, path) as process:
             _wait_until_ready(made, process)
             yield made
@@ -97,9 +97,3 @@ def _wait_until_ready(made: Gateway, process: subprocess.Popen[bytes]) -> None:
             connection.close()
     process.kill()
     pytest.fail(f"the service did not start: {process.returncode}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

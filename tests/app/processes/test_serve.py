@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from storage.postgres_server import free_port
 from storage.sqlite_reader import SqliteReader
 from tests.app.running import SUM, eventually
 
@@ -24,12 +25,6 @@ pytestmark = pytest.mark.slow
 LIMIT_BYTES = 65_536
 KEY = "correct-horse-battery"
 READY = b"Ctrl-C ends it."
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def children(pid: int) -> dict[int, str]:
