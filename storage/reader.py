@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, Self
 
 from policy.errors import InvalidInput, UnknownDecision
-from storage.event_rows import mark, page, position, spans
+from storage.event_rows import NEWEST_LESSON, mark, page, position, spans
 from storage.events import Event
 from storage.keys import KEYS, KEYS_CHANGED, Key, KeyStanding
 from storage.latest import LATEST, Latest
@@ -27,7 +27,6 @@ from storage.records import (
 from storage.rows import R, Row, columns, restore, text
 from storage.spending import DECIDED_SINCE, Spending, spending
 from storage.states import STATE, SavedState
-from storage.stretches import NEWEST_LESSON
 
 PAGE = 500
 

@@ -63,15 +63,15 @@ class LogRecorder(ABC):
 
         raises : InvalidInput if a value cannot be stored, or the id is taken
         """
-        return self._insert(decision, spare=Spare.of(decision, None))
+        return self._insert(decision, Spare.of(decision, None))
 
     def attempt(self, attempt: Attempt) -> Ticket[None]:
         """Record one upstream call."""
-        return self._insert(attempt, spare=Spare.of(attempt, None))
+        return self._insert(attempt, Spare.of(attempt, None))
 
     def keep(self, transcript: Transcript) -> Ticket[None]:
         """Record the text of a prompt or an answer, after its decision."""
-        return self._insert(transcript, spare=Spare.of(transcript, None))
+        return self._insert(transcript, Spare.of(transcript, None))
 
     def settle(self, outcome: Outcome) -> Ticket[int]:
         """Record how a decision ended, and give the event's seq; once per decision.
@@ -203,12 +203,10 @@ class LogRecorder(ABC):
         """Return how many units of work are in line for the next commits."""
         return self._writer.waiting
 
-    def _insert(
-        self, record: Record, sql: str | None = None, spare: Spare[None] | None = None
-    ) -> Ticket[None]:
+    def _insert(self, record: Record, spare: Spare[None] | None = None) -> Ticket[None]:
         kind, values = type(record), plain(record) if spare is None else spare.values
 
         def work(db: Sql) -> None:
-            writes.insert(db, kind, values, sql)
+            writes.insert(db, kind, values)
 
         return self._writer.submit(work, spare)

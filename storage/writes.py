@@ -70,13 +70,13 @@ ORDER BY revision DESC LIMIT 1
 """
 
 
-def insert(db: Sql, kind: type[Any], values: Values, sql: str | None = None) -> None:
+def insert(db: Sql, kind: type[Any], values: Values) -> None:
     """Record one row.
 
     raises : UnknownDecision if it belongs to none; InvalidInput if it is there already, or wrong
     """
     try:
-        db.execute(sql or INSERTS[kind], values)
+        db.execute(INSERTS[kind], values)
     except Refused as error:
         raise _refusal(kind, values, error) from error
 

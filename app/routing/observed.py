@@ -8,7 +8,7 @@ from typing import Protocol
 
 from app.routing.retention import Retention
 from storage.log import Log
-from storage.records import Attempt, Decision, Outcome, Rating, Round
+from storage.records import Attempt, Decision, Outcome, Rating
 from storage.ticket import Ticket
 from storage.words import Part
 
@@ -88,10 +88,6 @@ class Observed:
         for each in self._observers:
             each.rated(rating)
         return rating
-
-    def decision(self, decision_id: str, tenant: str | None = None) -> Round:
-        """Return one decision with what came of it."""
-        return self._log.decision(decision_id, tenant)
 
     def _keep(self, decision_id: str, part: Part, at_s: float, text: str) -> None:
         """Record a text; it comes before the outcome: whoever waits for that waits for it too."""
