@@ -30,7 +30,7 @@ def answer_again(said: Said, latency_s: float) -> Answer:
         "object": "chat.completion",
         **_head(said),
         "choices": [choice],
-        "usage": _counted(said.usage),
+        "usage": counted(said.usage),
     }
     return Answer(said.text, "stop", said.usage, said.model, data, latency_s, latency_s)
 
@@ -47,7 +47,7 @@ def _frames(said: Said) -> Iterator[bytes]:
     yield _frame({**head, "choices": [{"index": 0, "delta": spoken, "finish_reason": None}]})
     yield _frame({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
     if not said.usage.estimated:
-        yield _frame({**head, "choices": [], "usage": _counted(said.usage)})
+        yield _frame({**head, "choices": [], "usage": counted(said.usage)})
     yield b"data: [DONE]\n\n"
 
 
@@ -59,7 +59,8 @@ def _frame(data: Mapping[str, Any]) -> bytes:
     return b"data: " + json.dumps(data).encode() + b"\n\n"
 
 
-def _counted(usage: Usage) -> dict[str, Any]:
+def counted(usage: Usage) -> dict[str, Any]:
+    """Return the tokens of an answer in OpenAI's words, where no provider has told them."""
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,

@@ -19,8 +19,9 @@ from app.routing.answering import Answering
 from app.routing.ask import Ask
 from app.routing.turn import Completion
 from policy.errors import InvalidInput
-from policy.types import Arm, Usage
+from policy.types import Arm
 from upstream.answers import finish_of
+from upstream.recall import counted
 
 
 class ChatRequest(AskRequest):
@@ -91,20 +92,10 @@ def frames(answering: Answering, wants_usage: bool) -> Iterator[dict[str, Any]]:
     if wants_usage:
         completion = answering.completion
         if completion.continued_by or not used:
-            used = _usage(completion.ended.usage)
+            used = counted(completion.ended.usage)
         yield {**_headed(head, kept), "choices": [], **ours, "usage": used}
 
 
 def _headed(head: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a provider says, under a head of ours as far as it says none."""
     return {**head, **{name: value for name, value in said.items() if value or name not in head}}
-
-
-def _usage(usage: Usage) -> dict[str, Any]:
-    """Return the tokens of an answer in OpenAI's words, where no provider has told them."""
-    return {
-        "prompt_tokens": usage.input_tokens,
-        "completion_tokens": usage.output_tokens,
-        "total_tokens": usage.input_tokens + usage.output_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
-    }
