@@ -1,6 +1,13 @@
-"""`python -m app`: the command line."""
+"""`python -m app`: the command line. Whoever interrupts it is told nothing: 130 says so."""
 
-from app.commands.cli import main
-from app.given import command
+import sys
 
-main(prog_name=command())
+INTERRUPTED = 130
+
+try:
+    from app.commands.cli import main
+    from app.given import command
+
+    main(prog_name=command())
+except KeyboardInterrupt:
+    sys.exit(INTERRUPTED)

@@ -13,12 +13,14 @@ from policy.errors import ConfigError, InvalidInput, TurnpikeError
 EX_FAILED = 1
 EX_USAGE = 2
 EX_CONFIG = 78
+EX_INTERRUPTED = 130
 
 EXIT_CODES: Mapping[int, str] = {
     0: "done, or all is well",
     EX_FAILED: "it could not be done, or `doctor` and `arms check` found a problem",
     EX_USAGE: "the command line is wrong: a name, an option, a value out of range",
     EX_CONFIG: "a setting or the catalogue is wrong, or another process is in the way",
+    EX_INTERRUPTED: "somebody interrupted it before it was done",
 }
 
 P = ParamSpec("P")
@@ -34,6 +36,13 @@ class Sections(click.Group):
     def __init__(self, *args: Any, sections: Mapping[str, Sequence[str]], **more: Any) -> None:
         super().__init__(*args, **more)
         self.sections = sections
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Return what the command gives; an interrupted one ends without a word."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(EX_INTERRUPTED)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands, section by section; what is in no section comes last."""

@@ -1,0 +1,38 @@
+"""The command as a process: whoever interrupts it is told nothing but the exit code."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.commands.told import EX_INTERRUPTED
+
+pytestmark = pytest.mark.slow
+
+COMMAND = [sys.executable, "-m", "app", "doctor"]
+INTERRUPTS = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+
+
+def test_an_interruption_of_an_import_ends_without_a_word(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text(INTERRUPTS)
+    environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    ended = subprocess.run(COMMAND, env=environ, capture_output=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (EX_INTERRUPTED, b"", b"")
+
+
+def test_an_interruption_of_a_command_ends_without_a_word(tmp_path: Path) -> None:
+    settings = tmp_path / "turnpike.toml"
+    os.mkfifo(settings)
+    environ = {**os.environ, "TURNPIKE_CONFIG": str(settings)}
+    with (
+        subprocess.Popen(
+            COMMAND, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process,
+        settings.open("w"),  # it has begun to read them, and waits for more
+    ):
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)
+    assert (process.returncode, *said) == (EX_INTERRUPTED, b"", b"")
