@@ -274,6 +274,17 @@ def test_the_command_can_be_executed(script: str) -> None:
     assert os.access(ROOT / script, os.X_OK)
 
 
+@pytest.mark.parametrize("asked", [("--help",), ("-h",), ("fast", "--help")])
+def test_who_asks_the_check_for_help_gets_it_and_nothing_is_checked(asked: tuple[str, ...]) -> None:
+    told = subprocess.run(
+        [ROOT / "test", *asked], capture_output=True, text=True, check=True, timeout=60
+    )
+    lines = told.stdout.splitlines()
+    assert lines[0].startswith("Check everything")
+    assert "pytest" in lines[-1]
+    assert (len(lines) < 10, told.stderr) == (True, "")
+
+
 @pytest.mark.parametrize("script", ["run", "test", "bootstrap.sh"])
 def test_the_shell_accepts_the_script(script: str) -> None:
     shell = shutil.which("dash") or "/bin/sh"
