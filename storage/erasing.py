@@ -8,9 +8,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from policy.errors import InvalidInput
+from policy.types import DAY_S, HOUR_S
+from storage.allotments import NOW
 from storage.rows import Row, restore, text
 from storage.sql import Ask, Sql, Values
 from storage.words import FORMS, Expiry, Form, Stripped, Transcript
+
+TABLE = """
+CREATE TABLE forgotten_spending (
+    key_id TEXT NOT NULL,
+    hour_s REAL NOT NULL,
+    usd REAL NOT NULL,
+    PRIMARY KEY (key_id, hour_s)
+) STRICT
+"""
+"""What is forgotten of a tenant is still spent: the ceilings of its keys are held against it."""
 
 FORGOTTEN = "(forgotten)"
 """Whose a decision is once its tenant is forgotten: no tenant can be called so."""
@@ -74,6 +86,18 @@ UPDATE decisions SET tenant = :tenant, key_id = :key_id, session = NULL, prompt_
     sketch = :sketch, context = :context, ineligible = '{}'
 WHERE id = :decision_id
 """
+
+SPENT = """
+SELECT d.key_id, o.at_s, o.cost_usd FROM decisions d JOIN outcomes o ON o.decision_id = d.id
+WHERE d.id = :decision_id AND d.key_id IS NOT NULL AND o.at_s >= :today_s
+"""
+
+KEEP_SPENT = """
+INSERT INTO forgotten_spending (key_id, hour_s, usd) VALUES (:key_id, :hour_s, :usd)
+ON CONFLICT (key_id, hour_s) DO UPDATE SET usd = forgotten_spending.usd + excluded.usd
+"""
+
+SPENT_BEFORE = "DELETE FROM forgotten_spending WHERE hour_s < :today_s"
 
 HUSH = "UPDATE attempts SET message = NULL WHERE decision_id = :decision_id"
 
@@ -168,6 +192,8 @@ def expire(db: Sql, values: Values) -> None:
 def strip(db: Sql, values: Values) -> None:
     """Take words, session, tenant, raters and comments out of a decision and all that is its."""
     decision = {"decision_id": values["decision_id"]}
+    if values["key_id"] is None:
+        _keep_spent(db, str(values["decision_id"]))
     db.execute(STRIP, values)
     for statement in (HUSH, DELETE_TEXT):
         db.execute(statement, decision)
@@ -179,6 +205,16 @@ def strip(db: Sql, values: Values) -> None:
     # Two raters of one decision stay two; which they are is told by nothing.
     for n, rater in enumerate(named, start=len(raters) - len(named)):
         db.execute(RENAME, {**decision, "rater": rater, "known_as": f"{FORGOTTEN} {n}"})
+
+
+def _keep_spent(db: Sql, decision_id: str) -> None:
+    """Add what it cost to what its key has spent in this hour, as no budget lasts beyond today."""
+    now_s = db.query(NOW)[0]["now_s"]
+    today = {"today_s": now_s - now_s % DAY_S}
+    db.execute(SPENT_BEFORE, today)
+    for row in db.query(SPENT, {"decision_id": decision_id, **today}):
+        hour_s = row["at_s"] - row["at_s"] % HOUR_S
+        db.execute(KEEP_SPENT, {"key_id": row["key_id"], "hour_s": hour_s, "usd": row["cost_usd"]})
 
 
 ERASERS: dict[type[Any], Callable[[Sql, Values], None]] = {Expiry: expire, Stripped: strip}

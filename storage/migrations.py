@@ -11,7 +11,7 @@ from typing import Protocol, cast
 
 from sqlite_utils import Database, Migrations
 
-from storage import allotments, keys, latest, leases, search, states, words
+from storage import allotments, erasing, keys, latest, leases, search, states, words
 from storage.views import REMADE, VIEWS
 
 MIGRATIONS = Migrations("turnpike")
@@ -262,9 +262,9 @@ def m025_secret_check(db: Runs) -> None:
 
 
 @MIGRATIONS()
-def m026_views_remade(db: Runs) -> None:
-    """Put the views as they are now in the place of those an older version made."""
-    run(db, REMADE)
+def m026_views_and_spending(db: Runs) -> None:
+    """Make the views anew as they are now, and a table of what keys had spent on the forgotten."""
+    run(db, f"{REMADE};{erasing.TABLE}")
 
 
 def run(db: Runs, script: str) -> None:

@@ -72,7 +72,9 @@ SELECT (SELECT count(*) FROM decisions) AS decisions,
 """
 
 SPEND = """
-SELECT COALESCE(sum(o.cost_usd), 0) AS spend_usd
+SELECT COALESCE(sum(o.cost_usd), 0) + (
+        SELECT COALESCE(sum(f.usd), 0) FROM forgotten_spending f
+        WHERE f.key_id = :key_id AND f.hour_s >= :since_s) AS spend_usd
 FROM outcomes o JOIN decisions d ON d.id = o.decision_id
 WHERE o.at_s >= :since_s AND (CAST(:tenant AS TEXT) IS NULL OR d.tenant = :tenant)
     AND (CAST(:key_id AS TEXT) IS NULL OR d.key_id = :key_id)
@@ -204,7 +206,10 @@ class LogReader(ABC):
     def spend_usd(
         self, since_s: float, tenant: str | None = None, key_id: str | None = None
     ) -> float:
-        """Return the dollars booked by outcomes since then, of one tenant or key if named."""
+        """Return the dollars booked by outcomes since then, of one tenant or key if named.
+
+        Of a key they count on the day on which they are forgotten.
+        """
         whose = {"tenant": tenant and text(tenant), "key_id": key_id and text(key_id)}
         return float(self.ask(SPEND, {"since_s": since_s, **whose})[0]["spend_usd"])
 

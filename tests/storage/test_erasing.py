@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from policy.errors import InvalidInput, UnknownDecision
+from storage.allotments import NOW
 from storage.erasing import FORGOTTEN, Whose, erased_at_s, held, overdue, theirs, transcripts
 from storage.log import Log
 from storage.recorder import HandedOver
@@ -119,6 +120,21 @@ def test_what_is_forgotten_stays_as_figures_of_nobody(log: Log) -> None:
     assert len(transcripts(log.ask, yours)) == 2
     with pytest.raises(UnknownDecision):
         log.rate(mine, "ann", 0.0, at_s=NOON_S, tenant="acme", window_s=1e6)
+
+
+def test_what_a_key_has_spent_today_is_spent_although_it_is_forgotten(log: Log) -> None:
+    now_s = log.ask(NOW, {})[0]["now_s"]
+    made = [("k", now_s), ("k", now_s), ("l", now_s), ("k", now_s - 48 * HOUR_S)]
+    for n, (key_id, at_s) in enumerate(made):
+        log.decide(but(DECISION, id=f"d{n}", key_id=key_id)).wait()
+        log.settle(but(OUTCOME, decision_id=f"d{n}", at_s=at_s, cost_usd=1.0)).wait()
+    this_hour_s, all_usd = now_s - now_s % HOUR_S, log.spend_usd(0.0)
+    for parcel in ("first", "second"):
+        take_out(log, *(stripped(f"d{n}") for n in (0, 2, 3)), parcel=parcel)
+        assert log.spend_usd(this_hour_s, key_id="k") == 2.0
+        assert log.spend_usd(this_hour_s, key_id="l") == 1.0
+        assert log.spend_usd(0.0, key_id="k") == 2.0  # no budget lasts longer than a day
+        assert log.spend_usd(0.0) == all_usd
 
 
 def test_to_be_forgotten_again_changes_nothing(log: Log) -> None:

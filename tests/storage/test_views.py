@@ -102,7 +102,8 @@ def test_a_log_of_before_gets_the_views_of_now(tmp_path: Path) -> None:
         made = writer.db.schema
         writer.db.execute("DROP VIEW savings")
         writer.db.execute("CREATE VIEW savings AS SELECT date(0, 'unixepoch', 'localtime') AS day")
-        writer.db.execute("DELETE FROM _sqlite_migrations WHERE name = 'm026_views_remade'")
+        writer.db.execute("DROP TABLE forgotten_spending")
+        writer.db.execute("DELETE FROM _sqlite_migrations WHERE name = 'm026_views_and_spending'")
     with closing(open_writer(tmp_path / "turnpike.db")) as writer:
         assert sorted(writer.db.schema.splitlines()) == sorted(made.splitlines())
 
@@ -111,13 +112,15 @@ def test_a_log_of_before_in_postgresql_gets_the_views_of_now(postgres_url: str) 
     PostgresLog(postgres_url).close()
     with psycopg.connect(postgres_url) as connection:
         for statement in (
+            "DROP TABLE forgotten_spending",
             "DROP VIEW savings",
             "DROP VIEW decisions_readable",
             "DROP FUNCTION date(double precision, text)",
             "DROP FUNCTION datetime(double precision, text)",
             "CREATE VIEW savings AS SELECT 'then' AS day",
             "CREATE VIEW decisions_readable AS SELECT 'then' AS decided_at",
-            "DELETE FROM schema_changes WHERE name IN ('functions_in_utc', 'm026_views_remade')",
+            "DELETE FROM schema_changes WHERE name = 'functions_in_utc'",
+            "DELETE FROM schema_changes WHERE name = 'm026_views_and_spending'",
         ):
             connection.execute(statement)
     with closing(PostgresLog(postgres_url)) as log:

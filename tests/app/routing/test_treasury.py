@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from storage.erasing import FORGOTTEN
+from tests.app.commands.test_cli import turnpike
 from tests.app.keyed import Keyed
 from tests.app.running import Provider, Running, catalogue, running
 from tests.storage.rounds import but
@@ -108,6 +110,19 @@ def test_what_a_key_has_spent_is_known_after_a_restart(tmp_path: Path) -> None:
             assert shop.refused("/complete", BODY) == (429, "budget_exceeded")
             site = Keyed(shop.service, "site", budget_usd=2.5 * CALL_USD)
             assert site.post("/complete", BODY).status_code == 200
+
+
+def test_what_a_key_has_spent_is_known_although_its_tenant_is_forgotten(tmp_path: Path) -> None:
+    with serve(exact, lambda: ["one"]) as provider:
+        arms = catalogue(tmp_path, provider.url, {"one": ARM})
+        with running(tmp_path, arms) as service:
+            shop = Keyed(service, budget_usd=2.5 * CALL_USD)
+            assert [shop.post("/complete", BODY).status_code for _ in range(2)] == [200, 200]
+        assert turnpike(tmp_path, "forget", "--tenant", "shop", "--yes").exit_code == 0
+        with running(tmp_path, arms) as shop.service:
+            assert shop.refused("/complete", BODY) == (429, "budget_exceeded")
+            found = shop.service.parts.log.ask("SELECT tenant, key_id FROM decisions", {})
+            assert {(row["tenant"], row["key_id"]) for row in found} == {(FORGOTTEN, None)}
 
 
 def test_b10_what_was_held_for_a_stream_that_is_left_is_given_back(priced: Running) -> None:
