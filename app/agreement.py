@@ -6,7 +6,7 @@ from upstream.catalogue import Catalogue
 
 
 def require_agreement(settings: Settings, catalogue: Catalogue) -> None:
-    """Refuse settings under which no service can start.
+    """Refuse settings under which no service can start, and catalogues that do not fit them.
 
     raises : ConfigError if an arm is named that is not there, or answers would be stored of which
              nothing may be kept

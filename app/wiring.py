@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from math import ceil
 from pathlib import Path
 
@@ -97,8 +98,8 @@ def _assembled(
     clock: Callable[[], float],
     ending: ExitStack,
 ) -> Parts:
-    file, folder, health = CatalogueFile(settings.arms), settings.folder, _health(settings, clock)
-    catalogue = served(file, settings)
+    folder, health = settings.folder, _health(settings, clock)
+    file, catalogue = _catalogue(settings)
     upstream, now_s = ending.enter_context(Upstream(catalogue, environ)), time.time()
     log, own = ending.enter_context(_log(settings, now_s))
     keyring = Keyring(settings, subkeys(settings, folder), log, goals(settings, catalogue()))
@@ -128,20 +129,17 @@ def _assembled(
     )
 
 
-def served(file: CatalogueFile, settings: Settings) -> Callable[[], Catalogue]:
-    """Return the catalogue in force: the file's, or the same arms served by the sandbox.
-
-    raises : ConfigError if the settings do not agree with it
-    """
-    require_agreement(settings, file.current())
+def _catalogue(settings: Settings) -> tuple[CatalogueFile, Callable[[], Catalogue]]:
+    """Return the file, and the catalogue in force: its own, or its arms served by the sandbox."""
+    file = CatalogueFile(settings.arms, agree=partial(require_agreement, settings))
     url = settings.sandbox_url
     if url is None and settings.sandbox == "on":
         raise ConfigError(
             "TURNPIKE_SANDBOX is on, but no TURNPIKE_SANDBOX_URL says where it answers"
         )
     if url is None:
-        return file.current
-    return lambda: file.current().served_at(url)
+        return file, file.current
+    return file, lambda: file.current().served_at(url)
 
 
 def _own_folder(settings: Settings) -> AbstractContextManager[Path]:

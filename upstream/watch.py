@@ -15,6 +15,7 @@ class CatalogueFile:
     """A catalogue that follows its file; safe to ask from many threads.
 
     `error` says what is wrong with the file now, or is None; meanwhile the last good one is in use.
+    `agree` raises ConfigError for a catalogue that is right by itself and cannot be used here.
 
     raises : ConfigError when the file is wrong already at the start
     """
@@ -24,13 +25,14 @@ class CatalogueFile:
         path: Path,
         clock: Callable[[], float] = time.monotonic,
         look_every_s: float = LOOK_EVERY_S,
+        agree: Callable[[Catalogue], None] = lambda _catalogue: None,
     ) -> None:
         self.path = path
         self.error: str | None = None
-        self._clock, self._look_every_s = clock, look_every_s
+        self._clock, self._look_every_s, self._agree = clock, look_every_s, agree
         self._lock = threading.Lock()
         self._seen = self._state()
-        self._catalogue = load(path)
+        self._catalogue = self._read()
         self._look_at = clock() + look_every_s
 
     def current(self) -> Catalogue:
@@ -51,9 +53,14 @@ class CatalogueFile:
             return
         self._seen = state
         try:
-            self._catalogue, self.error = load(self.path), None
+            self._catalogue, self.error = self._read(), None
         except ConfigError as error:
             self.error = error.message
+
+    def _read(self) -> Catalogue:
+        catalogue = load(self.path)
+        self._agree(catalogue)
+        return catalogue
 
     def _state(self) -> tuple[int, int, int] | None:
         try:

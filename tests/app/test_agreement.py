@@ -7,7 +7,7 @@ import pytest
 
 from policy.errors import ConfigError
 from tests.app.commands.test_cli import AWAY, EX_CONFIG, turnpike
-from tests.app.running import Provider, catalogue, evals_table, running
+from tests.app.running import Provider, catalogue, evals_table, eventually, running
 
 STOPPING = {
     "no such arm to compare with": (
@@ -27,6 +27,7 @@ STOPPING = {
         "bind 0.0.0.0:9 can be reached from outside",
     ),
 }
+MODEL = {"model": "openai/gpt-4o"}
 each_that_stops = pytest.mark.parametrize(("dials", "says"), STOPPING.values(), ids=STOPPING.keys())
 
 
@@ -70,6 +71,22 @@ def test_each_process_that_serves_is_refused_too(tmp_path: Path, own: dict[str, 
     refused = pytest.raises(ConfigError, match="TURNPIKE_BASELINE names 'nope'")
     with refused, running(tmp_path, **dials):
         pass
+
+
+@pytest.mark.parametrize("named", [{"policy": "fixed:large"}, {"baseline": "large"}], ids=str)
+def test_an_edit_that_takes_away_an_arm_that_is_named_is_not_followed(
+    tmp_path: Path, provider: Provider, named: dict[str, str]
+) -> None:
+    path = catalogue(tmp_path, provider.url, {"small": MODEL, "large": MODEL})
+    with running(tmp_path, arms=path, **named) as service:
+        catalogue(tmp_path, provider.url, {"small": MODEL})
+        assert eventually(lambda: service.get("/policy")["catalogue_error"] is not None)
+        told = service.get("/policy")["catalogue_error"]
+        assert f"TURNPIKE_{next(iter(named)).upper()} names 'large'" in told
+        assert service.ask(models=["large"])["arm"] == "large"
+        catalogue(tmp_path, provider.url, {"new": MODEL, "large": MODEL})
+        assert eventually(lambda: service.get("/policy")["catalogue_error"] is None)
+        assert "new" in service.parts.catalogue().arms
 
 
 def test_no_report_is_made_against_an_arm_that_is_not_there(

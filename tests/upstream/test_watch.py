@@ -8,6 +8,7 @@ import pytest
 
 from policy.errors import ConfigError
 from tests.upstream.test_catalogue import GOOD
+from upstream.catalogue import Catalogue
 from upstream.watch import LOOK_EVERY_S, CatalogueFile
 
 DEARER = GOOD.replace("= 2.5", "= 3.75")
@@ -70,6 +71,24 @@ def test_a_wrong_file_leaves_the_last_good_catalogue_and_says_why(path: Path) ->
     clock.tick()
     assert price(file) == 3.75
     assert file.error is None
+
+
+def test_a_catalogue_that_cannot_be_used_here_is_a_wrong_file(path: Path) -> None:
+    def agree(catalogue: Catalogue) -> None:
+        if catalogue.arms["large"].input_usd_per_mtok > 3:
+            raise ConfigError("too dear")
+
+    clock = Clock()
+    file = CatalogueFile(path, clock, agree=agree)
+    path.write_text(DEARER)
+    clock.tick()
+    assert (price(file), file.error) == (2.5, "too dear")
+    path.write_text(GOOD)
+    clock.tick()
+    assert (price(file), file.error) == (2.5, None)
+    path.write_text(DEARER)
+    with pytest.raises(ConfigError, match="too dear"):
+        CatalogueFile(path, agree=agree)
 
 
 def test_a_file_that_goes_away_and_comes_back_is_followed(path: Path) -> None:
