@@ -100,9 +100,9 @@ def create_(as_json: bool, **wanted: Any) -> None:
             "a budget per request sets the price by itself: leave out --willingness-to-pay and "
             "--quality-floor, or give a budget per hour or day, which is a ceiling beside them"
         )
-    from app.commands.keys import Wanted, create
+    from app.commands.keys import create
 
-    create(chosen(is_grave=True), Wanted(**wanted), as_json=as_json)
+    create(chosen(is_grave=True), wanted, as_json=as_json)
 
 
 @keys.command("list")

@@ -2,22 +2,21 @@
 
 import secrets
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from app.commands.delivery import delivered
 from app.commands.told import table, tell
 from app.given import command
-from app.keys.holder import Scope
 from app.keys.keyring import digest, known
 from app.keys.subkeys import subkeys
 from app.pages.shown import dollars
 from app.settings import Settings
 from jobs.intake import hand_over_key, hand_over_revocation
 from policy.errors import InvalidInput
-from policy.pacer import SECONDS, Per
+from policy.pacer import SECONDS
 from storage.keys import Key, Revocation
 from storage.stores import open_reader
 from upstream.catalogue import load
@@ -29,30 +28,16 @@ SHOWN_ONCE = """It is shown this once: the log keeps nothing but a digest of it.
 Authorization: Bearer, as OpenAI's clients do with their api_key."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What a new key is to be; the fields are those of `storage.keys.Key`."""
-
-    name: str
-    tenant: str
-    scopes: tuple[Scope, ...]
-    allowed_arms: tuple[str, ...] | None = None
-    rate_limit: str | None = None
-    budget_usd: float | None = None
-    budget_per: Per = "day"
-    willingness_to_pay_usd: float | None = None
-    quality_floor: float | None = None
-
-
-def create(settings: Settings, wanted: Wanted, *, as_json: bool) -> None:
-    """Make a key, and show it this once.
+def create(settings: Settings, wanted: Mapping[str, Any], *, as_json: bool) -> None:
+    """Make a key with these fields of `storage.keys.Key`, and show it this once.
 
     raises : InvalidInput if its name is taken or it names no arm; ConfigError
     """
-    _require_arms(settings, wanted.allowed_arms or ())
-    if any(each.key.name == wanted.name for each in known(settings) if not each.revoked_at_s):
+    _require_arms(settings, wanted["allowed_arms"] or ())
+    if any(each.key.name == wanted["name"] for each in known(settings) if not each.revoked_at_s):
         raise InvalidInput(
-            f"there is a key named {wanted.name!r}: revoke it, or take another name", param="name"
+            f"there is a key named {wanted['name']!r}: revoke it, or take another name",
+            param="name",
         )
     identity = secrets.token_hex(4)
     secret = f"{PREFIX}_{identity}_{secrets.token_urlsafe(32)}"
@@ -62,7 +47,7 @@ def create(settings: Settings, wanted: Wanted, *, as_json: bool) -> None:
         digest=digest(ours, secret),
         secret_check=ours.check,
         created_at_s=time.time(),
-        **asdict(wanted),
+        **wanted,
     )
     delivered(settings, lambda data: hand_over_key(data, key))
     made = f"made key {key.name} ({key.id}) of tenant {key.tenant}: {', '.join(key.scopes)}"
