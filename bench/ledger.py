@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from policy.errors import InvalidInput
 from policy.hyper import Hyper
 from storage.events import EvalEvent, Event, FeedbackEvent, OutcomeEvent, PolicyEvent
 from storage.records import Counts, Decision, Outcome, PolicyVersion, Retrain, Round
@@ -110,18 +109,8 @@ class Ledger:
         """Yield the events with after_seq < seq <= upto_seq."""
         yield from self._events[after_seq : self.position() if upto_seq is None else upto_seq]
 
-    def decisions(
-        self,
-        *,
-        since_s: float | None = None,
-        until_s: float | None = None,
-        tenant: str | None = None,
-        rated_only: bool = False,
-        limit: int | None = None,
-    ) -> Iterator[Round]:
+    def decisions(self, *, rated_only: bool = False, limit: int | None = None) -> Iterator[Round]:
         """Yield decisions, newest first."""
-        if since_s is not None or until_s is not None or tenant is not None:
-            raise InvalidInput("a replay's decisions are of one tenant and have no bounds in time")
         found = 0
         for decision in reversed(self._decisions):
             reward = self._rewards.get(decision.id)

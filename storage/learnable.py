@@ -18,16 +18,8 @@ class LearnableLog(Protocol):
         """Yield the events with after_seq < seq <= upto_seq in seq order, in bounded memory."""
         ...
 
-    def decisions(
-        self,
-        *,
-        since_s: float | None = None,
-        until_s: float | None = None,
-        tenant: str | None = None,
-        rated_only: bool = False,
-        limit: int | None = None,
-    ) -> Iterator[Round]:
-        """Yield decisions, newest first, with since_s <= decided_at_s < until_s."""
+    def decisions(self, *, rated_only: bool = False, limit: int | None = None) -> Iterator[Round]:
+        """Yield decisions, newest first."""
         ...
 
     def recent(self, n: int) -> list[Decision]:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from bench.ledger import Ledger
-from policy.errors import InvalidInput
 from policy.hyper import Hyper
 from storage.events import EvalEvent
 from storage.learnable import LearnableLog
@@ -108,8 +107,3 @@ def test_counts_recent_decisions_and_policy_agree(both: tuple[Ledger, LearnableL
     found = log.latest_policy()
     assert found is not None
     assert found.hyper == ledger.latest_policy().hyper
-
-
-def test_bounds_in_time_are_refused_rather_than_ignored() -> None:
-    with pytest.raises(InvalidInput, match="no bounds in time"):
-        next(Ledger(Hyper()).decisions(since_s=1.0))
