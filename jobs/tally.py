@@ -25,7 +25,7 @@ def most_usd(decisions: Iterable[Decision]) -> dict[str, float]:
     """Return the most that a prediction counts for, by arm: ten times the median of recent ones."""
     said: dict[str, list[float]] = {}
     for each in decisions:
-        for arm, usd in zip(each.eligible, each.cost_usd_predicted, strict=False):
+        for arm, usd in zip(each.eligible, each.cost_usd_predicted, strict=True):
             said.setdefault(arm, []).append(usd)
     return {arm: UNUSUAL * median(usd) for arm, usd in said.items()}
 
@@ -172,7 +172,7 @@ class Counting:
         other arm could serve.
         """
         taken = row.eligible.index(row.arm)
-        if row.propensities[taken] >= 1.0 or len(row.quality) != len(row.eligible):
+        if row.propensities[taken] >= 1.0:
             return
         pays = row.willingness_to_pay_usd
         utility = [q - c / pays for q, c in zip(row.quality, row.predicted_usd, strict=True)]

@@ -1,7 +1,7 @@
 """What moving the willingness to pay would do to spend and quality, on recent prompts.
 
 The recent contexts with their predicted quality and cost are enough to answer it; no request is
-made. `GET /policy` shows it, and a pacer can solve it for a price that meets a budget.
+made. `GET /policy` shows it; what sets the price for a budget is `policy/ring.py`.
 """
 
 from collections.abc import Sequence

@@ -37,7 +37,7 @@ def abandon(db: Sql, between: Values, at_s: float) -> int:
 
 def _abandoned(row: Row, at_s: float) -> Outcome:
     decision = restore(Decision, row)
-    # A policy that predicts no cost leaves the second tuple empty.
+    # Not strict: a row that another hand has spoilt must not keep the others from their end.
     predicted = dict(zip(decision.eligible, decision.cost_usd_predicted, strict=False))
     # The call that was under way when the process died is booked nowhere, so it is estimated.
     free = row["answered"] or decision.kind == "cached"

@@ -179,7 +179,7 @@ def m001_tables(db: Runs) -> None:
 
 @MIGRATIONS()
 def m002_views(db: Runs) -> None:
-    """Create the views for people."""
+    """Create the views."""
     run(db, VIEWS)
 
 

@@ -69,7 +69,7 @@ def signs(ask: Ask, since_s: float, until_s: float) -> Mapping[str, Signs]:
 
 
 def rated(ask: Ask, since_s: float) -> Rated:
-    """Return how many ratings came since a moment, and how long ago the last one was."""
+    """Return how many ratings came since a moment, and when the last one came."""
     [row] = ask(RATED, {"since_s": since_s})
     return Rated(
         **{name: row[name] for name in ("last_at_s", "ratings", "answers", "answers_since")}

@@ -1,4 +1,4 @@
-"""The views for people who open the log with a database browser or `sqlite-utils`.
+"""The views: what our own queries use as well, and what people find who open the log by hand.
 
 Days and times are UTC, as on the pages and in the report.
 """
