@@ -9,10 +9,10 @@ from typing import Any
 
 from app.commands.delivery import delivered
 from app.commands.told import table, tell
+from app.figures import dollars
 from app.given import command
 from app.keys.keyring import digest, known
 from app.keys.subkeys import subkeys
-from app.pages.shown import dollars
 from app.settings import Settings
 from jobs.intake import hand_over_key, hand_over_revocation
 from policy.errors import InvalidInput

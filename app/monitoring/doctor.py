@@ -12,10 +12,10 @@ from typing import Literal
 import click
 
 from app.agreement import require_agreement
+from app.figures import ago
 from app.given import command
 from app.keys.keyring import STRANGE, known, require_a_key, unopened
 from app.mode import folders, in_force, missing_keys
-from app.pages.shown import ago
 from app.processes.berth import berths
 from app.processes.children import answers
 from app.settings import Settings

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.pages.shown import count, dollars, moment, percent
+from app.figures import count, dollars, moment, percent
 from app.processes.loop import beside
 from jobs.report import EVERYBODY, MOST_TENANTS, begins_s, reports
 from policy.errors import NotReady

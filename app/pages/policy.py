@@ -7,10 +7,10 @@ from math import inf, log10
 from typing import Any
 
 from app.api.overview import ASKED, goal, last_rated_at_s, latency_s
+from app.figures import decimals, dollars, percent
 from app.mistakes import seen
 from app.monitoring.traffic import Sums, Traffic
 from app.pages.charts import OTHER, by_arm, colours, span
-from app.pages.shown import decimals, dollars, percent
 from app.processes.loop import beside
 from app.routing.lately import RECENT, Lately
 from app.wiring import Parts

@@ -1,144 +1,25 @@
-"""How money, numbers and moments are written on the pages: short, and the same everywhere."""
+"""What the templates of the pages write figures and sentences with."""
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
-from math import floor, log10
 
 from flask import Blueprint
 from markupsafe import Markup, escape
 
-from policy.types import DAY_S, HOUR_S, MINUTE_S
+from app.figures import (
+    ago,
+    clipped,
+    count,
+    decimals,
+    dollars,
+    iso,
+    moment,
+    percent,
+    seconds,
+    signed,
+)
 
-NONE = "–"  # noqa: RUF001 (a dash, where there is no number)
-CENT_USD = 0.01
-MANY = 100_000
 CODE = re.compile("`([^`]+)`")
-
-
-def dollars(usd: float | None) -> str:
-    """Return an amount: cents from a cent on, else two digits that count.
-
-    >>> dollars(1234.5), dollars(0.5), dollars(0.000123), dollars(-3.0), dollars(0.0)
-    ('$1,234.50', '$0.50', '$0.00012', '-$3.00', '$0')
-    """
-    if usd is None:
-        return NONE
-    sign, size = "-" if usd < 0 else "", abs(usd)
-    if size == 0:
-        return "$0"
-    if size >= CENT_USD:
-        return f"{sign}${size:,.2f}"
-    places = 1 - floor(log10(size))
-    return f"{sign}${size:.{min(places, 12)}f}"
-
-
-def percent(share: float | None, places: int = 0) -> str:
-    """Return a share in percent; one that is not quite nothing or all does not look so.
-
-    >>> percent(0.4567), percent(0.4567, 1), percent(0.001), percent(0.9999), percent(0.0)
-    ('46 %', '45.7 %', '<1 %', '>99 %', '0 %')
-    """
-    if share is None:
-        return NONE
-    least = 10.0**-places
-    shown = 100 * share
-    if 0 < shown < least:
-        return f"<{least:.{places}f} %"
-    if 100 - least < shown < 100:  # noqa: PLR2004
-        return f">{100 - least:.{places}f} %"
-    return f"{shown:.{places}f} %"
-
-
-def count(number: float | None) -> str:
-    """Return a number of things.
-
-    >>> count(1234), count(1234567), count(12.34)
-    ('1,234', '1.23 M', '12.3')
-    """
-    if number is None:
-        return NONE
-    if number >= 10 * MANY:
-        return f"{number / 1e6:.2f} M"
-    if number == int(number) or number >= MANY:
-        return f"{number:,.0f}"
-    return f"{number:,.1f}"
-
-
-def seconds(s: float | None) -> str:
-    """Return a duration.
-
-    >>> seconds(0.0123), seconds(2.345), seconds(90), seconds(7200), seconds(200_000)
-    ('12 ms', '2.3 s', '1.5 min', '2.0 h', '2.3 days')
-    """
-    if s is None:
-        return NONE
-    if s < 1:
-        return f"{1000 * s:.0f} ms"
-    for unit_s, name in ((DAY_S, "days"), (HOUR_S, "h"), (MINUTE_S, "min")):
-        if s >= unit_s:
-            return f"{s / unit_s:.1f} {name}"
-    return f"{s:.1f} s"
-
-
-def moment(at_s: float | None) -> str:
-    """Return a moment in UTC, to the second.
-
-    >>> moment(1_800_000_000)
-    '15 Jan 2027, 08:00:00'
-    """
-    if at_s is None:
-        return NONE
-    return f"{datetime.fromtimestamp(at_s, UTC):%-d %b %Y, %H:%M:%S}"
-
-
-def iso(at_s: float) -> str:
-    """Return a moment as machines read it.
-
-    >>> iso(1_800_000_000)
-    '2027-01-15T08:00:00+00:00'
-    """
-    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="seconds")
-
-
-def ago(s: float) -> str:
-    """Return how long something is past.
-
-    >>> ago(3), ago(600), ago(7200), ago(200_000)
-    ('just now', '10 min ago', '2 h ago', '2 days ago')
-    """
-    for unit_s, name in ((DAY_S, "days"), (HOUR_S, "h"), (MINUTE_S, "min")):
-        if s >= unit_s:
-            told = f"{s / unit_s:.0f} {name} ago"
-            return told.replace("1 days", "1 day") if told.startswith("1 days") else told
-    return "just now"
-
-
-def decimals(number: float | None, places: int = 2) -> str:
-    """Return a number with so many decimals.
-
-    >>> decimals(0.5), decimals(2.0, 0)
-    ('0.50', '2')
-    """
-    return NONE if number is None else f"{number:.{places}f}"
-
-
-def clipped(number: float) -> float:
-    """Return a number that is no less than 0 and no more than 1, as what it predicts cannot be.
-
-    >>> clipped(1.02), clipped(0.5), clipped(-0.1)
-    (1.0, 0.5, 0.0)
-    """
-    return min(max(number, 0.0), 1.0)
-
-
-def signed(number: float | None, places: int = 3) -> str:
-    """Return a difference with its sign.
-
-    >>> signed(0.0123), signed(-0.5, 1)
-    ('+0.012', '-0.5')
-    """
-    return NONE if number is None else f"{number:+.{places}f}"
 
 
 def coded(text: str) -> Markup:

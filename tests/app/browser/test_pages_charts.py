@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from app.pages.shown import dollars
+from app.figures import dollars
 from tests.app.browser.browsing import keep, looking
 from tests.app.browser.test_pages_used import WRITTEN
 from tests.app.running import Provider, catalogue, running

@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from app.pages.shown import NONE
+from app.figures import NONE
 from tests.app.browser.browsing import (
     BETWEEN,
     PHONE,

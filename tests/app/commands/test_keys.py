@@ -9,8 +9,8 @@ import pytest
 from click.testing import Result
 from structlog.testing import capture_logs
 
+from app.figures import dollars
 from app.keys.holder import SCOPES
-from app.pages.shown import dollars
 from storage.sqlite_reader import SqliteReader
 from tests.app.commands.test_cli import turnpike
 from tests.app.running import SUM, Provider, running

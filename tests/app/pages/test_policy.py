@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from app.figures import dollars
 from app.pages.policy import lately_of, moved_to, policy
-from app.pages.shown import dollars
 from tests.app.running import Provider, Running, catalogue, running
 
 STORED = 4

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.pages.shown import NONE
+from app.figures import NONE
 from app.pages.today import changes, today
 from jobs.retrain import Decided, by_evidence, by_value, retrain
 from tests.app.faulty import broken, faulty, good

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from app.pages.shown import dollars
+from app.figures import dollars
 from app.processes.orphan import PARENT
 from tests.app.hostile_rows import EVIL, as_they_are
 from tests.app.pages.test_sign_in import HOME, PAGES, token_on
