@@ -22,12 +22,8 @@ _IN_OTHER_WORDS = {"sensitive": "content_filter"}
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 # What a model makes besides a text, and how providers call it.
 MEDIA = ("audio", "images")
-# What stands at the top of an answer and is no part of what is answered.
-_HEAD = frozenset({
-    "id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier",
-    "obfuscation", "prompt_filter_results", "provider", "request_id", "timings", "time_info",
-    "x_groq",
-})  # fmt: skip
+# How providers call what an answer rests on, at its top or in its message.
+SOURCES = ("annotations", "citations", "context", "related_questions", "search_results", "sources")
 # How a request calls the tools that an answer may call.
 TOOLS = ("tools", "functions")
 _MODEL_CHARS = 128
@@ -109,19 +105,17 @@ def acts(message: Mapping[str, Any]) -> bool:
     return any(message.get(key) for key in ("tool_calls", "function_call", "refusal", *MEDIA))
 
 
-def brings_more(data: Mapping[str, Any]) -> bool:
-    """Return whether an answer or a frame brings more than its choices say, such as sources.
+def has_sources(data: Mapping[str, Any]) -> bool:
+    """Return whether an answer or a frame names what it rests on.
 
-    >>> brings_more({"id": "x", "citations": ["https://a.example"], "choices": []})
+    >>> has_sources({"id": "x", "citations": ["https://a.example"], "choices": []})
     True
-    >>> brings_more({"choices": [{"delta": {"content": "hm", "annotations": []}}], "vendor": None})
+    >>> has_sources({"choices": [{"delta": {"content": "hm", "annotations": []}}], "vendor": "v"})
     False
     """
     choices = data.get("choices", ())
-    parts = [part_of(each, name) for each in choices for name in ("message", "delta")]
-    return any(data[name] for name in data.keys() - _HEAD) or any(
-        part.get("annotations") for part in parts
-    )
+    parts = [data, *(part_of(each, name) for each in choices for name in ("message", "delta"))]
+    return any(part.get(name) for part in parts for name in SOURCES)
 
 
 def thinks(message: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from app.routing.turn import Completion
 from features.likeness import Likeness
 from policy.types import Usage
 from storage.cache_file import StoredAnswer
-from upstream.answers import acts, brings_more
+from upstream.answers import acts, has_sources
 from upstream.recall import Said
 
 
@@ -27,7 +27,7 @@ def is_whole(completion: Completion) -> bool:
     ended = completion.ended
     whole = ended.status == "ok" and ended.finish_reason == "stop"
     asked = completion.turn.cache == "miss"
-    more = acts(ended.message) or brings_more(completion.data)
+    more = acts(ended.message) or has_sources(completion.data)
     return whole and asked and not more and bool(completion.text.strip())
 
 

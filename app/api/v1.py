@@ -134,8 +134,9 @@ def _events(passed: Passed) -> Iterator[bytes]:
     number, pending = 0, b""
     try:
         for piece in passed.received:
+            looked = max(0, len(pending) - 3)  # an end may have come in two pieces
             pending += piece
-            if ends := [found.end() for found in _END_OF_EVENT.finditer(pending)]:
+            if ends := [found.end() for found in _END_OF_EVENT.finditer(pending, looked)]:
                 number += len(ends)
                 yield pending[: ends[-1]]
                 pending = pending[ends[-1] :]

@@ -15,7 +15,7 @@ from app.routing.turn import Completion, Ended, Turn, broken_off, given_up, join
 from policy.errors import NoEligibleArm, UpstreamError
 from storage.records import OutcomeStatus
 from storage.spool import Durable
-from upstream.answers import brings_more
+from upstream.answers import has_sources
 from upstream.stream import Chunk, Stream
 
 GoOn = Callable[[Turn, UpstreamError, str], tuple[Turn, Stream]]
@@ -50,7 +50,7 @@ class Answering:
         self._began = 0
         self._broken: list[tuple[Turn, Ended]] = []
         self._recorded = False
-        self._brought_more = False
+        self._has_sources = False
 
     def __iter__(self) -> Iterator[str]:
         """Yield the pieces of text.
@@ -78,7 +78,7 @@ class Answering:
                 self._end(given_up(error))
             raise
         self._end()
-        if self._visit is not None and not self._brought_more:
+        if self._visit is not None and not self._has_sources:
             self._visit.keep(self.completion)
 
     @property
@@ -109,7 +109,7 @@ class Answering:
                 chunk = chunk.going_on(before)
                 before = "" if chunk.text else before
             self._texts.append(chunk.text)
-            self._brought_more = self._brought_more or brings_more(chunk.data)
+            self._has_sources = self._has_sources or has_sources(chunk.data)
             yield chunk
 
     def _continue(self, error: UpstreamError) -> None:
