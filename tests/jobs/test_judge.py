@@ -143,9 +143,19 @@ def test_a_round_that_another_hand_has_spoilt_says_nothing() -> None:
         lambda each: but(each, decision=but(each.decision, kind="fallback")),
         lambda each: but(each, decision=but(each.decision, explore=False)),
         lambda each: but(each, outcome=but(OUTCOME, arm="somebody else")),
+        lambda each: but(each, outcome=but(each.outcome, status="continued")),
         lambda each: but(each, decision=but(each.decision, propensities=(1.0, 0.0))),
     ],
-    ids=["unrated", "unended", "pinned", "fallback", "not explored", "another arm", "fixed rule"],
+    ids=[
+        "unrated",
+        "unended",
+        "pinned",
+        "fallback",
+        "not explored",
+        "another arm",
+        "continued",
+        "fixed rule",
+    ],
 )
 def test_only_rounds_that_were_drawn_and_rated_are_used(strange) -> None:  # type: ignore[no-untyped-def]
     good = rounds()[:3]

@@ -240,3 +240,18 @@ def test_before_the_first_prompt_the_price_is_tight_and_spend_of_earlier_counts(
     pacer = Pacer.of(Budget(0.5, "day"), Ring(0.1), NOON_S, settled_usd=0.2)
     assert LOWEST_USD < pacer.willingness_to_pay_usd <= 0.5
     assert pacer.left_usd(NOON_S) == pytest.approx(0.3)
+
+
+def test_of_a_budget_that_others_share_a_piece_is_spent_and_what_they_took_is_gone() -> None:
+    pacer = Pacer.of(Budget(10.0, "hour"), Ring(0.1), NOON_S).allotted(4.0, 3.0, 2.0)
+    first, second = Hold(0.25, 0.5), Hold(0.75, 1.5)
+    for hold in (first, second):
+        pacer = pacer.decided(None, hold, NOON_S)
+    pacer = pacer.settled(first, 0.2, NOON_S)
+    assert pacer.left_usd(NOON_S) == pytest.approx(4.0 - 0.2 - 1.5)
+    assert pacer.unspent_usd(NOON_S) == pytest.approx(10.0 - 0.2 - 1.5 - 3.0)
+    target = pacer.target_usd(NOON_S + 600)
+    assert target == pytest.approx((10.0 - 0.2 - 0.75 - 3.0) / (2.0 * 3_000))
+    later = pacer.at(NOON_S + 3_600)
+    assert later.left_usd(NOON_S + 3_600) == 0.0
+    assert later.unspent_usd(NOON_S + 3_600) == pytest.approx(10.0 - 1.5)
