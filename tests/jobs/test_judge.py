@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jobs.judge import Judgement, answers, judge, usable
+from jobs.judge import Judgement, answers, judge, logged, usable
 from jobs.learned import Learned
 from storage.records import Round
 from tests.jobs.test_learned import HYPER, NOON_S, SPACE, TEXTS, context, rated, sketch
@@ -117,6 +117,19 @@ def test_spend_is_compared_on_the_same_prompts() -> None:
     assert said is not None
     assert said.spend_ratio > 3
     assert said.largest_share_move > 0.8
+
+
+def test_a_dollar_is_worth_the_same_in_every_round_whatever_a_budget_made_of_it() -> None:
+    three = [
+        but(each, decision=but(each.decision, willingness_to_pay_usd=pay))
+        for each, pay in zip(rounds(cost=(0.1, 0.3))[:3], (0.2, 0.5, 90.0), strict=True)
+    ]
+    even = np.full((3, 2), 0.5)
+    seen = logged(three, ("a", "b"), even, even)
+    assert seen.predicted == pytest.approx(even - np.array([0.2, 0.6]))
+    paid = [{"a": 0.2, "b": 0.6}[each.decision.arm] for each in three]
+    rewards = np.array([each.reward for each in three], dtype=float)
+    assert seen.reward == pytest.approx(rewards - paid)
 
 
 def test_without_rounds_there_is_no_verdict() -> None:

@@ -255,3 +255,11 @@ def test_of_a_budget_that_others_share_a_piece_is_spent_and_what_they_took_is_go
     later = pacer.at(NOON_S + 3_600)
     assert later.left_usd(NOON_S + 3_600) == 0.0
     assert later.unspent_usd(NOON_S + 3_600) == pytest.approx(10.0 - 1.5)
+
+
+def test_a_ceiling_beside_a_price_holds_what_is_under_way_and_leaves_the_price() -> None:
+    cap, hold = Budget(1.0, "day"), Hold(0.2, 0.4)
+    pacer = Pacer.of(WillingnessToPay(0.02), Ring(0.1), NOON_S, cap=cap)
+    pacer = pacer.decided(World(0).prompt(NOON_S), hold, NOON_S)
+    assert (pacer.left_usd(NOON_S), pacer.willingness_to_pay_usd) == (pytest.approx(0.6), 0.02)
+    assert pacer.settled(hold, 0.1, NOON_S).left_usd(NOON_S) == pytest.approx(0.9)
