@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from tempfile import mkdtemp
 from typing import Any
 
@@ -42,6 +43,14 @@ def on_starting(server: Any) -> None:
             f"only {worker_connections} of {_settings.connections} connections fit into the file "
             f"descriptors of a process: raise `ulimit -n` to {OURS + EACH * _settings.connections}"
         )
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """Let a worker that has only begun be ended: until it has its own, a signal is kept for nobody.
+
+    It inherits what makes the process that started it note a signal and look at it later.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def child_exit(server: Any, worker: Any) -> None:

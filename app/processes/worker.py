@@ -9,6 +9,7 @@ import gc
 import json
 import signal
 import socket
+import sys
 from contextlib import suppress
 from http import HTTPStatus
 from types import FrameType
@@ -112,7 +113,10 @@ class Worker(GeventWorker):  # type: ignore[misc]
             client.sendall(told.encode())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end, beside what is under way."""
+        """Begin to end, beside what is under way; at once while there is nothing yet to serve."""
+        if getattr(self, "wsgi", None) is None:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
+            sys.exit()  # whoever is making it closes what is open
         self._ends = True
         gevent.spawn(self._end)
 

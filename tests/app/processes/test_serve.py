@@ -330,3 +330,20 @@ def test_a_service_that_cannot_start_ends_everything(tmp_path: Path) -> None:
     assert "the service ended with code" in ended.stderr
     assert "turnpike.db" in ended.stderr
     assert time.monotonic() - started < 30
+
+
+def test_who_is_stopped_during_a_start_ends_at_once(tmp_path: Path) -> None:
+    """A log that is away is waited for: so the start goes on until it is stopped."""
+    away = f"postgresql://127.0.0.1:{free_port()}/x"
+    dials = {"TURNPIKE_DATABASE": away, "TURNPIKE_DATA": str(tmp_path)}
+    environ = environment(tmp_path, free_port(), **dials)
+    command = [sys.executable, "-m", "app", "serve"]
+    with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "the log is waited for" in process.stderr.readline()
+        stopped_s = time.monotonic()
+        process.terminate()
+        told = process.stderr.read()
+    assert process.returncode == 0
+    assert "Traceback" not in told
+    assert time.monotonic() - stopped_s < 15  # half of what is given to who does not end
