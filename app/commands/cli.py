@@ -11,7 +11,7 @@ from app.commands.keeping_commands import KEEPING
 from app.commands.key_commands import keys
 from app.commands.report_command import report
 from app.commands.scale_commands import COMMANDS
-from app.commands.told import EXIT_CODES, Sections, as_json_option, told_plainly
+from app.commands.told import EXIT_CODES, Between, Sections, as_json_option, told_plainly
 from app.commands.which_log import chosen
 from app.mode import in_force
 from app.settings import Settings
@@ -120,7 +120,7 @@ def import_(table: Path, as_json: bool) -> None:
 @main.command()
 @click.option("--prompts", type=click.IntRange(min=1), default=2_000, show_default=True,
               help="How many prompts to send.")  # fmt: skip
-@click.option("--rated", type=click.FloatRange(0, 1), default=1.0, show_default=True,
+@click.option("--rated", type=Between(0, 1), default=1.0, show_default=True,
               help="Share of answers that get a thumb.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Which prompts, in which order.")
 @click.option("--key", help="A key, where the service asks for one; default: TURNPIKE_API_KEY.")

@@ -4,8 +4,9 @@ import re
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from app.commands.told import as_json_option, told_plainly
+from app.commands.told import Between, as_json_option, told_plainly
 from app.commands.which_log import chosen
 from app.keys.holder import SCOPES, TENANT
 
@@ -77,19 +78,22 @@ def keys() -> None:
               show_default=True, help="What it may do: complete, feedback, read its tenant's "
               "decisions, metrics, admin (see all, change the service).")  # fmt: skip
 @click.option("--rate-limit", type=Rate(), help="Requests allowed, such as 60/minute.")
-@click.option("--budget-usd", type=click.FloatRange(1e-9, 1e9), help="Dollars it may spend.")
+@click.option("--budget-usd", type=Between(1e-9, 1e9), help="Dollars it may spend.")
 @click.option("--budget-per", type=click.Choice(["request", "hour", "day"]), default="day",
               show_default=True, help="What the budget is for; per hour or day (UTC) it is a "
               "ceiling that is not exceeded.")  # fmt: skip
 @click.option("--arms", "allowed_arms", type=Listed(), help="The arms it may ask; default: all.")
-@click.option("--willingness-to-pay", "willingness_to_pay_usd", type=click.FloatRange(1e-9, 1e6),
+@click.option("--willingness-to-pay", "willingness_to_pay_usd", type=Between(1e-9, 1e6),
               help="Dollars that one more thumbs-up is worth to it.")  # fmt: skip
-@click.option("--quality-floor", type=click.FloatRange(0, 1, min_open=True), help="Least share of "
+@click.option("--quality-floor", type=Between(0, 1, min_open=True), help="Least share of "
               "the baseline's quality, at the least spend.")  # fmt: skip
 @as_json_option
 @told_plainly
 def create_(as_json: bool, **wanted: Any) -> None:
     """Make a key called NAME, and show it this once."""
+    per = click.get_current_context().get_parameter_source("budget_per")
+    if wanted["budget_usd"] is None and per is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--budget-per says what --budget-usd is for: give both, or neither")
     pays, floor = wanted["willingness_to_pay_usd"], wanted["quality_floor"]
     if pays is not None and floor is not None:
         raise click.UsageError(

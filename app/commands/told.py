@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from math import isnan
 from typing import Any, ParamSpec, TypeVar
 
 import click
@@ -28,6 +29,19 @@ T = TypeVar("T")
 
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
+
+class Between(click.FloatRange):
+    """A number in a range; what is no number is in none, although no bound refuses it."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number, or fail with what would be one."""
+        number = float(super().convert(value, param, ctx))
+        if isnan(number):
+            self.fail(f"{value!r} is no number", param, ctx)
+        return number
 
 
 class Sections(click.Group):
