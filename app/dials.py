@@ -16,7 +16,14 @@ LEAST_SECRET = 32
 YEAR_S = 365 * DAY_S
 
 
+def _path(given: Any) -> Any:
+    if "\0" in str(given):
+        raise ValueError("it must be a path, and no path has the character NUL in it")
+    return given
+
+
 def _place(given: Any) -> Any:
+    _path(given)
     if is_postgres(given):
         return str(given)
     if "://" in str(given):
@@ -61,6 +68,7 @@ def _can_be_sent_to(url: str) -> bool:
 
 Seconds = Annotated[float, Field(gt=0, le=YEAR_S)]
 Days = Annotated[float, Field(gt=0, le=36_500)]
+File = Annotated[Path, BeforeValidator(_path)]
 Where = Annotated[Path | str, BeforeValidator(_place)]
 Rule = Annotated[str, AfterValidator(_rule)]
 Address = Annotated[str, AfterValidator(checked)]

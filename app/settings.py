@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.address import is_loopback, origins
-from app.dials import YEAR_S, Address, Days, Key, Origins, Rule, Seconds, Secret, Url, Where
+from app.dials import YEAR_S, Address, Days, File, Key, Origins, Rule, Seconds, Secret, Url, Where
 from app.given import PREFIX, from_environment, from_file
 from app.mistakes import right, seen
 from app.routing.ask import Recovery
@@ -34,13 +34,13 @@ class Settings(BaseSettings):
         extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True
     )
 
-    arms: Path = Field(Path("data/arms.toml"), description="The catalogue of providers and arms.")
+    arms: File = Field(Path("data/arms.toml"), description="The catalogue of providers and arms.")
     database: Where = Field(
         Path("data/turnpike.db"),
         repr=False,
         description="The log: an SQLite file, or `postgresql://user:password@host/name`.",
     )
-    data: Path | None = Field(
+    data: File | None = Field(
         None,
         description="The folder of what lies beside the log: snapshots, handovers, stored answers, "
         "the spool; by default that of the SQLite file, or `data`.",

@@ -135,6 +135,14 @@ def test_a_wrong_value_is_told_with_what_is_right(name: str, value: str, told: s
     assert told in refusal(**{name: value})
 
 
+@pytest.mark.parametrize("name", ["arms", "database", "data"])
+def test_a_path_that_no_system_takes_is_a_wrong_value(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "turnpike.toml"
+    path.write_text(f'{name} = "a\\u0000b"')
+    with pytest.raises(ConfigError, match=f"TURNPIKE_{name.upper()} is .*: it must be a path"):
+        Settings.load({"TURNPIKE_CONFIG": str(path)})
+
+
 def test_all_mistakes_are_told_at_once() -> None:
     told = refusal(connections="0", log_level="loud")
     assert "TURNPIKE_CONNECTIONS" in told
