@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     secret: Secret | None = Field(
         None,
         description="What guards the keys and signs feedback tokens and sessions; by default the "
-        "file `secret` beside the log, made at the first start.",
+        "file `secret`, made once in the folder of `TURNPIKE_DATA`, by default beside the log.",
     )
     cors_origins: Origins = Field(
         "",

@@ -24,8 +24,9 @@ LONGEST_KEY = 256
 NO_KEY = "the request needs the header Authorization: Bearer and our key"
 SESSION_S = 8 * HOUR_S
 STRANGE = (
-    "they were made with another secret: put back the file `secret` that was beside the log, or "
-    "set TURNPIKE_SECRET as it was; else revoke them and make new ones"
+    "they were made with another secret: put back the file `secret` that was in the folder of "
+    "TURNPIKE_DATA, by default beside the log, or set TURNPIKE_SECRET as it was; else revoke them "
+    "and make new ones"
 )
 
 
