@@ -1,11 +1,11 @@
 """How the service stands, as gauges: breakers, the price of a dollar, queues, what is learned."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 
 from app.monitoring.lookout import Alarm
-from app.monitoring.metrics import Metrics
+from app.monitoring.metrics import Metrics, show
 from app.routing.live import Live
 from policy.types import Arm
 from storage.log import Log
@@ -34,6 +34,7 @@ class Gauges:
     """
 
     def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
         gauge, newest = metrics.gauge, "livemostrecent"
         self._breaker = gauge("breaker_state", "0 closed, 1 half-open, 2 open", "livemax", "arm")
         self._under_way = gauge("calls_under_way", "Upstream calls under way", "livesum", "arm")
@@ -46,17 +47,19 @@ class Gauges:
             "alarms", "1 while an alarm is open", newest, "alarm", "arm", "severity"
         )
         self._left = gauge("budget_left_usd", "Dollars left of the hour's or day's budget", newest)
-        # Under several workers the library forgets no value, so what is over is set once more.
-        self._were_arms: Set[str] = frozenset()
-        self._were_open: Set[tuple[str, str, str]] = frozenset()
 
     def look(self, at: Standing, now_s: float) -> None:
         """Set every gauge to how things stand now.
 
         raises : StoreUnavailable
         """
-        self._show_arms(at)
-        self._show_alarms(at.alarms)
+        shown = self._metrics.shown()
+        standing = {name: at.health.standing(arm) for name, arm in at.arms.items()}
+        states = [({"arm": name}, STATES[each.state]) for name, each in standing.items()]
+        show(self._breaker, states, shown)
+        under_way = [({"arm": name}, each.under_way) for name, each in standing.items()]
+        show(self._under_way, under_way, shown)
+        show(self._alarms, [(_labels(alarm), 1) for alarm in at.alarms], shown)
         log, live = at.log, at.live
         self._queue.set(log.waiting)
         self._lag.set(max(log.position() - live.learned.upto_seq, 0))
@@ -67,18 +70,6 @@ class Gauges:
         left_usd = live.pacer.unspent_usd(now_s)
         self._left.set(nan if left_usd is None else left_usd)
 
-    def _show_arms(self, at: Standing) -> None:
-        for name in self._were_arms - at.arms.keys():
-            self._breaker.labels(name).set(nan)
-            self._under_way.labels(name).set(nan)
-        for arm in at.arms.values():
-            standing = at.health.standing(arm)
-            self._breaker.labels(arm.name).set(STATES[standing.state])
-            self._under_way.labels(arm.name).set(standing.under_way)
-        self._were_arms = self._were_arms | at.arms.keys()
 
-    def _show_alarms(self, alarms: Sequence[Alarm]) -> None:
-        are_open = {(alarm.name, alarm.about, alarm.severity) for alarm in alarms}
-        self._were_open = self._were_open | are_open
-        for labels in self._were_open:
-            self._alarms.labels(*labels).set(labels in are_open)
+def _labels(alarm: Alarm) -> dict[str, str]:
+    return {"alarm": alarm.name, "arm": alarm.about, "severity": alarm.severity}

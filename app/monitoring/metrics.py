@@ -6,7 +6,7 @@ client sends becomes a label. Under several workers the numbers of all of them a
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from flask import Flask, Response, g, request
@@ -102,11 +102,19 @@ class Metrics:
 
     def page(self) -> bytes:
         """Return all of it in the text format of Prometheus, added up over all workers."""
+        return generate_latest(self._everybody())
+
+    def shown(self) -> dict[str, list[dict[str, str]]]:
+        """Return with which labels each metric is shown, by whichever worker."""
+        families = self._everybody().collect()
+        return {each.name: [sample.labels for sample in each.samples] for each in families}
+
+    def _everybody(self) -> CollectorRegistry:
         if SHARED not in os.environ:
-            return generate_latest(self.registry)
+            return self.registry
         everybody = CollectorRegistry()
         MultiProcessCollector(everybody)  # type: ignore[no-untyped-call]
-        return generate_latest(everybody)
+        return everybody
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         name = self._told(f"{name}_total", "counter", text, labels)
@@ -128,6 +136,26 @@ class Metrics:
             child = self._children[key] = metric.labels(*labels)
         found: M = child
         return found
+
+
+def show(
+    gauge: Gauge,
+    values: Sequence[tuple[Mapping[str, str], float]],
+    shown: Mapping[str, Sequence[Mapping[str, str]]],
+) -> None:
+    """Set a gauge for each of these labels; with others, it is shown no more.
+
+    Out of the files through which several workers add up nothing can be taken: there it is 0.
+    """
+    for labels, value in values:
+        gauge.labels(**labels).set(value)
+    [own] = gauge.describe()
+    current = [labels for labels, _ in values]
+    for gone in (labels for labels in shown.get(own.name, ()) if labels not in current):
+        if SHARED in os.environ:
+            gauge.labels(**gone).set(0)
+        else:
+            gauge.remove(*gone.values())
 
 
 def forget(pid: int) -> None:

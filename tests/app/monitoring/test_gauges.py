@@ -1,36 +1,83 @@
-"""What gauges show of what is there no longer: nothing that was true once."""
+"""What the gauges show is how things stand now, also of what is not there any more."""
 
-from math import isnan
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 
-from app.monitoring.gauges import Gauges, Standing
+import pytest
+
 from app.monitoring.lookout import Alarm
-from app.monitoring.metrics import Metrics
-from tests.app.monitoring.test_metrics import Samples, samples, value
-from tests.app.running import Running
+from app.monitoring.metrics import SHARED
+from tests.app.monitoring.test_metrics import Samples, scraped, value
+from tests.app.running import Provider, Running, catalogue, eventually, running
 
-NOW_S = 1_700_000_000.0
-SLOW = Alarm("latency", "gpt-4o", "warning", "it is slow", "look", NOW_S)
+MODEL = {"model": "openai/gpt-4o"}
+NOISY = Alarm("errors", "small", "warning", "many", "look", 0.0)
+LABELS = {"alarm": "errors", "arm": "small", "severity": "warning"}
 
 
-def test_of_an_arm_that_left_and_an_alarm_that_is_over_nothing_is_shown_until_they_return(
-    shared: Running,
+def seen(service: Running, alarms: Sequence[Alarm]) -> Samples:
+    """Return what is shown while these alarms are open, and nobody looks for others."""
+    service.parts.alarms.stop()
+    service.parts.alarms.open = tuple(alarms)
+    return scraped(service)
+
+
+def test_an_arm_that_has_left_the_catalogue_is_shown_no_more(
+    tmp_path: Path, provider: Provider
 ) -> None:
-    metrics, parts = Metrics(), shared.parts
-    gauges, arms = Gauges(metrics), parts.catalogue().arms
-    gone = next(iter(arms))
-    fewer = {name: arm for name, arm in arms.items() if name != gone}
+    path = catalogue(tmp_path, provider.url, {"small": MODEL, "large": MODEL})
+    with running(tmp_path, arms=path) as service:
+        arms = {dict(labels)["arm"] for name, labels in scraped(service) if "breaker" in name}
+        catalogue(tmp_path, provider.url, {"large": MODEL})
+        assert eventually(lambda: len(service.parts.catalogue().arms) == 1)
+        found = scraped(service)
+    assert arms == {"small", "large"}
+    for name in ("breaker_state", "calls_under_way"):
+        assert value(found, name, arm="large") == 0
+        assert (f"turnpike_{name}", frozenset({("arm", "small")})) not in found
 
-    def looked(arms_now: object, *alarms: Alarm) -> Samples:
-        at = Standing(arms_now, parts.log, parts.live, parts.router.health, alarms)  # type: ignore[arg-type]
-        gauges.look(at, NOW_S)
-        return samples(metrics.page().decode())
 
-    for _ in range(2):
-        before, after = looked(arms, SLOW), looked(fewer)
-        for name in ("breaker_state", "calls_under_way"):
-            assert value(before, name, arm=gone) == 0
-            assert isnan(value(after, name, arm=gone))
-            assert value(after, name, arm=next(iter(fewer))) == 0
-        labels = {"alarm": "latency", "arm": "gpt-4o", "severity": "warning"}
-        assert value(before, "alarms", **labels) == 1
-        assert value(after, "alarms", **labels) == 0
+def test_an_alarm_that_is_over_is_shown_no_more(service: Running) -> None:
+    assert value(seen(service, [NOISY]), "alarms", **LABELS) == 1
+    assert not any(name == "turnpike_alarms" for name, _ in seen(service, []))
+
+
+def worker(shared: Path, folder: Path, *states: str) -> "subprocess.Popen[str]":
+    """Return one of several workers, which shows each of these states and then waits."""
+    command = [sys.executable, "-W", "error::UserWarning", "-m", __name__, str(folder), *states]
+    pipe = subprocess.PIPE
+    environ = {**os.environ, SHARED: str(shared)}
+    return subprocess.Popen(command, env=environ, text=True, stdin=pipe, stdout=pipe)
+
+
+def main(folder: Path, states: Sequence[str]) -> None:
+    arms = catalogue(folder, "http://127.0.0.1:9/v1", {"small": MODEL})
+    with running(folder, arms) as service:
+        for state in states:
+            alarms = [NOISY] if state == "open" else []
+            print(value(seen(service, alarms), "alarms", **LABELS), flush=True)
+        sys.stdin.read()
+
+
+@pytest.mark.slow
+def test_an_alarm_that_is_over_is_0_whichever_worker_is_asked(tmp_path: Path) -> None:
+    """Each of several workers shows it; the last one that is asked tells how things stand."""
+    folders = [tmp_path / name for name in ("shared", "a", "b")]
+    for folder in folders:
+        folder.mkdir()
+    shared, *own = folders
+    with worker(shared, own[0], "open", "over", "open") as first:
+        assert first.stdout is not None
+        told = [first.stdout.readline() for _ in range(3)]
+        with worker(shared, own[1], "over") as second:
+            told += second.communicate()[0].splitlines(keepends=True)
+        first.communicate()
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert told == ["1.0\n", "0.0\n", "1.0\n", "0.0\n"]
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])
