@@ -28,6 +28,8 @@ class Point:
 def frontier(quality: Floats, cost_usd: Floats, payments: Sequence[float]) -> list[Point]:
     """Return what the best arm of each prompt would cost and bring at each willingness to pay.
 
+    A mean reward that was predicted below 0 or above 1 chooses as it is, and brings what can be.
+
     shapes : quality, cost_usd (n, k); NaN where an arm was not eligible
 
     >>> points = frontier(np.array([[0.5, 0.9]]), np.array([[0.001, 0.01]]), [0.001, 1.0])
@@ -41,5 +43,6 @@ def _point(quality: Floats, cost_usd: Floats, payment: float) -> Point:
     best = np.nanargmax(quality - cost_usd / payment, axis=1)
     rows = np.arange(len(best))
     shares = np.bincount(best, minlength=quality.shape[1]) / len(best)
-    cost, brought = float(cost_usd[rows, best].mean()), float(quality[rows, best].mean())
-    return Point(payment, cost, brought, tuple(shares.tolist()))
+    brought = np.clip(quality[rows, best], 0.0, 1.0)
+    cost = float(cost_usd[rows, best].mean())
+    return Point(payment, cost, float(brought.mean()), tuple(shares.tolist()))

@@ -84,7 +84,7 @@ class Lately:
         if not asked.any():
             return None
         quality = self.quality[asked, self.arms.index(arm)]
-        return float(cost[asked].mean()), float(quality.mean())
+        return float(cost[asked].mean()), float(np.clip(quality, 0.0, 1.0).mean())
 
     def _belief(self, arm: str, rows: NDArray[np.bool_]) -> Belief:
         i = self.arms.index(arm)

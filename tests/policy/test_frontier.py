@@ -75,3 +75,9 @@ def test_the_shares_say_which_arm_each_prompt_would_get() -> None:
     [point] = frontier(quality, cost, (0.1,))
     assert point.shares == (0.5, 0.5)
     assert frontier(quality, cost, (0.001,))[0].shares == (1.0, 0.0)
+
+
+def test_no_more_is_brought_than_there_can_be_and_what_is_predicted_chooses() -> None:
+    quality, cost = np.array([[1.2, 1.3], [-0.2, -0.1]]), np.array([[0.001, 0.01]] * 2)
+    [point] = frontier(quality, cost, (1.0,))
+    assert (point.quality, point.shares) == (0.5, (0.0, 1.0))
