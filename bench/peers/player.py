@@ -5,6 +5,7 @@ peer's own weights would lose their meaning if the space were fitted anew on the
 router's is. That is a little more than the router knows at first.
 """
 
+import atexit
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -132,6 +133,8 @@ def started(name: str) -> "subprocess.Popen[str]":
     if name not in ADAPTERS:
         raise ValueError(f"peer {name!r} is not known; it is one of {', '.join(ADAPTERS)}")
     command = [str(python(LIBRARY[name])), "-m", "bench.peers.worker", name]
-    return subprocess.Popen(  # noqa: S603
+    worker = subprocess.Popen(  # noqa: S603
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
+    atexit.register(worker.communicate)  # nothing more is asked, and its end is waited for
+    return worker
