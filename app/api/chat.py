@@ -83,12 +83,14 @@ def frames(answering: Answering, wants_usage: bool) -> Iterator[dict[str, Any]]:
         data = {**kept, **chunk.data}
         used = data.pop("usage", None) or used
         if data["choices"]:
-            yield from held
-            frame = {**_headed(head, data), **ours}
-            held = [frame] if any(map(finish_of, data["choices"])) else []
-            yield from () if held else (frame,)
+            held.append({**_headed(head, data), **ours})
+            if not any(map(finish_of, data["choices"])):
+                yield from held
+                held.clear()
         kept = {} if data["choices"] else data
-    yield from held if wants_usage else ({**kept, **last} for last in held)
+    if held and not wants_usage:
+        held[-1] = {**kept, **held[-1]}
+    yield from held
     if wants_usage:
         completion = answering.completion
         if completion.continued_by or not used:
