@@ -89,23 +89,22 @@ class Transport(httpx2.BaseTransport):
 
     def keep(self, connection: Connection) -> None:
         """Keep a connection for the next call, if it can carry one, else close it."""
-        if self._is_closed or not connection.is_reusable:
-            connection.close()
-            return
-        now = time.monotonic()
+        now, old = time.monotonic(), [connection]
         with self._lock:
-            self._kept.append((now + _KEPT_S, connection))
-            old = []
-            while len(self._kept) > _KEPT or self._kept[0][0] < now:
+            if connection.is_reusable and not self._is_closed:
+                self._kept.append((now + _KEPT_S, old.pop()))
+            while self._kept and (len(self._kept) > _KEPT or self._kept[0][0] < now):
                 old.append(self._kept.popleft()[1])
         for each in old:
             each.close()
 
     def close(self) -> None:
         """Close every connection that is kept, and keep no more: calls under way end as usual."""
-        self._is_closed = True
-        while self._kept:
-            self._kept.pop()[1].close()
+        with self._lock:
+            self._is_closed = True
+            old = [self._kept.pop()[1] for _ in range(len(self._kept))]
+        for each in old:
+            each.close()
 
     def _answered(self, request: bytes, deadline: Deadline) -> tuple[Connection, int, Headers]:
         """Return a connection on which an answer has begun, its status and its headers.
