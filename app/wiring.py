@@ -198,13 +198,13 @@ def _cache(settings: Settings, own: Path, upstream: Upstream, log: Log) -> Cache
         max(settings.cache_fresh_s, settings.cache_stale_s),
     )
     try:
-        file = CacheFile(path, bounds)
+        cache = Cache(rules, CacheFile(path, bounds), _similar(settings, upstream))
     except StoreUnavailable as error:
         LOGGER.warning("no answers are stored until the next start", reason=error.message)
         remove(path)
         return Cache(rules, None, None)
-    cache = Cache(rules, file, _similar(settings, upstream))
     log.subscribe(cache.follow)
+    cache.catch_up(log.lookups)
     return cache
 
 

@@ -188,6 +188,12 @@ class CacheFile:
             rows = list(db.query("SELECT key, kin, likeness FROM answers WHERE likeness <> x''"))
         yield from ((row["key"], row["kin"], row["likeness"]) for row in rows)
 
+    def oldest_s(self) -> float | None:
+        """Return when the oldest of the answers was made."""
+        with self._working() as db:
+            [row] = db.query("SELECT min(created_at_s) AS at_s FROM answers")
+        return None if row["at_s"] is None else float(row["at_s"])
+
     @property
     def held(self) -> Held:
         """Return how much there is."""

@@ -1,6 +1,7 @@
 """What people ask of a log: sums of what went through, decisions looked up, who said what."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from storage.rows import R, Row, restore, text
@@ -24,6 +25,20 @@ from storage.traffic import FIRST_SINCE, RATED, SETTLED, TrafficRow
 IMPORTED = """
 SELECT count(*) AS scores FROM evals WHERE at_s = :at_s AND substr(batch, 1, 64) = :file_sha256
 """
+
+DISLIKED = """
+SELECT DISTINCT COALESCE(d.answer_of, d.id) AS decision_id, d.tenant
+FROM feedback f JOIN decisions d ON d.id = f.decision_id
+WHERE f.at_s >= :since_s AND f.reward < :below
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Disliked:
+    """The decision that made an answer which somebody did not like."""
+
+    decision_id: str
+    tenant: str
 
 
 class Lookups:
@@ -70,6 +85,10 @@ class Lookups:
     def ratings_since(self, since_s: float) -> int:
         """Return how many ratings that teach have come since a moment."""
         return int(self._ask(RATED_SINCE, {"since_s": since_s})[0]["ratings"])
+
+    def disliked(self, since_s: float, below: float) -> list[Disliked]:
+        """Return whose answers, given again or not, were rated below a reward since a moment."""
+        return self._all(Disliked, DISLIKED, {"since_s": since_s, "below": below})
 
     def versions(self, n: int) -> list[Version]:
         """Return the newest adopted policies, newest first."""

@@ -24,10 +24,12 @@ from features.likeness import Likeness
 from policy.errors import StoreUnavailable
 from storage.cache_file import CacheFile, StoredAnswer
 from storage.events import Event, FeedbackEvent
+from storage.lookups import Lookups
 
 LOGGER = get_logger()
 PRUNE_EVERY_S = 60.0
 DOWN = 0.5  # a lower reward says that the answer is not to be given again
+CLOCKS_APART_S = 60.0  # between processes that share a log
 LATE_THUMBS = 1_000  # of how many thumbs down it is known that their answer may still be streaming
 
 CacheMode = Literal["off", "asked", "exact", "semantic"]
@@ -125,6 +127,18 @@ class Cache:
                 disliked = event.answer_of or event.decision_id
                 self._disliked.append(disliked)
                 self._evict(disliked, event.tenant)
+
+    def catch_up(self, log: Lookups) -> None:
+        """Forget each answer that somebody did not like while nobody here was told.
+
+        raises : StoreUnavailable if the log cannot be read
+        """
+        oldest_s = None
+        with self._or_nothing() as file:
+            oldest_s = file.oldest_s()
+        if oldest_s is not None:
+            for each in log.disliked(oldest_s - CLOCKS_APART_S, DOWN):
+                self._evict(each.decision_id, each.tenant)
 
     def _evict(self, decision_id: str, tenant: str) -> None:
         if self._file is not None:

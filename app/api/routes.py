@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
+from app.answers.clearing import clear
 from app.api.access import needs, public, voter, who
 from app.api.body import json_body
 from app.api.errors import envelope
@@ -124,8 +125,9 @@ def policy() -> Response:
 @needs("admin")
 @endpoint(None, ClearResponse, (StoreUnavailable,))
 def clear_cache() -> Response:
-    """Forget every stored answer."""
-    return jsonify({"evicted": parts().cache.clear()})
+    """Forget every stored answer, whichever process has it."""
+    running = parts()
+    return jsonify({"evicted": clear(running.cache, running.log)})
 
 
 @blueprint.get("/healthz")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from structlog import get_logger
 
-from app.answers.cache import Cache
+from app.answers.cache import CLOCKS_APART_S, Cache
+from app.answers.clearing import Clearing
 from app.keys.keyring import Keyring
 from app.monitoring.traffic import Following
 from app.routing.live import Live
@@ -27,7 +28,6 @@ EVERY_S = 0.5
 ABANDON_EVERY_S = 60.0
 LOOK_BACK_S = DAY_S  # what is older was found by an earlier look, or at the start
 COUNT_EVERY_S = 10.0
-CLOCKS_APART_S = 60.0
 
 
 def abandon(log: LogRecorder, now_s: float, before_s: float, after_s: float) -> None:
@@ -62,6 +62,7 @@ class Keeper(threading.Thread):
         self._abandoned_s = 0.0
         self._erased_s = 0.0
         self._failing: set[str] = set()
+        clearing = Clearing(cache, log)
         self._chores: dict[str, Callable[[float], None]] = {
             "bring back": self._bring_back,
             "take handovers": self._take,
@@ -72,6 +73,7 @@ class Keeper(threading.Thread):
             "save": lambda _now_s: live.snapshot_when_due(),
             "prune stored answers": lambda _now_s: cache.prune(),
             "follow erasures": self._follow_erasures,
+            "follow clearing": lambda _now_s: clearing.follow(),
             "count": self._count,
         }
 

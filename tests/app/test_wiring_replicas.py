@@ -19,6 +19,7 @@ from tests.app.commands.test_cli import turnpike
 from tests.app.running import Provider, Running, evals_table, eventually, running
 
 ROOT = Path(__file__).parents[2]
+USE = {"prompt": "What is the capital of France?", "cache": "use"}
 
 
 @pytest.fixture
@@ -52,13 +53,41 @@ def test_a_thumb_at_one_replica_is_learned_by_all(replicas: list[Running]) -> No
 
 def test_a_thumb_down_at_one_replica_takes_the_answer_from_all(replicas: list[Running]) -> None:
     here, there = replicas
-    use = {"prompt": "What is the capital of France?", "cache": "use"}
-    given = [each.ask(**use) for each in (here, there, here, there)]
+    given = [each.ask(**USE) for each in (here, there, here, there)]
     assert [answer["cache"] for answer in given] == ["miss", "miss", "hit", "hit"]
     there.rate(given[2]["id"], "down")
     assert eventually(lambda: here.get("/policy")["cache"]["answers"] == 0, 10.0)
-    assert here.ask(**use)["cache"] == "miss"
-    assert there.ask(**use)["cache"] == "hit"
+    assert here.ask(**USE)["cache"] == "miss"
+    assert there.ask(**USE)["cache"] == "hit"
+
+
+def test_stored_answers_are_cleared_at_all_replicas(replicas: list[Running]) -> None:
+    here, there = replicas
+    for cleared in range(2):
+        assert [each.ask(**USE)["cache"] for each in (here, there)] == ["miss", "miss"], cleared
+        assert here.client.delete("/cache").json == {"evicted": 1}
+        assert eventually(lambda: there.get("/policy")["cache"]["answers"] == 0, 10.0)
+
+
+@pytest.mark.parametrize("how", ["disliked", "cleared"])
+def test_a_replica_that_was_away_gives_no_answer_that_was_taken_back_meanwhile(
+    how: str, tmp_path: Path, postgres_url: str, provider: Provider
+) -> None:
+    dials = {"sandbox_url": provider.url, "database": postgres_url, "secret": "s" * 40}
+    other = {"prompt": "What is the capital of Peru?", "cache": "use"}
+    with running(tmp_path, data=tmp_path / "here", **dials) as here:
+        with running(tmp_path, data=tmp_path / "there", **dials) as there:
+            answer, kept = there.ask(**USE), there.ask(**other)
+        assert (answer["cache"], kept["cache"]) == ("miss", "miss")
+        if how == "disliked":
+            here.rate(answer["id"], "down")
+            here.rate(kept["id"], "up")
+        else:
+            assert here.client.delete("/cache").json == {"evicted": 0}
+        with running(tmp_path, data=tmp_path / "there", **dials) as there:
+            left = 1 if how == "disliked" else 0
+            assert eventually(lambda: there.get("/policy")["cache"]["answers"] == left, 10.0)
+            assert there.ask(**USE)["cache"] == "miss"
 
 
 def test_many_callers_leave_every_replica_with_the_same_belief(replicas: list[Running]) -> None:

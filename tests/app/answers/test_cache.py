@@ -310,6 +310,16 @@ def test_every_answer_can_be_forgotten_at_once(tmp_path: Path) -> None:
         assert stored.count(b"hello") == 1
 
 
+def test_who_clears_hears_that_other_processes_could_not_be_told(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"a": good}) as made:
+        made.service.ask(**USE)
+        made.service.parts.settings.database.unlink()
+        told = made.service.client.delete("/cache")
+        assert (told.status_code, told.json["error"]["code"]) == (503, "store_unavailable")
+        assert "what this process had stored is forgotten" in told.json["error"]["message"]
+        assert made.service.ask(**USE)["cache"] == "miss"
+
+
 def test_a_cache_file_that_fails_is_a_miss(tmp_path: Path) -> None:
     with faulty(tmp_path, {"a": good}) as made:
         made.service.ask(**USE)
