@@ -26,6 +26,26 @@ NO_WORDS = frozenset({"role", "type", "name", "id", "tool_call_id"})
 SECRET_SHAPES = re.compile(
     r"(?i)\b(?:sk|rk|pk)[-_][a-z0-9_*.-]{6,}|\bbearer\s+\S+|(?:\bapi[-_]?|[?&])key\s*[=:]\s*[^\s,;}]+"
 )
+WORD = re.compile(r"\w+")
+PLAIN = frozenset(
+    WORD.findall("""
+    a again all allowed an and another any api are array as at be because but by call calls can
+    cannot check code completion content context could current details did do does due empty
+    enough error exceed exceeded exceeding exceeds exist expected failed field fields filter
+    filtered first for format found from function functions greater has have how however id if
+    image images in input integer internal invalid is it its json key last later least length
+    less like limit limits list longer many maximum message messages min minimum minute missing
+    model modify more most must name need needed no not number object of on one only or
+    organization other out output parameter parameters per plan please policy prompt prompts
+    provided quota rate reached reduce request requested requests required resource response
+    resulted retry role rpm s safety schema second seconds see server service should size soon
+    string support supported system t temporarily text than that the their then there these they
+    this time to token tokens too tool tools tpm triggered triggering try type unavailable
+    unexpected unknown unsupported up url usage use used user uses using value values was we
+    were what when where which will with within without you your
+    """)
+)
+"""Whoever reads one of them in an error has read nothing of a prompt."""
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
@@ -48,8 +68,12 @@ def redacted(
 def unquoted(text: str, prompts: Iterable[str]) -> str:
     """Return `text` without any eight characters in a row that stand in one of the `prompts`.
 
+    What is left of them are words that errors are made of, which a long prompt has most of.
+
     >>> unquoted("I cannot say 'my name is Ann' aloud", ["Please sing: My name is Ann!"])
     "I cannot say '[prompt]' aloud"
+    >>> unquoted("the maximum length is 10", ["What is the maximum length of a pea?"])
+    'the maximum length is 10'
     """
     lowered = text.lower()
     if len(lowered) != len(text):  # a letter that is two in lower case: places would not match
@@ -57,8 +81,32 @@ def unquoted(text: str, prompts: Iterable[str]) -> str:
     quoted = bytearray(len(text))
     for at in np.flatnonzero(_stand_in("\0".join(prompts).lower(), numbered(lowered))):
         quoted[at : at + QUOTED_CHARS] = bytes([1]) * QUOTED_CHARS
-    runs = groupby(zip(text, quoted, strict=True), key=lambda each: each[1])
-    return "".join(QUOTED if is_quote else "".join(c for c, _ in run) for is_quote, run in runs)
+    for start, end in reversed(list(_runs(quoted))):
+        for first, last in _hidden(lowered, start, end):
+            text = text[:first] + QUOTED + text[last:]
+    return text
+
+
+def _runs(quoted: bytearray) -> Iterator[tuple[int, int]]:
+    """Yield where each quotation starts and ends."""
+    start = 0
+    for is_quote, run in groupby(quoted):
+        end = start + len(list(run))
+        if is_quote:
+            yield start, end
+        start = end
+
+
+def _hidden(lowered: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield what of a quotation is hidden, if anything: all but the plain words at its ends."""
+    words = [word for word in WORD.finditer(lowered) if word.start() < end and start < word.end()]
+    telling = [n for n, word in enumerate(words) if word.group() not in PLAIN]
+    if telling or not words:
+        first, last = min(telling, default=0), max(telling, default=-1)
+        yield (
+            start if first == 0 else words[first].start(),
+            end if last in (-1, len(words) - 1) else words[last].end(),
+        )
 
 
 def _stand_in(said: str, pieces: Numbers) -> NDArray[np.bool_]:

@@ -122,5 +122,5 @@ def test_of_a_message_only_what_the_provider_said_is_redacted() -> None:
     asked = {"messages": [{"role": "user", "content": "what is a blank answer or finish_reason?"}]}
     faults = Faults("a", (), asked)
     told = faults.invalid("sent a blank answer with finish_reason ", "a blank answer")
-    assert told.message == "a: the provider sent a blank answer with finish_reason [prompt]"
+    assert told.message == "a: the provider sent a blank answer with finish_reason a [prompt]"
     assert len(faults.invalid("sent ", "x" * 999).message) == MAX_CHARS

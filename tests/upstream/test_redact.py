@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from upstream.redact import QUOTED, READ_CHARS, numbered, redacted, unquoted
+from upstream.redact import PLAIN, QUOTED, READ_CHARS, numbered, redacted, unquoted
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def by_hand(text: str, prompts: list[str]) -> str:
     return re.sub("\0+", QUOTED, "".join("\0" if i in hidden else c for i, c in enumerate(text)))
 
 
-@pytest.mark.parametrize("letters", ["ab", "aB é", "我們說話", "a\U0001f600"])
+@pytest.mark.parametrize("letters", ["xy", "xY é", "我們說話", "x\U0001f600"])
 def test_no_eight_characters_in_a_row_of_a_prompt_stay_and_all_else_does(letters: str) -> None:
     rng, some = random.Random(letters), False
     for _ in range(200):
@@ -50,6 +50,25 @@ def test_no_eight_characters_in_a_row_of_a_prompt_stay_and_all_else_does(letters
         assert unquoted(text, said) == by_hand(text, said)
         some = some or QUOTED in unquoted(text, said) != QUOTED
     assert some
+
+
+LONG = f"""Is it that this model's maximum context length is 8192 tokens? My name is Ann Doe, I live
+at 15013 Elm Street. I will not reduce the length of the messages. {" ".join(sorted(PLAIN))}"""
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("Please reduce the length of the messages.", "Please reduce the length of the messages."),
+        ("This model's maximum context length", "This model's maximum context length"),
+        ("You cannot say My name is Ann here", f"You cannot say{QUOTED}here"),
+        ("resulted in 15013 tokens at 15013 Elm", f"resulted in 15013 tokens at {QUOTED}"),
+        ("one of ann doe, or none", f"one of{QUOTED}or none"),
+        ("length is 8192 tokens at most", f"length is {QUOTED} tokens at most"),
+    ],
+)
+def test_what_errors_are_made_of_stays_whatever_the_prompt(error: str, told: str) -> None:
+    assert unquoted(error, [LONG]) == told
 
 
 def test_a_large_prompt_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
