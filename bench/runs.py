@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.options import Options
+from bench.peers.player import PREFIX
 from bench.replay import Played, play
 from bench.tables import Context, Table
 from features.sketch import Sketch
@@ -26,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "build" / "bench"
 ROOMS = ("policy", "features", "jobs", "storage", "bench")
 PLAYING = {"category_beta", "course", "ledger", "options", "replay", "router", "runs", "tables"}
-"""Files of the bench itself that what is played depends on; its peers do too."""
+"""Files of the bench itself that what is played depends on; of a peer's, those of peers too."""
 SLOW_ARMS = 10
 """So many arms about double the time of a round."""
 FEW_ROUNDS = 1_000
@@ -62,7 +63,8 @@ class Run:
     @cached_property
     def folder(self) -> Path:
         """Return the folder of this table, these options and this code."""
-        made = sha256(repr((self.table.digest, self.options, _code())).encode())
+        code = _code(self.options.policy.startswith(PREFIX))
+        made = sha256(repr((self.table.digest, self.options, code)).encode())
         return self.kept / made.hexdigest()[:24]
 
     def keep(self, seed: int, played: Played) -> None:
@@ -107,12 +109,16 @@ def _played(jobs: Sequence[tuple[Run, int]], effort: float) -> Iterator[tuple[Ru
 
 
 @cache
-def _code() -> str:
-    """Return what tells this code from other code."""
+def _code(of_peers: bool) -> str:
+    """Return what tells this code from other code that plays the router, or a peer."""
     made = sha256()
     for room in ROOMS:
         for path in sorted((ROOT / room).rglob("*.py")):
-            if room != "bench" or path.stem in PLAYING or path.parent.name == "peers":
+            if (
+                room != "bench"
+                or path.stem in PLAYING
+                or (of_peers and path.parent.name == "peers")
+            ):
                 made.update(path.read_bytes())
     return made.hexdigest()
 

@@ -21,6 +21,8 @@ Judged = Literal["reward", "second_half", "changed"]
 PARETO = f"{PREFIX}paretobandit"
 OURS = ("thompson", "greedy")
 RIVALS = ("thompson", PARETO)
+"""Where dollars count: no other peer has a budget."""
+UNPACED = ("thompson", PEERS)
 THUMBS = Options(binary=True, delay=50)
 BUDGETS = 7
 FLOOR = 0.98
@@ -87,14 +89,14 @@ def sections(prompts: int | None, kept: Path = KEPT) -> list[Section]:
 
 def _asked_for(cells: dict[str, Cell]) -> Iterator[Section]:
     """Yield what has been asked for in figures, on whole tables."""
-    whole = {name: replace(cell, prompts=None, policies=OURS[:1]) for name, cell in cells.items()}
+    whole = {name: replace(cell, prompts=None, policies=UNPACED) for name, cell in cells.items()}
     paced = dict(_budgets(whole["general_2026"]))
     rare, cell = list(paced.items())[RARELY]
     rarely = replace(cell.options, binary=True, feedback=0.1, delay=50)
     both = Options(context="both")
     short = {
         **paced,
-        f"{rare}, 10 % thumbs": replace(cell, options=rarely, policies=OURS[:1]),
+        f"{rare}, 10 % thumbs": replace(cell, options=rarely),
         TAGGED: replace(whole[TAGGED], options=both),
     }
     long = {
@@ -119,7 +121,9 @@ def _asked_for(cells: dict[str, Cell]) -> Iterator[Section]:
 
 def _paced_at(cell: Cell, share: float) -> Cell:
     dearest = float(cell.loaded.cost_usd.mean(axis=0).max())
-    return replace(cell, options=replace(cell.options, budget_usd_per_request=share * dearest))
+    return replace(
+        cell, options=replace(cell.options, budget_usd_per_request=share * dearest), policies=RIVALS
+    )
 
 
 def _usual(cells: dict[str, Cell]) -> Iterator[Section]:
@@ -142,7 +146,7 @@ def _usual(cells: dict[str, Cell]) -> Iterator[Section]:
         "budgets_long",
         "Budgets, whole tables",
         "The same with all prompts of a table; `general_2026` is among what was asked for.",
-        {label: replace(cell, policies=OURS[:1]) for label, cell in paced.items()},
+        paced,
         most_seeds=SOME_SEEDS // 2,
     )
 
@@ -194,7 +198,7 @@ def _rarely_rated(cells: dict[str, Cell]) -> Iterator[Section]:
 
 
 def _to_the_end(cells: dict[str, Cell], told: Options) -> Section:
-    long = {name: replace(cells[name], prompts=None, policies=OURS[:1]) for name in LARGE[1:]}
+    long = {name: replace(cells[name], prompts=None, policies=UNPACED) for name in LARGE[1:]}
     return Section(
         "warm_long",
         "Warm start, whole tables",
@@ -224,7 +228,7 @@ def budgets(cell: Cell) -> list[float]:
 def _large(cells: dict[str, Cell], told: dict[str, Options]) -> dict[str, Cell]:
     return {
         f"{name}, {label}".removesuffix(", "): replace(
-            cells[name], options=options, policies=OURS[:1]
+            cells[name], options=options, policies=UNPACED
         )
         for name in LARGE
         for label, options in told.items()
@@ -257,7 +261,7 @@ def _changes(cells: dict[str, Cell]) -> Iterator[Section]:
 def _crowds(cell: Cell) -> Iterator[Section]:
     for arms in (20, 184):
         prompts = min(cell.prompts or FEW_PROMPTS, FEW_PROMPTS)
-        crowd = replace(cell, crowd=arms, prompts=prompts, policies=("thompson",))
+        crowd = replace(cell, crowd=arms, prompts=prompts, policies=UNPACED)
         says = "The missing arms are made of recorded ones (`bench/crowd.py`). Every score is told."
         cells = {f"{cell.table} with {arms} arms": crowd}
         yield Section(f"arms{arms}", f"{arms} arms", says, cells)

@@ -84,7 +84,10 @@ class Peer:
         if arms is self._arms:
             return
         usual = {arm.name: _price(arm) for arm in self._table.arms}
-        offered = {arm.name: self._usd[arm.name] * _price(arm) / usual[arm.name] for arm in arms}
+        offered = {
+            arm.name: self._usd[arm.name] * _price(arm) / usual[arm.name]
+            for arm in shuffled(arms, self._seed)
+        }
         if self._arms:
             self._tell({"offer": offered})
         else:
@@ -110,6 +113,15 @@ class Peer:
             raise RuntimeError(f"{self._name} ended with code {code} after {self._said!r}")
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+
+def shuffled(arms: Sequence[Arm], seed: int) -> list[Arm]:
+    """Return the arms in an order of the seed's.
+
+    A peer that knows nothing of several arms takes the first, and a table may list its best first.
+    """
+    drawn = np.random.default_rng([seed, 2]).permutation(len(arms)).tolist()
+    return [arms[place] for place in drawn]
 
 
 def _price(arm: Arm) -> float:

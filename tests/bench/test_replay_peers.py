@@ -8,7 +8,7 @@ import pytest
 
 from bench.options import Options
 from bench.peers.environment import python
-from bench.peers.player import LIBRARY, PREFIX, started
+from bench.peers.player import LIBRARY, PREFIX, shuffled, started
 from bench.peers.worker import ADAPTERS, Beginning, Worker
 from bench.replay import play
 from tests.bench.worlds import easy
@@ -45,6 +45,15 @@ def test_a_peer_is_offered_a_new_arm_only_when_it_is_there() -> None:
     best = int(WORLD.scores.mean(axis=0).argmax())
     assert (played.arms[:200] != best).all()
     assert (played.arms[200:] == best).any()
+
+
+def test_no_arm_is_the_first_for_every_seed() -> None:
+    arms = easy(40).arms
+    orders = [shuffled(arms, seed) for seed in range(60)]
+    assert all(sorted(map(repr, order)) == sorted(map(repr, arms)) for order in orders)
+    first = [order[0].name for order in orders]
+    assert min(first.count(arm.name) for arm in arms) > 60 / len(arms) / 3
+    assert shuffled(arms, 7) == orders[7]
 
 
 class Remembering:
