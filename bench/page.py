@@ -34,8 +34,8 @@ thompson spent per prompt.
 ROUNDED = 0.0005
 NOISE = 2.0
 """Standard errors beyond which a difference is told as one."""
-RIVAL_BASELINES = (MIXTURE, "evals_pick", "category_beta")
-"""Those that keep to what may be spent, beside the peers."""
+RIVAL_BASELINES = ("greedy", MIXTURE, "evals_pick", "category_beta")
+"""Those that keep to what may be spent, beside the peers; greedy is ours, and explores nothing."""
 
 
 def page(played: Sequence[tuple[Section, Mapping[str, Found]]]) -> Iterator[str]:

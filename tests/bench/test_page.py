@@ -62,6 +62,18 @@ def test_what_was_asked_and_where_it_is_behind_come_first(cell: Cell) -> None:
 
 
 @pytest.mark.slow
+def test_a_router_that_explores_nothing_is_a_rival_too(cell: Cell) -> None:
+    section = Section(
+        "cold", "Cold", "Easy.", {"easy": replace(cell, policies=("uniform", "greedy"))}
+    )
+    results = found(section, 2)
+    results["easy"]["policies"]["uniform"]["ahead"]["greedy"].update(reward=-0.25, reward_se=0.125)
+    assert "cold, easy: greedy" not in "\n".join(page([(section, results)]))
+    results["easy"]["policies"]["uniform"]["ahead"]["greedy"].update(reward=-0.25, reward_se=0.01)
+    assert "cold, easy: greedy (-0.2500 ± 0.0100)" in "\n".join(page([(section, results)]))
+
+
+@pytest.mark.slow
 def test_each_stretch_of_a_warm_start_stands_beside_the_pick_from_evals(
     cell: Cell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
