@@ -146,7 +146,7 @@ def _usual(cells: dict[str, Cell]) -> Iterator[Section]:
         "budgets_long",
         "Budgets, whole tables",
         "The same with all prompts of a table; `general_2026` is among what was asked for.",
-        paced,
+        {label: replace(cell, policies=OURS[:1]) for label, cell in paced.items()},
         most_seeds=SOME_SEEDS // 2,
     )
 
@@ -198,7 +198,7 @@ def _rarely_rated(cells: dict[str, Cell]) -> Iterator[Section]:
 
 
 def _to_the_end(cells: dict[str, Cell], told: Options) -> Section:
-    long = {name: replace(cells[name], prompts=None, policies=UNPACED) for name in LARGE[1:]}
+    long = {name: replace(cells[name], prompts=None, policies=OURS[:1]) for name in LARGE[1:]}
     return Section(
         "warm_long",
         "Warm start, whole tables",

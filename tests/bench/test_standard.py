@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.options import HALF
-from bench.standard import BUDGETS, PACED, RIVALS, SOME_SEEDS, TABLES, Section, budgets, sections
+from bench.standard import BUDGETS, PACED, SOME_SEEDS, TABLES, Section, budgets, sections
 from bench.tables import REPLAY
 from tests.bench.worlds import easy, written
 
@@ -65,7 +65,7 @@ def test_budgets_of_whole_tables_are_played_with_all_their_prompts(
     assert len(whole.cells) == BUDGETS * (len(PACED) - 1)
     for cell in whole.cells.values():
         assert len(cell.loaded) == 150
-        assert cell.policies == RIVALS
+        assert cell.policies == ("thompson",)
         assert cell.options.learn_on == HALF
 
 
