@@ -1,16 +1,23 @@
 """Settings that are each right by themselves, and do not agree with the catalogue or each other."""
 
+from pydantic import SecretStr
+
 from app.settings import Settings
 from policy.errors import ConfigError
 from upstream.catalogue import Catalogue
+
+EXAMPLE = "change-me"
+"""So begins what stands in an example in place of a secret, for everybody to read."""
 
 
 def require_agreement(settings: Settings, catalogue: Catalogue) -> None:
     """Refuse settings under which no service can start, and catalogues that do not fit them.
 
     raises : ConfigError if an arm is named that is not there, or answers would be stored of which
-             nothing may be kept
+             nothing may be kept, or a secret is that of the example
     """
+    _require_own("TURNPIKE_API_KEY", settings.api_key)
+    _require_own("TURNPIKE_SECRET", settings.secret)
     kind, _, fixed = settings.policy.partition(":")
     if kind == "fixed":
         _require_arm("TURNPIKE_POLICY", fixed, catalogue)
@@ -20,6 +27,14 @@ def require_agreement(settings: Settings, catalogue: Catalogue) -> None:
         raise ConfigError(
             f"TURNPIKE_CACHE is {settings.cache} while TURNPIKE_PROMPTS is off, and what is stored "
             "may repeat its prompt: set the cache to off, or keep at least hashes of prompts"
+        )
+
+
+def _require_own(dial: str, value: SecretStr | None) -> None:
+    if value is not None and value.get_secret_value().startswith(EXAMPLE):
+        raise ConfigError(
+            f"{dial} begins with {EXAMPLE!r}, as the one in the example does that everybody can "
+            "read: put in your own"
         )
 
 

@@ -9,13 +9,14 @@ from app.commands.which_log import chosen
 
 
 @click.command()
+@click.option("--yes", is_flag=True, help="Do not ask first.")
 @as_json_option
 @told_plainly
-def prune(as_json: bool) -> None:
+def prune(yes: bool, as_json: bool) -> None:
     """Take out the words whose keeping time is over (the scheduler does it by itself)."""
     from app.commands.pruning import prune as run
 
-    run(chosen(is_grave=True), as_json=as_json)
+    run(chosen(is_grave=True), confirmed=yes, as_json=as_json)
 
 
 @click.command()

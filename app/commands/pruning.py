@@ -13,17 +13,31 @@ from jobs.intake import hand_over_expiries
 from storage.stores import open_reader
 
 
-def prune(settings: Settings, *, as_json: bool) -> None:
+def prune(settings: Settings, *, confirmed: bool, as_json: bool) -> None:
     """Take out every text and hash whose keeping time is over, and say how many there were.
+
+    Before the first it asks: what is over is said by the settings of this shell, which may be other
+    ones than those of the service that keeps the words.
 
     raises : ConfigError if there is no log; StoreUnavailable
     """
     kept, gone = keeping(settings), {"text": 0, "hash": 0}
     with open_reader(settings.database) as log:
         while found := kept.overdue(log.ask, time.time()):
+            if not confirmed:
+                click.confirm(_asked(settings), abort=True, err=True)
+                confirmed = True
             delivered(settings, partial(hand_over_expiries, expiries=found))
             for expiry in found:
                 gone[expiry.what] += 1
             click.echo(f"{sum(gone.values())} taken out ...", err=True)
     said = f"the words of {gone['text']} decisions and {gone['hash']} hashes were taken out"
     tell({"texts": gone["text"], "hashes": gone["hash"]}, said, as_json=as_json)
+
+
+def _asked(settings: Settings) -> str:
+    return (
+        f"Take out for good what is not kept with TURNPIKE_PROMPTS={settings.prompts}, texts for "
+        f"{settings.prompts_keep_days:g} days and hashes for {settings.hashes_keep_days:g}, as "
+        "this shell has it? (A service with other settings may still want it.)"
+    )

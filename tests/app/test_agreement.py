@@ -22,6 +22,14 @@ STOPPING = {
         {"TURNPIKE_CACHE": "exact", "TURNPIKE_PROMPTS": "off"},
         "TURNPIKE_CACHE is exact while TURNPIKE_PROMPTS is off",
     ),
+    "the key of the example": (
+        {"TURNPIKE_API_KEY": "change-me-to-16-letters-or-more"},
+        "TURNPIKE_API_KEY begins with 'change-me', as the one in the example does",
+    ),
+    "the secret of the example": (
+        {"TURNPIKE_SECRET": "change-me-to-the-output-of-openssl-rand-base64-48"},
+        "TURNPIKE_SECRET begins with 'change-me', as the one in the example does",
+    ),
     "an open door without a key": (
         {"TURNPIKE_BIND": "0.0.0.0:9"},
         "bind 0.0.0.0:9 can be reached from outside",

@@ -69,8 +69,8 @@ def test_words_whose_time_is_over_go(tmp_path: Path, postgres_url: str, provider
     dials = {"sandbox_url": provider.url, "database": postgres_url, "data": tmp_path}
     with running(tmp_path, **dials, prompts="full") as service:
         identity = asked(service)
-        assert told(tmp_path, postgres_url, "prune", TURNPIKE_PROMPTS="full")["texts"] == 0
-        gone = told(tmp_path, postgres_url, "prune", TURNPIKE_PROMPTS="off")
+        assert told(tmp_path, postgres_url, "prune", "--yes", TURNPIKE_PROMPTS="full")["texts"] == 0
+        gone = told(tmp_path, postgres_url, "prune", "--yes", TURNPIKE_PROMPTS="off")
         assert gone == {"texts": 1, "hashes": 1}
         assert service.get(f"/decisions/{identity}")["prompt"] is None
         assert SESSION in everything(service)

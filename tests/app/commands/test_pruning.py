@@ -23,7 +23,7 @@ NOW_S = 2_000_000_000.0
 
 
 def pruned(folder: Path, **dials: str) -> Result:
-    return turnpike(folder, "prune", **dials)
+    return turnpike(folder, "prune", "--yes", **dials)
 
 
 def says(ended: Result) -> str:
@@ -71,6 +71,18 @@ def test_words_go_without_a_service_and_leave_nothing_in_the_files(tmp_path: Pat
     assert ended.stdout == "the words of 1 decisions and 1 hashes were taken out\n"
     assert CANARY.encode() not in b"".join(content for _, content in files(tmp_path))
     assert pruned(tmp_path).stdout == "the words of 0 decisions and 0 hashes were taken out\n"
+
+
+def test_it_asks_first_because_a_shell_may_keep_less_than_the_service(tmp_path: Path) -> None:
+    aged(tmp_path, days=0)
+    ended = turnpike(tmp_path, "prune", TURNPIKE_PROMPTS="hash", TURNPIKE_PROMPTS_KEEP_DAYS="7")
+    assert ended.exit_code == 1
+    assert (
+        "TURNPIKE_PROMPTS=hash, texts for 7 days and hashes for 400, as this shell" in ended.stderr
+    )
+    with SqliteReader(tmp_path / "turnpike.db") as log:
+        assert [each.text for each in transcripts(log.ask, "d0-0")] == [CANARY]
+    assert "of 0 decisions" in turnpike(tmp_path, "prune", TURNPIKE_PROMPTS="full").stdout
 
 
 @pytest.mark.slow
