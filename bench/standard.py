@@ -259,9 +259,10 @@ def _changes(cells: dict[str, Cell]) -> Iterator[Section]:
 
 
 def _crowds(cell: Cell) -> Iterator[Section]:
-    for arms in (20, 184):
+    # Peers that keep a matrix for each arm would take an hour with 184.
+    for arms, policies in ((20, UNPACED), (184, OURS[:1])):
         prompts = min(cell.prompts or FEW_PROMPTS, FEW_PROMPTS)
-        crowd = replace(cell, crowd=arms, prompts=prompts, policies=UNPACED)
+        crowd = replace(cell, crowd=arms, prompts=prompts, policies=policies)
         says = "The missing arms are made of recorded ones (`bench/crowd.py`). Every score is told."
         cells = {f"{cell.table} with {arms} arms": crowd}
         yield Section(f"arms{arms}", f"{arms} arms", says, cells)
