@@ -259,7 +259,7 @@ def _changes(cells: dict[str, Cell]) -> Iterator[Section]:
 
 
 def _crowds(cell: Cell) -> Iterator[Section]:
-    # Peers that keep a matrix for each arm would take an hour with 184.
+    # Most peers keep a matrix for each arm, and are slow with 184.
     for arms, policies in ((20, UNPACED), (184, OURS[:1])):
         prompts = min(cell.prompts or FEW_PROMPTS, FEW_PROMPTS)
         crowd = replace(cell, crowd=arms, prompts=prompts, policies=policies)
