@@ -7,7 +7,7 @@ to try again is the router's decision, and a success is what `upstream/answers.p
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from typing import Any, NoReturn, Self, cast
 
@@ -90,8 +90,7 @@ class Upstream:
         response = self._ask(arm, streamed, deadline, faults)
         if _is_no_stream(response):
             with closing(response):
-                raw, _ = _whole(response, deadline, faults)
-            _reject_page(raw, faults)
+                _reject_page(_whole(response, deadline, faults)[0], arm, body, faults)
         received = _received(response, deadline, faults)
         return Stream(arm, body, received, response.close, deadline, faults)
 
@@ -262,13 +261,16 @@ def _is_no_stream(response: httpx2.Response) -> bool:
     return "json" in kind or "html" in kind
 
 
-def _reject_page(raw: bytes, faults: Faults) -> NoReturn:
+def _reject_page(raw: bytes, arm: Arm, body: Mapping[str, Any], faults: Faults) -> NoReturn:
     try:
         data = parsed(raw)
     except ValueError as error:
-        start = raw[:80].decode(errors="replace")
-        raise faults.invalid("sent a page instead of a stream: ", start) from error
+        said = raw[:80].decode(errors="replace")
+        raise faults.invalid("sent a page instead of a stream: ", said) from error
     faults.check(data)
+    with suppress(ValueError):  # of what is no answer the prompt alone is counted
+        usage = usage_of(data.get("usage"), arm, prompt_chars(body), answer_chars(data))
+        faults.used = lambda: usage
     raise faults.invalid("sent one JSON body instead of a stream")
 
 

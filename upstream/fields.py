@@ -16,6 +16,7 @@ CAPABILITIES = ("tools", "vision", "json_schema", "trailing_assistant")
 TIERS = ("standard", "economy")
 PASSED_ON = ("embeddings", "responses")
 OURS = ("model", "messages", "stream", "stream_options")
+COUNTED = ("n", "max_tokens", "max_completion_tokens")  # how much of it a caller is held to pay for
 _LABEL_CHARS = 63  # between the dots of a host name: RFC 1035
 
 
@@ -66,7 +67,7 @@ def _is_base_url(value: Any) -> bool:
 
 
 def _is_extra_body(value: Any) -> bool:
-    if not isinstance(value, dict) or any(key in OURS for key in value):
+    if not isinstance(value, dict) or any(key in OURS + COUNTED for key in value):
         return False
     try:
         json.dumps(value, allow_nan=False)
@@ -121,7 +122,9 @@ ARM = {
     ),
     "fallbacks": Field("a list of arm names", _listed(_text(r".+"))),
     "answers_as": Field("a list of models", _listed(_text(r"[!-~]{1,200}"))),
-    "extra_body": Field(f"a table of JSON values without {', '.join(OURS)}", _is_extra_body),
+    "extra_body": Field(
+        f"a table of JSON values without {', '.join(OURS + COUNTED)}", _is_extra_body
+    ),
     "timeouts": Field(
         "a table of connect_s, first_content_s, idle_s, total_s",
         lambda value: isinstance(value, dict),

@@ -93,7 +93,7 @@ class Stream:
         self._deltas = Deltas()
         self._blank = ""
         self._finishes: dict[str, str | None] = {}
-        self._awaited = _choices_asked({**body, **arm.extra_body}.get("n"))
+        self._awaited = _choices_asked(body.get("n"))
         self._early: deque[Chunk] = deque()
         self._chunks = self._rest()
         self._open()
@@ -206,7 +206,7 @@ class Stream:
     def _take(self, data: dict[str, Any]) -> str:
         if data.get("usage"):
             self._reported_usage = data["usage"]
-        if data.get("model", self.model) != self.model:
+        if data.get("model") not in (None, "", self.model):
             self.model = model_of(data, self._arm)
         text, known_chars = "", self._output_chars
         for choice in choices_of(data):

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal, Self
@@ -85,7 +85,10 @@ class Cache:
             return Visit(self, None, tenant, arms)
         visit = Visit(self, Sought(RequestKey.of(ask, tenant), self._similar), tenant, arms)
         if ask.cache != "refresh":
-            visit.look()
+            with ExitStack() as left_early:
+                left_early.callback(visit.leave)
+                visit.look()
+                left_early.pop_all()
         return visit
 
     def find(self, sought: "Sought", arms: Collection[str], age_s: float) -> StoredAnswer | None:

@@ -162,6 +162,18 @@ MISTAKES = {
     "fallback": ("= 8000", '= 8000\nfallbacks = ["huge"]', "line 11", "'huge'", "one of: large"),
     "own fallback": ("= 8000", '= 8000\nfallbacks = ["small"]', "line 11", "'small'", "large"),
     "model in the body": ("= 8000", '= 8000\nextra_body = { model = "x" }', "line 11", "model"),
+    "length in the body": (
+        "= 8000",
+        "= 8000\nextra_body = { max_tokens = 9 }",
+        "line 11",
+        "max_tokens",
+    ),
+    "answers in the body": (
+        "= 8000",
+        "= 8000\nextra_body = { n = 4 }",
+        "line 11",
+        "stream_options, n, max",
+    ),
     "NaN in the body": ("= 8000", "= 8000\nextra_body = { p = nan }", "line 11", "JSON"),
     "date in the body": ("= 8000", "= 8000\nextra_body = { p = 2024-01-01 }", "line 11", "JSON"),
     "timeout": ("= 8000", "= 8000\ntimeouts = { idle_s = 0 }", "line 11", "idle_s: 0 is wrong"),

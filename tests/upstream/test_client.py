@@ -369,6 +369,10 @@ USAGES = [
         Usage(30, 2, 9),
     ),
     ({"prompt_tokens": 30, "completion_tokens": 2, "prompt_cache_hit_tokens": 8}, Usage(30, 2, 8)),
+    (
+        {"prompt_tokens": 30, "completion_tokens": 2, "prompt_cache_hit_tokens": 99},
+        Usage(30, 2, 30),
+    ),
     ({"prompt_tokens": 30, "completion_tokens": 2, "prompt_cache_hit_tokens": -1}, Usage(30, 2)),
     (None, None),
     ({}, None),

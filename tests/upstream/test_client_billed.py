@@ -65,6 +65,15 @@ STREAMS = BOTH | {
         Usage(3, 8000),
     ),
     "blank and not counted": (sending(ROLE, chunk(finish="stop"), b"[DONE]"), ASKED),
+    "one JSON body and a count": (
+        replying(completion({"content": "12345678"}, usage=COUNTED)),
+        Usage(3, 8000),
+    ),
+    "one JSON body, not counted": (
+        replying(completion({"content": "12345678"}, usage=None)),
+        Usage(8, 2, estimated=True),
+    ),
+    "no answer in one JSON body": (replying(b'{"choices": 7}'), ASKED),
     "what has passed": (
         sending(ROLE, chunk(delta={"some_vendors_thoughts": "12345678"})),
         Usage(8, 2, estimated=True),

@@ -55,6 +55,16 @@ def test_the_callers_stream_options_are_kept_but_usage_is_always_asked() -> None
     assert seen.bodies[0]["stream_options"] == {**options, "include_usage": True}
 
 
+@pytest.mark.parametrize("last", ["", None])
+def test_a_frame_that_names_no_model_does_not_take_the_name_back(last: str | None) -> None:
+    frames = [{**json.loads(chunk("hello")), "model": "dear"}, json.loads(chunk(finish="stop"))]
+    sent = [json.dumps(each).encode() for each in (frames[0], {**frames[1], "model": last})]
+    with talking_to(sending(*sent, DONE)) as (upstream, arm, _):
+        stream = upstream.stream(arm, BODY)
+        assert received(stream) == "hello"
+    assert stream.model == "dear"
+
+
 GOOD_ENDS = {
     "no [DONE]": [chunk("hello"), chunk(finish="stop")],
     "finish in the frame of the text": [chunk("hello", finish="stop"), DONE],

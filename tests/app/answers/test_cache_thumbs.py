@@ -7,6 +7,7 @@ import pytest
 
 from tests.app.answers.test_cache import USE, quality, since_start
 from tests.app.faulty import faulty, good
+from tests.app.keyed import Keyed
 from tests.app.routing.test_answering import events
 from tests.upstream.misbehaving import Conversation, chunk
 
@@ -28,6 +29,14 @@ def test_a_thumbs_down_on_the_answer_or_on_a_hit_of_it_evicts(tmp_path: Path, wh
         made.service.rate(ids[which], "down")
         assert made.service.ask(**USE)["cache"] == "miss"
         assert since_start(made.service)["evicted"] == 1
+
+
+def test_the_thumbs_down_of_a_tenant_evicts_its_answer_and_no_other(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"a": good}) as made:
+        shop, site = Keyed(made.service, "shop"), Keyed(made.service, "site")
+        disliked, _ = (each.ask(**USE)["id"] for each in (shop, site))
+        assert shop.post("/feedback", {"id": disliked, "thumbs": "down"}).status_code == 200
+        assert [each.ask(**USE)["cache"] for each in (shop, site)] == ["miss", "hit"]
 
 
 def test_an_answer_that_is_disliked_while_it_streams_is_not_kept(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.answers.request_key import RequestKey, is_repeatable
+from app.answers.request_key import FRESH, RequestKey, is_repeatable
 from app.routing.ask import Ask
 
 HELLO = {"role": "user", "content": "hello"}
@@ -48,6 +48,17 @@ def test_every_parameter_makes_another_request() -> None:
     assert len(keys) == len(kins) == len(PARAMETERS) + 1
 
 
+WISHES: list[dict[str, Any]] = [
+    {"task": "maths"}, {"models": ("a",)}, {"fallbacks": ("b",)}, {"willingness_to_pay_usd": 0.1},
+    {"pay_factor": 2.0}, {"max_cost_usd": 0.01},
+]  # fmt: skip
+
+
+def test_every_wish_and_every_tenant_makes_another_request() -> None:
+    made = [key(), *(key(**each) for each in WISHES), RequestKey.of(Ask(messages=[HELLO]), "u")]
+    assert len({each.key for each in made}) == len({each.kin for each in made}) == len(made)
+
+
 def test_only_the_wording_of_the_last_question_is_kept_apart() -> None:
     other = key(messages=[{"role": "user", "content": "hi"}])
     assert other.kin == key().kin
@@ -74,6 +85,11 @@ def test_where_the_last_word_is_not_the_users_there_is_no_question() -> None:
 def test_different_texts_are_different_requests(one: str, two: str) -> None:
     keys = {key(messages=[{"role": "user", "content": each}]).key for each in (one, two)}
     assert len(keys) == len({one, two})
+
+
+@pytest.mark.parametrize("name", sorted(FRESH))
+def test_what_asks_for_more_than_a_text_is_never_given_again(name: str) -> None:
+    assert not is_repeatable(Ask(messages=[HELLO], parameters={name: {}}))
 
 
 NEVER: dict[str, dict[str, Any]] = {

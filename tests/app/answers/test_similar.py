@@ -1,6 +1,8 @@
 """The same question in other words, over the whole service: without a model, and with one."""
 
 import json
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -8,15 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from policy.errors import ConfigError
+from app.keys.holder import ANYBODY
+from app.routing.ask import Ask
+from policy.errors import CallerGone, ConfigError
 from tests.app.faulty import good
 from tests.app.running import Running, catalogue, running
 from tests.upstream.misbehaving import Conversation, misbehaving
+from upstream.deadlines import AWAITED
 
 FRANCE = "What is the capital of France?"
 POLITE = "Hi! Could you tell me the capital of France, please?"
 BLUE = "Why is the sky blue?"
 AZURE = "Why is the sky so very blue?"
+BLUE_ASKED = [{"role": "user", "content": BLUE}]
 DIRECTIONS: Mapping[str, list[float]] = {BLUE: [1.0, 0.0, 0.0], AZURE: [1.0, 0.1, 0.0]}
 
 
@@ -27,10 +33,14 @@ class Model:
     asked: list[str] = field(default_factory=list)
     works: bool = True
     tells_apart: bool = True
+    leaves: threading.Event | None = None
 
     def answer(self, talk: Conversation) -> None:
         text = talk.body["input"]
         self.asked.append(text)
+        if self.leaves is not None:
+            self.leaves.set()
+            time.sleep(1.0)
         if not self.works:
             talk.reply(b'{"error": {"message": "down"}}', "500 Internal Server Error")
             return
@@ -154,3 +164,20 @@ def test_a_model_without_the_semantic_cache_would_do_nothing(tmp_path: Path) -> 
         running(tmp_path, cache="exact", cache_embeddings="e"),
     ):
         pass
+
+
+def test_a_caller_who_leaves_while_questions_are_compared_keeps_nobody_waiting(
+    tmp_path: Path,
+) -> None:
+    model = Model()
+    with service(tmp_path, model) as made:
+        assert used(made, FRANCE) == ["miss"]
+        router, ask = made.parts.router, Ask(messages=BLUE_ASKED, explore=False)
+        model.leaves = threading.Event()
+        left = AWAITED.set(lambda: not model.leaves.is_set())
+        with pytest.raises(CallerGone):
+            router.complete(ask, ANYBODY)
+        AWAITED.reset(left)
+        assert not made.parts.cache.flights._under_way
+        model.leaves = None
+        assert used(made, BLUE) == ["miss"]

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from app.keys.holder import Holder
+from policy.pacer import Budget, WillingnessToPay
 from tests.app.keyed import Keyed
 from tests.app.running import SUM, Provider, Running, running
 
@@ -133,3 +135,10 @@ def test_i8_the_policy_shows_a_tenant_what_is_shared_and_its_own_use_and_no_othe
     assert "answers" not in seen["site"]["cache"]
     beliefs = [[arm["belief"]["effective_n"] for arm in told["arms"]] for told in seen.values()]
     assert beliefs[0] == beliefs[1] == beliefs[2]
+
+
+def test_a_key_counts_dollars_with_any_budget_whatever_else_it_aims_at() -> None:
+    day = Budget(1.0, "day")
+    assert not Holder("shop", goal=WillingnessToPay(0.1)).counts_dollars
+    assert Holder("shop", goal=WillingnessToPay(0.1), cap=day).counts_dollars
+    assert Holder("shop", goal=day).counts_dollars
