@@ -50,6 +50,10 @@ class Answering:
             self._connection.close()
         return is_closed
 
+    def say(self, words: bytes) -> None:
+        """Send what nobody has asked for."""
+        self._connection.sendall(words)
+
     def close(self) -> None:
         self._thread.join(timeout=5)
         self._listener.close()
@@ -101,6 +105,14 @@ def test_a_connection_closed_while_idle_is_noticed_before_it_is_used() -> None:
         for _ in range(2):
             assert call(calls, made.url) == (200, b"ok")
             assert made.hung_up.acquire(timeout=5)
+        assert made.connections == 2
+
+
+def test_what_a_provider_says_unasked_is_no_answer_to_the_next_call() -> None:
+    with answering(WHOLE, WHOLE) as (made, calls):
+        assert call(calls, made.url) == (200, b"ok")
+        made.say(WHOLE.replace(b"ok", b"no"))
+        assert call(calls, made.url) == (200, b"ok")
         assert made.connections == 2
 
 
