@@ -45,7 +45,10 @@ class Answering:
 
     def _is_closed(self) -> bool:
         """Wait for the next request; return whether the client closed instead."""
-        is_closed = self._hangs_up or not self._connection.recv(65_536)
+        try:
+            is_closed = self._hangs_up or not self._connection.recv(65_536)
+        except ConnectionResetError:  # it had not read all that was said
+            is_closed = True
         if is_closed:
             self._connection.close()
         return is_closed
