@@ -14,7 +14,7 @@ from structlog import get_logger
 
 from app.agreement import require_agreement
 from app.answers.cache import Cache, Rules
-from app.answers.clearing import Clearing
+from app.answers.clearing import follow
 from app.answers.similar import Similar
 from app.keys.keyring import Keyring
 from app.keys.subkeys import subkeys
@@ -200,7 +200,7 @@ def _cache(settings: Settings, own: Path, upstream: Upstream, log: Log) -> Cache
     )
     try:
         cache = Cache(rules, CacheFile(path, bounds), _similar(settings, upstream))
-        Clearing(cache, log).follow()  # the keeper's first look comes when requests do already
+        follow(cache, log)  # the keeper's first look comes when requests do already
     except StoreUnavailable as error:
         LOGGER.warning("no answers are stored until the next start", reason=error.message)
         remove(path)

@@ -48,7 +48,8 @@ class Cell:
         # By its file, not by its name: another folder has tables so named too.
         path = str(find(self.table) or self.table)
         table = _loaded(path, self.arms, learn_on, self.prompts, self.crowd)
-        lay(table, self.options, 0)
+        for policy in self.policies:
+            lay(table, replace(self.options, policy=policy), 0)
         return table
 
     @cached_property

@@ -97,8 +97,17 @@ class Course:
 def lay(table: Table, options: Options, seed: int) -> Course:
     """Return the course of one replay.
 
-    raises : ValueError if nothing is left to judge, or an arm that is named is none of the table
+    raises : ValueError if nothing is left to judge, an arm that is named is none of the table, or a
+             budget and a floor of quality are asked for at once
     """
+    kind, _, fixed = options.policy.partition(":")
+    if kind == "fixed":
+        _known(table, "policy", fixed)
+    if options.budget_usd_per_request is not None and options.quality_floor is not None:
+        raise ValueError(
+            f"a budget of {options.budget_usd_per_request:g} and a floor of quality of "
+            f"{options.quality_floor:g} each set by themselves what is paid: leave out one"
+        )
     _known(table, "concerned", options.concerned)
     _known(table, "baseline", options.baseline)
     warm, learned, judged = order(table, options, seed)

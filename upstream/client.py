@@ -265,8 +265,8 @@ def _reject_page(raw: bytes, arm: Arm, body: Mapping[str, Any], faults: Faults) 
     try:
         data = parsed(raw)
     except ValueError as error:
-        said = raw[:80].decode(errors="replace")
-        raise faults.invalid("sent a page instead of a stream: ", said) from error
+        start = raw[:80].decode(errors="replace")
+        raise faults.invalid("sent a page instead of a stream: ", start) from error
     faults.check(data)
     with suppress(ValueError):  # of what is no answer the prompt alone is counted
         usage = usage_of(data.get("usage"), arm, prompt_chars(body), answer_chars(data))

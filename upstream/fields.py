@@ -16,7 +16,11 @@ CAPABILITIES = ("tools", "vision", "json_schema", "trailing_assistant")
 TIERS = ("standard", "economy")
 PASSED_ON = ("embeddings", "responses")
 OURS = ("model", "messages", "stream", "stream_options")
-COUNTED = ("n", "max_tokens", "max_completion_tokens")  # how much of it a caller is held to pay for
+COUNTED = (
+    "n",
+    "max_tokens",
+    "max_completion_tokens",
+)  # what a caller asks for and a budget reserves
 _LABEL_CHARS = 63  # between the dots of a host name: RFC 1035
 
 

@@ -1,16 +1,20 @@
-"""Clearing the stored answers of every process: one is asked, the log tells the others.
+"""Stored answers that are to be forgotten by every process: all were cleared, or somebody erased.
 
-A process that is not running is told at its start.
+One process is asked, the log tells the others; one that is not running is told at its start.
 """
 
 import time
 
 from app.answers.cache import CLOCKS_APART_S, Cache
 from policy.errors import StoreUnavailable
+from storage.erasing import erased_at_s
 from storage.latest import Latest
 from storage.log import Log
 
+Heard = tuple[int, float]
+"""How often all were cleared, and when somebody was last erased."""
 NAME = "clearing"
+NOTHING: Heard = (0, 0.0)
 
 
 def clear(cache: Cache, log: Log) -> int:
@@ -37,20 +41,13 @@ def _told(log: Log) -> bool:
     return log.replace(latest).wait()
 
 
-class Clearing:
-    """What a process has heard of that."""
+def follow(cache: Cache, log: Log, heard: Heard = NOTHING) -> Heard:
+    """Forget what is to be forgotten since something else was heard, and return what is heard now.
 
-    def __init__(self, cache: Cache, log: Log) -> None:
-        self._cache = cache
-        self._log = log
-        self._heard = 0
-
-    def follow(self) -> None:
-        """Forget what is to be forgotten since the last look.
-
-        raises : StoreUnavailable
-        """
-        latest = self._log.latest(NAME)
-        if latest is not None and latest.version != self._heard:
-            self._cache.forget(latest.at_s + CLOCKS_APART_S)
-            self._heard = latest.version
+    raises : StoreUnavailable
+    """
+    cleared, erased_s = log.latest(NAME), erased_at_s(log.ask)
+    version, at_s = (0, 0.0) if cleared is None else (cleared.version, cleared.at_s)
+    if (version, erased_s) != heard:
+        cache.forget(max(at_s, erased_s) + CLOCKS_APART_S)
+    return version, erased_s

@@ -9,7 +9,7 @@ from pathlib import Path
 from structlog import get_logger
 
 from app.answers.cache import CLOCKS_APART_S, Cache
-from app.answers.clearing import Clearing
+from app.answers.clearing import NOTHING, follow
 from app.keys.keyring import Keyring
 from app.monitoring.traffic import Following
 from app.routing.live import Live
@@ -62,7 +62,7 @@ class Keeper(threading.Thread):
         self._abandoned_s = 0.0
         self._erased_s = 0.0
         self._failing: set[str] = set()
-        clearing = Clearing(cache, log)
+        self._heard = NOTHING
         self._chores: dict[str, Callable[[float], None]] = {
             "bring back": self._bring_back,
             "take handovers": self._take,
@@ -73,7 +73,7 @@ class Keeper(threading.Thread):
             "save": lambda _now_s: live.snapshot_when_due(),
             "prune stored answers": lambda _now_s: cache.prune(),
             "follow erasures": self._follow_erasures,
-            "follow clearing": lambda _now_s: clearing.follow(),
+            "follow clearing": self._follow_clearing,
             "count": self._count,
         }
 
@@ -113,12 +113,14 @@ class Keeper(threading.Thread):
             self._counted_at_s = now_s - COUNT_EVERY_S if more else now_s
 
     def _follow_erasures(self, _now_s: float) -> None:
-        """Forget what was derived for somebody who is forgotten: answers, and sums by tenant."""
+        """Add up anew what was added up of somebody who is forgotten, by tenant."""
         erased_s = erased_at_s(self._log.ask)
         if erased_s > self._erased_s:
-            self._cache.forget(erased_s + CLOCKS_APART_S)
             self._traffic.begin_anew(erased_s + CLOCKS_APART_S)
             self._erased_s = erased_s
+
+    def _follow_clearing(self, _now_s: float) -> None:
+        self._heard = follow(self._cache, self._log, self._heard)
 
     def _abandon(self, now_s: float) -> None:
         """Give an end to decisions that no request can be busy with any more; once a minute."""

@@ -69,7 +69,7 @@ def test_stored_answers_are_cleared_at_all_replicas(replicas: list[Running]) -> 
         assert eventually(lambda: there.get("/policy")["cache"]["answers"] == 0, 10.0)
 
 
-@pytest.mark.parametrize("how", ["disliked", "cleared"])
+@pytest.mark.parametrize("how", ["disliked", "cleared", "forgotten"])
 def test_a_replica_that_was_away_gives_no_answer_that_was_taken_back_meanwhile(
     how: str, tmp_path: Path, postgres_url: str, provider: Provider
 ) -> None:
@@ -82,8 +82,12 @@ def test_a_replica_that_was_away_gives_no_answer_that_was_taken_back_meanwhile(
         if how == "disliked":
             here.rate(answer["id"], "down")
             here.rate(kept["id"], "up")
-        else:
+        elif how == "cleared":
             assert here.client.delete("/cache").json == {"evicted": 0}
+        else:
+            shell = {"TURNPIKE_DATABASE": postgres_url, "TURNPIKE_DATA": str(tmp_path / "here")}
+            ended = turnpike(tmp_path, "forget", "--tenant", "default", "--yes", **shell)
+            assert ended.exit_code == 0, ended.stderr
         with running(tmp_path, data=tmp_path / "there", **dials) as there:
             assert there.ask(**USE)["cache"] == "miss"
             assert there.ask(**other)["cache"] == ("hit" if how == "disliked" else "miss")

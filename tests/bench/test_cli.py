@@ -125,6 +125,11 @@ def test_how_far_ahead_is_the_mean_over_pairs_of_equal_seeds(tmp_path: Path) -> 
     [
         (["--warm", "40"], "40 prompts as evals leave none of 40 to judge"),
         (["--scenario", "degraded", "--concerned", "x"], "concerned is 'x'; it must be one of"),
+        (["--policy", "fixed:x"], "policy is 'x'; it must be one of coder"),
+        (
+            ["--budget", "0.002", "--quality-floor", "0.9"],
+            "a budget of 0.002 and a floor of quality",
+        ),
         (["--quality-floor", "0.9", "--baseline", "x"], "baseline is 'x'; it must be one of coder"),
     ],
 )
