@@ -94,11 +94,24 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What others who share a budget have taken of it in this window, and have spent of that.
+
+    `gone_usd` is what they have spent, and all that those have taken who are heard of no more:
+    nobody will spend the rest of it. `rate_hz` is how often the others are asked.
+    """
+
+    taken_usd: float = 0.0
+    spent_usd: float = 0.0
+    gone_usd: float = 0.0
+    rate_hz: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Books:
     """What was spent in this window, or since the start without one, and what is under way.
 
-    `allotted_usd` is what we may spend of a budget that others share, None where nobody does;
-    `elsewhere_usd` is what the others have taken of it, `elsewhere_hz` how often they are asked.
+    `allotted_usd` is what we may spend of a budget that others share, None where nobody does.
     `forgone_usd` is what a budget per request would have paid for long ago, and nobody wanted.
     """
 
@@ -108,8 +121,7 @@ class Books:
     requests: int = 0
     window: int = 0
     allotted_usd: float | None = None
-    elsewhere_usd: float = 0.0
-    elsewhere_hz: float = 0.0
+    elsewhere: Elsewhere = Elsewhere()
     forgone_usd: float = 0.0
 
     def spare_usd(self, budget_usd: float) -> float:
@@ -165,20 +177,15 @@ class Pacer:
         window = 0 if window_s is None else int(now_s // window_s)
         if window in {self.books.window, self.books.window - 1}:
             return self
-        books = replace(self.books, settled_usd=0.0, window=window, elsewhere_usd=0.0)
+        elsewhere = Elsewhere(rate_hz=self.books.elsewhere.rate_hz)
+        books = replace(self.books, settled_usd=0.0, window=window, elsewhere=elsewhere)
         if books.allotted_usd is not None:
             books = replace(books, allotted_usd=0.0)
         return replace(self, books=books)
 
-    def allotted(self, usd: float, elsewhere_usd: float, elsewhere_hz: float) -> Self:
+    def allotted(self, usd: float, elsewhere: Elsewhere) -> Self:
         """Return the pacer with a piece of the budget, where others have taken theirs."""
-        books = replace(
-            self.books,
-            allotted_usd=usd,
-            elsewhere_usd=elsewhere_usd,
-            elsewhere_hz=elsewhere_hz,
-        )
-        return replace(self, books=books)
+        return replace(self, books=replace(self.books, allotted_usd=usd, elsewhere=elsewhere))
 
     def decided(self, forecast: Forecast | None, hold: Hold, now_s: float) -> Self:
         """Return the pacer after a decision whose call is now under way.
@@ -225,11 +232,11 @@ class Pacer:
         return max(most - books.settled_usd - books.reserved_usd, 0.0)
 
     def unspent_usd(self, now_s: float) -> float | None:
-        """Return what nobody has spent, reserved or taken for later; None without a ceiling."""
+        """Return what is left for all who share it; None without a ceiling."""
         if self.ceiling is None:
             return None
         books = self.at(now_s).books
-        gone = books.settled_usd + books.reserved_usd + books.elsewhere_usd
+        gone = books.settled_usd + books.reserved_usd + books.elsewhere.gone_usd
         return max(self.ceiling.usd - gone, 0.0)
 
     def target_usd(self, now_s: float) -> float | None:
@@ -240,8 +247,8 @@ class Pacer:
         if window_s is None:
             return budget * max(1.0 + self._ahead(budget), 0.0)
         left_s = (books.window + 1) * window_s - now_s
-        rate_hz = self.ring.rate_hz(now_s) + books.elsewhere_hz
-        left_usd = budget - books.spent_usd - books.elsewhere_usd
+        rate_hz = self.ring.rate_hz(now_s) + books.elsewhere.rate_hz
+        left_usd = budget - books.spent_usd - books.elsewhere.gone_usd
         return max(left_usd, 0.0) / max(rate_hz * left_s, 1.0)
 
     @property

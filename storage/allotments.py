@@ -1,12 +1,13 @@
 """Budgets that several processes share: each takes a piece, and all together never exceed it.
 
 A process spends from its piece without asking anybody, takes more before it is used up, and gives
-back what it does not need. One that dies keeps its piece until the hour or day is over: what it had
-spent of it is then counted, and a little more.
+back what it does not need. One that dies keeps its piece until the hour or day is over, as nobody
+can know that it is dead: what it had not spent of it is then nobody's to spend.
 """
 
 from dataclasses import dataclass
 
+from policy.pacer import Elsewhere
 from storage.sql import Sql, Values
 
 TABLES = """
@@ -21,23 +22,29 @@ CREATE TABLE allotments (
 ) STRICT
 """
 
+SPENT = "ALTER TABLE allotments ADD COLUMN spent_usd REAL NOT NULL DEFAULT 0"
+
 FRESH_S = 10.0
-"""Whoever has not been heard of for so long asks for nothing any more."""
+"""Whoever has not been heard of for so long asks for nothing any more, and spends nothing."""
 
 NOW = "SELECT (julianday('now') - 2440587.5) * 86400.0 AS now_s"
 
 OTHERS = """
 SELECT count(CASE WHEN span = :span THEN 1 END) AS rows,
     COALESCE(sum(CASE WHEN span = :span THEN taken_usd END), 0.0) AS taken_usd,
+    COALESCE(sum(CASE WHEN span = :span THEN spent_usd END), 0.0) AS spent_usd,
+    COALESCE(sum(CASE WHEN span <> :span THEN 0.0 WHEN at_s > :fresh_s THEN spent_usd
+        ELSE taken_usd END), 0.0) AS gone_usd,
     COALESCE(sum(CASE WHEN at_s > :fresh_s THEN rate_hz END), 0.0) AS rate_hz
 FROM allotments WHERE budget = :budget AND process <> :process
 """
 
 TAKE = """
-INSERT INTO allotments (budget, process, span, taken_usd, rate_hz, at_s)
-VALUES (:budget, :process, :span, :taken_usd, :rate_hz, :at_s)
+INSERT INTO allotments (budget, process, span, taken_usd, spent_usd, rate_hz, at_s)
+VALUES (:budget, :process, :span, :taken_usd, :spent_usd, :rate_hz, :at_s)
 ON CONFLICT (budget, process) DO UPDATE SET span = excluded.span,
-    taken_usd = excluded.taken_usd, rate_hz = excluded.rate_hz, at_s = excluded.at_s
+    taken_usd = excluded.taken_usd, spent_usd = excluded.spent_usd,
+    rate_hz = excluded.rate_hz, at_s = excluded.at_s
 """
 
 FORGET = "DELETE FROM allotments WHERE budget = :budget AND span < :span - 1"
@@ -50,7 +57,8 @@ BEFORE = "before"
 class Wish:
     """What a process wants of a budget of this span: in all, with what it has spent already.
 
-    `spent_usd` is what the log says was spent in the span before anybody took a piece.
+    `spent_usd` is what it has spent in the span, `before_usd` what the log says was spent in it
+    before anybody took a piece.
 
     units  : span counts hours or days; rate_hz requests per second
     """
@@ -62,6 +70,7 @@ class Wish:
     limit_usd: float
     rate_hz: float
     spent_usd: float = 0.0
+    before_usd: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +78,21 @@ class Allotment:
     """What a process may spend in all in this span, and what others have taken and ask for."""
 
     usd: float
-    elsewhere_usd: float
-    elsewhere_hz: float
+    elsewhere: Elsewhere
 
 
 def allot(db: Sql, wish: Wish) -> Allotment:
     """Record what a process may spend of a budget, and return it."""
     now_s = db.query(NOW)[0]["now_s"]
     mine: Values = {"budget": wish.budget, "process": wish.process, "span": wish.span}
-    others = db.query(OTHERS, {**mine, "fresh_s": now_s - FRESH_S})[0]
-    elsewhere_usd = others["taken_usd"]
-    if not others["rows"] and wish.spent_usd > 0:
-        elsewhere_usd = wish.spent_usd
-        before = {**mine, "process": BEFORE, "taken_usd": elsewhere_usd}
-        db.execute(TAKE, {**before, "rate_hz": 0.0, "at_s": now_s})
-    usd = max(min(wish.usd, wish.limit_usd - elsewhere_usd), 0.0)
-    db.execute(TAKE, {**mine, "taken_usd": usd, "rate_hz": wish.rate_hz, "at_s": now_s})
+    others = dict(db.query(OTHERS, {**mine, "fresh_s": now_s - FRESH_S})[0])
+    if not others.pop("rows") and wish.before_usd > 0:
+        all_of_it = dict.fromkeys(("taken_usd", "spent_usd", "gone_usd"), wish.before_usd)
+        others |= all_of_it
+        db.execute(TAKE, {**mine, **others, "process": BEFORE, "rate_hz": 0.0, "at_s": now_s})
+    elsewhere = Elsewhere(**others)
+    usd = max(min(wish.usd, wish.limit_usd - elsewhere.taken_usd), 0.0)
+    told = {"spent_usd": wish.spent_usd, "rate_hz": wish.rate_hz, "at_s": now_s}
+    db.execute(TAKE, {**mine, "taken_usd": usd, **told})
     db.execute(FORGET, {"budget": wish.budget, "span": wish.span})
-    return Allotment(usd, elsewhere_usd, others["rate_hz"])
+    return Allotment(usd, elsewhere)

@@ -78,7 +78,7 @@ def goal(pacer: Pacer, learned: Learned, now_s: float) -> dict[str, Any]:
             "kind": "budget",
             "usd": wanted.usd,
             "per": wanted.per,
-            "spent_usd": books.spent_usd + books.elsewhere_usd,
+            "spent_usd": books.spent_usd + books.elsewhere.spent_usd,
             "requests": books.requests,
             "next_usd_per_request": pacer.target_usd(now_s),
         }

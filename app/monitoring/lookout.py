@@ -24,6 +24,8 @@ KEPT_S = 600.0
 ERRORS_BY, REFUSALS_BY = 0.10, 0.05
 SLOWER_BY, LENGTH_BY = 2.0, 1.5
 NEARLY_SPENT, SPENT, OVER_BUDGET = 0.9, 0.995, 1.1
+STRANDED = 0.01
+"""Such a share of a budget is worth a word that nobody can spend it any more."""
 FEWEST_REQUESTS = 200
 LATE_RETRAINS = 3
 AHEAD_S = 60.0
@@ -126,9 +128,12 @@ class Lookout:
                 says = f"a request costs ${each_usd:.3g} on average, the budget is ${goal.usd:.3g}"
                 yield Alarm("budget", "", "warning", says, remedy, now_s)
             return
-        share = (books.spent_usd + books.elsewhere_usd) / goal.usd
+        share = (books.spent_usd + books.elsewhere.gone_usd) / goal.usd
         if share >= NEARLY_SPENT:
-            says = f"{share:.0%} of the ${goal.usd:g} for this {goal.per} is spent"
+            stranded = (books.elsewhere.gone_usd - books.elsewhere.spent_usd) / goal.usd
+            says = f"{share - stranded:.0%} of the ${goal.usd:g} for this {goal.per} is spent"
+            if stranded >= STRANDED:
+                says += f", and {stranded:.0%} is kept by processes that are heard of no more"
             severity: Severity = "critical" if share >= SPENT else "warning"
             yield Alarm("budget", "", severity, says, remedy, now_s)
 

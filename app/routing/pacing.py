@@ -10,7 +10,16 @@ from structlog import get_logger
 
 from jobs.learned import Learned
 from policy.decide import DRAWS_KEPT, Question, Verdict, seeded
-from policy.pacer import Budget, Goal, Hold, Pacer, WillingnessToPay, ceiling_of, window_of
+from policy.pacer import (
+    Budget,
+    Elsewhere,
+    Goal,
+    Hold,
+    Pacer,
+    WillingnessToPay,
+    ceiling_of,
+    window_of,
+)
 from policy.ring import Forecast, Ring
 from policy.thompson import Thompson
 from policy.types import Floats
@@ -61,8 +70,8 @@ class Pacing:
                 ring = ring.add(_forecast(decision, learned))
         if not past.is_shared or window_of(ceiling_of(goal, cap)) is None:
             return cls(Pacer.of(goal, ring, now_s, past.spent_usd, cap))
-        pacer = Pacer.of(goal, ring, now_s, 0.0, cap)
-        return cls(pacer.allotted(0.0, past.spent_usd, 0.0), past.spent_usd)
+        before = Elsewhere(past.spent_usd, past.spent_usd, past.spent_usd)
+        return cls(Pacer.of(goal, ring, now_s, 0.0, cap).allotted(0.0, before), past.spent_usd)
 
     @property
     def is_shared(self) -> bool:
@@ -74,9 +83,9 @@ class Pacing:
         self.pacer = self.pacer.at(now_s)
         books, limit_usd = self.pacer.books, self.pacer.ceiling.usd if self.pacer.ceiling else 0.0
         used_usd = books.settled_usd + books.reserved_usd
-        usd = used_usd + PIECES[piece] * max(limit_usd - used_usd - books.elsewhere_usd, 0.0)
+        usd = used_usd + PIECES[piece] * max(limit_usd - used_usd - books.elsewhere.taken_usd, 0.0)
         if usd < (books.allotted_usd or 0.0):
-            self.pacer = self.pacer.allotted(usd, books.elsewhere_usd, books.elsewhere_hz)
+            self.pacer = self.pacer.allotted(usd, books.elsewhere)
         window, before_usd = self._before
         return Wish(
             budget=budget,
@@ -85,15 +94,14 @@ class Pacing:
             usd=usd,
             limit_usd=limit_usd,
             rate_hz=self.pacer.ring.rate_hz(now_s),
-            spent_usd=before_usd if window == books.window else 0.0,
+            spent_usd=books.spent_usd,
+            before_usd=before_usd if window == books.window else 0.0,
         )
 
     def allot(self, allotment: Allotment, window: int) -> None:
         """Spend from this piece, unless its hour or day is over."""
         if self.pacer.books.window == window:
-            self.pacer = self.pacer.allotted(
-                allotment.usd, allotment.elsewhere_usd, allotment.elsewhere_hz
-            )
+            self.pacer = self.pacer.allotted(allotment.usd, allotment.elsewhere)
 
     def left_usd(self, now_s: float) -> float:
         """Return what may still be reserved, without end where nothing is a ceiling."""
@@ -105,7 +113,7 @@ class Pacing:
         left_usd, known_usd = self.left_usd(now_s), question.demand.left_usd
         if left_usd >= (inf if known_usd is None else known_usd):
             return question
-        is_alone = not self._held and self.pacer.books.elsewhere_usd == 0
+        is_alone = not self._held and self.pacer.books.elsewhere.taken_usd == 0
         return replace(
             question, demand=replace(question.demand, left_usd=left_usd, is_alone=is_alone)
         )

@@ -9,6 +9,7 @@ from policy.pacer import (
     HORIZON,
     Books,
     Budget,
+    Elsewhere,
     Goal,
     Hold,
     Pacer,
@@ -215,7 +216,9 @@ def test_a_clock_that_is_set_back_over_the_hour_or_midnight_opens_no_budget_agai
 
 def test_what_is_left_is_for_the_rest_of_its_window_also_while_the_clock_is_behind() -> None:
     midnight_s = NOON_S + 43_200
-    pacer = Pacer.of(Budget(10.0, "day"), Ring(0.1), midnight_s + 5).allotted(10.0, 0.0, 1.0)
+    pacer = Pacer.of(Budget(10.0, "day"), Ring(0.1), midnight_s + 5).allotted(
+        10.0, Elsewhere(rate_hz=1.0)
+    )
     assert pacer.target_usd(midnight_s + 5) == pytest.approx(10.0 / 86_395)
     assert pacer.target_usd(midnight_s - 600) == pytest.approx(10.0 / 87_000)
 
@@ -242,8 +245,9 @@ def test_before_the_first_prompt_the_price_is_tight_and_spend_of_earlier_counts(
     assert pacer.left_usd(NOON_S) == pytest.approx(0.3)
 
 
-def test_of_a_budget_that_others_share_a_piece_is_spent_and_what_they_took_is_gone() -> None:
-    pacer = Pacer.of(Budget(10.0, "hour"), Ring(0.1), NOON_S).allotted(4.0, 3.0, 2.0)
+def test_of_a_budget_that_others_share_a_piece_is_spent_and_what_they_spend_is_gone() -> None:
+    elsewhere = Elsewhere(taken_usd=5.0, spent_usd=1.0, gone_usd=3.0, rate_hz=2.0)
+    pacer = Pacer.of(Budget(10.0, "hour"), Ring(0.1), NOON_S).allotted(4.0, elsewhere)
     first, second = Hold(0.25, 0.5), Hold(0.75, 1.5)
     for hold in (first, second):
         pacer = pacer.decided(None, hold, NOON_S)
@@ -255,6 +259,7 @@ def test_of_a_budget_that_others_share_a_piece_is_spent_and_what_they_took_is_go
     later = pacer.at(NOON_S + 3_600)
     assert later.left_usd(NOON_S + 3_600) == 0.0
     assert later.unspent_usd(NOON_S + 3_600) == pytest.approx(10.0 - 1.5)
+    assert later.books.elsewhere == Elsewhere(rate_hz=2.0)
 
 
 def test_a_ceiling_beside_a_price_holds_what_is_under_way_and_leaves_the_price() -> None:

@@ -5,6 +5,8 @@ import random
 
 import pytest
 
+from policy.pacer import Elsewhere
+from storage import allotments
 from storage.allotments import Allotment, Wish
 from storage.log import Log
 from tests.storage.conftest import OpenLog
@@ -18,9 +20,10 @@ def wish(**changes: object) -> Wish:
 
 
 def test_a_wish_is_granted_as_far_as_others_leave_something(log: Log) -> None:
-    assert log.allot(wish()) == Allotment(2.0, 0.0, 0.0)
-    assert log.allot(wish(process="bob", usd=9.0, rate_hz=1.0)) == Allotment(8.0, 2.0, 3.0)
-    assert log.allot(wish(usd=3.0)) == Allotment(2.0, 8.0, 1.0)
+    assert log.allot(wish()) == Allotment(2.0, Elsewhere())
+    theirs = Elsewhere(taken_usd=2.0, rate_hz=3.0)
+    assert log.allot(wish(process="bob", usd=9.0, rate_hz=1.0)) == Allotment(8.0, theirs)
+    assert log.allot(wish(usd=3.0)) == Allotment(2.0, Elsewhere(taken_usd=8.0, rate_hz=1.0))
 
 
 def test_what_is_given_back_is_there_for_others(log: Log) -> None:
@@ -37,8 +40,21 @@ def test_each_span_and_each_budget_is_its_own(log: Log) -> None:
 
 
 def test_what_was_spent_before_anybody_shared_counts(log: Log) -> None:
-    assert log.allot(wish(usd=9.0, spent_usd=4.0)) == Allotment(6.0, 4.0, 0.0)
-    assert log.allot(wish(process="bob", spent_usd=4.0)).elsewhere_usd == 10.0
+    assert log.allot(wish(usd=9.0, before_usd=4.0)) == Allotment(6.0, Elsewhere(4.0, 4.0, 4.0))
+    then = log.allot(wish(process="bob", before_usd=4.0)).elsewhere
+    assert then == Elsewhere(taken_usd=10.0, spent_usd=4.0, gone_usd=4.0, rate_hz=3.0)
+
+
+def test_of_who_is_heard_of_only_what_is_spent_is_gone_of_others_all_they_took(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.allot(wish(usd=3.0, spent_usd=0.5))
+    log.allot(wish(process="old", span=6, usd=3.0, spent_usd=2.0))
+    heard = log.allot(wish(process="bob", spent_usd=0.25)).elsewhere
+    assert heard == Elsewhere(taken_usd=3.0, spent_usd=0.5, gone_usd=0.5, rate_hz=6.0)
+    monkeypatch.setattr(allotments, "FRESH_S", -1.0)
+    dead = log.allot(wish(process="bob")).elsewhere
+    assert dead == Elsewhere(taken_usd=3.0, spent_usd=0.5, gone_usd=3.0, rate_hz=0.0)
 
 
 def test_it_is_still_known_after_a_restart(open_log: OpenLog) -> None:
@@ -59,7 +75,8 @@ def test_many_takers_never_have_more_than_there_is(log: Log, seed: int) -> None:
         process, usd = wishes[i]
         got = log.allot(wish(process=process, usd=usd))
         held[process] = got.usd
-        over.extend([got.usd + got.elsewhere_usd] * (got.usd + got.elsewhere_usd > 10.0 + 1e-9))
+        taken_usd = got.usd + got.elsewhere.taken_usd
+        over.extend([taken_usd] * (taken_usd > 10.0 + 1e-9))
 
     in_parallel(take, len(wishes))
     assert over == []

@@ -3,12 +3,16 @@
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 from app.monitoring.lookout import LATELY_S, Alarm, Lookout
+from app.routing.treasury import SERVICE
 from jobs.failures import follow
+from storage import allotments
+from storage.allotments import Wish
 from tests.app.faulty import broken, faulty, good
 from tests.app.running import Provider, Running, eventually, running
 from tests.storage.rounds import DECISION, OUTCOME, RETRAIN, but
@@ -143,17 +147,37 @@ def test_a_budget_that_is_nearly_spent_is_found(tmp_path: Path, provider: Provid
     assert "of the $0.0002 for this day is spent" in alarm.says
 
 
-def test_a_budget_that_others_have_taken_is_found(
+def test_a_budget_that_others_have_spent_is_found(
     tmp_path: Path, provider: Provider, postgres_url: str
 ) -> None:
     dials = {"sandbox_url": provider.url, "database": postgres_url, "data": tmp_path}
-    dials |= {"budget_usd": 1e-3}
+    dials |= {"budget_usd": 2e-4}
     with running(tmp_path, **dials) as a, running(tmp_path, **dials) as b:
-        made = (a.post("/complete", {"prompt": f"What is {n} + 4?"}) for n in range(1_000))
-        assert next(each for each in made if each.status_code != 200).status_code == 429
-        b.parts.live.share(time.time())
+        ask = ({"prompt": f"What is {n} + 4?", "max_tokens": 5} for n in range(1_000))
+        assert next(made for each in ask if (made := a.post("/complete", each)).status_code == 429)
+        for each in (a, b):
+            each.parts.live.share(time.time() + 60)
         assert b.parts.live.pacer.books.spent_usd == 0.0
-        assert "of the $0.001 for this day is spent" in found(b)["budget", ""].says
+        assert found(b)["budget", ""].says.endswith("of the $0.0002 for this day is spent")
+
+
+def test_what_is_kept_of_a_budget_by_processes_that_were_killed_is_said(
+    tmp_path: Path, provider: Provider, postgres_url: str
+) -> None:
+    dials = {"sandbox_url": provider.url, "database": postgres_url, "data": tmp_path}
+    with running(tmp_path, budget_usd=50.0, **dials) as service:
+        service.ask()
+        spent_usd = service.parts.log.spend_usd(0.0)
+        span, who = service.parts.live.pacer.books.window, {"budget": SERVICE, "process": "killed"}
+        piece = Wish(**who, span=span, usd=45.0, limit_usd=50.0, rate_hz=1.0, spent_usd=0.5)
+        service.parts.log.allot(piece)
+        with patch.object(allotments, "FRESH_S", -1.0):
+            service.parts.live.share(time.time() + 60)
+        goal = service.get("/policy")["goal"]
+        assert goal["spent_usd"] == pytest.approx(spent_usd + 0.5)
+        assert goal["left_usd"] == pytest.approx(50.0 - 45.0 - spent_usd)
+        says = found(service)["budget", ""].says
+    assert says.startswith("1% of the $50 for this day is spent, and 89% is kept by processes")
 
 
 def test_no_arm_that_can_be_asked_is_found(tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """What is wished for of a budget that others spend too, what is given back, and what counts."""
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,8 +10,9 @@ from app.routing.pacing import Pacing, Past, Piece
 from jobs.learned import Learned
 from policy.decide import Question
 from policy.eligibility import Demand
-from policy.pacer import Budget, Hold
+from policy.pacer import Budget, Elsewhere, Hold
 from storage.allotments import Allotment
+from storage.sqlite_log import SqliteLog
 from tests.jobs.test_learned import HYPER, SPACE
 
 NOON_S = 20_000 * 86_400.0 + 43_200.0
@@ -31,10 +35,11 @@ def test_what_is_spent_and_reserved_is_wished_for_and_a_piece_of_what_nobody_has
     piece: Piece, part: float
 ) -> None:
     pacing = shared()
-    pacing.allot(Allotment(usd=4.0, elsewhere_usd=3.0, elsewhere_hz=1.0), HOUR)
+    pacing.allot(Allotment(4.0, Elsewhere(taken_usd=3.0, spent_usd=1.0, gone_usd=2.0)), HOUR)
     wish = pacing.wish("service", "me", piece, NOON_S)
     assert wish.usd == pytest.approx(2.0 + part * (10.0 - 2.0 - 3.0))
-    assert (wish.limit_usd, wish.span, wish.spent_usd) == (10.0, HOUR, 0.0)
+    assert (wish.limit_usd, wish.span, wish.before_usd) == (10.0, HOUR, 0.0)
+    assert wish.spent_usd == pytest.approx(0.5 + 1.0)
     # A smaller piece counts here before it is given back, a larger one once it is taken.
     assert pacing.left_usd(NOON_S) == pytest.approx(min(wish.usd, 4.0) - 2.0)
 
@@ -43,21 +48,40 @@ def test_what_the_log_knows_was_spent_is_told_in_its_own_hour_and_is_no_ones_to_
     pacing = shared(spent_usd=3.0)
     assert pacing.left_usd(NOON_S) == 0.0
     wish = pacing.wish("service", "me", "all", NOON_S)
-    assert (wish.spent_usd, wish.usd) == (3.0, pytest.approx(7.0))
-    assert pacing.wish("service", "me", "all", NOON_S + 3_600).spent_usd == 0.0
+    assert (wish.before_usd, wish.usd) == (3.0, pytest.approx(7.0))
+    assert pacing.wish("service", "me", "all", NOON_S + 3_600).before_usd == 0.0
 
 
 def test_a_piece_of_an_hour_that_is_over_is_not_spent_from() -> None:
     pacing = shared()
-    pacing.allot(Allotment(usd=9.0, elsewhere_usd=0.0, elsewhere_hz=0.0), HOUR - 1)
+    pacing.allot(Allotment(9.0, Elsewhere()), HOUR - 1)
     assert pacing.left_usd(NOON_S) == 0.0
 
 
 def test_who_shares_with_others_is_never_alone() -> None:
     """Alone, a call may reserve less than its longest answer; elsewhere one may be under way."""
     question = Question(np.zeros(64), Demand(10), 0.01)
-    for elsewhere_usd in (0.0, 3.0):
+    for taken_usd in (0.0, 3.0):
         pacing = shared()
-        pacing.allot(Allotment(usd=4.0, elsewhere_usd=elsewhere_usd, elsewhere_hz=0.0), HOUR)
+        pacing.allot(Allotment(4.0, Elsewhere(taken_usd=taken_usd)), HOUR)
         demand = pacing.limited(question, NOON_S).demand
-        assert (demand.left_usd, demand.is_alone) == (2.0, elsewhere_usd == 0.0)
+        assert (demand.left_usd, demand.is_alone) == (2.0, taken_usd == 0.0)
+
+
+def test_eight_who_share_a_day_plan_with_all_that_none_has_spent(tmp_path: Path) -> None:
+    """What the others have taken and not spent will be spent too; only a dead one's will not."""
+    budget, learned = Budget(80.0, "day"), Learned.under(1, SPACE, HYPER)
+    past = Past(is_shared=True)
+    eight = [Pacing.start(budget, None, past, learned, NOON_S) for _ in range(8)]
+    with SqliteLog(tmp_path / "turnpike.db") as log:
+        for _ in range(3):
+            for n, each in enumerate(eight):
+                wish = dataclasses.replace(
+                    each.wish("service", str(n), "some", NOON_S), rate_hz=1.0
+                )
+                each.allot(log.allot(wish), wish.span)
+    taken_usd = eight[0].pacer.books.elsewhere.taken_usd
+    assert 0.4 * budget.usd < taken_usd < 0.6 * budget.usd
+    for each in eight:
+        assert each.pacer.unspent_usd(NOON_S) == pytest.approx(budget.usd)
+        assert each.pacer.target_usd(NOON_S) == pytest.approx(budget.usd / (7 * 43_200))
