@@ -81,7 +81,7 @@ def keys() -> None:
 @click.option("--budget-usd", type=Between(1e-9, 1e9), help="Dollars it may spend.")
 @click.option("--budget-per", type=click.Choice(["request", "hour", "day"]), default="day",
               show_default=True, help="What the budget is for; per hour or day (UTC) it is a "
-              "ceiling that is not exceeded.")  # fmt: skip
+              "ceiling; give max_tokens, as what a call may cost is reserved.")  # fmt: skip
 @click.option("--arms", "allowed_arms", type=Listed(), help="The arms it may ask; default: all.")
 @click.option("--willingness-to-pay", "willingness_to_pay_usd", type=Between(1e-9, 1e6),
               help="Dollars that one more thumbs-up is worth to it.")  # fmt: skip
