@@ -21,9 +21,10 @@ from storage.keys import Key, Revocation
 from storage.latest import Latest
 from storage.reader import LogReader
 from storage.recorder import HandedOver
-from storage.records import Eval, Fence, PolicyVersion, Retrain
+from storage.records import Eval, Fence, PolicyVersion, Retrain, Withdrawal
 from storage.rows import plain
 from storage.states import SavedState
+from storage.withdrawing import WITHDRAWAL
 from storage.words import Expiry, Stripped
 
 LOGGER = get_logger()
@@ -76,6 +77,11 @@ def hand_over_stripped(data: Path, stripped: Sequence[Stripped]) -> str:
         for each in stripped
     ]
     return hand_over(data / "handover", FORGET, {}, {"stripped": json.dumps(rows).encode()})
+
+
+def hand_over_withdrawal(data: Path, withdrawal: Withdrawal) -> str:
+    """Return the id of the parcel that withdraws evals, or takes that back."""
+    return hand_over(data / "handover", WITHDRAWAL, asdict(withdrawal), {})
 
 
 def hand_over_key(data: Path, key: Key) -> str:
@@ -133,6 +139,10 @@ def _revocation(parcel: Handover) -> Sequence[HandedOver]:
     return [Revocation(**parcel.payload)]
 
 
+def _withdrawal(parcel: Handover) -> Sequence[HandedOver]:
+    return [Withdrawal(**parcel.payload)]
+
+
 def _latest(parcel: Handover) -> Sequence[HandedOver]:
     return [Latest(**parcel.payload, body=json.loads(parcel.blobs["body"]))]
 
@@ -174,6 +184,7 @@ READERS: dict[str, Callable[[Handover], Sequence[HandedOver]]] = {
     LATEST: _latest,
     PRUNE: _expiries,
     FORGET: _stripped,
+    WITHDRAWAL: _withdrawal,
 }
 
 

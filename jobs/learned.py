@@ -173,7 +173,7 @@ class Learned:
         match event:
             case FeedbackEvent() if event.teaches and self.is_sound(event):
                 return self._aged(event.at_s)._rated(event)
-            case EvalEvent() if self.is_sound(event):
+            case EvalEvent() if event.teaches and self.is_sound(event):
                 context, quality = self.context(event), self.beliefs.quality
                 return self._with(quality=quality.learn_eval(event.arm, context, event.score))
             case _:

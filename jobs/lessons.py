@@ -130,7 +130,7 @@ def _row(event: Event, learned: Learned) -> tuple[Any, ...] | None:
         case OutcomeEvent() if event.teaches and learned.is_sound(event):
             kind, value, before = TOKENS, log_tokens(event.output_tokens), None
             before_at_s = None
-        case EvalEvent() if learned.is_sound(event):
+        case EvalEvent() if event.teaches and learned.is_sound(event):
             kind, value, before, before_at_s = EVALS, event.score, None, None
         case _:
             return None

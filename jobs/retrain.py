@@ -223,7 +223,7 @@ def _sketches(log: LearnableLog) -> list[Sketch]:
     evals = {
         event.prompt_sha256 or event.sketch: event.sketch
         for event in (log.events() if few else ())
-        if isinstance(event, EvalEvent)
+        if isinstance(event, EvalEvent) and event.teaches
     }
     sketches = map(Sketch.from_bytes, (evals | decisions).values())
     return [each for each in sketches if each.is_sound]

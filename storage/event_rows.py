@@ -34,7 +34,7 @@ WHERE f.seq > :after AND f.seq <= :upto
 """
 
 EVALS = """
-SELECT seq, at_s, batch, prompt_sha256, task, sketch, arm, score
+SELECT seq, at_s, batch, prompt_sha256, task, sketch, arm, score, withdrawn
 FROM evals WHERE seq > :after AND seq <= :upto
 """
 

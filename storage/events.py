@@ -70,7 +70,7 @@ class FeedbackEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalEvent:
-    """A score of one arm on one prompt of an imported evaluation."""
+    """A score of one arm on one prompt of an imported evaluation; withdrawn, it teaches nothing."""
 
     seq: int
     at_s: float
@@ -80,6 +80,12 @@ class EvalEvent:
     sketch: bytes
     arm: str
     score: float
+    withdrawn: bool = False
+
+    @property
+    def teaches(self) -> bool:
+        """Return whether it counts."""
+        return not self.withdrawn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

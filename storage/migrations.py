@@ -9,7 +9,18 @@ from typing import Protocol, cast
 
 from sqlite_utils import Database, Migrations
 
-from storage import allotments, erasing, keys, latest, leases, search, states, tables, words
+from storage import (
+    allotments,
+    erasing,
+    keys,
+    latest,
+    leases,
+    search,
+    states,
+    tables,
+    withdrawing,
+    words,
+)
 from storage.views import REMADE, VIEWS
 
 MIGRATIONS = Migrations("turnpike")
@@ -126,6 +137,12 @@ def m026_views_and_spending(db: Runs) -> None:
 def m027_what_is_spent_of_a_piece(db: Runs) -> None:
     """Let each process tell how much of its piece of a budget is spent."""
     db.execute(allotments.SPENT)
+
+
+@MIGRATIONS()
+def m028_withdrawn_evals(db: Runs) -> None:
+    """Let evals be withdrawn."""
+    db.execute(withdrawing.COLUMN)
 
 
 def run(db: Runs, script: str) -> None:

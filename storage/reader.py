@@ -64,7 +64,7 @@ COUNTS = """
 SELECT (SELECT count(*) FROM decisions) AS decisions,
     (SELECT count(*) FROM outcomes) AS outcomes,
     (SELECT count(DISTINCT decision_id) FROM feedback_effective WHERE excluded = 0) AS rated,
-    (SELECT count(*) FROM evals) AS evals,
+    (SELECT count(*) FROM evals WHERE withdrawn = 0) AS evals,
     (SELECT count(*) FROM (
         SELECT DISTINCT decision_id, rater FROM feedback WHERE excluded = 0 AND seq > (
             SELECT COALESCE(max(json_extract(report, '$.upto_seq')), 0) FROM retrains)) AS votes)

@@ -22,6 +22,7 @@ from storage.records import (
     PolicyVersion,
     Rating,
     Retrain,
+    Withdrawal,
 )
 from storage.rows import Record, plain, text
 from storage.spool import Spare, Spool, Standing
@@ -42,6 +43,7 @@ HandedOver = (
     | Revocation
     | SavedState
     | Stripped
+    | Withdrawal
 )
 
 

@@ -26,7 +26,7 @@ OutcomeStatus = Literal[
     "abandoned",
 ]
 CacheUse = Literal["miss", "hit", "stale"]
-PolicySource = Literal["initial", "catalogue", "retrain", "rollback", "forget"]
+PolicySource = Literal["initial", "catalogue", "retrain", "rollback", "forget", "withdraw"]
 RetrainTrigger = Literal["schedule", "feedback", "manual"]
 RatingStatus = Literal["recorded", "updated", "revoked", "duplicate"]
 
@@ -160,6 +160,15 @@ class Eval:
     arm: str
     score: float
     seq: int = UNASSIGNED
+    withdrawn: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawal:
+    """That the scores of an imported file teach nothing, or teach again."""
+
+    batch: str
+    withdrawn: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

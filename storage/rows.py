@@ -27,6 +27,7 @@ from storage.records import (
     Outcome,
     PolicyVersion,
     Retrain,
+    Withdrawal,
 )
 from storage.states import SavedState
 from storage.words import Expiry, Stripped, Transcript
@@ -49,6 +50,7 @@ Record = (
     | Expiry
     | Stripped
     | Transcript
+    | Withdrawal
 )
 R = TypeVar("R")
 

@@ -19,11 +19,13 @@ from storage.records import (
     Rating,
     RatingStatus,
     Retrain,
+    Withdrawal,
 )
 from storage.rows import TABLES, Row, columns, plain
 from storage.spool import Spare
 from storage.sql import Refused, Sql, Values
 from storage.states import FORGET, SavedState
+from storage.withdrawing import withdraw
 
 ALREADY_RECORDED = "already_recorded"
 
@@ -242,5 +244,6 @@ RECEIVERS: dict[type[Any], Callable[[Sql, Values], object]] = {
     Latest: lambda db, values: db.execute(REPLACE_OLDER, values),
     SavedState: _keep_state,
     Revocation: lambda db, values: insert(db, Revocation, values),
+    Withdrawal: withdraw,
     **ERASERS,
 }

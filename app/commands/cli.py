@@ -20,7 +20,7 @@ from storage.rows import INTEGER_LIMIT
 
 SECTIONS = {
     "Start here": ("serve", "demo", "doctor"),
-    "Models": ("arms", "import"),
+    "Models": ("arms", "import", "withdraw"),
     "What it has learned and saved": ("report", "retrain", "rollback"),
     "Who may use it": ("keys",),
     "What is kept": ("export", "forget", "prune", "migrate-to"),
@@ -115,6 +115,24 @@ def import_(table: Path, as_json: bool) -> None:
     from app.commands.evals import import_evals as run
 
     run(chosen(), table, as_json=as_json)
+
+
+@main.command()
+@click.argument("batch", required=False)
+@click.option("--undo", is_flag=True, help="Let them teach again.")
+@as_json_option
+@told_plainly
+def withdraw(batch: str | None, undo: bool, as_json: bool) -> None:
+    """Withdraw the imported evals of a file; without BATCH, list what was imported."""
+    from app.commands.withdrawing import list_batches
+    from app.commands.withdrawing import withdraw as run
+
+    if not batch and undo:
+        raise click.UsageError("give BATCH, as `withdraw` alone lists it: what is to teach again")
+    if not batch:
+        list_batches(chosen(), as_json=as_json)
+    else:
+        run(chosen(), batch, withdrawn=not undo, as_json=as_json)
 
 
 @main.command()

@@ -22,6 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from app.api.schemas import Task
 from app.commands.delivery import delivered
 from app.commands.told import tell
+from app.commands.withdrawing import short
 from app.given import command
 from app.mistakes import seen
 from app.settings import Settings
@@ -31,11 +32,16 @@ from jobs.intake import hand_over_evals
 from policy.errors import InvalidInput
 from storage.records import Eval
 from storage.stores import open_reader
+from storage.withdrawing import batches
 from upstream.catalogue import load
 
 PROMPT, TASK = "prompt", "task"
 BEYOND = "beyond the last column"
-LEARNED = "the policy has learned them; `{} retrain` fits its features to them too"
+LEARNED = (
+    "the policy has learned them; `{0} retrain` fits its features to them too, "
+    "`{0} withdraw {1}` takes them back"
+)
+WITHDRAWN = "they are withdrawn and teach nothing; `{0} withdraw --undo {1}` lets them teach again"
 TASKS: TypeAdapter[str] = TypeAdapter(Task)
 
 
@@ -52,12 +58,15 @@ def import_evals(settings: Settings, table: Path, *, as_json: bool = False) -> N
     delivered(settings, lambda data: hand_over_evals(data, evals))
     with open_reader(settings.database) as log:
         new = log.lookups.imported(evals[0].batch, at_s)
+        [batch] = batches(log.ask, evals[0].batch)
     prompts = len({(each.prompt_sha256, each.task) for each in evals})
     scored = len({each.arm for each in evals})
-    told = {"scores": len(evals), "new": new, "arms": scored, "prompts": prompts}
+    told = {"batch": batch.batch, "scores": len(evals), "new": new, "arms": scored}
+    told |= {"prompts": prompts, "withdrawn": batch.withdrawn}
     said = f"imported {len(evals)} scores of {scored} arms on {prompts} prompts"
     before = "" if new == len(evals) else f", {new} new: this file was imported before"
-    tell(told, f"{said}{before}\n{LEARNED.format(command())}", as_json=as_json)
+    learned = (WITHDRAWN if batch.withdrawn else LEARNED).format(command(), short(batch))
+    tell(told, f"{said}{before}\n{learned}", as_json=as_json)
 
 
 def scores(table: Path, arms: Mapping[str, object], at_s: float) -> list[Eval]:

@@ -14,7 +14,7 @@ import click
 
 from app.commands.delivery import delivered
 from app.commands.told import tell
-from app.commands.training import readopted
+from app.commands.training import refolded
 from app.settings import Settings
 from app.wiring import cache_path
 from jobs.forget import stripped
@@ -25,8 +25,6 @@ from storage.cache_file import remove
 from storage.erasing import FORGOTTEN, Whose, erased_at_s, held
 from storage.reader import LogReader
 from storage.stores import open_log, open_reader
-
-TRIES = 3
 
 
 def forget(settings: Settings, whose: Whose, *, confirmed: bool, as_json: bool) -> None:
@@ -49,7 +47,9 @@ def forget(settings: Settings, whose: Whose, *, confirmed: bool, as_json: bool) 
                 click.confirm(_asked(whose, there.decisions, there.comments), abort=True, err=True)
             _strip(settings, log, whose, there.decisions)
         if there.decisions or _is_unfinished(log):
-            told["policy_version"] = _unlearned(settings, log)
+            told["policy_version"] = version = refolded(settings, log, "forget")
+            if version is not None:
+                snapshots.forget_before(settings.folder / "snapshots", version)
             _forget_answers(settings)
     tell(told, _in_words(whose, told), as_json=as_json)
 
@@ -67,27 +67,6 @@ def _is_unfinished(log: LogReader) -> bool:
     """Return whether somebody was forgotten, and the policy that serves still knows their words."""
     policy = log.latest_policy()
     return policy is not None and erased_at_s(log.ask) > policy.created_at_s
-
-
-def _unlearned(settings: Settings, log: LogReader) -> int | None:
-    """Return the version of the policy that was folded anew, None before the first policy.
-
-    raises : InvalidInput if others adopt one each time while we fold
-    """
-    for left in reversed(range(TRIES)):
-        policy = log.latest_policy()
-        if policy is None:
-            return None
-        try:
-            version = readopted(settings, log, policy, "forget").version
-        except InvalidInput:
-            # Another policy was adopted while we folded: it may know the words, so once more.
-            if not left:
-                raise
-        else:
-            snapshots.forget_before(settings.folder / "snapshots", version)
-            return version
-    return None
 
 
 def _forget_answers(settings: Settings) -> None:

@@ -26,8 +26,10 @@ from storage.erasing import erased_at_s
 from storage.reader import LogReader
 from storage.records import Fence, PolicySource, PolicyVersion, RetrainTrigger
 from storage.stores import open_log, open_reader
+from storage.withdrawing import withdrawn_at_s
 
 LEASE = "retrain"
+TRIES = 3
 AT_IT = "another process is retraining: nothing to do"
 IDLE: dict[str, Any] = {"id": None, "promoted": None, "candidate_version": None, "took_s": 0.0}
 
@@ -123,6 +125,24 @@ def rollback(settings: Settings, version: int | None, *, as_json: bool = False) 
     tell({"version": policy.version, "again": wanted.version}, said, as_json=as_json)
 
 
+def refolded(settings: Settings, log: LogReader, source: PolicySource) -> int | None:
+    """Return under which version the policy that serves was folded anew; None before the first.
+
+    raises : InvalidInput if others adopt one each time while we fold
+    """
+    for left in reversed(range(TRIES)):
+        policy = log.latest_policy()
+        if policy is None:
+            return None
+        try:
+            return readopted(settings, log, policy, source).version
+        except InvalidInput:
+            # Another policy was adopted while we folded: it may know what is gone, so once more.
+            if not left:
+                raise
+    return None
+
+
 def readopted(
     settings: Settings, log: LogReader, wanted: PolicyVersion, source: PolicySource
 ) -> PolicyVersion:
@@ -131,8 +151,8 @@ def readopted(
     raises : InvalidInput if another version was adopted meanwhile
     """
     latest = log.latest_policy() or wanted
-    # The clock of whoever took the last erasure may be ahead of ours.
-    now_s = max(time.time(), erased_at_s(log.ask))
+    # The clock of whoever took the last erasure or withdrawal may be ahead of ours.
+    now_s = max(time.time(), erased_at_s(log.ask), withdrawn_at_s(log.ask))
     policy = replace(wanted, version=latest.version + 1, created_at_s=now_s, source=source)
     position = log.position()
     click.echo(f"folding {position} events under policy {wanted.version} ...", err=True)

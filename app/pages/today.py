@@ -23,6 +23,14 @@ VERDICTS: Mapping[tuple[Any, bool], str] = {
 }
 """What came of a retrain, by the rule that decided and whether it promoted."""
 
+ADOPTED: Mapping[str, tuple[str, str]] = {
+    "rollback": ("An earlier policy serves again.", "back"),
+    "forget": ("Somebody was forgotten, and the log was folded anew without their words.", "new"),
+    "withdraw": ("Evals were withdrawn or taken back, and the log was folded anew.", "new"),
+    "catalogue": ("The catalogue has a new arm, or other quality hints.", "new"),
+}
+"""Why a policy was adopted, other than by a retrain, and how it is marked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -94,15 +102,9 @@ def changes(parts: Parts) -> list[Change]:
     """Return what happened to the policy, the newest first."""
     found = [_retrained(each) for each in parts.log.retrains(CHANGES)]
     for each in parts.log.lookups.versions(CHANGES):
-        if each.source == "rollback":
-            says = "An earlier policy serves again."
-            found.append(Change(each.created_at_s, f"Policy {each.version}", says, "back"))
-        elif each.source == "forget":
-            says = "Somebody was forgotten, and the log was folded anew without their words."
-            found.append(Change(each.created_at_s, f"Policy {each.version}", says, "new"))
-        elif each.source == "catalogue":
-            says = "The catalogue has a new arm, or other quality hints."
-            found.append(Change(each.created_at_s, f"Policy {each.version}", says, "new"))
+        if each.source in ADOPTED:
+            says, mark = ADOPTED[each.source]
+            found.append(Change(each.created_at_s, f"Policy {each.version}", says, mark))
     learned = parts.live.learned
     for arm in parts.catalogue().arms:
         for at_s in learned.changed_at_s(arm):

@@ -196,6 +196,11 @@ def test_evals_are_kept_apart_from_thumbs() -> None:
     assert known.evals["a"].square == pytest.approx(0.25)
 
 
+def test_evals_that_are_withdrawn_teach_nothing() -> None:
+    known = learned(replace(scored(1, TEXTS[0], 0.5), withdrawn=True)).beliefs.quality
+    assert known.evals == {}
+
+
 def test_after_a_half_life_half_of_it_is_left() -> None:
     aged = learned(rated(1, TEXTS[0], 1.0), rated(2, TEXTS[1], 0.0, at_s=NOON_S + HALF_LIFE_S))
     expected = 0.5 * np.outer(context(TEXTS[0]), context(TEXTS[0]))

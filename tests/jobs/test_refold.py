@@ -60,7 +60,8 @@ def _event(
     kind = rng.random()
     if kind < 0.05:
         return EvalEvent(seq=seq, at_s=at_s, batch="b", prompt_sha256="p", task=None,
-                         sketch=sketch(text), arm=arm, score=float(rng.random()))  # fmt: skip
+                         sketch=sketch(text), arm=arm, score=float(rng.random()),
+                         withdrawn=rng.random() < 0.3)  # fmt: skip
     shared: dict[str, Any] = {
         "seq": seq, "at_s": at_s, "decision_id": f"d{seq}", "tenant": "t", "kind": "routed",
         "feature_version": int(rng.integers(2)), "context": context(text), "sketch": sketch(text),

@@ -1,0 +1,84 @@
+"""Withdraw the evals of a file that was imported, or take that back; or list what was imported.
+
+The rows are marked first, then the policy is folded anew without them. Whoever is killed in between
+only has to say it again.
+"""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+
+from app.commands.delivery import delivered
+from app.commands.told import tell
+from app.commands.training import refolded
+from app.settings import Settings
+from jobs.intake import hand_over_withdrawal
+from policy.errors import InvalidInput
+from storage.reader import LogReader
+from storage.records import Withdrawal
+from storage.stores import open_reader
+from storage.withdrawing import Batch, batches, withdrawn_at_s
+
+SHOWN = 8
+
+
+def list_batches(settings: Settings, *, as_json: bool) -> None:
+    """Say what was imported.
+
+    raises : ConfigError if there is no log; StoreUnavailable
+    """
+    with open_reader(settings.database) as log:
+        found = batches(log.ask)
+    told = {"batches": [asdict(each) for each in found]}
+    tell(told, "\n".join(map(_line, found)) or "no evals were imported", as_json=as_json)
+
+
+def withdraw(settings: Settings, named: str, *, withdrawn: bool, as_json: bool) -> None:
+    """Let a file's scores teach nothing, or teach again, and say which policy serves then.
+
+    raises : InvalidInput if no file is named so, or several are; ConfigError if there is no log;
+             StoreUnavailable
+    """
+    with open_reader(settings.database) as log:
+        batch = _named(log, named)
+        is_new, version = batch.withdrawn != withdrawn, None
+        if is_new:
+            made = Withdrawal(batch=batch.batch, withdrawn=withdrawn)
+            delivered(settings, partial(hand_over_withdrawal, withdrawal=made))
+        if is_new or _is_unfinished(log):
+            version = refolded(settings, log, "withdraw")
+        batch = _named(log, batch.batch)
+    serves = "" if version is None else f"; policy {version} serves"
+    told = {**asdict(batch), "policy_version": version}
+    tell(told, f"{_said(batch)}{serves}", as_json=as_json)
+
+
+def _named(log: LogReader, named: str) -> Batch:
+    found = batches(log.ask, named)
+    if len(found) != 1:
+        what = "no imported file" if not found else f"more than one imported file ({len(found)})"
+        there = "; ".join(map(_line, batches(log.ask))) or "none was imported"
+        raise InvalidInput(f"{what} begins with {named!r}: {there}", param="batch")
+    return found[0]
+
+
+def _is_unfinished(log: LogReader) -> bool:
+    """Return whether the policy that serves has not been folded anew since the last withdrawal."""
+    policy = log.latest_policy()
+    return policy is not None and withdrawn_at_s(log.ask) > policy.created_at_s
+
+
+def short(batch: Batch) -> str:
+    """Return what tells a file from others well enough."""
+    return batch.batch[:SHOWN]
+
+
+def _line(batch: Batch) -> str:
+    day = datetime.fromtimestamp(batch.at_s, UTC).strftime("%Y-%m-%d %H:%M")
+    counts = f"{batch.scores} scores of {batch.arms} arms on {batch.prompts} prompts"
+    return f"{short(batch)}  {day}  {counts}{', withdrawn' if batch.withdrawn else ''}"
+
+
+def _said(batch: Batch) -> str:
+    teach = "are withdrawn: they teach nothing" if batch.withdrawn else "teach"
+    return f"the {batch.scores} scores of {short(batch)} {teach}"

@@ -1,0 +1,45 @@
+"""Evals by the file they came from: withdrawn they stay in the log, and do not count."""
+
+from dataclasses import replace
+
+import pytest
+
+from storage.events import EvalEvent
+from storage.log import Log
+from storage.records import Withdrawal
+from storage.withdrawing import WITHDRAWAL, Batch, batches, withdrawn_at_s
+from tests.storage.rounds import EVAL, NOON_S
+
+FIRST, SECOND = "a1" * 32, "b2" * 32
+
+
+@pytest.fixture
+def imported(log: Log) -> Log:
+    """A log with two files: of the first, one prompt stands in two rows."""
+    first = replace(EVAL, batch=FIRST)
+    rows = [first, replace(first, batch=f"{FIRST}.2"), replace(first, arm="another")]
+    log.add_evals([*rows, replace(first, batch=SECOND, at_s=NOON_S + 60)]).wait()
+    return log
+
+
+def withdrawn(log: Log, at_s: float, batch: str, now: bool = True) -> None:
+    log.receive(f"{at_s}", WITHDRAWAL, at_s, [Withdrawal(batch=batch, withdrawn=now)]).wait()
+
+
+def test_every_file_is_listed_with_what_it_holds(imported: Log) -> None:
+    first = Batch(batch=FIRST, at_s=EVAL.at_s, scores=3, prompts=1, arms=2, withdrawn=False)
+    second = replace(first, batch=SECOND, at_s=NOON_S + 60, scores=1, arms=1)
+    assert batches(imported.ask) == sorted([first, second], key=lambda each: each.at_s)
+    assert batches(imported.ask, "A1a1") == [first]
+    assert batches(imported.ask, "c") == []
+
+
+def test_a_file_that_is_withdrawn_teaches_nothing_until_that_is_taken_back(imported: Log) -> None:
+    assert withdrawn_at_s(imported.ask) == 0.0
+    for n, now in enumerate((True, False)):
+        withdrawn(imported, NOON_S + n, FIRST, now)
+        assert withdrawn_at_s(imported.ask) == NOON_S + n
+        events = [each for each in imported.events() if isinstance(each, EvalEvent)]
+        assert [each.teaches for each in events] == [not now] * 3 + [True]
+        assert imported.counts().evals == (1 if now else 4)
+        assert [each.withdrawn for each in batches(imported.ask, FIRST)] == [now]
