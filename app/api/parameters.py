@@ -1,6 +1,6 @@
 """OpenAI's own parameters, as far as they are checked on their way to the provider."""
 
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import BaseModel, Field, with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
@@ -17,8 +17,8 @@ MAX_TEMPERATURE = 2
 PASSED_THROUGH = frozenset({
     "audio", "function_call", "logit_bias", "metadata", "modalities", "model",
     "parallel_tool_calls", "prediction", "prompt_cache_key", "prompt_cache_retention",
-    "reasoning_effort", "safety_identifier", "service_tier", "store", "tool_choice", "user",
-    "verbosity", "web_search_options",
+    "reasoning_effort", "safety_identifier", "store", "tool_choice", "user", "verbosity",
+    "web_search_options",
 })  # fmt: skip
 
 OneChoice = Annotated[
@@ -27,6 +27,14 @@ OneChoice = Annotated[
     explained("it must be 1 where one answer is shown; /v1/chat/completions shows several"),
 ]
 Tokens = Annotated[int, Field(ge=1, le=MAX_OUTPUT_TOKENS)]
+# What another tier costs, and with which arm to compare it, only an arm of its own tells.
+ServiceTier = Annotated[
+    Literal["auto", "default"],
+    explained(
+        "it must be auto or default; another tier is an arm with its own prices, and service_tier "
+        "in its extra_body"
+    ),
+]
 Stop = Annotated[str | list[str], explained("it must be a text or a list of texts")]
 
 
@@ -57,6 +65,7 @@ class OpenAIParameters(BaseModel):
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
     seed: int | None = None
+    service_tier: ServiceTier | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0)] | None = None
     stop: Stop | None = None

@@ -168,6 +168,18 @@ def test_the_limit_is_exact(most: int, body: Any) -> None:
     assert refusal(**body(most + 1)).code == "invalid_value"
 
 
+@pytest.mark.parametrize("tier", ["auto", "default", None])
+def test_a_tier_at_the_prices_of_the_arm_passes(tier: str | None) -> None:
+    assert asked(service_tier=tier).service_tier == tier
+
+
+@pytest.mark.parametrize("tier", ["priority", "flex", "", 1])
+def test_a_tier_at_prices_that_nobody_told_is_refused(tier: Any) -> None:
+    refused = refusal(service_tier=tier)
+    assert (refused.code, refused.param) == ("invalid_value", "service_tier")
+    assert "it must be auto or default; another tier is an arm" in refused.message
+
+
 @pytest.mark.parametrize("task", ["support", "a/b/c/d", "Level 1/top_2.x-y", "0"])
 def test_a_task_has_up_to_four_levels(task: str) -> None:
     assert asked(task=task).ask().task == task
