@@ -12,7 +12,7 @@ import httpx2
 
 from policy.types import DAY_S
 
-CAPABILITIES = ("tools", "vision", "json_schema", "trailing_assistant")
+CAPABILITIES = ("tools", "vision", "audio", "file", "json_schema", "trailing_assistant")
 TIERS = ("standard", "economy")
 PASSED_ON = ("embeddings", "responses")
 OURS = ("model", "messages", "stream", "stream_options")

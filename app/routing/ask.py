@@ -1,6 +1,6 @@
 """What a caller asks, once it has been checked."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -8,6 +8,9 @@ from app.mistakes import seen
 from policy.eligibility import ANSWER_LIMITS
 from policy.errors import InvalidInput, UnknownArm
 from upstream.answers import CHARS_PER_TOKEN, TOOLS
+
+SEEN_BY = {"image_url": "vision", "input_audio": "audio", "file": "file"}
+"""What an arm must be able to do that is to see a part of a message, by its kind."""
 
 CacheWish = Literal["use", "refresh", "off"]
 Recovery = Literal["continue", "hold", "error"]
@@ -52,11 +55,14 @@ class Ask:
     @property
     def needs(self) -> frozenset[str]:
         """Return what an arm must be able to do."""
-        needs = set()
+        needs: set[str] = set()
         if self.tools:
             needs.add("tools")
-        if any(_has_image(message) for message in self.messages):
-            needs.add("vision")
+        kinds = {kind for message in self.messages for kind in _parts(message)}
+        needs |= {SEEN_BY[kind] for kind in kinds & SEEN_BY.keys()}
+        spoken = self.parameters.get("modalities")
+        if isinstance(spoken, list) and "audio" in spoken:
+            needs.add("audio")
         asked_for = self.parameters.get("response_format")
         if isinstance(asked_for, Mapping) and asked_for.get("type") == "json_schema":
             needs.add("json_schema")
@@ -125,6 +131,8 @@ class Ask:
         return self.messages[-1].get("role") in {"tool", "function"}
 
 
-def _has_image(message: Mapping[str, Any]) -> bool:
+def _parts(message: Mapping[str, Any]) -> Iterator[str]:
+    """Yield of what kind each part of a message is."""
     content = message.get("content")
-    return isinstance(content, list) and any(part.get("type") == "image_url" for part in content)
+    for part in content if isinstance(content, list) else ():
+        yield str(part.get("type"))

@@ -15,7 +15,9 @@ def asking(*messages: dict[str, Any], **parameters: Any) -> Ask:
 
 def test_a_plain_prompt_needs_nothing() -> None:
     assert asking().needs == frozenset()
-    assert asking(response_format={"type": "text"}, tools=None).needs == frozenset()
+    plain: dict[str, Any] = {"response_format": {"type": "text"}, "modalities": ["text"]}
+    assert asking(**plain, tools=None).needs == frozenset()
+    assert asking(modalities=5).needs == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -25,6 +27,9 @@ def test_a_plain_prompt_needs_nothing() -> None:
         (asking(functions=[{"name": "f"}]), "tools"),
         (asking(response_format={"type": "json_schema", "json_schema": {}}), "json_schema"),
         (asking({"role": "user", "content": [{"type": "image_url"}]}), "vision"),
+        (asking({"role": "user", "content": [{"type": "input_audio"}]}), "audio"),
+        (asking(modalities=["text", "audio"], audio={"voice": "ash"}), "audio"),
+        (asking({"role": "user", "content": [{"type": "file"}]}), "file"),
     ],
 )
 def test_what_is_used_is_needed(ask: Ask, need: str) -> None:
