@@ -7,6 +7,7 @@ once.
 
 import base64
 import json
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any, Generic, Literal, Self, TypeVar
 from structlog import get_logger
 
 from policy.errors import TurnpikeError
-from storage.parcel import private
+from storage.parcel import flush_folder, private
 from storage.records import UNASSIGNED, Attempt, Decision, Outcome
 from storage.rows import SqlValue, plain
 from storage.spool_file import SpoolFile
@@ -222,13 +223,16 @@ def spool_path(path: Path) -> Path:
 
 
 def _set_aside(path: Path, rejected: Sequence[tuple[Spare[int], TurnpikeError]]) -> None:
-    """Write what no log takes beside the spool, where somebody can look at it."""
+    """Write what no log takes beside the spool, durably, where somebody can look at it."""
     if not rejected:
         return
     with open(f"{path}-rejected", "ab", opener=private) as file:
         for spare, error in rejected:
             LOGGER.error("a row from the spool was rejected", reason=error.message)
             file.write(spare.to_bytes() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    flush_folder(path.parent)
 
 
 def _packed(value: bytes) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from stat import S_ISDIR
 
 import pytest
 
@@ -52,3 +53,25 @@ def test_a_failed_write_leaves_the_older_parcel(tmp_path: Path) -> None:
         parcel.write(path, HEADER, {"a": "no bytes"})  # type: ignore[dict-item]
     assert parcel.read(path) == (HEADER, BLOBS)
     assert os.listdir(tmp_path) == ["p"]
+
+
+def test_content_is_flushed_before_it_has_its_name_and_the_name_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[tuple[str, int]] = []
+    fsync, replace = os.fsync, os.replace
+
+    def flushed(descriptor: int) -> None:
+        fsync(descriptor)
+        found = os.fstat(descriptor)
+        done.append(("folder", 0) if S_ISDIR(found.st_mode) else ("content", found.st_size))
+
+    def named(draft: Path, path: Path) -> None:
+        replace(draft, path)
+        done.append(("name", 0))
+
+    monkeypatch.setattr(os, "fsync", flushed)
+    monkeypatch.setattr(os, "replace", named)
+    parcel.write(tmp_path / "p", HEADER, BLOBS)
+    size = (tmp_path / "p").stat().st_size
+    assert done == [("content", size), ("name", 0), ("folder", 0)]

@@ -244,6 +244,31 @@ def test_a_row_that_no_log_takes_is_set_aside_and_stops_nothing(path: Path) -> N
     assert Spare.from_bytes(line).values["decision_id"] == "nobody"
 
 
+def test_rows_are_set_aside_durably_before_they_leave_the_spool(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool.beside(path, Spooling(SPOOL_BYTES))
+    spare: Spare[Any] = Spare(type(DECISION), {"id": "bad"}, 0)
+    spool.keep("the disk is full", [spare])
+    aside = Path(f"{spool_path(path)}-rejected")
+    aside.mkdir()
+    spool.returned(1, [(spare, StoreUnavailable("no log takes it"))])
+    assert [each.values for each in spool.waiting()] == [{"id": "bad"}]
+    aside.rmdir()
+    flushed: list[str] = []
+    fsync = os.fsync
+
+    def told(descriptor: int) -> None:
+        fsync(descriptor)
+        flushed.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+
+    monkeypatch.setattr(os, "fsync", told)
+    spool.returned(1, [(spare, StoreUnavailable("no log takes it"))])
+    assert (spool.waiting(), len(aside.read_bytes().splitlines())) == ([], 1)
+    assert flushed == [str(aside), str(aside.parent)]
+    spool.close()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("goes_on", "durable"), [(True, "none"), (False, None)])
 def test_when_the_spool_is_full_too_it_is_refused_or_counted_as_lost(

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from errno import EIO
 from pathlib import Path
 
 import pytest
@@ -192,3 +193,44 @@ def test_a_file_that_took_its_place_stays(path: Path) -> None:
     file.close()
     other.close()
     assert read(path) == [b"waits"]
+
+
+def test_entries_and_their_end_are_flushed_before_they_count(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written is on the disk when `append` and `clear` return."""
+    file, unflushed = opened(path), []
+    write, flush = os.pwrite, os.fdatasync
+
+    def written(descriptor: int, content: bytes, at: int) -> int:
+        unflushed.append(at)
+        return write(descriptor, content, at)
+
+    def flushed(descriptor: int) -> None:
+        flush(descriptor)
+        unflushed.clear()
+
+    monkeypatch.setattr(os, "pwrite", written)
+    monkeypatch.setattr(os, "fdatasync", flushed)
+    for change in (lambda: file.append([b"one"]), file.clear):
+        change()
+        assert unflushed == []
+    file.close()
+
+
+@pytest.mark.parametrize("change", ["append", "clear"])
+def test_what_could_not_be_flushed_does_not_count(
+    path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    file = opened(path)
+    file.append([b"one"])
+
+    def broken(_descriptor: int) -> None:
+        raise OSError(EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fdatasync", broken)
+        with pytest.raises(OSError, match="Input/output"):
+            file.append([b"two"]) if change == "append" else file.clear()
+    assert file.waiting == 1
+    file.close()
