@@ -113,6 +113,20 @@ def test_when_nothing_can_be_recorded_the_setting_decides(
             assert store["unrecorded"] == 0
 
 
+def test_a_stream_that_cannot_be_recorded_is_refused_and_holds_nothing(
+    tmp_path: Path, provider: Provider
+) -> None:
+    dials = {"spool_bytes": 65_536, "sandbox_url": provider.url, "budget_usd": 5.0}
+    with running(tmp_path, **dials) as service, locked(service.parts.settings.database):
+        for n in range(60):
+            service.post("/complete", {"prompt": f"What is {n} + 4?"})
+        status, error = service.refused("/complete", {"prompt": SUM, "stream": True})
+        assert (status, error["code"]) == (503, "store_unavailable")
+        books = service.parts.live.pacer.books
+        assert (books.reserved_usd, books.expected_usd) == (pytest.approx(0), pytest.approx(0))
+        assert {arm["health"]["under_way"] for arm in service.get("/policy")["arms"]} == {0}
+
+
 def test_a_log_that_is_deleted_while_it_is_written_is_an_alarm_and_what_comes_waits(
     service: Running,
 ) -> None:
