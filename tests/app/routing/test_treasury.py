@@ -1,5 +1,6 @@
 """Each key's budget is a ceiling of its own, and each key's goal sets its own price."""
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -116,6 +117,24 @@ def test_what_a_key_has_spent_is_known_after_a_restart(tmp_path: Path, is_forgot
             assert site.post("/complete", BODY).status_code == 200
             found = shop.service.parts.log.ask("SELECT tenant, key_id FROM decisions", {})
             assert ((FORGOTTEN, None) in [tuple(row.values()) for row in found]) == is_forgotten
+
+
+@pytest.mark.parametrize("days_ago", [0, 1])
+def test_what_was_spent_counts_in_its_day_alone_after_a_restart(
+    tmp_path: Path, days_ago: int
+) -> None:
+    with serve(exact, lambda: ["one"]) as provider:
+        arms = catalogue(tmp_path, provider.url, {"one": ARM})
+        dials: dict[str, Any] = {"budget_usd": 1.0, "budget_per": "day"}
+        with running(tmp_path, arms, **dials) as service:
+            service.ask(max_tokens=TOKENS)
+        with closing(sqlite3.connect(tmp_path / "turnpike.db")) as log, log:
+            log.execute("UPDATE outcomes SET at_s = at_s - 86400 * ?", [days_ago])
+        with running(tmp_path, arms, **dials) as service:
+            goal = service.get("/policy")["goal"]
+    spent_usd = 0.0 if days_ago else CALL_USD
+    assert goal["spent_usd"] == pytest.approx(spent_usd)
+    assert goal["left_usd"] == pytest.approx(1.0 - spent_usd)
 
 
 def test_b10_what_was_held_for_a_stream_that_is_left_is_given_back(priced: Running) -> None:
