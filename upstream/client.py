@@ -49,7 +49,7 @@ class Upstream:
         self._environ = environ
         self._lock = threading.Lock()
         self._clients: dict[Provider, openai.OpenAI] = {}
-        self._keys: tuple[str, ...] = ()
+        self._keys: list[str] = []  # only grows: faults under way see what comes
         providers = catalogue().providers
         for provider in providers.values():
             self._client(provider, providers)
@@ -180,7 +180,7 @@ class Upstream:
                 self._clients.pop(gone).close()  # a call under way ends by itself
             if provider not in self._clients:
                 key = key_of(provider, self._environ)
-                self._keys = tuple({*self._keys, key})
+                self._keys.append(key)
                 self._clients[provider] = _openai_client(provider, key)
             return self._clients[provider]
 

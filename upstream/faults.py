@@ -7,7 +7,7 @@ import email.utils
 import math
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from typing import Any
 
@@ -54,7 +54,7 @@ class Faults:
     """
 
     def __init__(
-        self, arm: str, secrets: tuple[str, ...] = (), body: Mapping[str, Any] | None = None
+        self, arm: str, secrets: Sequence[str] = (), body: Mapping[str, Any] | None = None
     ) -> None:
         self.arm = arm
         self._secrets = secrets

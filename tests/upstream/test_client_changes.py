@@ -1,5 +1,6 @@
 """A catalogue that changes while calls are made: what is no longer needed is hung up on."""
 
+import json
 import threading
 from dataclasses import replace
 
@@ -67,3 +68,19 @@ def test_a_stream_of_a_provider_that_leaves_is_whole() -> None:
             upstream.answer(arm_on("q", "n"), BODY)
             has_left.set()
             assert "".join(piece.text for piece in stream) == "hello"
+
+
+def test_the_key_of_a_provider_that_has_joined_is_in_no_error_of_its_first_call() -> None:
+    key = "looks.like.no.key"
+
+    def echoing(conversation: Conversation) -> None:
+        said = json.dumps({"error": {"message": f"wrong key: {key}"}}).encode()
+        conversation.reply(said, "401 Unauthorized")
+
+    with misbehaving({"m": echoing}) as (url, _):
+        catalogue = Catalogue({}, {})
+        with Upstream(lambda: catalogue, {"NEW_KEY": key}) as upstream:
+            catalogue = Catalogue({"p": Provider("p", url, "NEW_KEY")}, {})
+            with pytest.raises(UpstreamError, match="wrong key") as caught:
+                upstream.answer(arm_on(), BODY)
+    assert "looks" not in str(caught.value)
