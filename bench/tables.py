@@ -1,8 +1,9 @@
 """Replay tables: what real models did on real prompts, one row a prompt.
 
-A table is a Parquet or CSV file with `prompt`, `category` and, for every model <m>, `<m>|score` and
+A table is a Parquet or CSV file with `prompt` and, for every model <m>, `<m>|score` and
 `<m>|cost_usd`, where known also `<m>|input_tokens` and `<m>|output_tokens`. Model names may hold a
-`|`, so a column is split at its last one.
+`|`, so a column is split at its last one. `category` and `source`, where there are any, are joined
+to the task of a prompt.
 
 Prices. Where the tokens of all of an arm's answers are known, prices per token are fitted to the
 recorded dollars. Where they are not, an answer is counted in units: a power of ten of dollars each,
@@ -18,13 +19,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bench.columns import check, models, numbers, read, refused, whole
+from bench.columns import checked, models, numbers, read, refused, whole
 from features.fit import FEWEST_PROMPTS
 from features.prompt import Prompt
 from features.sketch import Sketch
@@ -116,23 +117,42 @@ def load(name: str, arms: Sequence[str] = (), learn_on: str = "") -> Table:
     """
     paths = [_found(each) for each in (learn_on, name) if each]
     parts = [read(path) for path in paths]
-    common = [m for m in models(parts[-1]) if all(m in models(part) for part in parts)]
-    unknown = [arm for arm in arms if arm not in common]
-    if unknown or not common:
-        lacks = f"arm {unknown[0]!r}" if unknown else "arm"
-        where = f" in common with {learn_on}" if learn_on else ""
-        raise _absent(f"{name} has no {lacks}{where}; it has {', '.join(models(parts[-1]))}")
-    for path, part in zip(paths, parts, strict=True):
-        check(path, part, list(arms) or common)
+    common = _common(paths, parts, arms)
+    parts = [checked(path, part, arms or common) for path, part in zip(paths, parts, strict=True)]
     chosen = list(arms) or [m for m in common if all(whole(part, m).all() for part in parts)]
     if not chosen:
         raise refused(paths[-1], "every arm has a gap; name the arms whose common rows are to do")
     gapless = [part.filter(pa.array(_gapless(part, chosen))) for part in parts]
     kept = _shared_columns(gapless)
-    raw = pa.concat_tables([part.select(kept) for part in gapless], promote_options="permissive")
+    raw = pa.concat_tables([part.select(kept) for part in gapless])
+    left = [] if arms else [m for m in models(parts[-1]) if m not in chosen]
+    _say_left_out(paths[-1], left, sum(map(len, parts)) - len(raw))
     if len(raw) < FEWEST_PROMPTS:
         raise refused(paths[-1], f"{FEWEST_PROMPTS} rows without a gap are needed, not {len(raw)}")
     return _table(paths[-1].stem, raw, chosen, len(raw) - len(gapless[-1]))
+
+
+def _common(paths: Sequence[Path], parts: Sequence[pa.Table], arms: Sequence[str]) -> list[str]:
+    """Return the models that every part has, if those asked for are among them."""
+    here = models(parts[-1])
+    if not here:
+        has = ", ".join(parts[-1].column_names)
+        raise refused(paths[-1], f"it has no column '<model>|score'; it has {has}")
+    common = [m for m in here if all(m in models(part) for part in parts)]
+    unknown = [arm for arm in arms if arm not in common]
+    if unknown or not common:
+        lacks = f"arm {unknown[0]!r}" if unknown else "arm"
+        where = f" in common with {paths[0]}" if len(paths) > 1 else ""
+        raise refused(paths[-1], f"it has no {lacks}{where}; it has {', '.join(here)}")
+    return common
+
+
+def _say_left_out(path: Path, arms: Sequence[str], rows: int) -> None:
+    if arms:
+        named = ", ".join(arms)
+        print(f"{path}: left out, for they have a gap: {named}; --arms keeps them", file=sys.stderr)
+    if rows:
+        print(f"{path}: {rows} rows left out, in which an arm has a gap", file=sys.stderr)
 
 
 def _found(name: str) -> Path:
@@ -181,7 +201,7 @@ def _table(name: str, raw: pa.Table, models: Sequence[str], learning: int) -> Ta
     return Table(
         name,
         tuple(_arm(model, price) for model, price in zip(models, prices, strict=True)),
-        tuple(str(prompt) for prompt in raw["prompt"].to_pylist()),
+        tuple(prompt or "" for prompt in raw["prompt"].to_pylist()),
         tuple(_tasks(raw)),
         np.clip([numbers(raw, f"{model}|score") for model in models], 0.0, 1.0).T,
         np.array(cost).T,
@@ -226,11 +246,7 @@ def _gapless(raw: pa.Table, models: Sequence[str]) -> NDArray[np.bool_]:
     return rows
 
 
-def _tasks(raw: pa.Table) -> list[Any]:
-    if "category" not in raw.column_names:
-        return [None] * raw.num_rows
-    categories = [str(each) for each in raw["category"].to_pylist()]
-    if "source" not in raw.column_names:
-        return categories
-    sources = [str(each) for each in raw["source"].to_pylist()]
-    return [f"{category}/{source}" for category, source in zip(categories, sources, strict=True)]
+def _tasks(raw: pa.Table) -> list[str | None]:
+    told = [raw[name].to_pylist() for name in ("category", "source") if name in raw.column_names]
+    named = zip(*told, strict=True) if told else [()] * len(raw)
+    return ["/".join(filter(None, each)) or None for each in named]

@@ -108,27 +108,47 @@ def test_an_arm_that_lacks_tokens_is_priced_per_answer(tmp_path: Path, unknown: 
     np.testing.assert_array_equal(table.input_tokens, made["large|2026|input_tokens"])
 
 
-def test_an_arm_with_gaps_is_left_out_unless_asked_for(tmp_path: Path) -> None:
+def test_an_arm_with_gaps_is_left_out_unless_asked_for_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     made = columns()
     made["small|score"][[3, 4]] = np.nan
     path = saved(tmp_path, made)
     assert load(path).names == ("large|2026",)
+    said = f"{path}: left out, for they have a gap: small; --arms keeps them\n"
+    assert capsys.readouterr().err == said
     asked = load(path, ["small", "large|2026"])
     assert asked.names == ("small", "large|2026")
     assert len(asked) == 48
+    assert capsys.readouterr().err == f"{path}: 2 rows left out, in which an arm has a gap\n"
     assert "prompt 3" not in asked.prompts
 
 
-@pytest.mark.parametrize(("name", "arms"), [("no such table", []), ("", ["medium"])])
+@pytest.mark.parametrize(
+    ("name", "arms", "said"),
+    [
+        ("no such table", [], "replay tables are not here: no such table is neither a file"),
+        ("t", ["medium"], "cannot be played: it has no arm 'medium'; it has large|2026, small\n"),
+        ("bare", [], "it has no column '<model>|score'; it has prompt, category\n"),
+    ],
+)
 def test_what_is_not_there_is_said_in_one_sentence(
-    name: str, arms: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str,
+    arms: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setenv(REPLAY, str(tmp_path))
+    saved(tmp_path, columns())
+    saved(tmp_path, {"prompt": ["x"], "category": ["y"]}, "bare.parquet")
     with pytest.raises(SystemExit) as stopped:
-        load(name or saved(tmp_path, columns()), arms)
+        load(name, arms)
     assert stopped.value.code == 2
-    said = capsys.readouterr().err
-    assert said.startswith("replay tables are not here: ")
-    assert said.count("\n") == 1
+    found = capsys.readouterr().err
+    assert said in found
+    assert found.count("\n") == 1
 
 
 def test_the_router_sees_the_text_the_category_or_both() -> None:
@@ -140,7 +160,10 @@ def test_the_router_sees_the_text_the_category_or_both() -> None:
 
 def test_a_source_is_a_part_of_the_task(tmp_path: Path) -> None:
     made = {**columns(), "source": ["gsm"] * 50}
-    assert load(saved(tmp_path, made)).tasks[:2] == ("maths/gsm", "code/gsm")
+    made["source"][1] = None
+    assert load(saved(tmp_path, made)).tasks[:3] == ("maths/gsm", "code", "maths/gsm")
+    del made["category"]
+    assert load(saved(tmp_path, made)).tasks[:2] == ("gsm", None)
 
 
 def test_a_table_written_by_the_schema_is_read_back(tmp_path: Path) -> None:
@@ -166,6 +189,7 @@ def test_a_table_to_learn_on_comes_first_with_the_same_arms_and_prices(tmp_path:
     learned, judged = columns(20), columns(30)
     learned["more|score"] = learned["more|cost_usd"] = [0.5] * 20
     learned["prompt"] = [f"earlier {i}" for i in range(20)]
+    learned["small|score"] = [str(each) for each in learned["small|score"]]
     one, other = saved(tmp_path, learned, "a.parquet"), saved(tmp_path, judged, "b.parquet")
     table = load(other, learn_on=one)
     assert (table.name, table.learning, len(table)) == ("b", 20, 50)
