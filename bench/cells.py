@@ -18,8 +18,13 @@ from bench.report import result
 from bench.runs import KEPT, Run, finish
 from bench.tables import Table, find, load
 from bench.yardsticks import foresee
+from policy.decide import RULES
 
 PEERS = "peers"
+EVERY_PEER = tuple(PREFIX + name for name in ADAPTERS)
+PLAYED = (*RULES, *EVERY_PEER, PEERS, CategoryBeta.name)
+"""What a policy may be."""
+NEEDS_TWO_ARMS = PREFIX + "contextualbandits-lints"
 
 
 @dataclass(frozen=True)
@@ -49,14 +54,18 @@ class Cell:
         path = str(find(self.table) or self.table)
         table = _loaded(path, self.arms, learn_on, self.prompts, self.crowd)
         for policy in self.policies:
+            if policy not in PLAYED and not policy.startswith("fixed:"):
+                raise ValueError(f"policy is {policy!r}; it must be one of {', '.join(PLAYED)}")
             lay(table, replace(self.options, policy=policy), 0)
+        first = len(table.arms) - self.options.scenario.startswith("new_arm")
+        if first <= 1 and {PEERS, NEEDS_TWO_ARMS} & {*self.policies}:
+            raise ValueError(f"{NEEDS_TWO_ARMS} needs two arms from the start on, not {first}")
         return table
 
     @cached_property
     def runs(self) -> dict[str, Run]:
         """Return one run for each policy and for the baseline that learns."""
-        every = [PREFIX + name for name in ADAPTERS]
-        asked = [name for each in self.policies for name in (every if each == PEERS else [each])]
+        asked = [p for each in self.policies for p in (EVERY_PEER if each == PEERS else [each])]
         return {
             policy: Run(self.loaded, replace(self.options, policy=policy), self.kept)
             for policy in dict.fromkeys([*asked, CategoryBeta.name])

@@ -1,13 +1,15 @@
 """The commands of the bench."""
 
+import csv
 import json
+import math
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
 from bench import failover as outage
-from bench.cells import PEERS, Cell
+from bench.cells import EVERY_PEER, PEERS, Cell
 from bench.decision import measure
 from bench.durability import crash, replicas, start, writing
 from bench.gateway_page import gateway
@@ -15,12 +17,35 @@ from bench.likeness import cache
 from bench.live import Traffic, run
 from bench.options import NO_BUDGET_USD, Options, Scenario
 from bench.pages import pages
-from bench.peers.player import PREFIX
-from bench.peers.worker import ADAPTERS
 from bench.report import lines
 from bench.studies import KEPT_IN, adoption, drift, everything, ope, refold, report, stability
 from bench.tables import load
 from policy.decide import RULES
+
+
+class Finite(click.FloatRange):
+    """A number of a range that has an end where the range has none."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number; what is none, or has no end, is a usage error."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+def writable(_ctx: click.Context, _param: click.Parameter, path: Path | None) -> Path | None:
+    """Return a path that can be written, which is better known before an hour of play."""
+    if path is None or path.exists():  # click has looked at a file that is there
+        return path
+    try:
+        path.touch()
+        path.unlink()
+    except OSError as error:
+        raise click.BadParameter(f"{path} cannot be written: {error.strerror}.") from error
+    return path
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -30,7 +55,11 @@ def main() -> None:
 
 @main.command()
 @click.argument("table")
-@click.option("--arms", default="", help="Only these arms, separated by commas; default: all.")
+@click.option(
+    "--arms",
+    default="",
+    help='Only these arms, separated by commas, in "" where a name has one; default: all.',
+)
 @click.option(
     "--crowd",
     type=click.IntRange(0),
@@ -43,14 +72,14 @@ def main() -> None:
     "policies",
     multiple=True,
     default=("thompson", "greedy"),
-    help=f"More than once if you like: {', '.join([*RULES, *(PREFIX + n for n in ADAPTERS)])}"
+    help=f"More than once if you like: {', '.join([*RULES, *EVERY_PEER])}"
     f" or {PEERS}, which is each of those, installed if need be.",
 )
-@click.option("--feedback", type=click.FloatRange(0, 1), default=1.0, help="Share that is rated.")
+@click.option("--feedback", type=Finite(0, 1), default=1.0, help="Share that is rated.")
 @click.option("--binary", is_flag=True, help="Thumbs of the score's probability, not the score.")
 @click.option(
     "--feedback-unsatisfied",
-    type=click.FloatRange(0, 1),
+    type=Finite(0, 1),
     default=None,
     show_default="as --feedback",
     help="Share that is rated of what does not satisfy.",
@@ -69,20 +98,20 @@ def main() -> None:
 @click.option(
     "--willingness-to-pay",
     "willingness_to_pay_usd",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     default=NO_BUDGET_USD,
     help="Dollars that one more thumbs-up is worth.",
 )
 @click.option(
     "--budget",
     "budget_usd_per_request",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     default=None,
     help="Dollars to be spent per request on average.",
 )
 @click.option(
     "--quality-floor",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Finite(0, 1, min_open=True),
     default=None,
     help="The least spend that keeps this share of --baseline's quality.",
 )
@@ -90,12 +119,19 @@ def main() -> None:
 @click.option("--prompts", type=click.IntRange(20), default=None, help="Judge only so many.")
 @click.option("--seeds", type=click.IntRange(1), default=20)
 @KEPT_IN
-@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    callback=writable,
+    help="Write what was found to this file.",
+)
 def replay(
     table: str, policies: tuple[str, ...], seeds: int, json_path: Path | None, **asked: Any
 ) -> None:
     """Replay recorded outcomes: a policy sees those of the arms it chooses."""
-    names = tuple(arm for arm in asked.pop("arms").split(",") if arm)
+    row = next(csv.reader([asked.pop("arms")], skipinitialspace=True), [])
+    names = tuple(dict.fromkeys(arm for arm in row if arm))
     whole = {name: asked.pop(name) for name in ("crowd", "prompts", "kept")}
     found = _played(Cell(table, Options(**asked), policies, names, **whole), seeds)
     click.echo("\n".join(lines(found)))
@@ -107,7 +143,8 @@ def _played(cell: Cell, seeds: int) -> dict[str, Any]:
     """Return what a cell found; what cannot be played is said before anything is."""
     try:
         cell.runs  # noqa: B018 (it loads the table and lays one course)
-    except ValueError as error:
+        cell.kept.mkdir(parents=True, exist_ok=True)
+    except (ValueError, OSError) as error:
         raise click.UsageError(str(error)) from error
     return cell.result(range(seeds))
 

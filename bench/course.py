@@ -22,6 +22,8 @@ Bools = NDArray[np.bool_]
 CUT = 0.1
 LEFT_OF_QUALITY = 0.7
 EVALS_OF_A_NEW_ARM = 300
+FEWEST_ON_THE_WAY = 3
+"""A change lasts a third at the least."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,20 +99,14 @@ class Course:
 def lay(table: Table, options: Options, seed: int) -> Course:
     """Return the course of one replay.
 
-    raises : ValueError if nothing is left to judge, an arm that is named is none of the table, or a
-             budget and a floor of quality are asked for at once
+    raises : ValueError if too few are left to judge, an arm that is named is none of the table, a
+             new arm would be the only one, or what is asked for contradicts itself
     """
-    kind, _, fixed = options.policy.partition(":")
-    if kind == "fixed":
-        _known(table, "policy", fixed)
-    if options.budget_usd_per_request is not None and options.quality_floor is not None:
-        raise ValueError(
-            f"a budget of {options.budget_usd_per_request:g} and a floor of quality of "
-            f"{options.quality_floor:g} each set by themselves what is paid: leave out one"
-        )
-    _known(table, "concerned", options.concerned)
-    _known(table, "baseline", options.baseline)
+    _refuse_what_cannot_be(table, options)
     warm, learned, judged = order(table, options, seed)
+    if options.scenario != "steady" and len(judged) < FEWEST_ON_THE_WAY:
+        left = f"{len(judged)} prompts to judge are too few for scenario {options.scenario!r}"
+        raise ValueError(f"{left}; it needs {FEWEST_ON_THE_WAY}")
     rows = np.concatenate([learned, judged])
     stages = _stages(table, options, len(learned), len(rows))
     quality, price, offered = (
@@ -165,8 +161,29 @@ def concerned(table: Table, options: Options) -> int:
     return int(by.mean(axis=0).argmax())
 
 
+def _refuse_what_cannot_be(table: Table, options: Options) -> None:
+    kind, _, fixed = options.policy.partition(":")
+    if kind == "fixed":
+        _known(table, "policy", fixed)
+    if options.concerned:
+        _known(table, "concerned", options.concerned)
+    if options.baseline:
+        _known(table, "baseline", options.baseline)
+    if options.budget_usd_per_request is not None and options.quality_floor is not None:
+        raise ValueError(
+            f"a budget of {options.budget_usd_per_request:g} and a floor of quality of "
+            f"{options.quality_floor:g} each set by themselves what is paid: leave out one"
+        )
+    if options.baseline and options.quality_floor is None:
+        raise ValueError(f"baseline is {options.baseline!r}; only a floor of quality has one")
+    if options.concerned and options.scenario == "steady":
+        raise ValueError(f"concerned is {options.concerned!r}; under 'steady' no arm changes")
+    if options.scenario.startswith("new_arm") and len(table.arms) == 1:
+        raise ValueError(f"scenario is {options.scenario!r}; it needs two arms, not one")
+
+
 def _known(table: Table, option: str, arm: str) -> None:
-    if arm and arm not in table.names:
+    if arm not in table.names:
         known = ", ".join(table.names)
         raise ValueError(f"{option} is {arm!r}; it must be one of {known}")
 

@@ -38,7 +38,7 @@ def result(
     mixtures = {name: [each.mixtures[name] for each in by_seed] for name in policies}
     return {
         "table": table.name,
-        "prompts": len(table) - table.learning,
+        "prompts": len(next(iter(played.values()))[0].rows),
         "arms": list(table.names),
         "seeds": len(seeds),
         "options": {key: value for key, value in asdict(options).items() if key != "policy"},
@@ -81,7 +81,7 @@ def _means(table: Table, options: Options, seeds: Sequence[Figures]) -> dict[str
     return {
         **found,
         "budget_use": None if budget is None else found["cost_usd"] / budget,
-        "shares": {arm: round(float(s), 4) for arm, s in zip(table.names, shares, strict=True)},
+        "shares": {arm: round(float(s), 6) for arm, s in zip(table.names, shares, strict=True)},
     }
 
 
@@ -163,7 +163,8 @@ def _said(found: Mapping[str, Any]) -> str:
 def _line(name: str, each: Mapping[str, Any], kinds: Sequence[str]) -> str:
     shown = " | ".join(f"{each[kind]:.4f} | {_spread(each[kind + '_se'])}" for kind in kinds)
     use = "" if each["budget_use"] is None else f" {each['budget_use']:.2f} |"
-    return f"| {name} | {shown} | {each['cost_usd']:.3g} |{use}"
+    named = name.replace("|", "\\|")  # as an arm's may
+    return f"| {named} | {shown} | {each['cost_usd']:.3g} |{use}"
 
 
 def _spread(error: float | None) -> str:

@@ -131,6 +131,19 @@ def test_how_far_ahead_is_the_mean_over_pairs_of_equal_seeds(tmp_path: Path) -> 
             "a budget of 0.002 and a floor of quality",
         ),
         (["--quality-floor", "0.9", "--baseline", "x"], "baseline is 'x'; it must be one of coder"),
+        (["--baseline", "coder"], "baseline is 'coder'; only a floor of quality has one"),
+        (["--concerned", "coder"], "concerned is 'coder'; under 'steady' no arm changes"),
+        (["--policy", "best"], "policy is 'best'; it must be one of thompson, greedy"),
+        (["--policy", "peer:x"], "policy is 'peer:x'; it must be one of"),
+        (["--arms", "coder", "--policy", "peers"], "needs two arms from the start on, not 1"),
+        (["--policy", "fixed:"], "policy is ''; it must be one of coder"),
+        (["--arms", "coder", "--scenario", "new_arm"], "'new_arm'; it needs two arms, not one"),
+        (["--warm", "38", "--scenario", "price_cut"], "2 prompts to judge are too few"),
+        (["--budget", "nan"], "'--budget': nan is not a finite number"),
+        (["--budget", "inf"], "'--budget': inf is not a finite number"),
+        (["--budget", "-1"], "'--budget': -1.0 is not in the range"),
+        (["--feedback", "nan"], "'--feedback': nan is not a finite number"),
+        (["--json", "no folder/out.json"], "no folder/out.json cannot be written: No such file"),
     ],
 )
 def test_what_cannot_be_replayed_is_said_before_anything_is(
@@ -141,6 +154,29 @@ def test_what_cannot_be_replayed_is_said_before_anything_is(
     assert done.exit_code == 2
     assert said in done.output
     assert not (tmp_path / "kept").exists()
+
+
+def test_the_folder_of_what_is_kept_is_made_before_anything_is_played(tmp_path: Path) -> None:
+    table = written(easy(40), tmp_path / "easy.parquet")
+    done = CliRunner().invoke(main, ["replay", str(table), *keeping(table)])
+    assert done.exit_code == 2
+    assert "Not a directory" in done.output
+
+
+@pytest.mark.slow
+def test_arms_may_have_any_name_and_only_what_is_judged_is_counted(tmp_path: Path) -> None:
+    renamed = [replace(a, name=n) for a, n in zip(easy(1).arms, ("a, b", "p|q", "x"), strict=True)]
+    table = written(replace(easy(40), arms=tuple(renamed)), tmp_path / "named.parquet")
+    out = tmp_path / "out.json"
+    asked = ["--arms", '"a, b", p|q', "--policy", "fixed:p|q", "--warm", "10", "--seeds", "1"]
+    asked += ["--json", str(out), *keeping(tmp_path)]
+    done = CliRunner().invoke(main, ["replay", str(table), *asked], catch_exceptions=False)
+    assert done.exit_code == 0
+    found = json.loads(out.read_text())
+    assert (found["prompts"], found["arms"]) == (30, ["a, b", "p|q"])
+    assert found["policies"]["fixed:p|q"]["shares"] == {"a, b": 0.0, "p|q": 1.0}
+    assert "named: 30 prompts" in done.output
+    assert "| fixed:p\\|q |" in done.output
 
 
 def test_a_table_that_is_not_there_ends_with_two_and_one_sentence() -> None:
