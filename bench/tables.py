@@ -117,7 +117,7 @@ def load(name: str, arms: Sequence[str] = (), learn_on: str = "") -> Table:
     """
     paths = [_found(each) for each in (learn_on, name) if each]
     parts = [read(path) for path in paths]
-    common = _common(paths, parts, arms)
+    here, common = models(parts[-1]), _common(paths, parts, arms)
     parts = [checked(path, part, arms or common) for path, part in zip(paths, parts, strict=True)]
     chosen = list(arms) or [m for m in common if all(whole(part, m).all() for part in parts)]
     if not chosen:
@@ -125,8 +125,8 @@ def load(name: str, arms: Sequence[str] = (), learn_on: str = "") -> Table:
     gapless = [part.filter(pa.array(_gapless(part, chosen))) for part in parts]
     kept = _shared_columns(gapless)
     raw = pa.concat_tables([part.select(kept) for part in gapless])
-    left = [] if arms else [m for m in models(parts[-1]) if m not in chosen]
-    _say_left_out(paths[-1], left, sum(map(len, parts)) - len(raw))
+    left = [] if arms else [m for m in here if m not in chosen]
+    _say_left_out(paths, left, sum(map(len, parts)) - len(raw))
     if len(raw) < FEWEST_PROMPTS:
         raise refused(paths[-1], f"{FEWEST_PROMPTS} rows without a gap are needed, not {len(raw)}")
     return _table(paths[-1].stem, raw, chosen, len(raw) - len(gapless[-1]))
@@ -147,12 +147,13 @@ def _common(paths: Sequence[Path], parts: Sequence[pa.Table], arms: Sequence[str
     return common
 
 
-def _say_left_out(path: Path, arms: Sequence[str], rows: int) -> None:
+def _say_left_out(paths: Sequence[Path], arms: Sequence[str], rows: int) -> None:
+    both = " and ".join(map(str, reversed(paths)))
     if arms:
-        named = ", ".join(arms)
-        print(f"{path}: left out, for they have a gap: {named}; --arms keeps them", file=sys.stderr)
+        without = f"left out, for they are not whole in {both}: {', '.join(arms)}"
+        print(f"{without}; --arms leaves out their rows instead", file=sys.stderr)
     if rows:
-        print(f"{path}: {rows} rows left out, in which an arm has a gap", file=sys.stderr)
+        print(f"{rows} rows left out of {both}, in which an arm has a gap", file=sys.stderr)
 
 
 def _found(name: str) -> Path:

@@ -115,12 +115,14 @@ def test_an_arm_with_gaps_is_left_out_unless_asked_for_and_that_is_said(
     made["small|score"][[3, 4]] = np.nan
     path = saved(tmp_path, made)
     assert load(path).names == ("large|2026",)
-    said = f"{path}: left out, for they have a gap: small; --arms keeps them\n"
-    assert capsys.readouterr().err == said
+    said = (
+        f"left out, for they are not whole in {path}: small; --arms leaves out their rows instead"
+    )
+    assert capsys.readouterr().err == f"{said}\n"
     asked = load(path, ["small", "large|2026"])
     assert asked.names == ("small", "large|2026")
     assert len(asked) == 48
-    assert capsys.readouterr().err == f"{path}: 2 rows left out, in which an arm has a gap\n"
+    assert capsys.readouterr().err == f"2 rows left out of {path}, in which an arm has a gap\n"
     assert "prompt 3" not in asked.prompts
 
 
@@ -185,7 +187,9 @@ def test_the_published_tables_can_be_read_where_they_are(name: str) -> None:
         np.testing.assert_allclose(spent, recorded, rtol=0.01)
 
 
-def test_a_table_to_learn_on_comes_first_with_the_same_arms_and_prices(tmp_path: Path) -> None:
+def test_a_table_to_learn_on_comes_first_with_the_same_arms_and_prices(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     learned, judged = columns(20), columns(30)
     learned["more|score"] = learned["more|cost_usd"] = [0.5] * 20
     learned["prompt"] = [f"earlier {i}" for i in range(20)]
@@ -199,6 +203,9 @@ def test_a_table_to_learn_on_comes_first_with_the_same_arms_and_prices(tmp_path:
     sampled = table.sample(10, 0)
     assert (sampled.learning, len(sampled)) == (20, 30)
     assert sampled.prompts[:20] == table.prompts[:20]
+    assert capsys.readouterr().err == ""
+    assert load(one, learn_on=other).names == table.names
+    assert f"not whole in {one} and {other}: more;" in capsys.readouterr().err
 
 
 def test_tables_without_an_arm_in_common_are_refused(
