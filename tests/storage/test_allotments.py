@@ -39,6 +39,16 @@ def test_each_span_and_each_budget_is_its_own(log: Log) -> None:
     assert log.allot(wish(process="bob", budget="a key")).usd == 2.0
 
 
+def test_a_span_is_forgotten_when_the_one_after_the_next_begins(log: Log) -> None:
+    for span in (7, 8):
+        log.allot(wish(process=f"at {span}", span=span))
+    spans = "SELECT span FROM allotments WHERE budget = 'service' ORDER BY span"
+    assert [row["span"] for row in log.ask(spans, {})] == [7, 8]
+    log.allot(wish(budget="a key", span=9))
+    log.allot(wish(process="at 9", span=9))
+    assert [row["span"] for row in log.ask(spans, {})] == [8, 9]
+
+
 def test_what_was_spent_before_anybody_shared_counts(log: Log) -> None:
     assert log.allot(wish(usd=9.0, before_usd=4.0)) == Allotment(6.0, Elsewhere(4.0, 4.0, 4.0))
     then = log.allot(wish(process="bob", before_usd=4.0)).elsewhere
