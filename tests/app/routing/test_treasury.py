@@ -137,6 +137,22 @@ def test_what_was_spent_counts_in_its_day_alone_after_a_restart(
     assert goal["left_usd"] == pytest.approx(1.0 - spent_usd)
 
 
+@pytest.mark.parametrize(("usd", "per"), [(0.5 * CALL_USD, "hour"), (1.0, "day")])
+def test_who_is_refused_is_told_when_the_tightest_budget_starts_anew(
+    tmp_path: Path, usd: float, per: str
+) -> None:
+    """Of a key and of the service, one has a budget for an hour that pays for no call."""
+    others = {"hour": (1.0, "day"), "day": (0.5 * CALL_USD, "hour")}[per]
+    with serve(exact, lambda: ["one"]) as provider:
+        arms = catalogue(tmp_path, provider.url, {"one": ARM})
+        dials: dict[str, Any] = {"budget_usd": usd, "budget_per": per}
+        with running(tmp_path, arms, **dials) as service:
+            shop = Keyed(service, budget_usd=others[0], budget_per=others[1])
+            refused = shop.post("/complete", BODY)
+    assert refused.status_code == 429
+    assert 1 <= int(refused.headers["retry-after"]) <= 3_600
+
+
 def test_b10_what_was_held_for_a_stream_that_is_left_is_given_back(priced: Running) -> None:
     shop = Keyed(priced, budget_usd=1.5 * CALL_USD)
     body = {**BODY, "stream": True}
