@@ -128,6 +128,12 @@ def test_only_a_moment_that_the_provider_named_is_waited_for_whatever_happens() 
     assert not failing(Breaker(), 0, 0, 0, error=UpstreamTimeout("late", arm="a")).waits
 
 
+def test_a_call_made_in_need_while_it_is_open_does_not_open_it_sooner() -> None:
+    told = UpstreamBusy("slow down", arm="a", http_status=429, retry_after_s=120)
+    breaker = failing(failing(Breaker(), 0, error=told), 10)
+    assert (breaker.state(119.9), breaker.state(120)) == ("open", "half-open")
+
+
 def test_when_the_retry_budget_is_spent_one_failure_is_enough() -> None:
     breaker = Breaker()
     breaker.fail(BROKEN, begun_s=0, now_s=0, at_once=True)
