@@ -1,0 +1,24 @@
+"""How old a stored answer may be that is given again, also where clocks are set."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.app.answers.test_cache import USE
+from tests.app.faulty import faulty, good
+
+
+@pytest.mark.parametrize(
+    ("older_s", "cache"), [(0, "hit"), (30, "hit"), (90, "miss"), (-90, "miss")]
+)
+def test_an_answer_that_is_too_old_or_of_the_future_is_asked_for_anew(
+    tmp_path: Path, older_s: int, cache: str
+) -> None:
+    """One from the future was stored before the clock was set back: nobody knows its age."""
+    with faulty(tmp_path, {"a": good}, cache_fresh_s=60) as made:
+        made.service.ask(**USE)
+        with closing(sqlite3.connect(tmp_path / "turnpike.cache.db")) as file, file:
+            file.execute("UPDATE answers SET created_at_s = created_at_s - ?", [older_s])
+        assert made.service.ask(**USE)["cache"] == cache
