@@ -2,13 +2,14 @@
 
 import socket
 import time
+from dataclasses import replace
 
 import pytest
 
 from policy.errors import UpstreamError, UpstreamTimeout
 from policy.types import Timeouts
 from tests.upstream.misbehaving import Conversation, chunk, completion
-from tests.upstream.talking import BODY, SHORT, arm_on, talking_to
+from tests.upstream.talking import BODY, PATIENT, SHORT, arm_on, talking_to
 from upstream.catalogue import Catalogue, Provider
 from upstream.client import Upstream
 from upstream.deadlines import Deadline
@@ -210,7 +211,8 @@ def test_a_provider_that_does_not_read_is_a_timeout() -> None:
             Upstream(lambda: catalogue, {}) as upstream,
             pytest.raises(UpstreamTimeout, match="no content within"),
         ):
-            upstream.answer(arm_on(timeouts=SHORT), long)
+            # A busy machine takes a while to write so much before it connects.
+            upstream.answer(arm_on(timeouts=replace(PATIENT, first_content_s=2)), long)
 
 
 def test_the_deadlines_follow_the_clock() -> None:
