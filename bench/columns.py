@@ -122,16 +122,21 @@ def _within(path: Path, raw: pa.Table, column: str, most: float, slack: float) -
 def _cast(path: Path, raw: pa.Table, column: str, kind: pa.DataType, right: str) -> pa.ChunkedArray:
     values = raw[column]
     try:
-        return values.cast(kind, safe=kind != pa.float64())
+        return _as(values, kind)
     except pa.ArrowException as error:
         row = next(i for i in range(len(values)) if not _casts(values.slice(i, 1), kind))
         seen = f"{Repr().repr(values[row].as_py())} in row {row + 1}"
         raise refused(path, f"{column!r} has {seen}; it must be {right}") from error
 
 
+def _as(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    # A number may lose its last digits, a text none of its letters.
+    return values.cast(kind, safe=kind != pa.float64())
+
+
 def _casts(one: pa.ChunkedArray, kind: pa.DataType) -> bool:
     try:
-        one.cast(kind)
+        _as(one, kind)
     except pa.ArrowException:
         return False
     return True

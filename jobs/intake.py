@@ -24,13 +24,12 @@ from storage.recorder import HandedOver
 from storage.records import Eval, Fence, PolicyVersion, Retrain, Withdrawal
 from storage.rows import plain
 from storage.states import SavedState
-from storage.withdrawing import WITHDRAWAL
 from storage.words import Expiry, Stripped
 
 LOGGER = get_logger()
 RETRAIN, ROLLBACK, EVALS = "retrain", "rollback", "evals"
 KEY, REVOCATION, LATEST = "key", "revocation", "latest"
-PRUNE, FORGET = "prune", "forget"
+PRUNE, FORGET, WITHDRAW = "prune", "forget", "withdraw"
 
 
 def hand_over_retrain(
@@ -81,7 +80,7 @@ def hand_over_stripped(data: Path, stripped: Sequence[Stripped]) -> str:
 
 def hand_over_withdrawal(data: Path, withdrawal: Withdrawal) -> str:
     """Return the id of the parcel that withdraws evals, or takes that back."""
-    return hand_over(data / "handover", WITHDRAWAL, asdict(withdrawal), {})
+    return hand_over(data / "handover", WITHDRAW, asdict(withdrawal), {})
 
 
 def hand_over_key(data: Path, key: Key) -> str:
@@ -184,7 +183,7 @@ READERS: dict[str, Callable[[Handover], Sequence[HandedOver]]] = {
     LATEST: _latest,
     PRUNE: _expiries,
     FORGET: _stripped,
-    WITHDRAWAL: _withdrawal,
+    WITHDRAW: _withdrawal,
 }
 
 

@@ -87,8 +87,7 @@ def allot(db: Sql, wish: Wish) -> Allotment:
     mine: Values = {"budget": wish.budget, "process": wish.process, "span": wish.span}
     others = dict(db.query(OTHERS, {**mine, "fresh_s": now_s - FRESH_S})[0])
     if not others.pop("rows") and wish.before_usd > 0:
-        all_of_it = dict.fromkeys(("taken_usd", "spent_usd", "gone_usd"), wish.before_usd)
-        others |= all_of_it
+        others |= dict.fromkeys(("taken_usd", "spent_usd", "gone_usd"), wish.before_usd)
         db.execute(TAKE, {**mine, **others, "process": BEFORE, "rate_hz": 0.0, "at_s": now_s})
     elsewhere = Elsewhere(**others)
     usd = max(min(wish.usd, wish.limit_usd - elsewhere.taken_usd), 0.0)

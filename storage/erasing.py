@@ -62,10 +62,6 @@ SELECT d.id, d.tenant, d.key_id, d.feature_version, d.sketch FROM decisions d
 WHERE {_THEIRS} AND d.id > :after ORDER BY d.id LIMIT :most
 """  # noqa: S608
 
-ERASED_AT_S = """
-SELECT COALESCE(max(received_at_s), 0.0) AS at_s FROM handovers WHERE kind = 'forget'
-"""
-
 SPACE = """
 SELECT space FROM policies WHERE feature_version = :version ORDER BY version LIMIT 1
 """
@@ -163,11 +159,6 @@ def theirs(ask: Ask, whose: Whose, most: int) -> Iterator[list[Row]]:
     while rows := list(ask(THEIRS, {**whose.values, "after": after, "most": most})):
         yield rows
         after = rows[-1]["id"]
-
-
-def erased_at_s(ask: Ask) -> float:
-    """Return when somebody was last forgotten, 0 for never."""
-    return float(ask(ERASED_AT_S, {})[0]["at_s"])
 
 
 def space(ask: Ask, feature_version: int) -> bytes:

@@ -71,6 +71,10 @@ SELECT (SELECT count(*) FROM decisions) AS decisions,
         AS feedback_since_retrain
 """
 
+RECEIVED_AT_S = """
+SELECT COALESCE(max(received_at_s), 0.0) AS at_s FROM handovers WHERE kind = :kind
+"""
+
 SPEND = """
 SELECT COALESCE(sum(o.cost_usd), 0) + (
         SELECT COALESCE(sum(f.usd), 0) FROM forgotten_spending f
@@ -212,6 +216,10 @@ class LogReader(ABC):
         """
         whose = {"tenant": tenant and text(tenant), "key_id": key_id and text(key_id)}
         return float(self.ask(SPEND, {"since_s": since_s, **whose})[0]["spend_usd"])
+
+    def received_at_s(self, kind: str) -> float:
+        """Return when a parcel of this kind was last received, 0 for never."""
+        return float(self.ask(RECEIVED_AT_S, {"kind": kind})[0]["at_s"])
 
     def latest(self, name: str) -> Latest | None:
         """Return the newest result of this name, None if there was none yet."""

@@ -8,9 +8,6 @@ from storage.sql import Ask, Sql, Values
 
 COLUMN = "ALTER TABLE evals ADD COLUMN withdrawn INTEGER NOT NULL DEFAULT 0"
 
-WITHDRAWAL = "withdraw"
-"""The kind of parcel that withdraws evals, or takes that back."""
-
 BATCHES = """
 SELECT substr(batch, 1, 64) AS batch, min(at_s) AS at_s, count(*) AS scores,
     count(DISTINCT prompt_sha256) AS prompts, count(DISTINCT arm) AS arms,
@@ -19,10 +16,6 @@ FROM evals GROUP BY substr(batch, 1, 64) ORDER BY min(at_s), substr(batch, 1, 64
 """
 
 WITHDRAW = "UPDATE evals SET withdrawn = :withdrawn WHERE substr(batch, 1, 64) = :batch"
-
-WITHDRAWN_AT_S = """
-SELECT COALESCE(max(received_at_s), 0.0) AS at_s FROM handovers WHERE kind = :kind
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +34,6 @@ def batches(ask: Ask, named: str = "") -> list[Batch]:
     """Return every imported file whose name begins so, oldest first."""
     found = [restore(Batch, row) for row in ask(BATCHES, {})]
     return [each for each in found if each.batch.startswith(text(named).lower())]
-
-
-def withdrawn_at_s(ask: Ask) -> float:
-    """Return when evals were last withdrawn or taken back, 0 for never."""
-    return float(ask(WITHDRAWN_AT_S, {"kind": WITHDRAWAL})[0]["at_s"])
 
 
 def withdraw(db: Sql, values: Values) -> None:

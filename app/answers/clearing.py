@@ -6,8 +6,8 @@ One process is asked, the log tells the others; one that is not running is told 
 import time
 
 from app.answers.cache import CLOCKS_APART_S, Cache
+from jobs.intake import FORGET
 from policy.errors import StoreUnavailable
-from storage.erasing import erased_at_s
 from storage.latest import Latest
 from storage.log import Log
 
@@ -46,7 +46,7 @@ def follow(cache: Cache, log: Log, heard: Heard = NOTHING) -> Heard:
 
     raises : StoreUnavailable
     """
-    cleared, erased_s = log.latest(NAME), erased_at_s(log.ask)
+    cleared, erased_s = log.latest(NAME), log.received_at_s(FORGET)
     version, at_s = (0, 0.0) if cleared is None else (cleared.version, cleared.at_s)
     if (version, erased_s) != heard:
         cache.forget(max(at_s, erased_s) + CLOCKS_APART_S)

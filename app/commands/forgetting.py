@@ -14,15 +14,15 @@ import click
 
 from app.commands.delivery import delivered
 from app.commands.told import tell
-from app.commands.training import refolded
+from app.commands.training import awaits_fold, refolded
 from app.settings import Settings
 from app.wiring import cache_path
 from jobs.forget import stripped
-from jobs.intake import hand_over_stripped
+from jobs.intake import FORGET, hand_over_stripped
 from policy.errors import ConfigError, InvalidInput
 from storage import snapshots
 from storage.cache_file import remove
-from storage.erasing import FORGOTTEN, Whose, erased_at_s, held
+from storage.erasing import FORGOTTEN, Whose, held
 from storage.reader import LogReader
 from storage.stores import open_log, open_reader
 
@@ -46,7 +46,7 @@ def forget(settings: Settings, whose: Whose, *, confirmed: bool, as_json: bool) 
             if not confirmed:
                 click.confirm(_asked(whose, there.decisions, there.comments), abort=True, err=True)
             _strip(settings, log, whose, there.decisions)
-        if there.decisions or _is_unfinished(log):
+        if there.decisions or awaits_fold(log, FORGET):
             told["policy_version"] = version = refolded(settings, log, "forget")
             if version is not None:
                 snapshots.forget_before(settings.folder / "snapshots", version)
@@ -61,12 +61,6 @@ def _strip(settings: Settings, log: LogReader, whose: Whose, decisions: int) -> 
             for piece in stripped(log.ask, whose):
                 delivered(settings, partial(hand_over_stripped, stripped=piece))
                 shown.update(len(piece))
-
-
-def _is_unfinished(log: LogReader) -> bool:
-    """Return whether somebody was forgotten, and the policy that serves still knows their words."""
-    policy = log.latest_policy()
-    return policy is not None and erased_at_s(log.ask) > policy.created_at_s
 
 
 def _forget_answers(settings: Settings) -> None:

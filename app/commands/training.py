@@ -17,16 +17,14 @@ from app.settings import Settings
 from features.space import Space
 from jobs.alone import alone
 from jobs.due import due
-from jobs.intake import hand_over_policy, hand_over_retrain
+from jobs.intake import FORGET, WITHDRAW, hand_over_policy, hand_over_retrain
 from jobs.learned import Learned
 from jobs.refold import Fold, LogSource, folding, followed
 from policy.errors import InvalidInput
 from policy.hyper import Hyper
-from storage.erasing import erased_at_s
 from storage.reader import LogReader
 from storage.records import Fence, PolicySource, PolicyVersion, RetrainTrigger
 from storage.stores import open_log, open_reader
-from storage.withdrawing import withdrawn_at_s
 
 LEASE = "retrain"
 TRIES = 3
@@ -125,6 +123,12 @@ def rollback(settings: Settings, version: int | None, *, as_json: bool = False) 
     tell({"version": policy.version, "again": wanted.version}, said, as_json=as_json)
 
 
+def awaits_fold(log: LogReader, kind: str) -> bool:
+    """Return whether a parcel of this kind came after the policy that serves was adopted."""
+    policy = log.latest_policy()
+    return policy is not None and log.received_at_s(kind) > policy.created_at_s
+
+
 def refolded(settings: Settings, log: LogReader, source: PolicySource) -> int | None:
     """Return under which version the policy that serves was folded anew; None before the first.
 
@@ -152,7 +156,7 @@ def readopted(
     """
     latest = log.latest_policy() or wanted
     # The clock of whoever took the last erasure or withdrawal may be ahead of ours.
-    now_s = max(time.time(), erased_at_s(log.ask), withdrawn_at_s(log.ask))
+    now_s = max(time.time(), *map(log.received_at_s, (FORGET, WITHDRAW)))
     policy = replace(wanted, version=latest.version + 1, created_at_s=now_s, source=source)
     position = log.position()
     click.echo(f"folding {position} events under policy {wanted.version} ...", err=True)

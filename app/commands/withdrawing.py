@@ -10,14 +10,14 @@ from functools import partial
 
 from app.commands.delivery import delivered
 from app.commands.told import tell
-from app.commands.training import refolded
+from app.commands.training import awaits_fold, refolded
 from app.settings import Settings
-from jobs.intake import hand_over_withdrawal
+from jobs.intake import WITHDRAW, hand_over_withdrawal
 from policy.errors import InvalidInput
 from storage.reader import LogReader
 from storage.records import Withdrawal
 from storage.stores import open_reader
-from storage.withdrawing import Batch, batches, withdrawn_at_s
+from storage.withdrawing import Batch, batches
 
 SHOWN = 8
 
@@ -45,7 +45,7 @@ def withdraw(settings: Settings, named: str, *, withdrawn: bool, as_json: bool) 
         if is_new:
             made = Withdrawal(batch=batch.batch, withdrawn=withdrawn)
             delivered(settings, partial(hand_over_withdrawal, withdrawal=made))
-        if is_new or _is_unfinished(log):
+        if is_new or awaits_fold(log, WITHDRAW):
             version = refolded(settings, log, "withdraw")
         batch = _named(log, batch.batch)
     serves = "" if version is None else f"; policy {version} serves"
@@ -60,12 +60,6 @@ def _named(log: LogReader, named: str) -> Batch:
         there = "; ".join(map(_line, batches(log.ask))) or "none was imported"
         raise InvalidInput(f"{what} begins with {named!r}: {there}", param="batch")
     return found[0]
-
-
-def _is_unfinished(log: LogReader) -> bool:
-    """Return whether the policy that serves has not been folded anew since the last withdrawal."""
-    policy = log.latest_policy()
-    return policy is not None and withdrawn_at_s(log.ask) > policy.created_at_s
 
 
 def short(batch: Batch) -> str:

@@ -13,11 +13,10 @@ from app.answers.clearing import NOTHING, follow
 from app.keys.keyring import Keyring
 from app.monitoring.traffic import Following
 from app.routing.live import Live
-from jobs.intake import records
+from jobs.intake import FORGET, records
 from jobs.requests import busy_s
 from policy.errors import StoreUnavailable, TurnpikeError
 from policy.types import DAY_S
-from storage.erasing import erased_at_s
 from storage.handover import take
 from storage.log import Log
 from storage.recorder import LogRecorder
@@ -114,7 +113,7 @@ class Keeper(threading.Thread):
 
     def _follow_erasures(self, _now_s: float) -> None:
         """Add up anew what was added up of somebody who is forgotten, by tenant."""
-        erased_s = erased_at_s(self._log.ask)
+        erased_s = self._log.received_at_s(FORGET)
         if erased_s > self._erased_s:
             self._traffic.begin_anew(erased_s + CLOCKS_APART_S)
             self._erased_s = erased_s

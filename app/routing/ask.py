@@ -58,7 +58,7 @@ class Ask:
         needs: set[str] = set()
         if self.tools:
             needs.add("tools")
-        kinds = {kind for message in self.messages for kind in _parts(message)}
+        kinds = {kind for message in self.messages for kind in _kinds(message)}
         needs |= {SEEN_BY[kind] for kind in kinds & SEEN_BY.keys()}
         spoken = self.parameters.get("modalities")
         if isinstance(spoken, list) and "audio" in spoken:
@@ -131,8 +131,8 @@ class Ask:
         return self.messages[-1].get("role") in {"tool", "function"}
 
 
-def _parts(message: Mapping[str, Any]) -> Iterator[str]:
-    """Yield of what kind each part of a message is."""
+def _kinds(message: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the kind of each part of a message."""
     content = message.get("content")
     for part in content if isinstance(content, list) else ():
         yield str(part.get("type"))

@@ -7,7 +7,7 @@ import pytest
 
 from policy.errors import InvalidInput, UnknownDecision
 from storage.allotments import NOW
-from storage.erasing import FORGOTTEN, Whose, erased_at_s, held, overdue, theirs, transcripts
+from storage.erasing import FORGOTTEN, Whose, held, overdue, theirs, transcripts
 from storage.log import Log
 from storage.recorder import HandedOver
 from storage.sqlite_log import SqliteLog
@@ -139,13 +139,13 @@ def test_what_a_key_has_spent_today_is_spent_although_it_is_forgotten(log: Log) 
 
 def test_to_be_forgotten_again_changes_nothing(log: Log) -> None:
     identity = decided(log, 1)
-    assert erased_at_s(log.ask) == 0.0
+    assert log.received_at_s("forget") == 0.0
     assert take_out(log, stripped(identity))
     assert not take_out(log, stripped(identity))
     raters = log.ask("SELECT DISTINCT rater FROM feedback ORDER BY rater", {})
     assert take_out(log, stripped(identity), parcel="another")
     assert log.ask("SELECT DISTINCT rater FROM feedback ORDER BY rater", {}) == raters
-    assert erased_at_s(log.ask) == NOON_S + HOUR_S
+    assert log.received_at_s("forget") == NOON_S + HOUR_S
 
 
 def test_however_many_raters_there_were_they_stay_as_many(log: Log) -> None:

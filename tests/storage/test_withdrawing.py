@@ -7,7 +7,7 @@ import pytest
 from storage.events import EvalEvent
 from storage.log import Log
 from storage.records import Withdrawal
-from storage.withdrawing import WITHDRAWAL, Batch, batches, withdrawn_at_s
+from storage.withdrawing import Batch, batches
 from tests.storage.rounds import EVAL, NOON_S
 
 FIRST, SECOND = "a1" * 32, "b2" * 32
@@ -23,7 +23,7 @@ def imported(log: Log) -> Log:
 
 
 def withdrawn(log: Log, at_s: float, batch: str, now: bool = True) -> None:
-    log.receive(f"{at_s}", WITHDRAWAL, at_s, [Withdrawal(batch=batch, withdrawn=now)]).wait()
+    log.receive(f"{at_s}", "withdraw", at_s, [Withdrawal(batch=batch, withdrawn=now)]).wait()
 
 
 def test_every_file_is_listed_with_what_it_holds(imported: Log) -> None:
@@ -35,10 +35,10 @@ def test_every_file_is_listed_with_what_it_holds(imported: Log) -> None:
 
 
 def test_a_file_that_is_withdrawn_teaches_nothing_until_that_is_taken_back(imported: Log) -> None:
-    assert withdrawn_at_s(imported.ask) == 0.0
+    assert imported.received_at_s("withdraw") == 0.0
     for n, now in enumerate((True, False)):
         withdrawn(imported, NOON_S + n, FIRST, now)
-        assert withdrawn_at_s(imported.ask) == NOON_S + n
+        assert imported.received_at_s("withdraw") == NOON_S + n
         events = [each for each in imported.events() if isinstance(each, EvalEvent)]
         assert [each.teaches for each in events] == [not now] * 3 + [True]
         assert imported.counts().evals == (1 if now else 4)

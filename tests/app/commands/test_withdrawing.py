@@ -1,9 +1,7 @@
 """Evals that were imported by mistake are withdrawn, and the policy is folded without them."""
 
-import json
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from click.testing import Result
@@ -11,11 +9,11 @@ from click.testing import Result
 from app.commands.delivery import delivered
 from app.commands.evals import import_evals
 from jobs.intake import hand_over_withdrawal
-from jobs.learned import Learned
 from storage.records import Withdrawal
-from storage.snapshots import digest
 from storage.withdrawing import batches
 from tests.app.commands.test_cli import turnpike
+from tests.app.commands.test_forgetting import told
+from tests.app.routing.test_live import folded
 from tests.app.running import Provider, Running, eventually, running
 
 WRONG = "prompt,task,gpt-4o,qwen3-32b\nhi,,0,1\nho,,0,1\n"
@@ -24,12 +22,6 @@ RIGHT = "prompt,task,gpt-4o,qwen3-32b\nhi,,1,0\nho,,1,0\n"
 
 def withdraw(service: Running, *arguments: str) -> Result:
     return turnpike(service.parts.settings.folder, "withdraw", *arguments)
-
-
-def told(ended: Result) -> Any:
-    """Return the JSON at the end: a service in the same process writes its lines before."""
-    assert ended.exit_code == 0, ended.stderr
-    return json.loads(ended.stdout[ended.stdout.index("{\n") :])
 
 
 def imported(service: Running, folder: Path, table: str) -> str:
@@ -41,15 +33,8 @@ def imported(service: Running, folder: Path, table: str) -> str:
     return batch
 
 
-def quality(service: Running) -> dict[str, float]:
+def effective_n(service: Running) -> dict[str, float]:
     return {arm["arm"]: arm["belief"]["effective_n"] for arm in service.get("/policy")["arms"]}
-
-
-def folded(service: Running) -> str:
-    log = service.parts.log
-    policy = log.latest_policy()
-    assert policy is not None
-    return digest(Learned.start(policy).fold(log.events()).to_arrays())
 
 
 def test_what_is_withdrawn_beside_a_service_is_as_if_it_had_never_come(
@@ -58,7 +43,7 @@ def test_what_is_withdrawn_beside_a_service_is_as_if_it_had_never_come(
     imported(service, tmp_path, RIGHT)
     right = service.learned.beliefs.quality
     wrong = imported(service, tmp_path, WRONG)
-    assert quality(service)["gpt-4o"] == 4
+    assert effective_n(service)["gpt-4o"] == 4
     said = told(withdraw(service, wrong[:8], "--json"))
     assert (said["batch"], said["withdrawn"], said["policy_version"]) == (wrong, True, 2)
     assert eventually(lambda: service.get("/healthz")["policy_version"] == 2)
@@ -74,7 +59,7 @@ def test_what_is_withdrawn_beside_a_service_is_as_if_it_had_never_come(
     assert again.stdout.endswith(f"the 4 scores of {wrong[:8]} are withdrawn: they teach nothing\n")
     back = withdraw(service, "--undo", wrong[:8])
     assert back.stdout.endswith(f"the 4 scores of {wrong[:8]} teach; policy 3 serves\n")
-    assert eventually(lambda: quality(service)["gpt-4o"] == 4)
+    assert eventually(lambda: effective_n(service)["gpt-4o"] == 4)
 
 
 def test_what_was_killed_before_the_fold_is_gone_on_with(service: Running, tmp_path: Path) -> None:
@@ -83,7 +68,7 @@ def test_what_was_killed_before_the_fold_is_gone_on_with(service: Running, tmp_p
     delivered(service.parts.settings, partial(hand_over_withdrawal, withdrawal=made))
     assert told(withdraw(service, wrong, "--json"))["policy_version"] == 2
     assert told(withdraw(service, wrong, "--json"))["policy_version"] is None
-    assert eventually(lambda: quality(service)["gpt-4o"] == 0)
+    assert eventually(lambda: effective_n(service)["gpt-4o"] == 0)
 
 
 def test_without_a_service_too_and_the_same_file_says_so_when_it_comes_again(
@@ -96,7 +81,7 @@ def test_without_a_service_too_and_the_same_file_says_so_when_it_comes_again(
     assert "0 new: this file was imported before" in again
     assert f"withdraw --undo {wrong[:8]}` lets them teach again" in again
     with running(tmp_path, sandbox_url=provider.url) as service:
-        assert quality(service)["gpt-4o"] == 0
+        assert effective_n(service)["gpt-4o"] == 0
 
 
 def test_a_name_of_no_file_or_of_several_is_refused_with_what_there_is(
