@@ -65,8 +65,18 @@ def looking(
     )
     context.set_default_timeout(WITHIN_MS)
     page = context.new_page()
+    wrong = _wrong(page, urlsplit(url).netloc)
+    try:
+        yield page
+    finally:
+        context.close()
+    unexpected = [one for one in wrong if expected is None or expected not in one]
+    assert not unexpected, unexpected
+
+
+def _wrong(page: Page, here: str) -> list[str]:
+    """Return what will have gone wrong on the page; everything it asks is to come from here."""
     wrong: list[str] = []
-    here = urlsplit(url).netloc
 
     def asked(request: Any) -> None:
         if urlsplit(request.url).netloc != here:
@@ -76,15 +86,15 @@ def looking(
         wrong.append(f"a dialog: {dialog.message}")
         dialog.dismiss()
 
+    def complained(said: Any) -> None:
+        if said.type == "error":
+            wrong.append(f"{said.text} ({said.location['url']})")
+
     page.on("request", asked)
     page.on("dialog", popped_up)
     page.on("pageerror", lambda error: wrong.append(f"a script failed: {error}"))
-    page.on("console", lambda said: said.type == "error" and wrong.append(said.text))
-    try:
-        yield page
-    finally:
-        context.close()
-    assert [one for one in wrong if expected is None or expected not in one] == []
+    page.on("console", complained)
+    return wrong
 
 
 def drawn(page: Page) -> None:
