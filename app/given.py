@@ -14,9 +14,10 @@ from policy.errors import ConfigError
 PREFIX = "TURNPIKE_"
 CONFIG = "TURNPIKE_CONFIG"
 COMMAND = "TURNPIKE_COMMAND"
-# Where the bench finds its tables and the tests a browser, how we were started, and whose child a
-# process is, are no dials of the service.
-NO_DIALS = frozenset({CONFIG, COMMAND, "TURNPIKE_REPLAY", "TURNPIKE_CHROMIUM", PARENT})
+CALLED_FROM = "TURNPIKE_CALLED_FROM"
+# Where the bench finds its tables and the tests a browser, how and from where we were started, and
+# whose child a process is, are no dials of the service.
+NO_DIALS = frozenset({CONFIG, COMMAND, CALLED_FROM, "TURNPIKE_REPLAY", "TURNPIKE_CHROMIUM", PARENT})
 DEFAULT_CONFIG = Path("turnpike.toml")
 CLOSE = 0.8
 

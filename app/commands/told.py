@@ -1,6 +1,7 @@
 """How commands tell what they have done: in words, or as JSON for scripts; and their exit codes."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
@@ -9,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
+from app.given import CALLED_FROM
 from policy.errors import ConfigError, InvalidInput, TurnpikeError
 
 EX_FAILED = 1
@@ -42,6 +44,14 @@ class Between(click.FloatRange):
         if isnan(number):
             self.fail(f"{value!r} is no number", param, ctx)
         return number
+
+
+class File(click.Path):
+    """A file, by a path that starts where we were called, which need not be our own folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path as seen from our own folder, or fail."""
+        return super().convert(os.path.join(os.environ.get(CALLED_FROM, ""), value), param, ctx)
 
 
 class Sections(click.Group):

@@ -16,6 +16,7 @@ from app.commands.told import EX_CONFIG, EX_USAGE, EXIT_CODES
 from tests.app.commands.test_cli import AWAY, turnpike
 from tests.app.running import Provider, evals_table, running
 
+ROOT = Path(__file__).parents[3]
 RUN_UNTIL_STOPPED = {"serve", "work", "sandbox", "balance", "cluster"}
 TELL_LINE_BY_LINE = {"migrate-to"}
 
@@ -168,3 +169,20 @@ def test_usage_and_hints_name_what_we_were_started_by(tmp_path: Path, named: str
     assert told("demo", "--prompts", "0").startswith(f"Usage: {named} demo [OPTIONS]")
     assert told("keys", "list").endswith(f"make one with `{named} keys create NAME`\n")
     assert f"`{named} retrain`" in told("import", str(evals_table(tmp_path / "evals.csv", 3)))
+
+
+def test_a_file_is_where_whoever_calls_is_and_not_beside_ours(tmp_path: Path) -> None:
+    evals_table(tmp_path / "evals.csv", 3)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TURNPIKE_")}
+    environ = {**clean, "TURNPIKE_DATABASE": str(tmp_path / "turnpike.db")}
+    for told in (("import", "evals.csv"), ("export", "log.parquet")):
+        ended = subprocess.run(
+            [ROOT / "run", *told],
+            cwd=tmp_path,
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "log.parquet").is_file()
