@@ -120,7 +120,7 @@ class Settings(BaseSettings):
     retrain_first_outcomes: int = Field(
         25,
         ge=1,
-        description="Ratings before the first retrain; the next when half as many again have come.",
+        description="Ratings before the first retrain; the next when as many again have come.",
     )
     dask: str | None = Field(
         None, pattern=r"^(tcp|tls)://\S+$", description="A Dask scheduler that adds up large logs."
