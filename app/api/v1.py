@@ -50,7 +50,8 @@ v1 = Blueprint("v1", __name__, url_prefix="/v1")
 def chat_completions() -> Response:
     """Answer as OpenAI's chat completions do: `auto` routes, the name of an arm or model pins."""
     given = asked(ChatRequest)
-    ask = given.ask(parts().catalogue().arms)
+    # Of the arms with one model the first that the key allows; one that it does not is told why.
+    ask = given.ask({**_allowed(), **parts().catalogue().arms})
     if ask.stream:
         answering = parts().router.stream(ask, who())
         response = event_stream(

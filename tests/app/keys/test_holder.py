@@ -86,6 +86,15 @@ def test_a_key_asks_the_arms_it_is_allowed_and_no_others(service: Running) -> No
     assert shop.get("/v1/models/glm-4-plus").status_code == 404
 
 
+def test_of_the_arms_with_one_model_its_name_asks_the_one_that_the_key_allows(
+    service: Running,
+) -> None:
+    shop = Keyed(service, allowed_arms=("deepseek-v4-pro-economy",))
+    chat = {"model": "deepseek-ai/DeepSeek-V4-Pro", "messages": [{"role": "user", "content": SUM}]}
+    told = shop.post("/v1/chat/completions", chat)
+    assert told.headers["x-turnpike-arm"] == "deepseek-v4-pro-economy", told.json
+
+
 def test_a_stored_answer_of_an_arm_that_a_key_may_not_ask_is_not_given(
     tmp_path: Path, provider: Provider
 ) -> None:
