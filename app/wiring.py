@@ -244,7 +244,7 @@ def _alarms(
     live: Live,
     health: Health,
 ) -> Alarms:
-    lookout = Lookout(settings, lambda: catalogue().arms, log, live, health)
+    lookout = Lookout(settings, lambda: catalogue().arms, log, live, health, time.time())
     url = settings.alarm_webhook
     webhook = None if url is None else Webhook(url.get_secret_value())
     return Alarms(lookout, log, webhook, uuid.uuid4().hex)

@@ -62,13 +62,14 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Lookout:
-    """Where alarms are looked for."""
+    """Where alarms are looked for; what was due before `since_s` has an interval from then on."""
 
     settings: Settings
     arms: Callable[[], Mapping[str, Arm]]
     log: Log
     live: Live
     health: Health
+    since_s: float = 0.0
 
     def found(
         self, now_s: float, before: Mapping[str, Signs], were: Collection[Key]
@@ -145,10 +146,14 @@ class Lookout:
             says = f"the last retrain is dated {-ages_s[-1] / HOUR_S:.1f} hours ahead of now"
             remedy = "see that the machine's clock is right; the next retrain is dated by it"
             yield Alarm("retrain", "", "warning", says, remedy, now_s)
-        elif past_s and min(past_s) > LATE_RETRAINS * self.settings.retrain_every_s:
+        elif past_s and self._is_late(min(past_s), now_s):
             says = f"the last retrain was {min(past_s) / HOUR_S:.1f} hours ago"
             remedy = "see that the scheduler runs (./run work) and what its lines say"
             yield Alarm("retrain", "", "warning", says, remedy, now_s)
+
+    def _is_late(self, age_s: float, now_s: float) -> bool:
+        every_s = self.settings.retrain_every_s
+        return age_s > LATE_RETRAINS * every_s and now_s - self.since_s > every_s
 
     def _jobs(self, now_s: float) -> Iterator[Alarm]:
         whys = "; ".join(f"{job}: {why}" for job, why in sorted(failed(self.log).items()))

@@ -109,11 +109,22 @@ def jobs(settings: Settings) -> list[Job]:
     def enough_is_rated(log: LogReader) -> bool:
         return due(log.counts(), settings.retrain_first_outcomes)
 
+    def was_missed(log: LogReader) -> bool:
+        ages_s = [time.time() - each.started_at_s for each in log.retrains(1)]
+        return any(age_s > settings.retrain_every_s for age_s in ages_s)
+
     def is_overdue(log: LogReader) -> bool:
         return bool(kept.overdue(log.ask, time.time()))
 
     return [
         Job("retrain", settings.retrain_every_s, partial(retrain.start, "schedule")),
+        # What was due while nothing ran is done soon after the start.
+        Job(
+            "retrain when missed",
+            settings.retrain_every_s,
+            partial(retrain.start_if, was_missed, "schedule"),
+            first_s=LOOK_EVERY_S,
+        ),
         Job(
             "retrain when due", LOOK_EVERY_S, partial(retrain.start_if, enough_is_rated, "feedback")
         ),

@@ -1,6 +1,7 @@
 """What is found in the log, of the arms, the budget and the ratings, each with a remedy."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -118,6 +119,16 @@ def test_a_retrain_that_is_long_ago_is_found(service: Running) -> None:
         but(RETRAIN, id="r2", started_at_s=time.time(), ended_at_s=time.time())
     ).wait()
     assert found(service) == {}
+
+
+def test_a_service_that_had_been_stopped_has_an_interval_to_make_up_for_a_retrain(
+    service: Running,
+) -> None:
+    ended_s, now_s = time.time() - 48 * HOUR_S, time.time()
+    service.parts.log.record_retrain(but(RETRAIN, started_at_s=ended_s, ended_at_s=ended_s)).wait()
+    for up_s, alarms in ((60.0, []), (2 * HOUR_S, ["retrain"])):
+        looks = replace(lookout(service), since_s=now_s - up_s)
+        assert [alarm.name for alarm in looks.found(now_s, {}, ())] == alarms
 
 
 def test_a_retrain_that_is_dated_ahead_is_found_and_hides_no_older_one(service: Running) -> None:
