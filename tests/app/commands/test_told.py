@@ -186,3 +186,11 @@ def test_a_file_is_where_whoever_calls_is_and_not_beside_ours(tmp_path: Path) ->
         )
         assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "log.parquet").is_file()
+
+
+def test_a_link_to_run_is_as_good_as_run(tmp_path: Path) -> None:
+    (tmp_path / "turnpike").symlink_to(ROOT / "run")
+    told = subprocess.run(
+        [tmp_path / "turnpike", "--help"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert told.stdout.startswith("Usage: ./run [OPTIONS] COMMAND"), told.stderr
