@@ -17,6 +17,7 @@ from bench.peers.worker import ADAPTERS
 from bench.report import result
 from bench.runs import KEPT, Run, finish
 from bench.tables import Table, find, load
+from bench.uneven import uneven
 from bench.yardsticks import foresee
 from policy.decide import RULES
 
@@ -31,7 +32,8 @@ NEEDS_TWO_ARMS = PREFIX + "contextualbandits-lints"
 class Cell:
     """One replay of a table by several policies, with the same seeds.
 
-    `arms` none means all; `crowd` adds made ones up to so many; `prompts` are judged at most;
+    `arms` none means all; `crowd` adds made ones up to so many; `uneven` makes the lengths of every
+    second one wild; `prompts` are judged at most;
     `policies` may name "peers" for each of them. The baseline that learns always plays too.
     """
 
@@ -40,6 +42,7 @@ class Cell:
     policies: tuple[str, ...] = ("thompson", "greedy")
     arms: tuple[str, ...] = ()
     crowd: int = 0
+    uneven: bool = False
     prompts: int | None = None
     kept: Path = KEPT
 
@@ -53,6 +56,7 @@ class Cell:
         # By its file, not by its name: another folder has tables so named too.
         path = str(find(self.table) or self.table)
         table = _loaded(path, self.arms, learn_on, self.prompts, self.crowd)
+        table = uneven(table) if self.uneven else table
         for policy in self.policies:
             if policy not in PLAYED and not policy.startswith("fixed:"):
                 raise ValueError(f"policy is {policy!r}; it must be one of {', '.join(PLAYED)}")

@@ -66,6 +66,7 @@ def main() -> None:
     default=0,
     help="So many arms, the missing ones made of recorded ones; 0: as recorded.",
 )
+@click.option("--uneven", is_flag=True, help="Every second arm says little or very much.")
 @click.option("--context", type=click.Choice(["text", "category", "both"]), default="text")
 @click.option(
     "--policy",
@@ -132,7 +133,7 @@ def replay(
     """Replay recorded outcomes: a policy sees those of the arms it chooses."""
     row = next(csv.reader([asked.pop("arms")], skipinitialspace=True), [])
     names = tuple(dict.fromkeys(arm for arm in row if arm))
-    whole = {name: asked.pop(name) for name in ("crowd", "prompts", "kept")}
+    whole = {name: asked.pop(name) for name in ("crowd", "uneven", "prompts", "kept")}
     found = _played(Cell(table, Options(**asked), policies, names, **whole), seeds)
     click.echo("\n".join(lines(found)))
     if json_path is not None:

@@ -84,6 +84,7 @@ def sections(prompts: int | None, kept: Path = KEPT) -> list[Section]:
         *_rarely_rated(cells),
         *_changes(cells),
         *_crowds(cells[CROWDED]),
+        _uneven(cells),
     ]
 
 
@@ -266,3 +267,12 @@ def _crowds(cell: Cell) -> Iterator[Section]:
         says = "The missing arms are made of recorded ones (`bench/crowd.py`). Every score is told."
         cells = {f"{cell.table} with {arms} arms": crowd}
         yield Section(f"arms{arms}", f"{arms} arms", says, cells)
+
+
+def _uneven(cells: dict[str, Cell]) -> Section:
+    paced = [pair for name in LARGE[:2] for pair in _budgets(replace(cells[name], uneven=True))]
+    says = (
+        "Every second arm answers one prompt in eight at seven times its recorded length and the"
+        " others at a seventh (`bench/uneven.py`), under budgets as above."
+    )
+    return Section("uneven", "Uneven lengths", says, dict(paced))

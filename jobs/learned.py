@@ -28,7 +28,7 @@ from storage.events import EvalEvent, Event, FeedbackEvent, OutcomeEvent, Policy
 from storage.records import Decision, PolicyVersion
 
 LOGGER = get_logger()
-FOLD = 7
+FOLD = 8
 """Counts up when the same events give another result, so that no older snapshot is taken."""
 LONGEST_RUN = 1_000
 CELLS_PER_HALF_LIFE = 64  # forgetting happens in steps of about one per cent
@@ -138,7 +138,7 @@ class Learned:
             for arm, seen in evidence.items():
                 arrays[f"{kind}/{arm}/gram"] = seen.gram
                 arrays[f"{kind}/{arm}/moment"] = seen.moment
-                arrays[f"{kind}/{arm}/sums"] = np.array([seen.square, seen.weight])
+                arrays[f"{kind}/{arm}/sums"] = np.array([seen.square, seen.weight, seen.exp])
         for arm, outcomes in self.beliefs.quality.late.items():
             arrays[f"late/{arm}/outcomes"] = np.array([outcomes])
         for arm, watch in self.watches.items():
@@ -266,7 +266,7 @@ def _watched(watch: Watch, quality: Belief, arm: str) -> Watch:
 
 def _evidence(arrays: Arrays, kind: str) -> dict[str, Evidence]:
     return {
-        arm: Evidence(kept["gram"], kept["moment"], float(kept["sums"][0]), float(kept["sums"][1]))
+        arm: Evidence(kept["gram"], kept["moment"], *kept["sums"].tolist())
         for arm, kept in _named(arrays, kind).items()
     }
 

@@ -81,7 +81,7 @@ class Bet:
     def to_arrays(self, name: str) -> dict[str, Floats]:
         """Return all that must be remembered, under that name."""
         seen = self.seen
-        sums = np.array([self.wealth, self.since_s, seen.square, seen.weight])
+        sums = np.array([self.wealth, self.since_s, seen.square, seen.weight, seen.exp])
         return {f"{name}_sums": sums, f"{name}_gram": seen.gram, f"{name}_moment": seen.moment}
 
     @classmethod

@@ -5,6 +5,7 @@ can be added across partitions of a log. A stored inverse could do none of this 
 """
 
 from dataclasses import dataclass
+from math import exp
 from typing import Self
 
 import numpy as np
@@ -17,7 +18,7 @@ FORGOTTEN = 1e-6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """Weighted sums over outcomes: of x x', x r, r^2 and 1.
+    """Weighted sums over outcomes: of x x', x r, r^2, 1 and e^r.
 
     shapes : gram (d, d), moment (d,)
     source : Bishop 2006, eq. 3.50-3.51, at unit noise
@@ -27,6 +28,7 @@ class Evidence:
     moment: Floats
     square: float
     weight: float
+    exp: float
 
     @property
     def mean_context(self) -> Floats:
@@ -42,7 +44,7 @@ class Evidence:
     @classmethod
     def none(cls, d: int) -> Self:
         """Return the evidence of an arm that was never rated."""
-        return cls(np.zeros((d, d)), np.zeros(d), 0.0, 0.0)
+        return cls(np.zeros((d, d)), np.zeros(d), 0.0, 0.0, 0.0)
 
     @classmethod
     def of(cls, contexts: Floats, rewards: Floats, weights: Floats) -> Self:
@@ -59,6 +61,7 @@ class Evidence:
             scaled.T @ rewards,
             float(weights @ (rewards * rewards)),
             float(weights.sum()),
+            float(weights @ np.exp(rewards)),
         )
 
     def add(self, context: Floats, reward: float, weight: float = 1.0) -> Self:
@@ -74,6 +77,7 @@ class Evidence:
             self.moment + scaled * reward,
             self.square + weight * reward * reward,
             self.weight + weight,
+            self.exp + weight * exp(reward),
         )
 
     def add_all(self, contexts: Floats, rewards: Floats) -> Self:
@@ -86,19 +90,25 @@ class Evidence:
         True
         """
         gram, moment = self.gram.copy(), self.moment.copy()
-        square, weight, outer = self.square, self.weight, np.empty_like(gram)
+        square, weight, total = self.square, self.weight, self.exp
+        outer = np.empty_like(gram)
         for context, reward in zip(contexts, rewards.tolist(), strict=True):
             np.multiply(context[:, None], context, out=outer)
             gram += outer
             moment += context * reward
             square += reward * reward
             weight += 1.0
-        return type(self)(gram, moment, square, weight)
+            total += exp(reward)
+        return type(self)(gram, moment, square, weight, total)
 
     def scaled(self, factor: float) -> Self:
         """Return the evidence counted `factor` times: forgetting, and the ceiling on evals."""
         return type(self)(
-            self.gram * factor, self.moment * factor, self.square * factor, self.weight * factor
+            self.gram * factor,
+            self.moment * factor,
+            self.square * factor,
+            self.weight * factor,
+            self.exp * factor,
         )
 
     def plus(self, other: "Evidence") -> Self:
@@ -108,4 +118,5 @@ class Evidence:
             self.moment + other.moment,
             self.square + other.square,
             self.weight + other.weight,
+            self.exp + other.exp,
         )

@@ -25,7 +25,7 @@ def standard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Secti
 
 
 def test_every_section_has_cells_that_can_be_played(standard: dict[str, Section]) -> None:
-    assert len(standard) == 16
+    assert len(standard) == 17
     assert [len(standard[name].cells) for name in ("thumbs", "warm")] == [9, 3]  # 100 evals only
     assert not standard["warm_long"].cells  # 300 are more than there are
     for section in standard.values():
@@ -67,6 +67,18 @@ def test_budgets_of_whole_tables_are_played_with_all_their_prompts(
         assert len(cell.loaded) == 150
         assert cell.policies == ("thompson",)
         assert cell.options.learn_on == HALF
+
+
+def test_uneven_lengths_are_paced_at_budgets_between_what_their_arms_cost(
+    standard: dict[str, Section],
+) -> None:
+    cells = list(standard["uneven"].cells.values())
+    assert len(cells) == 2 * BUDGETS
+    for cell in cells:
+        cost = cell.loaded.cost_usd.mean(axis=0)
+        assert "uneven" in cell.loaded.name
+        assert cell.options.learn_on == HALF
+        assert 0.99 * cost.min() < (cell.options.budget_usd_per_request or 0) < 1.01 * cost.max()
 
 
 def test_hundreds_of_arms_are_played_with_all_seeds_and_long_tables_with_few(

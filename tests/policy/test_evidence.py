@@ -19,6 +19,7 @@ def assert_same(one: Evidence, other: Evidence) -> None:
     np.testing.assert_allclose(one.moment, other.moment, rtol=1e-12, atol=1e-12)
     assert one.square == pytest.approx(other.square, abs=1e-12)
     assert one.weight == pytest.approx(other.weight)
+    assert one.exp == pytest.approx(other.exp)
 
 
 def test_the_sums_are_those_of_the_whole_table() -> None:
@@ -26,7 +27,12 @@ def test_the_sums_are_those_of_the_whole_table() -> None:
     x, r, w = contexts(rng, 50), rng.random(50), rng.uniform(0.5, 2, 50)
     evidence = summed([("a", *row, float(v)) for *row, v in zip(x, r, w, strict=True)])
     weighted = x * w[:, None]
-    assert_same(evidence, Evidence(weighted.T @ x, weighted.T @ r, float(w @ r**2), float(w.sum())))
+    assert_same(
+        evidence,
+        Evidence(
+            weighted.T @ x, weighted.T @ r, float(w @ r**2), float(w.sum()), float(w @ np.exp(r))
+        ),
+    )
 
 
 def test_partitions_of_a_log_add_up_to_the_log() -> None:

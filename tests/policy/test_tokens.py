@@ -7,7 +7,14 @@ import pytest
 
 from policy.belief import Belief
 from policy.hyper import Hyper
-from policy.tokens import expected_cost_usd, expected_output_tokens, length_sd, log_tokens
+from policy.tokens import (
+    expected_cost_usd,
+    expected_output_tokens,
+    length_sd,
+    log_tokens,
+    longest_output_tokens,
+    smearing,
+)
 from policy.types import Arm
 from tests.policy.worlds import GROUPS, contexts
 
@@ -41,6 +48,50 @@ def test_doubt_about_an_arm_raises_what_it_is_expected_to_cost(taught: Belief) -
     means = expected_output_tokens(told, CONSTANT, ["b"])
     said = told.predict(CONSTANT, ["b"])
     assert means[0] > np.expm1(said.mean[0] + told.noise / 2)
+
+
+@pytest.fixture(scope="module")
+def wild() -> Belief:
+    """What is believed of an arm that calls a tool or writes at length, beside a steady one."""
+    belief, rng = Belief(Hyper().tokens_prior(GROUPS)), np.random.default_rng(0)
+    for x in contexts(rng, 300):
+        length = 4000 if rng.random() < 0.12 else 20
+        belief = belief.update("wild", x, log_tokens(length))
+        belief = belief.update("steady", x, log_tokens(int(rng.normal(500, 20))))
+    return belief
+
+
+def test_an_arm_that_is_not_log_normal_is_held_against_what_it_has_written(wild: Belief) -> None:
+    there = contexts(np.random.default_rng(1), 300)
+    said = np.array([expected_output_tokens(wild, x, ["wild", "steady"]) for x in there])
+    np.testing.assert_allclose(said.mean(axis=0), [0.12 * 4000 + 0.88 * 20, 500], rtol=0.15)
+
+
+def test_what_is_reserved_for_an_arm_covers_its_rare_long_answers(wild: Belief) -> None:
+    longest = longest_output_tokens(wild, np.array([0.0, 0.0, 0.0, 1.0]), ["wild"])
+    assert longest[0] > 4000
+
+
+def test_where_lengths_are_log_normal_their_mean_is_left_as_it_is(taught: Belief) -> None:
+    np.testing.assert_array_equal(smearing(taught, ["a", "b"]), [0.0, 0.0])
+
+
+def test_what_a_prompt_foretells_is_not_held_against_an_arm() -> None:
+    belief, rng = Belief(Hyper().tokens_prior(GROUPS)), np.random.default_rng(0)
+    for x in contexts(rng, 1000):
+        belief = belief.update("a", x, 5.0 + x[0] - 0.5 * x[1] + rng.normal(0.0, 0.3))
+    assert abs(smearing(belief, ["a"])[0]) < 0.05
+
+
+def test_few_answers_say_nothing_of_a_mean_and_more_of_them_more() -> None:
+    belief, x, told = Belief(Hyper().tokens_prior(GROUPS)), np.array([0.0, 0.0, 0.0, 1.0]), []
+    for length in (20, 20, 20, 20, 4000) * 12:
+        belief = belief.update("wild", x, log_tokens(length)).update("steady", x, log_tokens(500))
+        told.append(float(smearing(belief, ["wild"])[0]))
+    assert told[:5] == [0.0] * 5
+    assert 0.0 < told[29] < told[59]
+    np.testing.assert_array_equal(smearing(belief.faded(1e-9), ["wild"]), np.zeros(1))
+    np.testing.assert_array_equal(smearing(belief, ["nobody"]), np.zeros(1))
 
 
 def test_doubt_of_a_mean_length_falls_with_the_root_of_the_answers_seen(taught: Belief) -> None:
