@@ -28,19 +28,15 @@ class Among:
     def told(self, error: NoEligibleArm, before: NoEligibleArm) -> NoEligibleArm:
         """Return this choice's error and one before it as one, in which no reason hides another.
 
-        Of an arm counts what was said where the caller allows it, and a budget that is used up.
+        Of an arm counts what was said last, and a budget that is used up.
         """
-        own = {name: why for name, why in error.reasons.items() if self._allows(name)}
-        reasons = {**error.reasons, **before.reasons, **own}
+        reasons = {**before.reasons, **error.reasons}
         spent = [each for each in (before, error) if isinstance(each, BudgetExceeded)]
         if not spent:
             return refusal(reasons)
         both = BudgetExceeded(reasons)
         both.retry_after_s = spent[0].retry_after_s
         return both
-
-    def _allows(self, name: str) -> bool:
-        return self.allowed is None or name in self.allowed
 
 
 def may_go_on(asking: Asking) -> bool:
@@ -91,9 +87,14 @@ def _is_worth_it(step: Step, asked: int, health: Health) -> bool:
 def nobody(
     given: Collection[str], passed_over: Mapping[str, Arm], none: NoEligibleArm, health: Health
 ) -> EveryArmWaits | NoEligibleArm:
-    """Return the error for a request that no arm can serve now: wait, where waiting helps."""
+    """Return the error for a request that no arm can serve now: wait, where waiting helps.
+
+    Where a budget is used up for some of them, the first moment at which anything may change.
+    """
     waits_s = {name: health.waits_s([arm]) for name, arm in passed_over.items()}
     waiting = {name: left_s for name, left_s in waits_s.items() if left_s is not None}
+    if isinstance(none, BudgetExceeded) and none.retry_after_s is not None:
+        none.retry_after_s = min([none.retry_after_s, *waiting.values()])
     if not waiting or isinstance(none, BudgetExceeded):
         none.param = next((name for name in none.about if name in given), None)
         return none

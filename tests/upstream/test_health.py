@@ -163,6 +163,20 @@ def test_a_full_arm_is_passed_over_while_another_can_serve(world: World) -> None
     assert world.asked(A, B, small) == [{"a", "b", "small"}]
 
 
+def test_a_request_that_is_wrong_is_no_failure_of_the_arm(world: World) -> None:
+    world.call(A, UpstreamRejected("bad temperature", arm="a", http_status=400), times=3)
+    shown = world.health.standing(A)
+    assert (shown.state, shown.calls, shown.failures) == ("closed", 0, 0)
+
+
+def test_without_a_retry_in_hand_one_failure_is_enough_to_be_left_alone(world: World) -> None:
+    world.call(A, BROKEN)
+    assert world.health.standing(A).state == "closed"
+    world.spend_all()
+    world.call(A, BROKEN)
+    assert world.health.standing(A).state == "open"
+
+
 def test_an_answer_that_breaks_off_after_content_counts_as_a_failure(world: World) -> None:
     for _ in range(3):
         call = world.health.begin(A, again=False)

@@ -107,6 +107,28 @@ def test_all_told_to_wait_is_told_to_the_client_and_nobody_is_asked(tmp_path: Pa
         assert len(made.decisions) == 2
 
 
+def test_who_waits_for_the_only_arm_it_can_pay_for_is_told_how_long(tmp_path: Path) -> None:
+    arms = {"bad": CHEAP, "dear": DEAR}
+    with faulty(tmp_path, {"bad": busy, "dear": good}, arms, budget_usd=0.01) as made:
+        made.service.refused("/complete", SOBER)
+        again = made.service.post("/complete", SOBER)
+        error = again.json["error"]
+        assert (again.status_code, error["code"]) == (429, "budget_exceeded")
+        assert "slow down" in error["reasons"]["bad"]
+        assert error["reasons"]["dear"].startswith("it could cost")
+        assert 1 <= int(again.headers["retry-after"]) <= 7
+        assert made.asked == ["bad"]
+
+
+def test_of_an_arm_that_is_left_alone_and_too_dear_the_price_is_told(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"a": broken}) as made:
+        for _ in range(3):
+            made.service.refused("/complete", SOBER)
+        assert health(made, "a")["state"] == "open"
+        _, error = made.service.refused("/complete", {**SOBER, "max_cost_usd": 1e-9})
+        assert error["reasons"]["a"].startswith("it would cost about")
+
+
 def test_a_quota_group_that_was_told_to_wait_is_left_alone_together(tmp_path: Path) -> None:
     scenarios = {"one": busy, "two": good, "far": good}
     arms = {"one": {**CHEAP, "quota_group": "g"}, "two": {"quota_group": "g"}, "far": DEAR}
