@@ -269,6 +269,29 @@ def test_rows_are_set_aside_durably_before_they_leave_the_spool(
     spool.close()
 
 
+def test_a_log_that_took_long_to_fail_is_left_alone_for_longer(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.spool.AGAIN_AFTER_S", 0.0)
+    spool = Spool.beside(path, Spooling(SPOOL_BYTES, rest=1e9))
+    assert spool.may_try()
+    spool.keep("the server is silent", [])
+    assert not spool.may_try()
+    spool.close()
+
+
+def test_rows_that_come_meanwhile_put_off_nothing(path: Path) -> None:
+    spool = Spool.beside(path, Spooling(SPOOL_BYTES))
+    assert spool.may_try()
+    spool.keep("the disk is full", [])
+    tried_at_s = spool._not_before
+    for _ in range(3):
+        assert not spool.may_try()
+        spool.keep("the disk is full", [Spare.of(DECISION, None)])
+    assert spool._not_before == tried_at_s
+    spool.close()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("goes_on", "durable"), [(True, "none"), (False, None)])
 def test_when_the_spool_is_full_too_it_is_refused_or_counted_as_lost(

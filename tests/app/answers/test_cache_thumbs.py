@@ -1,10 +1,13 @@
 """What a thumb does to an answer that is given again."""
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from policy.types import HOUR_S
+from storage.stores import open_log
 from tests.app.answers.test_cache import USE, quality, since_start
 from tests.app.faulty import faulty, good
 from tests.app.keyed import Keyed
@@ -53,6 +56,17 @@ def test_an_answer_that_is_disliked_while_it_streams_is_not_kept(tmp_path: Path)
         disliked.set()
         assert events(told)[-1] == "[DONE]"
         assert made.service.get("/policy")["cache"]["answers"] == 0
+
+
+def test_a_thumb_that_came_meanwhile_from_a_slower_clock_evicts_at_the_next_start(
+    tmp_path: Path,
+) -> None:
+    with faulty(tmp_path, {"a": good}) as made:
+        disliked = made.service.ask(**USE)["id"]
+    with open_log(tmp_path / "turnpike.db") as log:
+        log.rate(disliked, "ann", 0.0, at_s=time.time() - 30, tenant=None, window_s=HOUR_S)
+    with faulty(tmp_path, {"a": good}) as made:
+        assert made.service.ask(**USE)["cache"] == "miss"
 
 
 def test_a_thumb_on_a_hit_is_nothing_to_retrain_on(tmp_path: Path) -> None:

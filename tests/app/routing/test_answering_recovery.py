@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.app.faulty import STREAMED, Faulty, broken, faulty
+from tests.app.faulty import STREAMED, Faulty, broken, endless, faulty
 from tests.app.routing.test_answering import PIECES, cut, events, pausing, reset, text
+from tests.app.running import eventually
 from tests.upstream.misbehaving import Conversation, Scenario, chunk, usage_frame
 
 CHEAP = {"input_usd_per_mtok": 0.01, "output_usd_per_mtok": 0.01}
@@ -173,6 +174,23 @@ def test_where_the_next_arm_fails_too_the_error_is_the_first(tmp_path: Path) -> 
         assert told[-1]["error"]["code"] == "upstream_timeout"
         assert made.asked == ["a", "b"]
         assert statuses(made) == ["timeout", "error"]
+
+
+def test_where_the_log_fails_at_the_seam_nothing_is_held_of_the_arm_that_would_go_on(
+    tmp_path: Path,
+) -> None:
+    def after_which_the_log_fails(talk: Conversation) -> None:
+        assert eventually(lambda: len(made.decisions) == 2)
+        made.service.parts.log._writer.close()
+        endless(talk)
+
+    scenarios = {"a": cut, "b": after_which_the_log_fails}
+    with faulty(tmp_path, scenarios, FIRST_A) as made:
+        assert streamed(made)[-1]["error"]["code"] == "store_unavailable"
+        assert made.seen.closed_early.wait(2)
+        arms = made.service.get("/policy")["arms"]
+        assert [arm["health"]["under_way"] for arm in arms] == [0, 0]
+        assert made.service.parts.live.pacer.books.reserved_usd == pytest.approx(0)
 
 
 def test_a_held_answer_that_breaks_off_is_another_arm_s_from_the_start(tmp_path: Path) -> None:
