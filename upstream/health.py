@@ -143,7 +143,7 @@ class Health:
         """Return how an arm stands now."""
         with self._lock:
             now_s, kept = self._clock(), self._of(arm)
-            breaker = max(self._breakers(arm), key=lambda each: (bool(each.why), each.until_s))
+            breaker = max(self._breakers(arm), key=lambda each: each.until_s)
             state = breaker.state(now_s)
             answered = [each for each in kept.recent if each is not None]
             return Standing(

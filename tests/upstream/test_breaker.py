@@ -134,6 +134,12 @@ def test_a_call_made_in_need_while_it_is_open_does_not_open_it_sooner() -> None:
     assert (breaker.state(119.9), breaker.state(120)) == ("open", "half-open")
 
 
+def test_what_a_provider_had_named_is_over_once_it_answers() -> None:
+    told = UpstreamBusy("slow down", arm="a", http_status=429, retry_after_s=120)
+    breaker = answering(failing(Breaker(), 0, error=told), 1)
+    assert (breaker.state(1), failing(breaker, 70, 70, 70).until_s) == ("closed", 75)
+
+
 def test_when_the_retry_budget_is_spent_one_failure_is_enough() -> None:
     breaker = Breaker()
     breaker.fail(BROKEN, begun_s=0, now_s=0, at_once=True)

@@ -50,7 +50,7 @@ def test_a_good_answer_arrives_with_its_usage_and_times() -> None:
 def test_the_provider_sees_the_arms_model_and_extra_body_and_our_key() -> None:
     extra = {"service_tier": "flex"}
     with talking_to(replying(completion()), extra_body=extra) as (upstream, arm, seen):
-        upstream.answer(arm, {**BODY, "temperature": 0.5})
+        upstream.answer(arm, {**BODY, "temperature": 0.5, "service_tier": "default"})
     assert seen.bodies == [{**BODY, "temperature": 0.5, "service_tier": "flex", "model": "m"}]
     assert f"authorization: bearer {KEY}" in seen.heads[0].lower()
     assert f"\r\nuser-agent: turnpike/{VERSION}\r\n" in seen.heads[0]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from policy.errors import UpstreamError, UpstreamTimeout
-from policy.types import Timeouts
+from policy.types import NOTHING, Timeouts
 from tests.upstream.misbehaving import Conversation, chunk, completion
 from tests.upstream.talking import BODY, PATIENT, SHORT, arm_on, talking_to
 from upstream.catalogue import Catalogue, Provider
@@ -209,10 +209,11 @@ def test_a_provider_that_does_not_read_is_a_timeout() -> None:
         long = {"messages": [{"role": "user", "content": "x" * 12_000_000}]}
         with (
             Upstream(lambda: catalogue, {}) as upstream,
-            pytest.raises(UpstreamTimeout, match="no content within"),
+            pytest.raises(UpstreamTimeout, match="no content within") as caught,
         ):
             # A busy machine takes a while to write so much before it connects.
             upstream.answer(arm_on(timeouts=replace(PATIENT, first_content_s=2)), long)
+    assert caught.value.usage == NOTHING
 
 
 def test_the_deadlines_follow_the_clock() -> None:

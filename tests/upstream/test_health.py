@@ -108,9 +108,22 @@ def test_nothing_is_tried_out_without_a_retry_in_hand(world: World) -> None:
 
 
 def test_a_retry_tries_nothing_out(world: World) -> None:
-    world.call(A, BROKEN, times=3)
-    world.now_s += 5
-    assert world.asked(A, B, C, failed=(C,))[0] == {"b"}
+    world.call(A, times=19)
+    world.call(A, UpstreamUnauthorised("bad key", arm="a", http_status=401))
+    world.now_s += 60
+    assert world.asked(A, B) == [{"a", "b"}]
+    assert world.asked(A, B, C, failed=(C,)) == [{"b"}, {"a", "b"}]
+
+
+def test_an_arm_that_fails_one_call_of_ten_stands_in_like_one_that_fails_none(
+    world: World,
+) -> None:
+    world.call(A, times=9)
+    world.call(B)
+    world.call(A, BROKEN)
+    assert world.asked(A, B, C, failed=(C,)) == [{"a", "b"}]
+    world.call(A, BROKEN)
+    assert world.asked(A, B, C, failed=(C,)) == [{"b"}, {"a", "b"}]
 
 
 def test_a_retry_goes_first_to_who_has_answered_lately_then_to_another_quota(
@@ -143,6 +156,25 @@ def test_an_arm_that_is_told_to_wait_cools_its_whole_quota_group_and_is_in_no_st
     world.now_s += 30
     assert world.asked(one, other) == [{"one", "other"}]
     assert world.health.waits_s([one, other]) is None
+
+
+def test_a_moment_that_no_provider_has_named_is_not_told(world: World) -> None:
+    world.call(A, UpstreamBusy("slow down", arm="a", http_status=429))
+    assert world.health.waits_s([A]) is None
+
+
+def test_an_arm_is_back_only_when_its_quota_is_too(world: World) -> None:
+    told: list[str] = []
+    world.health = Health(4, lambda: world.now_s, notice=lambda _arm, why: told.append(why))
+    world.call(A, BROKEN, times=3)
+    trial = world.health.begin(A, again=False)
+    world.now_s += 1
+    world.call(A, WAIT)
+    trial.answer(0.5)
+    assert told == ["3 of the last 3 calls failed"]
+    world.now_s += 30
+    world.health.begin(A, again=False).answer(0.5)
+    assert told[1:] == [""]
 
 
 def test_a_refused_key_shuts_only_its_own_arm(world: World) -> None:

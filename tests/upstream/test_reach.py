@@ -105,8 +105,9 @@ def test_a_provider_is_asked_without_the_proxy_that_no_call_takes(monkeypatch) -
     assert seen[0].startswith(b"GET /v1/models HTTP/1.1")
 
 
-def test_a_key_that_is_none_is_told_and_sent_nowhere() -> None:
+@pytest.mark.parametrize("key", ["hunter2\r\nX-More: 1", "a key and its name"])
+def test_a_key_that_is_none_is_told_and_sent_nowhere(key: str) -> None:
     with saying(plain("200 OK")) as (provider, seen):
-        reached = reach(provider, {"KEY": "hunter2\r\nX-More: 1"})
+        reached = reach(provider, {"KEY": key})
     assert seen == []
     assert "KEY holds 18 characters with a space or line end" in reached.says
