@@ -2,13 +2,14 @@
 
 import socket
 import time
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
 from policy.errors import UpstreamError, UpstreamTimeout
 from policy.types import NOTHING, Timeouts
-from tests.upstream.misbehaving import Conversation, chunk, completion
+from tests.upstream.misbehaving import Conversation, chunk, completion, misbehaving
 from tests.upstream.talking import BODY, PATIENT, SHORT, arm_on, talking_to
 from upstream.catalogue import Catalogue, Provider
 from upstream.client import Upstream
@@ -80,6 +81,23 @@ def test_a_model_that_thinks_is_not_silent(delta: dict) -> None:
         upstream.stream(arm, BODY) as stream,
     ):
         assert "".join(each.text for each in stream) == "hello"
+
+
+def test_what_is_passed_on_is_not_late_while_it_goes_on_coming() -> None:
+    def scenario(conversation: Conversation) -> None:
+        conversation.events()
+        for _ in range(12):
+            conversation.send(b"data: hm\n\n")
+            time.sleep(0.1)
+
+    timeouts = Timeouts(first_content_s=1, idle_s=9, total_s=9)
+    with misbehaving({"m": scenario}) as (url, _):
+        catalogue = Catalogue({"p": Provider("p", url, passes_on=("responses",))}, {})
+        with (
+            Upstream(lambda: catalogue, {}) as upstream,
+            closing(upstream.pass_on("responses", {"model": "m"}, timeouts)) as passed,
+        ):
+            assert b"".join(passed.received) == 12 * b"data: hm\n\n"
 
 
 def test_an_answer_that_drips_ends_at_the_total() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from app.answers.similar import UNRELATED
 from app.keys.holder import ANYBODY
 from app.routing.ask import Ask
 from policy.errors import CallerGone, ConfigError
@@ -33,6 +34,7 @@ class Model:
     asked: list[str] = field(default_factory=list)
     works: bool = True
     tells_apart: bool = True
+    is_steady: bool = True
     leaves: threading.Event | None = None
 
     def answer(self, talk: Conversation) -> None:
@@ -47,7 +49,8 @@ class Model:
         own = [0.0, 1.0, 1.0 + len(self.asked)] if self.tells_apart else [1.0, 0.0, 0.0]
         vector = DIRECTIONS.get(text, own if len(self.asked) % 2 else [1.0, -1.0, 0.0])
         direction = vector if self.tells_apart else [1.0, 0.0, 0.0]
-        talk.reply(json.dumps({"data": [{"embedding": direction}]}).encode())
+        more = [0.0] * (0 if self.is_steady else len(self.asked))
+        talk.reply(json.dumps({"data": [{"embedding": direction + more}]}).encode())
 
 
 @contextmanager
@@ -127,6 +130,7 @@ def test_a_model_finds_more_and_the_limits_hold_all_the_same(tmp_path: Path) -> 
     with service(tmp_path, model) as made:
         assert used(made, BLUE, AZURE, "Why is the sky not blue?") == ["miss", "hit", "miss"]
         assert AZURE in model.asked
+        assert [model.asked.count(text) for text in UNRELATED] == [1, 1]
 
 
 def test_what_a_model_said_outlives_the_service(tmp_path: Path) -> None:
@@ -143,8 +147,10 @@ def test_a_model_that_is_down_is_left_alone_and_nothing_else_changes(tmp_path: P
         assert len(model.asked) == 1
 
 
-def test_a_model_that_finds_everything_alike_is_not_trusted(tmp_path: Path) -> None:
-    model = Model(tells_apart=False)
+@pytest.mark.parametrize("model", [Model(tells_apart=False), Model(is_steady=False)])
+def test_a_model_that_finds_everything_alike_or_cannot_be_compared_is_not_trusted(
+    tmp_path: Path, model: Model
+) -> None:
     with service(tmp_path, model) as made:
         assert used(made, BLUE, AZURE) == ["miss", "miss"]
         assert len(model.asked) == 2
