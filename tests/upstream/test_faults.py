@@ -112,7 +112,15 @@ def test_an_answer_without_an_error_passes(data) -> None:
     Faults("a").check(data)
 
 
-@pytest.mark.parametrize("data", [{"error": "boom"}, {"type": "error", "message": "boom"}])
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"error": "boom"},
+        {"type": "error", "message": "boom"},
+        {"object": "error", "message": "boom"},
+        {"choices": [{"error": {"message": "boom"}}]},
+    ],
+)
 def test_an_error_in_any_shape_is_seen(data) -> None:
     with pytest.raises(UpstreamInvalid, match="boom"):
         Faults("a").check(data)

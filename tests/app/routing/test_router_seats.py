@@ -9,9 +9,10 @@ import pytest
 
 from policy.decide import Question, decide, seeded
 from policy.eligibility import Demand
-from tests.app.faulty import Faulty, faulty
+from tests.app.faulty import STREAMED, Faulty, faulty
+from tests.app.routing.test_answering import WHOLE, cut
 from tests.app.running import Running, catalogue, running, sandbox
-from tests.upstream.misbehaving import Conversation, chunk, completion
+from tests.upstream.misbehaving import Conversation, Scenario, chunk, completion
 
 PATH = "/v1/chat/completions"
 DOCUMENT = "The quick brown fox jumps over the lazy dog. " * 300
@@ -189,3 +190,12 @@ def test_a_caller_that_fails_does_not_keep_the_conversation(tmp_path: Path) -> N
             caller, decision = looped(made, stream=False)
         assert decision.arm != "a"
         assert decision.kind == "fallback"
+
+
+@pytest.mark.parametrize(("scenario", "seats"), [(cut, 0), (WHOLE, 1)])
+def test_only_an_answer_that_came_to_its_end_is_where_a_conversation_sits(
+    tmp_path: Path, scenario: Scenario, seats: int
+) -> None:
+    with faulty(tmp_path, {"a": scenario}) as made:
+        made.service.post("/complete", STREAMED).get_data()
+        assert len(made.service.parts.router._seats) == seats

@@ -1,14 +1,19 @@
 """Each key's budget is a ceiling of its own, and each key's goal sets its own price."""
 
 import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
 from typing import Any
 
 import pytest
 
+from app.routing.treasury import Treasury
+from policy.pacer import Budget
+from policy.types import DAY_S
 from storage.erasing import FORGOTTEN
 from tests.app.commands.test_cli import turnpike
 from tests.app.keyed import Keyed
@@ -99,6 +104,30 @@ def test_b9_two_replicas_never_spend_more_of_a_keys_budget_than_there_is(
             assert told.count((429, "budget_exceeded")) == CALLERS - served
             spent_usd = here.parts.log.spend_usd(0.0, key_id=shop.row.id)
             assert spent_usd == pytest.approx(served * CALL_USD)
+
+
+def test_what_a_call_that_nobody_heard_of_again_held_of_a_key_is_given_back(
+    priced: Running,
+) -> None:
+    shop = Keyed(priced, budget_usd=1.5 * CALL_USD)
+    asked = {"json": {**BODY, "stream": True}, "headers": shop.headers}
+    unheard = priced.client.post("/complete", **asked, buffered=False)
+    assert unheard.status_code == 200
+    assert shop.refused("/complete", BODY) == (429, "budget_exceeded")
+    now_s = time.time()
+    priced.parts.live.forget(now_s, now_s)
+    assert shop.post("/complete", BODY).status_code == 200
+    unheard.close()
+
+
+def test_what_was_spent_yesterday_is_no_part_of_today_after_a_restart(priced: Running) -> None:
+    assert priced.ask(max_tokens=TOKENS)["cost_usd"] == pytest.approx(CALL_USD)
+    goals = replace(priced.parts.keyring.goals, service=Budget(2 * CALL_USD, "day"))
+    today_s = time.time()
+    tomorrow_s = (today_s // DAY_S + 1) * DAY_S + 1
+    for now_s, left in ((today_s, 1), (tomorrow_s, 2)):
+        opened = Treasury(priced.parts.log, lambda: priced.learned, goals, bool, now_s).service
+        assert opened.left_usd(now_s) == pytest.approx(left * CALL_USD)
 
 
 @pytest.mark.parametrize("is_forgotten", [False, True])
