@@ -75,7 +75,10 @@ def test_the_log_has_both_decisions_and_both_costs(tmp_path: Path) -> None:
         assert (second.decision.kind, second.decision.retry_of) == ("fallback", first.decision.id)
         assert statuses(made) == ["continued", "ok"]
         assert [each.status for each in made.attempts()] == ["invalid", "ok"]
-        costs = [each.outcome.cost_usd for each in (first, second) if each.outcome]
+        ends = [each.outcome for each in (first, second) if each.outcome]
+        assert whole["ttft_s"] == ends[0].ttft_s
+        assert whole["latency_s"] >= sum(each.latency_s for each in ends)
+        costs = [each.cost_usd for each in ends]
         assert all(cost > 0 for cost in costs)
         assert whole["cost_usd"] == pytest.approx(sum(costs))
         assert whole["usage"]["output_tokens"] == 4 + 4  # 16 characters estimated, 4 reported

@@ -77,12 +77,15 @@ def has_called(seats: Seats, where: Place, identity: str, arm: str, tenant: str 
     seats.take((*where.after, *calls), arm, LONG)
 
 
-def test_the_results_of_tools_find_who_called_them_among_equal_conversations() -> None:
+@pytest.mark.parametrize("session", [None, "s-1"])
+def test_the_results_of_tools_find_who_called_them_among_equal_conversations(
+    session: str | None,
+) -> None:
     seats = Seats()
-    has_called(seats, place(HELLO), "call_1", "a")
-    has_called(seats, place(HELLO), "call_2", "b")
+    has_called(seats, place(HELLO, session=session), "call_1", "a")
+    has_called(seats, place(HELLO, session=session), "call_2", "b")
     for number, arm in ((1, "a"), (2, "b")):
-        found = seats.find(place(HELLO, *called(f"call_{number}")))
+        found = seats.find(place(HELLO, *called(f"call_{number}"), session=session))
         assert found is not None
         assert found.arm == arm
 
