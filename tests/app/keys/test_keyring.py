@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.keys.keyring import Keyring, digest
 from app.keys.subkeys import Subkeys
@@ -86,7 +87,10 @@ def test_b11_while_the_store_is_away_a_known_key_is_served_and_no_other_is_judge
     log.receive("shop", "key", NOON_S, [shop]).wait()
     keyring = Keyring(settings, keys, log, goals(settings, load(settings.arms)))
     log.close()
-    keyring.follow()
+    with capture_logs() as lines:
+        for _ in range(3):
+            keyring.follow()
+    assert [line["event"] for line in lines] == ["the keys cannot be read now"]
     assert keyring.holder("tpk_shop").key_id == shop.id
     with pytest.raises(StoreUnavailable, match="the keys cannot be read now"):
         keyring.holder("tpk_other")
@@ -95,6 +99,15 @@ def test_b11_while_the_store_is_away_a_known_key_is_served_and_no_other_is_judge
         assert keyring.holder("tpk_shop").key_id == shop.id
         with pytest.raises(Unauthenticated):
             keyring.holder("tpk_other")
+
+
+def test_a_session_ends_with_its_key(service: Running) -> None:
+    shop, keyring = Keyed(service), service.parts.keyring
+    session = keyring.session(keyring.holder(shop.key))
+    assert keyring.holder_of(session).key_id == shop.row.id
+    shop.revoke()
+    with pytest.raises(Unauthenticated, match="the session has ended"):
+        keyring.holder_of(session)
 
 
 def test_to_find_a_key_among_a_thousand_costs_microseconds(service: Running) -> None:

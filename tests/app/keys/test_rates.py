@@ -72,6 +72,8 @@ def test_b12_many_wrong_keys_are_429_and_a_right_one_is_served_from_anywhere(
     assert seen == [401] * 20 + [429] * 180
     assert shop.get("/v1/models").status_code == 200
     elsewhere = {"REMOTE_ADDR": "10.0.0.7"}
+    wrong = service.client.get("/policy", headers=headers, environ_overrides=elsewhere)
+    assert wrong.status_code == 401
     for address in ({}, elsewhere):
         missing = service.client.get("/policy", environ_overrides=address)
         assert missing.status_code == 401

@@ -94,7 +94,9 @@ def test_a_defect_of_ours_ends_the_decision_and_holds_nothing(
         status, error = made.service.refused("/complete", asked)
         assert (status, error["code"]) == (500, "internal_error")
         assert ended(made) == [("error", "error")]
-        assert "something of ours broke" in str(made.attempts()[0].message)
+        [call] = made.attempts()
+        assert "something of ours broke" in str(call.message)
+        assert call.input_tokens > 0  # it was sent, so it may be billed
         assert held_usd(made) == 0
         health = made.service.get("/policy")["arms"][0]["health"]
         assert (health["under_way"], health["failures"]) == (0, 0)
@@ -142,6 +144,18 @@ def test_what_a_failed_call_is_billed_counts_against_the_budget(tmp_path: Path) 
         assert (only.outcome.status, only.outcome.output_tokens) == ("error", 8000)
         assert only.outcome.cost_usd == call.cost_usd == pytest.approx(bill_usd)
         assert made.service.get("/policy")["goal"]["spent_usd"] == pytest.approx(bill_usd)
+
+
+def test_what_a_provider_had_in_its_cache_is_booked_at_the_price_of_that(tmp_path: Path) -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 2}
+    cached = {**usage, "prompt_tokens_details": {"cached_tokens": 1}}
+    scenarios = {"a": lambda talk: talk.reply(completion(usage=cached, model="a"))}
+    with faulty(tmp_path, scenarios, {"a": {"cached_input_usd_per_mtok": 0.1}}) as made:
+        made.service.ask()
+        outcome, [call] = made.decisions[0].outcome, made.attempts()
+        assert outcome is not None
+        assert (outcome.cached_tokens, call.cached_tokens) == (1, 1)
+        assert outcome.cost_usd == call.cost_usd == pytest.approx((2 + 0.1 + 2 * 2.0) / 1e6)
 
 
 def test_what_was_asked_and_not_answered_in_time_counts_too(tmp_path: Path) -> None:
