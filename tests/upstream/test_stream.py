@@ -311,6 +311,16 @@ def test_a_stream_of_two_choices_is_whole(payloads: list[bytes]) -> None:
         assert (received(stream), stream.finish_reason) == ("a", "stop")
 
 
+def test_what_another_choice_says_or_does_is_no_part_of_the_first() -> None:
+    call = {"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}}
+    calling = {"index": 1, "delta": {"tool_calls": [call]}, "finish_reason": "tool_calls"}
+    others = [choice(1, "b", "stop"), json.dumps({"choices": [calling]}).encode()]
+    for other in others:
+        with talking_to(sending(choice(0, "a", "stop"), other, DONE)) as (upstream, arm, _):
+            stream = upstream.stream(arm, {**BODY, "n": 2})
+            assert (received(stream), stream.message, stream.is_plain_text) == ("a", {}, False)
+
+
 def test_comments_names_and_line_ends_of_both_kinds_are_understood() -> None:
     def scenario(conversation: Conversation) -> None:
         conversation.head("200 OK", "text/event-stream; charset=utf-8")

@@ -171,6 +171,16 @@ def test_an_arm_that_cannot_go_on_is_not_asked_to(tmp_path: Path) -> None:
         assert made.asked == ["a"]
 
 
+def long(talk: Conversation) -> None:
+    talk.events(chunk("word " * 8_000))
+
+
+def test_an_arm_whose_window_the_part_does_not_fit_is_not_asked_to_go_on(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"a": long, "b": rest}, FIRST_A) as made:
+        assert "error" in streamed(made)[-1]
+        assert made.asked == ["a"]
+
+
 def test_where_the_next_arm_fails_too_the_error_is_the_first(tmp_path: Path) -> None:
     with faulty(tmp_path, {"a": pausing, "b": broken}, FIRST_A) as made:
         told = streamed(made)

@@ -192,6 +192,26 @@ def test_a_caller_that_fails_does_not_keep_the_conversation(tmp_path: Path) -> N
         assert decision.kind == "fallback"
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_equal_conversations_are_told_apart_by_the_tools_that_were_called(
+    tmp_path: Path, stream: bool
+) -> None:
+    able = {name: {"capabilities": ["tools"]} for name in "ab"}
+    asked = {"tools": TOOLS, "cache": "off", "explore": False, "stream": stream}
+    hello = {"role": "user", "content": "hello"}
+    with faulty(tmp_path, dict.fromkeys("ab", calling), able) as made:
+        for arm in "ab":
+            made.service.post(PATH, {**asked, "model": arm, "messages": [hello]}).get_data()
+        for number, arm in enumerate("ab", 1):
+            call = {**CALL, "id": f"call_{number}"}
+            called = {"role": "assistant", "content": None, "tool_calls": [call]}
+            result = {"role": "tool", "tool_call_id": call["id"], "content": "42"}
+            body = {**asked, "model": "auto", "messages": [hello, called, result]}
+            told = made.service.post(PATH, body)
+            assert told.text
+            assert told.headers["x-turnpike-arm"] == arm
+
+
 @pytest.mark.parametrize(("scenario", "seats"), [(cut, 0), (WHOLE, 1)])
 def test_only_an_answer_that_came_to_its_end_is_where_a_conversation_sits(
     tmp_path: Path, scenario: Scenario, seats: int
