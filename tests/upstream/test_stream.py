@@ -186,6 +186,7 @@ WHOLE_BODIES = {
     ),
     "a whole answer": (completion(), "application/json; charset=utf-8", UpstreamInvalid),
     "half an answer": (completion()[:9], "application/json", UpstreamInvalid),
+    "deep nesting": (b'{"choices": ' + b"[" * 100_000, "application/json", UpstreamInvalid),
     "text": (b"hello", "text/plain", UpstreamInvalid),
     "an empty stream": (b"", "text/event-stream", UpstreamInvalid),
 }

@@ -110,6 +110,20 @@ def test_white_space_at_the_seam_is_sent_to_nobody_and_told_once(tmp_path: Path)
         assert made.seen.bodies[1]["messages"][-1]["content"] == "Once there"
 
 
+def test_a_client_of_openai_reads_one_role_and_the_white_space_at_the_seam_once(
+    tmp_path: Path,
+) -> None:
+    def beginning(talk: Conversation) -> None:
+        talk.events(chunk(delta={"role": "assistant", "content": ""}), chunk("Once there "))
+
+    with faulty(tmp_path, {"a": beginning, "b": rest}, FIRST_A) as made:
+        body = {"model": "auto", "messages": [{"role": "user", "content": "hi"}], "stream": True}
+        told = events(made.service.post("/v1/chat/completions", {**body, "explore": False}))
+        deltas = [choice["delta"] for each in told[:-1] for choice in each["choices"]]
+        assert "".join(each.get("content") or "" for each in deltas) == "Once there there was."
+        assert [each["role"] for each in deltas if "role" in each] == ["assistant"]
+
+
 def test_the_rest_may_be_as_long_as_what_is_left(tmp_path: Path) -> None:
     with faulty(tmp_path, {"a": cut, "b": rest}, FIRST_A) as made:
         streamed(made, max_tokens=10)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.routing.retention import CUT, MOST_CHARS, Retention
+from app.routing.retention import CUT, MOST_CHARS, Prompts, Retention
 from features.prompt import Prompt
 from features.sketch import Sketch
 from policy.errors import ConfigError
@@ -237,12 +237,19 @@ def test_words_are_durable_before_the_last_byte(tmp_path: Path) -> None:
         assert parts == [("answer", "hello"), ("prompt", ASKED)]
 
 
-def test_a_long_text_is_cut_between_two_words() -> None:
+@pytest.mark.parametrize("prompts", ["redacted", "full"])
+def test_a_long_text_is_cut_between_two_words(prompts: Prompts) -> None:
     long = "word " * (MOST_CHARS // 5) + "secret@example.org"
-    found = Retention("full").transcript("d", "prompt", 0.0, long)
+    found = Retention(prompts).transcript("d", "prompt", 0.0, long)
     assert found is not None
     assert found.text.endswith(f"word{CUT}")
     assert len(found.text) <= MOST_CHARS + len(CUT)
+
+
+def test_a_long_text_without_a_space_is_cut_all_the_same() -> None:
+    found = Retention("full").transcript("d", "prompt", 0.0, "x" * (MOST_CHARS + 1))
+    assert found is not None
+    assert found.text == "x" * MOST_CHARS + CUT
 
 
 @given(st.sampled_from(["off", "hash", "redacted", "full"]), st.text(max_size=40))
