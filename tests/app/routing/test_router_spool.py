@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.monitoring.doctor import examine
+from tests.app.faulty import STREAMED, endless, faulty, good
 from tests.app.routing.test_live import folded
 from tests.app.running import SUM, Provider, Running, eventually, running
 
@@ -125,6 +126,18 @@ def test_a_stream_that_cannot_be_recorded_is_refused_and_holds_nothing(
         books = service.parts.live.pacer.books
         assert (books.reserved_usd, books.expected_usd) == (pytest.approx(0), pytest.approx(0))
         assert {arm["health"]["under_way"] for arm in service.get("/policy")["arms"]} == {0}
+
+
+def test_the_provider_of_a_stream_that_cannot_be_recorded_is_hung_up_on(tmp_path: Path) -> None:
+    with (
+        faulty(tmp_path, {"a": endless, "b": good}) as made,
+        locked(made.service.parts.settings.database),
+    ):
+        for n in range(60):
+            made.service.post("/complete", {"prompt": f"What is {n} + 4?", "models": ["b"]})
+        status, error = made.service.refused("/complete", {**STREAMED, "models": ["a"]})
+        assert (status, error["code"], made.asked[-1]) == (503, "store_unavailable", "a")
+        assert made.seen.closed_early.wait(2)
 
 
 def test_a_log_that_is_deleted_while_it_is_written_is_an_alarm_and_what_comes_waits(

@@ -100,6 +100,7 @@ def test_a_defect_of_ours_ends_the_decision_and_holds_nothing(
         assert held_usd(made) == 0
         health = made.service.get("/policy")["arms"][0]["health"]
         assert (health["under_way"], health["failures"]) == (0, 0)
+        assert health["calls"] == int("stream_recovery" in asked)  # only there had content come
 
 
 def test_a_defect_amid_a_stream_ends_the_decision_and_holds_nothing(
