@@ -270,9 +270,11 @@ def _crowds(cell: Cell) -> Iterator[Section]:
 
 
 def _uneven(cells: dict[str, Cell]) -> Section:
-    paced = [pair for name in LARGE[:2] for pair in _budgets(replace(cells[name], uneven=True))]
+    wild = [replace(cells[name], uneven=True) for name in LARGE[:2]]
+    paced = dict(pair for cell in wild for pair in _budgets(cell))
     says = (
         "Every second arm answers one prompt in eight at seven times its recorded length and the"
         " others at a seventh (`bench/uneven.py`), under budgets as above."
     )
-    return Section("uneven", "Uneven lengths", says, dict(paced))
+    told = {label: replace(cell, policies=OURS[:1]) for label, cell in paced.items()}
+    return Section("uneven", "Uneven lengths", says, told)
