@@ -33,8 +33,8 @@ class Cell:
     """One replay of a table by several policies, with the same seeds.
 
     `arms` none means all; `crowd` adds made ones up to so many; `uneven` makes the lengths of every
-    second one wild; `prompts` are judged at most;
-    `policies` may name "peers" for each of them. The baseline that learns always plays too.
+    second one wild; `prompts` are judged at most; `policies` may name "peers" for each of them. The
+    baseline that learns always plays too.
     """
 
     table: str
@@ -55,8 +55,7 @@ class Cell:
         learn_on = "" if self.options.learn_on == HALF else self.options.learn_on
         # By its file, not by its name: another folder has tables so named too.
         path = str(find(self.table) or self.table)
-        table = _loaded(path, self.arms, learn_on, self.prompts, self.crowd)
-        table = uneven(table) if self.uneven else table
+        table = _loaded(path, self.arms, learn_on, self.prompts, self.crowd, self.uneven)
         for policy in self.policies:
             if policy not in PLAYED and not policy.startswith("fixed:"):
                 raise ValueError(f"policy is {policy!r}; it must be one of {', '.join(PLAYED)}")
@@ -97,11 +96,12 @@ class Cell:
 
 @lru_cache(maxsize=8)
 def _loaded(
-    path: str, arms: tuple[str, ...], learn_on: str, prompts: int | None, crowd: int
+    path: str, arms: tuple[str, ...], learn_on: str, prompts: int | None, crowd: int, wild: bool
 ) -> Table:
     table = load(path, arms, learn_on)
     table = table if prompts is None else table.sample(prompts, 0)
-    return crowded(table, crowd) if crowd else table
+    table = crowded(table, crowd) if crowd else table
+    return uneven(table) if wild else table
 
 
 def _showing() -> bytes:

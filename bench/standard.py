@@ -142,12 +142,11 @@ def _usual(cells: dict[str, Cell]) -> Iterator[Section]:
         {label: cell for name in PACED for label, cell in _budgets(cells[name])},
     )
     whole = [replace(cells[name], prompts=None) for name in PACED[1:]]
-    paced = dict(pair for cell in whole for pair in _budgets(cell))
     yield Section(
         "budgets_long",
         "Budgets, whole tables",
         "The same with all prompts of a table; `general_2026` is among what was asked for.",
-        {label: replace(cell, policies=OURS[:1]) for label, cell in paced.items()},
+        dict(pair for cell in whole for pair in _budgets(cell, OURS[:1])),
         most_seeds=SOME_SEEDS // 2,
     )
 
@@ -214,10 +213,10 @@ def _to_the_end(cells: dict[str, Cell], told: Options) -> Section:
     )
 
 
-def _budgets(cell: Cell) -> Iterator[tuple[str, Cell]]:
+def _budgets(cell: Cell, policies: tuple[str, ...] = RIVALS) -> Iterator[tuple[str, Cell]]:
     for usd in budgets(cell):
         options = replace(cell.options, learn_on=HALF, budget_usd_per_request=usd)
-        yield f"{cell.table}, ${usd:g}", replace(cell, options=options, policies=RIVALS)
+        yield f"{cell.table}, ${usd:g}", replace(cell, options=options, policies=policies)
 
 
 def budgets(cell: Cell) -> list[float]:
@@ -271,10 +270,9 @@ def _crowds(cell: Cell) -> Iterator[Section]:
 
 def _uneven(cells: dict[str, Cell]) -> Section:
     wild = [replace(cells[name], uneven=True) for name in LARGE[:2]]
-    paced = dict(pair for cell in wild for pair in _budgets(cell))
+    paced = dict(pair for cell in wild for pair in _budgets(cell, OURS[:1]))
     says = (
         "Every second arm answers one prompt in eight at seven times its recorded length and the"
         " others at a seventh (`bench/uneven.py`), under budgets as above."
     )
-    told = {label: replace(cell, policies=OURS[:1]) for label, cell in paced.items()}
-    return Section("uneven", "Uneven lengths", says, told)
+    return Section("uneven", "Uneven lengths", says, paced)

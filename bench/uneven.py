@@ -19,8 +19,12 @@ def uneven(table: Table) -> Table:
     """Return the table with every second arm's answers much longer or much shorter than recorded.
 
     Scores stay; dollars follow the tokens at the arm's price.
+
+    raises : ValueError if it has one arm only
     """
     n, k = table.scores.shape
+    if k == 1:
+        raise ValueError(f"{table.name} has one arm, and every second one is uneven; it needs two")
     concerned = np.zeros(k, bool)
     concerned[np.argsort(table.cost_usd.mean(axis=0))[1::2]] = True
     at_length = np.random.default_rng(0).random((n, k)) < RARELY

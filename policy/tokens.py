@@ -18,7 +18,7 @@ NOTHING_CACHED: Mapping[str, int] = {}
 RARELY_SD = 3.0
 LONGEST_LOG = float(np.log(200_000.0))
 SURE = 4.0
-"""So many variances what an arm has shown must be off before any of it counts."""
+"""An arm's mean must be off by so many of its variances before any of that counts."""
 
 
 def expected_output_tokens(
@@ -27,7 +27,7 @@ def expected_output_tokens(
     """Return the mean output tokens of each arm, never above `most` (the caller's max_tokens).
 
     shapes : context (d,) -> (k,)
-    source : mean of a log-normal, exp(m + s^2 / 2), and of what is none
+    source : mean of a log-normal, exp(m + s^2 / 2); `smearing` for what is none
     """
     said = belief.predict(context, arms)
     exponent = said.mean + (np.diag(said.covariance) + belief.noise) / 2 + smearing(belief, arms)
@@ -40,7 +40,8 @@ def longest_output_tokens(
 ) -> Floats:
     """Return the output tokens to reserve for each arm: `most` if given, else a rare length.
 
-    One answer in seven hundred is longer than three standard deviations above the mean.
+    One answer in seven hundred is longer than three standard deviations above the mean. Of an arm
+    that writes more than log-normals have for it that much more is reserved, of no arm less.
 
     shapes : context (d,) -> (k,)
     """
@@ -48,7 +49,7 @@ def longest_output_tokens(
         return np.full(len(arms), float(most))
     said = belief.predict(context, arms)
     rarely = RARELY_SD * np.sqrt(np.diag(said.covariance) + belief.noise)
-    exponent = said.mean + rarely + smearing(belief, arms)
+    exponent = said.mean + rarely + np.maximum(smearing(belief, arms), 0.0)
     longest: Floats = np.maximum(np.expm1(np.minimum(exponent, LONGEST_LOG)), 1.0)
     return longest
 
@@ -71,9 +72,8 @@ def smearing(belief: Belief, arms: Sequence[str]) -> Floats:
     square = np.array([w @ e.gram @ w for w, e in zip(weights, seen, strict=True)]) / heard
     said = mean + (square - mean * mean + belief.noise) / 2
     beyond = np.log(np.maximum([each.exp for each in seen], FORGOTTEN) / heard) - said
-    variance = (belief.noise + belief.noise**2 / 2) / heard
-    sure = np.maximum(1.0 - SURE * variance / np.maximum(beyond**2, FORGOTTEN), 0.0)
-    excess: Floats = beyond * sure
+    unsure = SURE * (belief.noise + belief.noise**2 / 2) / heard
+    excess: Floats = beyond * (1.0 - unsure / np.maximum(beyond**2, unsure))
     return excess
 
 

@@ -1,6 +1,9 @@
 """Uneven arms say little or very much, and about as much in all as was recorded."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from bench.uneven import RARELY, TIMES, uneven
 from tests.bench.worlds import easy
@@ -34,3 +37,9 @@ def test_scores_and_prices_stay() -> None:
     np.testing.assert_array_equal(UNEVEN.scores, WORLD.scores)
     assert UNEVEN.arms == WORLD.arms
     assert UNEVEN.digest != WORLD.digest
+
+
+def test_a_table_with_one_arm_has_none_to_be_uneven() -> None:
+    alone = replace(WORLD, arms=WORLD.arms[:1], scores=WORLD.scores[:, :1])
+    with pytest.raises(ValueError, match="easy has one arm"):
+        uneven(alone)

@@ -68,8 +68,11 @@ def test_an_arm_that_is_not_log_normal_is_held_against_what_it_has_written(wild:
 
 
 def test_what_is_reserved_for_an_arm_covers_its_rare_long_answers(wild: Belief) -> None:
-    longest = longest_output_tokens(wild, np.array([0.0, 0.0, 0.0, 1.0]), ["wild"])
+    x, arms = np.array([0.0, 0.0, 0.0, 1.0]), ["wild", "steady"]
+    longest, said = longest_output_tokens(wild, x, arms), wild.predict(x, arms)
     assert longest[0] > 4000
+    usual = said.mean[1] + 3.0 * np.sqrt(said.covariance[1, 1] + wild.noise)
+    assert longest[1] == pytest.approx(np.expm1(usual))  # no less for being steadier than others
 
 
 def test_where_lengths_are_log_normal_their_mean_is_left_as_it_is(taught: Belief) -> None:
