@@ -169,11 +169,8 @@ def _refuse_what_cannot_be(table: Table, options: Options) -> None:
         _known(table, "concerned", options.concerned)
     if options.baseline:
         _known(table, "baseline", options.baseline)
-    if options.budget_usd_per_request is not None and options.quality_floor is not None:
-        raise ValueError(
-            f"a budget of {options.budget_usd_per_request:g} and a floor of quality of "
-            f"{options.quality_floor:g} each set by themselves what is paid: leave out one"
-        )
+    if len(given := options.dials) > 1:
+        raise ValueError(f"{' and '.join(given)} each say what is paid: leave out all but one")
     if options.baseline and options.quality_floor is None:
         raise ValueError(f"baseline is {options.baseline!r}; only a floor of quality has one")
     if options.concerned and options.scenario == "steady":

@@ -43,6 +43,21 @@ class Options:
     baseline: str = ""
     control: float = 0.0
 
+    @property
+    def dials(self) -> list[str]:
+        """Return what says how much is paid, each in words; of these there may be one.
+
+        >>> Options(budget_usd_per_request=0.01, quality_floor=0.98).dials
+        ['a budget of 0.01', 'a floor of quality of 0.98']
+        """
+        paid = self.willingness_to_pay_usd
+        named = {
+            "a budget": self.budget_usd_per_request,
+            "a floor of quality": self.quality_floor,
+            "a willingness to pay": None if paid == NO_BUDGET_USD else paid,
+        }
+        return [f"{name} of {value:g}" for name, value in named.items() if value is not None]
+
     def goal(self, dearest: str) -> Goal:
         """Return what the service is told to aim at; the dearest arm is the baseline by default."""
         if self.budget_usd_per_request is not None:

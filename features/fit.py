@@ -44,7 +44,7 @@ def fit(sketches: Sequence[Sketch], version: int) -> Space:
         rarity.astype(np.float32),
         directions.astype(np.float32),
         pointing.mean(axis=0),
-        pointing.std(axis=0) + SPREAD,
+        _sd(pointing),
         *_tags(newest),
     )
 
@@ -73,6 +73,18 @@ def _directions(weighted: csr_matrix) -> Floats:
     if k >= 1:
         directions[:, :k] = randomized_svd(weighted, k, n_iter=4, random_state=0)[2].T
     return directions
+
+
+def _sd(pointing: Floats) -> Floats:
+    """Return one standard deviation for all, so that a direction counts as far as prompts spread.
+
+    What prompts are about lies in the first few; at unit spread the others would drown it.
+
+    shapes : pointing (n, WORDS) to (WORDS,)
+    """
+    variance = pointing.var(axis=0)
+    in_use = max(1, np.count_nonzero(variance > SPREAD**2))
+    return np.full(WORDS, np.sqrt(variance.sum() / in_use) + SPREAD)
 
 
 def _tags(sketches: Sequence[Sketch]) -> tuple[tuple[str, ...], Floats]:

@@ -31,7 +31,7 @@ FEWEST_FOR_VETO = 30.0  # an interval from two rounds is as narrow as chance mak
 MARGIN = 0.01
 CALIBRATION_SLACK = 0.01
 SPEND_SLACK = 1.02
-LOG_BAYES_FACTOR = 3.0
+LOG_BAYES_FACTOR = 1.0
 
 Clock = Callable[[], float]
 
@@ -163,7 +163,7 @@ def by_evidence(log_bayes_factor: float, judgement: Judgement | None) -> Decided
     All outcomes are then asked which policy made them more likely. A value that is lower beyond
     doubt still forbids.
 
-    source : Kass and Raftery 1995: a log Bayes factor above 3 is strong evidence
+    source : Kass and Raftery 1995: a log Bayes factor above 1 is positive evidence
     """
     size = 0.0 if judgement is None else judgement.ess
     few = f"the values are not told apart (effective sample size {size:.0f})"
@@ -177,7 +177,8 @@ def by_evidence(log_bayes_factor: float, judgement: Judgement | None) -> Decided
             reason = f"its value is lower on the newer rounds (effective sample size {size:.0f})"
             return Decided(False, reason, report)
     if log_bayes_factor < LOG_BAYES_FACTOR:
-        return Decided(False, f"not enough feedback yet: {few}, {factor}, 3 needed", report)
+        needed = f"{LOG_BAYES_FACTOR:g} needed"
+        return Decided(False, f"not enough feedback yet: {few}, {factor}, {needed}", report)
     return Decided(True, f"{few}: {factor}", report)
 
 

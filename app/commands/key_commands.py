@@ -6,7 +6,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from app.commands.told import Between, as_json_option, told_plainly
+from app.commands.told import Between, Whole, as_json_option, told_plainly
 from app.commands.which_log import chosen
 from app.keys.holder import SCOPES, TENANT
 
@@ -61,7 +61,7 @@ class Listed(click.ParamType[Any]):
         return names
 
 
-@click.group()
+@click.group(cls=Whole)
 def keys() -> None:
     """Make, list and revoke the keys that open the service.
 

@@ -128,7 +128,11 @@ def test_how_far_ahead_is_the_mean_over_pairs_of_equal_seeds(tmp_path: Path) -> 
         (["--policy", "fixed:x"], "policy is 'x'; it must be one of coder"),
         (
             ["--budget", "0.002", "--quality-floor", "0.9"],
-            "a budget of 0.002 and a floor of quality",
+            "a budget of 0.002 and a floor of quality of 0.9 each say what is paid",
+        ),
+        (
+            ["--budget", "0.002", "--willingness-to-pay", "0.01"],
+            "a budget of 0.002 and a willingness to pay of 0.01 each say what is paid",
         ),
         (["--quality-floor", "0.9", "--baseline", "x"], "baseline is 'x'; it must be one of coder"),
         (["--baseline", "coder"], "baseline is 'coder'; only a floor of quality has one"),

@@ -74,11 +74,16 @@ def test_words_never_seen_say_nothing_rather_than_something(space: Space) -> Non
     np.testing.assert_array_equal(context[len(NAMES) : len(NAMES) + WORDS], np.zeros(WORDS))
 
 
-def test_features_of_the_prompts_fitted_on_are_standardised(space: Space) -> None:
-    context = np.stack([space.context(sketch) for sketch in sketches(200)])
-    used = np.flatnonzero(space.words_sd > 2e-6) + len(NAMES)
-    np.testing.assert_allclose(context[:, used].mean(axis=0), 0, atol=0.05)  # clipping moves it
-    np.testing.assert_allclose(context[:, used].std(axis=0), 1, atol=0.1)
+def test_a_direction_counts_as_far_as_prompts_spread_along_it(space: Space) -> None:
+    found = sketches(200)
+    words = np.stack([space.context(sketch) for sketch in found])[:, len(NAMES) :][:, :WORDS]
+    pointing = np.stack([space.words(sketch) for sketch in found])
+    spread = pointing.std(axis=0)
+    unit = np.sqrt((spread[spread > 1e-6] ** 2).mean())
+    expected = np.clip((pointing - pointing.mean(axis=0)) / unit, -CLIP, CLIP)
+    np.testing.assert_allclose(words, expected, atol=1e-3)
+    assert expected.std(axis=0).max() > 1.5
+    assert np.median(expected.std(axis=0)) < 1
 
 
 @pytest.mark.parametrize("stored_twice", [False, True])

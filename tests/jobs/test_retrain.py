@@ -107,7 +107,7 @@ def test_a_dearer_candidate_may_be_better() -> None:
     assert decided.promoted
 
 
-@pytest.mark.parametrize(("factor", "promoted"), [(3.1, True), (2.9, False), (-50.0, False)])
+@pytest.mark.parametrize(("factor", "promoted"), [(1.01, True), (0.99, False), (-50.0, False)])
 def test_few_rounds_are_judged_on_the_evidence_of_all(factor: float, promoted: bool) -> None:
     assert by_evidence(factor, None).promoted is promoted
 
