@@ -4,11 +4,11 @@ import sys
 
 import click
 
-from app.commands.told import Whole, as_json_option, told_plainly
+from app.commands.told import Commands, as_json_option, told_plainly
 from app.settings import Settings
 
 
-@click.group(cls=Whole)
+@click.group(cls=Commands)
 def arms() -> None:
     """List the arms of the catalogue, check that each answers, find models to add."""
 

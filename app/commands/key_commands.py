@@ -6,7 +6,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from app.commands.told import Between, Whole, as_json_option, told_plainly
+from app.commands.told import Between, Commands, as_json_option, told_plainly
 from app.commands.which_log import chosen
 from app.keys.holder import SCOPES, TENANT
 
@@ -61,7 +61,7 @@ class Listed(click.ParamType[Any]):
         return names
 
 
-@click.group(cls=Whole)
+@click.group(cls=Commands)
 def keys() -> None:
     """Make, list and revoke the keys that open the service.
 

@@ -54,14 +54,16 @@ class File(click.Path):
         return super().convert(os.path.join(os.environ.get(CALLED_FROM, ""), value), param, ctx)
 
 
-class Whole(click.Group):
+class Commands(click.Group):
     """A group whose help has the first sentence of each command, however long."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands."""
-        self.write("Commands", self.list_commands(ctx), formatter)
+        self.write_commands("Commands", self.list_commands(ctx), formatter)
 
-    def write(self, title: str, names: Sequence[str], formatter: click.HelpFormatter) -> None:
+    def write_commands(
+        self, title: str, names: Sequence[str], formatter: click.HelpFormatter
+    ) -> None:
         """Write a section of these commands, as far as they are there."""
         shown = [(name, self.commands[name]) for name in names if name in self.commands]
         if shown:
@@ -69,7 +71,7 @@ class Whole(click.Group):
                 formatter.write_dl([(n, each.get_short_help_str(200)) for n, each in shown])
 
 
-class Sections(Whole):
+class Sections(Commands):
     """A group whose help lists the commands by what they are for."""
 
     def __init__(self, *args: Any, sections: Mapping[str, Sequence[str]], **more: Any) -> None:
@@ -88,7 +90,7 @@ class Sections(Whole):
         placed = {name for names in self.sections.values() for name in names}
         rest = [name for name in self.list_commands(ctx) if name not in placed]
         for title, names in {**self.sections, "More": rest}.items():
-            self.write(title, names, formatter)
+            self.write_commands(title, names, formatter)
 
 
 def told_plainly(command: Callable[P, T]) -> Callable[P, T]:

@@ -74,8 +74,10 @@ def test_words_never_seen_say_nothing_rather_than_something(space: Space) -> Non
     np.testing.assert_array_equal(context[len(NAMES) : len(NAMES) + WORDS], np.zeros(WORDS))
 
 
-def test_a_direction_counts_as_far_as_prompts_spread_along_it(space: Space) -> None:
-    found = sketches(200)
+@pytest.mark.parametrize("n", [60, 200])  # with 60 prompts half of the directions are fitted
+def test_a_direction_counts_as_far_as_prompts_spread_along_it(n: int) -> None:
+    found = sketches(n)
+    space = fit(found, 1)
     words = np.stack([space.context(sketch) for sketch in found])[:, len(NAMES) :][:, :WORDS]
     pointing = np.stack([space.words(sketch) for sketch in found])
     spread = pointing.std(axis=0)

@@ -109,7 +109,9 @@ def test_a_dearer_candidate_may_be_better() -> None:
 
 @pytest.mark.parametrize(("factor", "promoted"), [(1.01, True), (0.99, False), (-50.0, False)])
 def test_few_rounds_are_judged_on_the_evidence_of_all(factor: float, promoted: bool) -> None:
-    assert by_evidence(factor, None).promoted is promoted
+    decided = by_evidence(factor, None)
+    assert decided.promoted is promoted
+    assert ("1 needed" in decided.reason) is not promoted
 
 
 def test_two_unlucky_rounds_do_not_forbid_what_the_evidence_shows() -> None:
