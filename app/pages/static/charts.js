@@ -93,12 +93,18 @@
     ctx.restore();
   }
 
-  // The round dollars among the ticks, and of those what leaves room for the one before.
+  // 1, 2 and 5 of each power of ten. uPlot's own ticks never end where the first rounds past a power.
+  function round(_, __, low, high) {
+    const powers = Array.from({ length: Math.ceil(Math.log10(high / low)) + 1 }, (_, i) => Math.floor(Math.log10(low)) + i);
+    return powers.flatMap((power) => [1, 2, 5].map((digit) => Number(`${digit}e${power}`))).filter((usd) => low <= usd && usd <= high);
+  }
+
+  // Of these what leaves room for the one before.
   function apart(plot, ticks) {
     let before = -Infinity;
     return ticks.map((usd) => {
       const at = plot.valToPos(usd, "x");
-      if (!/^[125]\.0e/.test(usd.toExponential(1)) || at - before < 64) return null;
+      if (at - before < 64) return null;
       before = at;
       return usd;
     });
@@ -121,7 +127,7 @@
       options: {
         scales: { x: { time: false, distr: 3, range: ends }, y: { range: [low - room, high + room] } },
         axes: axes("count", {
-          x: { size: 44, space: 60, values: (_, splits) => splits.map((v) => (v === null ? "" : shortDollars(v < 1.01 * floor ? 0 : v))), label: "dollars a request", labelSize: 18, labelFont: `12px ${getComputedStyle(document.body).fontFamily}`, grid: { show: true, stroke: css("line"), width: 1 }, filter: apart },
+          x: { size: 44, space: 60, values: (_, splits) => splits.map((v) => (v === null ? "" : shortDollars(v < 1.01 * floor ? 0 : v))), label: "dollars a request", labelSize: 18, labelFont: `12px ${getComputedStyle(document.body).fontFamily}`, grid: { show: true, stroke: css("line"), width: 1 }, splits: round, filter: apart },
           y: { values: (_, splits, __, ___, step) => splits.map((v) => v.toFixed(Math.max(2, decimals(step)))), size: 48 },
         }),
         series: [{}, { stroke: css("accent"), width: 2, spanGaps: true, points: { show: false } }],

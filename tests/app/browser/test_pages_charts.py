@@ -22,6 +22,23 @@ PAID = {
     "small": {"model": "zhipuai/GLM-4-Plus"},
     "large": {"model": "openai/gpt-4o", "input_usd_per_mtok": 30.0, "quality": 0.95},
 }
+DEARER = """async () => {
+  const place = document.getElementById("frontier");
+  const chart = JSON.parse(place.dataset.chart);
+  const all = [...chart.curve, ...chart.arms.map((each) => each.at)];
+  const least = Math.min(...all.map(([usd]) => usd));
+  const told = [];
+  for (let i = 0; i < 100; i += 1) {
+    const dearer = ([usd, quality]) => [usd * 3e-5 * 10 ** (i / 100) / least, quality];
+    const arms = chart.arms.map((each) => ({ ...each, at: dearer(each.at) }));
+    const curve = chart.curve.map(dearer);
+    place.dataset.chart = JSON.stringify({ ...chart, arms, curve, now: null });
+    turnpike.charts();
+    await new Promise(requestAnimationFrame);
+    told.push(place.querySelector("canvas").written.map(([text]) => text));
+  }
+  return told;
+}"""
 
 
 def written(page: Page, path: str, chart: str) -> list[tuple[str, list[float]]]:
@@ -55,6 +72,19 @@ def test_an_arm_that_costs_nothing_stands_at_0_dollars(
             assert paid or cost_usd == 0
             expect(page.locator("[data-cost]")).to_have_text(dollars(cost_usd))
             keep(page, f"free-{len(paid)}")
+
+
+@pytest.mark.slow
+def test_what_a_dollar_buys_is_drawn_wherever_its_dollars_begin(
+    browser: Browser, tmp_path: Path, provider: Provider
+) -> None:
+    arms = catalogue(tmp_path, provider.url, PAID)
+    with running(tmp_path, arms=arms) as service, served(service) as address:
+        service.ask()
+        with looking(browser, address) as page:
+            written(page, "/pages/policy", "frontier")
+            for labels in page.evaluate(DEARER):  # a decade in a hundred steps
+                assert any(text.startswith("$") for text in labels), labels
 
 
 @pytest.mark.slow
