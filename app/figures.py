@@ -59,6 +59,15 @@ def count(number: float | None) -> str:
     return f"{number:,.1f}"
 
 
+def counted(number: int, thing: str) -> str:
+    """Return so many of a thing, one of it without its last letter.
+
+    >>> counted(1, "prompts"), counted(0, "prompts"), counted(1234, "prompts")
+    ('1 prompt', '0 prompts', '1,234 prompts')
+    """
+    return f"{count(number)} {thing[:-1] if number == 1 else thing}"
+
+
 def seconds(s: float | None) -> str:
     """Return a duration.
 

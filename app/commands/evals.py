@@ -23,6 +23,7 @@ from app.api.schemas import Task
 from app.commands.delivery import delivered
 from app.commands.told import tell
 from app.commands.withdrawing import short
+from app.figures import counted
 from app.given import command
 from app.mistakes import seen
 from app.settings import Settings
@@ -63,7 +64,8 @@ def import_evals(settings: Settings, table: Path, *, as_json: bool = False) -> N
     scored = len({each.arm for each in evals})
     told = {"batch": batch.batch, "scores": len(evals), "new": new, "arms": scored}
     told |= {"prompts": prompts, "withdrawn": batch.withdrawn}
-    said = f"imported {len(evals)} scores of {scored} arms on {prompts} prompts"
+    on = f"{counted(scored, 'arms')} on {counted(prompts, 'prompts')}"
+    said = f"imported {counted(len(evals), 'scores')} of {on}"
     before = "" if new == len(evals) else f", {new} new: this file was imported before"
     learned = (WITHDRAWN if batch.withdrawn else LEARNED).format(command(), short(batch))
     tell(told, f"{said}{before}\n{learned}", as_json=as_json)

@@ -15,6 +15,7 @@ import click
 from app.commands.delivery import delivered
 from app.commands.told import tell
 from app.commands.training import awaits_fold, refolded
+from app.figures import counted
 from app.settings import Settings
 from app.wiring import cache_path
 from jobs.forget import stripped
@@ -77,9 +78,9 @@ def _in_words(whose: Whose, told: Mapping[str, Any]) -> str:
     if not told["decisions"] and told["policy_version"] is None:
         return f"there is nothing of {_named(whose)} in the log"
     left = (
-        f"forgotten: {told['decisions']} decisions of {_named(whose)}, with the words of "
-        f"{told['transcripts']} prompts and answers, {told['comments']} comments, and who gave "
-        f"{told['ratings']} ratings"
+        f"forgotten: {counted(told['decisions'], 'decisions')} of {_named(whose)}, with the words "
+        f"of {told['transcripts']} prompts and answers, {counted(told['comments'], 'comments')}, "
+        f"and who gave {counted(told['ratings'], 'ratings')}"
     )
     version = told["policy_version"]
     return left if version is None else f"{left}; policy {version} serves, and knows none of it"

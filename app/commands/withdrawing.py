@@ -11,6 +11,7 @@ from functools import partial
 from app.commands.delivery import delivered
 from app.commands.told import tell
 from app.commands.training import awaits_fold, refolded
+from app.figures import counted
 from app.settings import Settings
 from jobs.intake import WITHDRAW, hand_over_withdrawal
 from policy.errors import InvalidInput
@@ -69,8 +70,9 @@ def short(batch: Batch) -> str:
 
 def _line(batch: Batch) -> str:
     day = datetime.fromtimestamp(batch.at_s, UTC).strftime("%Y-%m-%d %H:%M")
-    counts = f"{batch.scores} scores of {batch.arms} arms on {batch.prompts} prompts"
-    return f"{short(batch)}  {day}  {counts}{', withdrawn' if batch.withdrawn else ''}"
+    on = f"{counted(batch.arms, 'arms')} on {counted(batch.prompts, 'prompts')}"
+    withdrawn = ", withdrawn" if batch.withdrawn else ""
+    return f"{short(batch)}  {day}  {counted(batch.scores, 'scores')} of {on}{withdrawn}"
 
 
 def _said(batch: Batch) -> str:

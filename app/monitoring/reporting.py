@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.figures import count, dollars, moment, percent
+from app.figures import count, counted, dollars, moment, percent
 from app.processes.loop import beside
 from jobs.report import EVERYBODY, MOST_TENANTS, begins_s, reports
 from policy.errors import NotReady
@@ -163,8 +163,7 @@ def _cell(value: Any) -> str:
 def as_text(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of a report for a terminal."""
     begun = moment(report["since_s"])
-    requests = "1 request" if report["requests"] == 1 else f"{count(report['requests'])} requests"
-    yield f"{report['period']} since {begun}, {requests}"
+    yield f"{report['period']} since {begun}, {counted(report['requests'], 'requests')}"
     yield f"spent      {dollars(report['spent_usd'])}"
     for rule in report["rules"]:
         yield from _told(
