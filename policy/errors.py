@@ -123,7 +123,7 @@ class Unauthenticated(TurnpikeError):
 
 
 class Forbidden(TurnpikeError):
-    """The request carries a key of ours that does not allow this."""
+    """The key does not allow this; or no key is asked for, and the host is not this machine."""
 
     code = "insufficient_scope"
 

@@ -9,10 +9,12 @@ from typing import Any, TypeVar
 
 from flask import Flask, Response, current_app, g, request
 
+from app.address import names_loopback
 from app.keys.feedback_tokens import PREFIX as TOKEN
 from app.keys.holder import ANYBODY, Holder, Scope
 from app.keys.keyring import NO_KEY, Keyring
 from app.keys.rates import Rates, Standing
+from app.mistakes import seen
 from policy.errors import Forbidden, Unauthenticated
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -120,7 +122,11 @@ def _admit() -> None:
         return  # there is nothing here, and that is said without asking for a key
     view = current_app.view_functions[request.endpoint]
     scope = scope_of(view)
-    if scope is None or _is_without_key(view):
+    if scope is None:
+        return
+    if not _keyring().asks:
+        _require_own_name()
+    if _is_without_key(view):
         return
     try:
         g.holder = _holder(view)
@@ -132,6 +138,19 @@ def _admit() -> None:
     if scope not in g.holder.scopes:
         listed = ", ".join(sorted(g.holder.scopes))
         raise Forbidden(f"this needs a key with scope {scope}; the one given has {listed}")
+
+
+def _require_own_name() -> None:
+    """Refuse a foreign name: another site may point its own at us, and ask through a browser here.
+
+    raises : Forbidden
+    """
+    host = request.host.rpartition(":")[0] if ":" in request.host else request.host
+    if not names_loopback(host):
+        raise Forbidden(
+            f"no key is asked for here, so this is only for this machine, not for {seen(host)}: "
+            "set TURNPIKE_API_KEY, or ask at 127.0.0.1"
+        )
 
 
 def _is_without_key(view: Callable[..., Any]) -> bool:

@@ -4,7 +4,6 @@ import hmac
 
 from flask import Response, current_app, request
 
-from app.address import names_loopback
 from app.api.access import SESSION, bearer, count_wrong_key
 from app.api.body import reading
 from app.keys.keyring import SESSION_S, Keyring
@@ -67,21 +66,6 @@ def require_own_form() -> None:
         given = request.form.get(TOKEN, "")
     if not ours or not hmac.compare_digest(given.encode(errors="replace"), token().encode()):
         raise Forbidden("this was not sent by a page of ours; load the page anew and try again")
-
-
-def require_loopback() -> None:
-    """Refuse a foreign name where no key is asked for: another site may point its name at us.
-
-    raises : Forbidden
-    """
-    if _keyring().asks:
-        return
-    host = request.host.rpartition(":")[0] if ":" in request.host else request.host
-    if not names_loopback(host):
-        raise Forbidden(
-            f"these pages ask for no key, so they are only for this machine, not for {host!r}: set "
-            "TURNPIKE_API_KEY, or open them at 127.0.0.1"
-        )
 
 
 def _keyring() -> Keyring:

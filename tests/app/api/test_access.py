@@ -214,3 +214,8 @@ def test_with_the_key_everything_works(locked: Running) -> None:
     rated = {"id": answer.json["id"], "thumbs": "up"}
     assert locked.client.post("/feedback", json=rated, headers=headers).status_code == 200
     assert locked.client.get("/policy", headers=headers).status_code == 200
+
+
+def test_with_a_key_any_name_leads_here(locked: Running) -> None:
+    headers = {"host": "turnpike.example", **bearer(KEY)}
+    assert locked.client.get("/policy", headers=headers).status_code == 200

@@ -215,16 +215,11 @@ def test_a_form_without_the_token_of_its_session_is_refused(browser: FlaskClient
         assert "load the page anew" in answer.text
 
 
-@pytest.mark.parametrize("host", ["evil.example", "10.0.0.7:8000", "127.0.0.1.evil.example"])
-def test_without_a_key_no_foreign_name_leads_here(shared: Running, host: str) -> None:
-    answer = shared.client.get("/", headers={"host": host})
+def test_without_a_key_no_foreign_name_leads_here(shared: Running) -> None:
+    answer = shared.client.get("/", headers={"host": "evil.example"})
     assert answer.status_code == 403
+    assert answer.mimetype == "text/html"
     assert "TURNPIKE_API_KEY" in answer.text
-
-
-@pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1:8000", "[::1]:8000", "localhost"])
-def test_without_a_key_this_machine_may(shared: Running, host: str) -> None:
-    assert shared.client.get("/", headers={"host": host}).status_code == 200
 
 
 def test_without_a_key_a_foreign_form_is_refused_all_the_same(shared: Running) -> None:
