@@ -69,7 +69,7 @@ def test_the_provider_is_hung_up_on_when_the_client_leaves(
 ) -> None:
     body = {"model": "a", "messages": [{"role": "user", "content": "hello"}], **asked}
     raw = json.dumps(body).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     with faulty(tmp_path, {"a": scenario}, {"a": PATIENT}) as made, on_a_socket(made) as port:
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(f"{head}Content-Length: {len(raw)}\r\n\r\n".encode() + raw)

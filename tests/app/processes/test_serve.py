@@ -138,8 +138,8 @@ def served(folder: Path, *by: str, **dials: str) -> Iterator[Served]:
 
 
 def post(body: bytes, *headers: str) -> bytes:
-    lines = ["POST /complete HTTP/1.1", "Host: x", "Content-Type: application/json", *headers]
-    return "\r\n".join([*lines, "Connection: close", "", ""]).encode() + body
+    head = ["POST /complete HTTP/1.1", "Host: localhost", "Content-Type: application/json"]
+    return "\r\n".join([*head, *headers, "Connection: close", "", ""]).encode() + body
 
 
 def code(told: bytes) -> tuple[int, str]:
@@ -204,7 +204,8 @@ UNREADABLE = {
 
 def test_a_path_with_two_slashes_is_none_and_redirects_nobody(tmp_path: Path) -> None:
     with served(tmp_path) as service:
-        told = service.raw(b"GET /v1//models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        head = b"GET /v1//models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        told = service.raw(head)
         assert code(told) == (404, "not_found")
         assert b"/v1//models" in told
 
