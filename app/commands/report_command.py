@@ -58,15 +58,13 @@ def _made(settings: Settings, periods: list[str]) -> dict[str, dict[str, Any]]:
 def _keep(settings: Settings) -> None:
     """Hand the reports of all periods over, unless the log is short enough to ask at any time."""
     from app.commands.delivery import delivered
-    from app.monitoring.reporting import AT_ONCE, kept
+    from app.monitoring.reporting import NAME, is_long, kept
     from jobs.intake import hand_over_latest
-    from jobs.report import begins_s
     from storage.stores import open_reader
 
     with open_reader(settings.database) as log:
-        before = log.latest("report")
-        longest = max(PERIODS, key=PERIODS.__getitem__)
-        if log.decided_since(begins_s(longest, time.time())) <= AT_ONCE:
+        before = log.latest(NAME)
+        if not is_long(log, time.time()):
             return
     latest = kept(_made(settings, list(PERIODS)), before, time.time())
     delivered(settings, lambda data: hand_over_latest(data, latest))

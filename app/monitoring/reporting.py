@@ -15,10 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.figures import count, counted, dollars, moment, percent
 from app.processes.loop import beside
-from jobs.report import EVERYBODY, MOST_TENANTS, begins_s, reports
+from jobs.report import EVERYBODY, MOST_TENANTS, PERIODS, begins_s, reports
 from policy.errors import NotReady
 from storage.latest import Latest
 from storage.log import Log
+from storage.reader import LogReader
 from upstream.catalogue import Catalogue
 
 NAME = "report"
@@ -28,6 +29,7 @@ COLUMNS = (
     "section", "name", "requests", "spent_usd", "would_have_cost_usd", "saved_usd", "low_usd",
     "high_usd", "why_not",
 )  # fmt: skip
+LONGEST = max(PERIODS, key=PERIODS.__getitem__)
 LATELY_S = 30.0
 NOT_YET = (
     "the report of so long a log is made by the scheduler, and not made yet: ask again in a minute"
@@ -104,6 +106,16 @@ class Reports:
         arms = list(self._catalogue().arms.values())
         made: Made = reports(self._log, arms, self._named, now_s, [period], tenant)
         return made[tenant or EVERYBODY][period]
+
+
+def is_long(log: LogReader, at_s: float) -> bool:
+    """Return whether the reports of a log take a job to add up."""
+    return log.decided_since(begins_s(LONGEST, at_s)) > AT_ONCE
+
+
+def is_awaited(log: LogReader) -> bool:
+    """Return whether reports of a log have to be made by a job, and none was made yet."""
+    return log.latest(NAME) is None and is_long(log, time.time())
 
 
 def kept(made: Made, before: Latest | None, at_s: float) -> Latest:

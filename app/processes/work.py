@@ -12,6 +12,7 @@ from types import FrameType
 
 from structlog import get_logger
 
+from app.monitoring.reporting import is_awaited
 from app.processes.journal import write_lines
 from app.processes.orphan import end_with_parent
 from app.routing.retention import Retention
@@ -129,6 +130,7 @@ def jobs(settings: Settings) -> list[Job]:
             "retrain when due", LOOK_EVERY_S, partial(retrain.start_if, enough_is_rated, "feedback")
         ),
         Job("report", settings.report_every_s, report.start, first_s=LOOK_EVERY_S),
+        Job("report when awaited", LOOK_EVERY_S, partial(report.start_if, is_awaited)),
         Job("prune", PRUNE_EVERY_S, partial(prune.start_if, is_overdue)),
     ]
 

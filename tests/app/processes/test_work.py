@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from app.monitoring.reporting import AT_ONCE
 from app.processes.work import jobs
 from app.settings import Settings
+from jobs.scheduler import Job
 from policy.types import HOUR_S
 from storage.sqlite_log import SqliteLog
 from storage.sqlite_reader import SqliteReader
-from tests.app.running import Provider, running
+from tests.app.monitoring.test_lookout import DECIDED
+from tests.app.running import CATALOGUE, Provider, running
 from tests.storage.rounds import RETRAIN, but
 
 pytestmark = pytest.mark.slow
@@ -37,3 +40,28 @@ def test_a_retrain_that_was_missed_while_nothing_ran_is_made_up_for_after_the_st
     missed.do()
     with SqliteReader(path) as log:
         assert len(log.retrains()) == retrains
+
+
+def test_a_log_that_has_become_long_has_its_report_without_waiting_for_the_hour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "turnpike.db"
+    settings = Settings.load({}, {"database": path, "sandbox": "off", "arms": CATALOGUE})
+    for name in ("DATABASE", "ARMS"):
+        monkeypatch.setenv(f"TURNPIKE_{name}", str(getattr(settings, name.lower())))
+    [awaited] = [job for job in jobs(settings) if job.name == "report when awaited"]
+    versions = []
+    with SqliteLog(path) as log:
+        for n in range(AT_ONCE + 1):
+            if n == AT_ONCE:
+                versions.append(kept_reports(path, awaited))
+            log.decide(but(DECIDED, id=f"tp-{n}", decided_at_s=time.time()))
+    versions += [kept_reports(path, awaited) for _ in range(2)]
+    assert versions == [0, 1, 1]
+
+
+def kept_reports(path: Path, job: Job) -> int:
+    job.do()
+    with SqliteReader(path) as log:
+        made = log.latest("report")
+    return 0 if made is None else made.version
