@@ -48,7 +48,10 @@ class SqliteReader(LogReader):
 
     def faults(self) -> list[str]:
         """Return what SQLite finds wrong with the file, nothing if it is whole."""
-        found = [row["integrity_check"] for row in self.ask("PRAGMA integrity_check", {})]
+        try:
+            found = [row["integrity_check"] for row in self.ask("PRAGMA integrity_check", {})]
+        except StoreUnavailable as error:  # the damage ends the check itself
+            return [error.message]
         parents = self.ask("PRAGMA foreign_key_check", {})
         orphans = [f"a row of {row['table']} has no {row['parent']}" for row in parents]
         return [each for each in found if each != "ok"] + orphans

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -17,12 +17,14 @@ from app.given import command
 from app.keys.keyring import STRANGE, known, require_a_key, unopened
 from app.mode import folders, in_force, missing_keys
 from app.processes.berth import berths
-from app.processes.children import answers
+from app.processes.children import answers, why_not_ready
 from app.settings import Settings
 from policy.errors import ConfigError, StoreUnavailable
 from storage.database import REMOTE_LOSES, has_wal_reset_race, sqlite_version
 from storage.mounts import remote
-from storage.place import shown
+from storage.place import Place, shown
+from storage.reader import LogReader
+from storage.records import Retrain
 from storage.spool import spool_path
 from storage.spool_file import waiting_in
 from storage.stores import open_reader
@@ -35,6 +37,8 @@ COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
 ANSWER_WITHIN_S = 5.0
 STALE_AFTER = 3
 CONNECTIONS_EACH = 10
+LARGE_BYTES = 200_000_000
+SHOWN_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +69,16 @@ def examine(settings: Settings) -> Iterator[Finding]:
     except ConfigError as error:
         yield Finding("problem", "catalogue", error.message)
         return
-    yield from findings(settings, catalogue)
+    yield from findings(settings, catalogue, every_page=True)
 
 
-def findings(settings: Settings, catalogue: Catalogue) -> Iterator[Finding]:
-    """Yield what was found of a catalogue under the settings in force."""
+def findings(
+    settings: Settings, catalogue: Catalogue, *, every_page: bool = False
+) -> Iterator[Finding]:
+    """Yield what was found of a catalogue under the settings in force.
+
+    To look at every page of the log takes the longer the larger it is.
+    """
     yield Finding("ok", "catalogue", f"{settings.arms}: {len(catalogue.arms)} arms")
     yield _agreement(settings, catalogue)
     yield from _keys(settings, catalogue)
@@ -78,7 +87,7 @@ def findings(settings: Settings, catalogue: Catalogue) -> Iterator[Finding]:
     yield from (_writable(folder) for folder in folders(settings))
     yield from _store(settings)
     yield from _spools(settings)
-    yield from _learning(settings)
+    yield from _learning(settings, every_page)
     yield from _access(settings)
 
 
@@ -119,10 +128,12 @@ def _reachable(provider: Provider, settings: Settings) -> Finding:
 
 def _service(settings: Settings) -> Finding:
     url = f"http://{settings.bind}/healthz"
-    if answers(settings.bind, ANSWER_WITHIN_S):
-        return Finding("ok", "service", f"answers at {url}")
-    says = f"does not answer at {url}; start it with {command()} serve"
-    return Finding("note", "service", says)
+    if not answers(settings.bind, ANSWER_WITHIN_S):
+        says = f"does not answer at {url}; start it with {command()} serve"
+        return Finding("note", "service", says)
+    if why := why_not_ready(settings.bind, ANSWER_WITHIN_S):
+        return Finding("problem", "service", f"answers at {url}, and is {why}")
+    return Finding("ok", "service", f"answers at {url}")
 
 
 def _writable(folder: Path) -> Finding:
@@ -178,7 +189,7 @@ def _spools(settings: Settings) -> Iterator[Finding]:
         yield Finding("problem", "spool", f"{says} A running service brings them by itself")
 
 
-def _learning(settings: Settings) -> Iterator[Finding]:
+def _learning(settings: Settings, every_page: bool) -> Iterator[Finding]:
     if isinstance(settings.database, Path) and not settings.database.exists():
         says = f"{settings.database} does not exist yet: start with {command()} serve"
         yield Finding("note", "log", says)
@@ -186,9 +197,13 @@ def _learning(settings: Settings) -> Iterator[Finding]:
     try:
         with open_reader(settings.database) as log:
             counts, retrains, policy = log.counts(), log.retrains(1), log.latest_policy()
+            faults = _faults(settings.database, log) if every_page else []
     except (ConfigError, StoreUnavailable) as error:
         yield Finding("problem", "log", error.message)
         return
+    if faults:
+        says = f"{shown(settings.database)} is damaged: {' '.join(faults[0].split())[:SHOWN_CHARS]}"
+        yield Finding("problem", "log", f"{says}; stop the service and restore the newest backup")
     version = 0 if policy is None else policy.version
     yield Finding("ok", "log", f"{counts.decisions} decisions, policy version {version}")
     rated = f"{counts.rated} rated decisions, {counts.evals} eval scores"
@@ -196,13 +211,21 @@ def _learning(settings: Settings) -> Iterator[Finding]:
         yield Finding("note", "feedback", f"{rated}: POST thumbs to /feedback, or import evals")
     else:
         yield Finding("ok", "feedback", rated)
-    if retrains:
-        age_s = time.time() - retrains[0].ended_at_s
-        late = age_s > STALE_AFTER * settings.retrain_every_s
-        says = f"{ago(age_s)}: {retrains[0].reason}"
-        yield Finding("note" if late else "ok", "retrain", says)
-    else:
-        yield Finding("note", "retrain", "never yet; it runs by itself once there is feedback")
+    yield _retrained(retrains, settings.retrain_every_s)
+
+
+def _retrained(retrains: Sequence[Retrain], every_s: float) -> Finding:
+    if not retrains:
+        return Finding("note", "retrain", "never yet; it runs by itself once there is feedback")
+    age_s = time.time() - retrains[0].ended_at_s
+    level: Level = "note" if age_s > STALE_AFTER * every_s else "ok"
+    return Finding(level, "retrain", f"{ago(age_s)}: {retrains[0].reason}")
+
+
+def _faults(place: Place, log: LogReader) -> list[str]:
+    if isinstance(place, Path) and place.stat().st_size > LARGE_BYTES:
+        click.echo(f"looking at every page of {place} ...", err=True)
+    return log.faults()
 
 
 def _access(settings: Settings) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """Processes of ours that one of ours starts and ends: a session each, told to end in order."""
 
+import json
 import os
 import signal
 import subprocess
@@ -63,10 +64,25 @@ def wait_until_ready(name: str, address: str, children: Sequence[Child]) -> None
 
 def answers(address: str, within_s: float = 2.0) -> bool:
     """Return whether a service of ours is well, asked directly: no proxy stands between."""
+    return _asked(address, "/healthz", within_s)[0] == HTTPStatus.OK
+
+
+def why_not_ready(address: str, within_s: float = 2.0) -> str:
+    """Return what a service of ours that wants no traffic says of it, nothing if it wants some."""
+    status, body = _asked(address, "/readyz", within_s)
+    if status != HTTPStatus.SERVICE_UNAVAILABLE:
+        return ""
+    said: str = json.loads(body)["error"]["message"]
+    return said
+
+
+def _asked(address: str, path: str, within_s: float) -> tuple[int, bytes]:
+    """Return the status and the body of an answer, 0 and nothing where there is none."""
     with suppress(OSError, HTTPException), closing(HTTPConnection(address, timeout=within_s)) as to:
-        to.request("GET", "/healthz")
-        return to.getresponse().status == HTTPStatus.OK
-    return False
+        to.request("GET", path)
+        answer = to.getresponse()
+        return answer.status, answer.read()
+    return 0, b""
 
 
 def _refuse_the_dead(children: Sequence[Child]) -> None:

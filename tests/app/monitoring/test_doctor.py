@@ -1,13 +1,18 @@
 """What the doctor says of providers and of a service, each asked over a real socket."""
 
 import socket
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from app.monitoring.doctor import Finding, examine
 from app.settings import Settings
+from storage.sqlite_log import SqliteLog
+from tests.app.faulty import broken, faulty
 from tests.app.running import catalogue
+from tests.app.serving import served
 from tests.upstream.test_reach import plain, saying
 
 
@@ -79,3 +84,33 @@ def test_whatever_has_the_port_of_the_service_the_doctor_says_whether_it_is_one(
             finding = found(tmp_path, other.base_url, "service", bind=bind)
         levels[answer[:12]] = finding.level
     assert list(levels.values()) == ["ok", "note", "note"]
+
+
+def test_a_service_that_wants_no_traffic_is_a_problem_with_its_reason(tmp_path: Path) -> None:
+    with faulty(tmp_path, {"a": broken}) as made, served(made.service) as url:
+        bind, settings = url.removeprefix("http://"), made.service.parts.settings
+        dials = {"bind": bind, "database": settings.database, "sandbox": "on"}
+        assert found(tmp_path, url, "service", **dials).level == "ok"
+        for _ in range(10):
+            made.service.post("/complete", {"prompt": "hi"})
+        finding = found(tmp_path, url, "service", **dials)
+    assert finding.level == "problem"
+    assert finding.says.endswith("and is not ready: every arm is shut")
+
+
+@pytest.mark.parametrize("garbage", [b"\xff", b"\0"], ids=["ends the check", "is found"])
+def test_a_log_of_which_a_page_is_damaged_is_a_problem(tmp_path: Path, garbage: bytes) -> None:
+    path = tmp_path / "turnpike.db"
+    SqliteLog(path).close()
+    with saying(plain("200 OK")) as (provider, _):
+        assert found(tmp_path, provider.base_url, "log").level == "ok"
+        with closing(sqlite3.connect(path)) as db:
+            [(page,)] = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'transcripts'")
+            [(size,)] = db.execute("PRAGMA page_size")
+        with path.open("r+b") as file:
+            file.seek((page - 1) * size)
+            file.write(garbage * size)
+        finding = found(tmp_path, provider.base_url, "log")
+    assert finding.level == "problem"
+    assert f"{path} is damaged: " in finding.says
+    assert "restore the newest backup" in finding.says
