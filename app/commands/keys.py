@@ -97,7 +97,7 @@ def _spent_usd(settings: Settings, key: Key) -> float:
 
 
 def _require_arms(settings: Settings, named: Sequence[str]) -> None:
-    arms = load(settings.arms).arms
+    arms = load(settings.arms).arms if named else {}
     for arm in named:
         if arm not in arms:
             raise InvalidInput(

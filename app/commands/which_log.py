@@ -17,7 +17,13 @@ def chosen(*, is_grave: bool = False) -> Settings:
     raises : ConfigError if a setting or the catalogue is wrong, or the log is to be named first
     """
     given = Settings.load()
-    found = in_force(given)
+    try:
+        found = in_force(given)
+    except ConfigError as error:
+        if not is_grave:
+            raise
+        both = "TURNPIKE_SANDBOX to on or to off, which says which log is meant without it"
+        raise ConfigError(f"{error.message}; mend it, or set {both}") from error
     if given.sandbox == "auto" and found.sandbox == "on" and _exists(given):
         unset = ", ".join(missing_keys(load(given.arms), os.environ))
         said = f"sandbox log {shown(found.database)}, because {unset} is not set"

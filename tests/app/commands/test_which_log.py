@@ -50,3 +50,17 @@ def test_without_another_log_nothing_is_said(tmp_path: Path) -> None:
     (tmp_path / "sandbox").mkdir()
     assert ended(tmp_path, "keys", "create", "shop").exit_code == 0
     assert ended(tmp_path, "keys", "list").stderr == ""
+
+
+@pytest.mark.parametrize("arguments", GRAVE[:-1], ids=" ".join)
+def test_while_the_catalogue_is_wrong_what_needs_none_is_done_to_the_log_that_is_named(
+    both: Path, arguments: list[str]
+) -> None:
+    arms = both / "arms.toml"
+    arms.write_text("oops =", encoding="utf-8")
+    refused = turnpike(both, *arguments, TURNPIKE_ARMS=str(arms), TURNPIKE_SANDBOX="auto")
+    assert refused.exit_code == 78
+    assert "the line says 'oops ='" in refused.stderr
+    assert "or set TURNPIKE_SANDBOX to on or to off" in refused.stderr
+    done = turnpike(both, *arguments, TURNPIKE_ARMS=str(arms), TURNPIKE_SANDBOX="off")
+    assert done.exit_code == 0, done.output
