@@ -36,7 +36,7 @@ EVERYBODY = ""
 LINES = tuple(
     {
         "asked": "requests that asked an arm, and what they have cost in all",
-        "fallbacks": "requests that went on to another arm, and what their failed calls cost",
+        "fallbacks": "routed requests that went on to another arm, and what failed calls cost",
         "exploration": "answers by arms that did not look best, the control group among them, and "
         "what they were expected to cost more",
         "pinned": "the caller named the arm: counted alike on both sides",
