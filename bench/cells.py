@@ -1,6 +1,7 @@
 """A cell: one table, one way to play it, the policies that do, and what came of it."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -53,6 +54,10 @@ class Cell:
         raises : ValueError if it cannot be played so
         """
         learn_on = "" if self.options.learn_on == HALF else self.options.learn_on
+        if learn_on and find(learn_on) == find(self.table) is not None:
+            raise ValueError(
+                f"learn_on is {learn_on!r}, the table that is judged; 'half' splits it"
+            )
         # By its file, not by its name: another folder has tables so named too.
         path = str(find(self.table) or self.table)
         table = _loaded(path, self.arms, learn_on, self.prompts, self.crowd, self.uneven)
@@ -90,7 +95,9 @@ class Cell:
         played = {name: run.results(seeds) for name, run in self.runs.items()}
         foreseen = foresee(self.loaded, self.loaded.sketches(self.options.context))
         found = result(self.loaded, self.options, played, foreseen, seeds)
-        path.write_text(json.dumps(found), encoding="utf-8")
+        unfinished = path.with_suffix(f".{os.getpid()}")
+        unfinished.write_text(json.dumps(found), encoding="utf-8")
+        unfinished.replace(path)
         return found
 
 

@@ -19,7 +19,7 @@ from bench.options import NO_BUDGET_USD, Options, Scenario
 from bench.pages import pages
 from bench.report import lines
 from bench.studies import KEPT_IN, adoption, drift, everything, ope, refold, report, stability
-from bench.tables import load
+from bench.tables import find, load
 from policy.decide import RULES
 
 
@@ -62,7 +62,7 @@ def main() -> None:
 )
 @click.option(
     "--crowd",
-    type=click.IntRange(0),
+    type=click.IntRange(0, 1_000),
     default=0,
     help="So many arms, the missing ones made of recorded ones; 0: as recorded.",
 )
@@ -131,13 +131,30 @@ def replay(
     table: str, policies: tuple[str, ...], seeds: int, json_path: Path | None, **asked: Any
 ) -> None:
     """Replay recorded outcomes: a policy sees those of the arms it chooses."""
-    row = next(csv.reader([asked.pop("arms")], skipinitialspace=True), [])
-    names = tuple(dict.fromkeys(arm for arm in row if arm))
+    if json_path is not None and any(_is_file(json_path, of) for of in (table, asked["learn_on"])):
+        raise click.UsageError(f"--json is {json_path}, a table itself; name another file")
+    names = _names(asked.pop("arms"))
     whole = {name: asked.pop(name) for name in ("crowd", "uneven", "prompts", "kept")}
     found = _played(Cell(table, Options(**asked), policies, names, **whole), seeds)
     click.echo("\n".join(lines(found)))
     if json_path is not None:
         json_path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def _names(listed: str) -> tuple[str, ...]:
+    try:
+        row = next(csv.reader([listed], skipinitialspace=True), [])
+    except csv.Error as error:
+        raise click.UsageError(f"--arms is {listed!r}: {error}") from error
+    names = tuple(dict.fromkeys(arm for arm in row if arm))
+    if listed and not names:
+        raise click.UsageError(f"--arms is {listed!r}, which names none")
+    return names
+
+
+def _is_file(path: Path, table: str) -> bool:
+    found = find(table) if table else None
+    return found is not None and path.exists() and path.samefile(found)
 
 
 def _played(cell: Cell, seeds: int) -> dict[str, Any]:

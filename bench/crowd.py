@@ -20,7 +20,7 @@ PRICES = (0.5, 2.0)
 def crowded(table: Table, arms: int) -> Table:
     """Return the table with made arms added to the recorded ones until there are so many.
 
-    raises : ValueError if it has more already
+    raises : ValueError if it has more already, or one that is called as a made one would be
     """
     n, k = table.scores.shape
     if arms < k:
@@ -35,6 +35,8 @@ def crowded(table: Table, arms: int) -> Table:
         _made(table.arms[each], i, float(factor))
         for i, (each, factor) in enumerate(zip(parent, price, strict=True))
     ]
+    if taken_names := {each.name for each in made} & {*table.names}:
+        raise ValueError(f"a made arm would be called {taken_names.pop()!r}, as one is: rename it")
     return replace(
         table,
         name=f"{table.name} with {arms} arms",

@@ -1,6 +1,8 @@
 """Replay a table against a policy: it sees the outcome of the arm it chose, and nothing else."""
 
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,6 +18,8 @@ from features.sketch import Sketch
 from jobs.learned import Learned
 from policy.types import Arm, Floats
 from storage.records import Retrain
+
+TELL_EVERY_S = 5.0
 
 
 class Player(Protocol):
@@ -90,7 +94,7 @@ def play(table: Table, sketches: Sequence[Sketch], options: Options, seed: int) 
     player, played = _player(table, sketches, options, seed), Played.none(course.rows)
     stages, imports = {each.start: each for each in course.stages}, {e.t: e for e in course.evals}
     arms: Sequence[Arm] = ()
-    for t, row in enumerate(course.rows.tolist()):
+    for t, row in _telling(course.rows.tolist(), f"{table.name}, {options.policy}, seed {seed}"):
         if t in stages:
             arms = prices(table.arms, stages[t])
         if t in imports:
@@ -104,6 +108,17 @@ def play(table: Table, sketches: Sequence[Sketch], options: Options, seed: int) 
     for so_far in (played.decide_s, played.update_s):
         so_far[1:] = np.diff(so_far)
     return played.since(course.judged_from)
+
+
+def _telling(rows: list[int], what: str) -> Iterator[tuple[int, int]]:
+    """Yield the rows with their places, and tell now and then how far a long stream has come."""
+    tell_at = time.monotonic() + TELL_EVERY_S
+    for t, row in enumerate(rows):
+        yield t, row
+        if time.monotonic() >= tell_at:
+            told = f"{what}: {t + 1} of {len(rows)} prompts"
+            print(told, file=sys.stderr, flush=True)
+            tell_at = time.monotonic() + TELL_EVERY_S
 
 
 def learned_from(

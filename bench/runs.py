@@ -14,6 +14,7 @@ from functools import cache, cached_property
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
+from zipfile import is_zipfile
 
 import numpy as np
 
@@ -50,8 +51,8 @@ class Run:
         return [_loaded(self._path(seed)) for seed in seeds]
 
     def has(self, seed: int) -> bool:
-        """Return whether a seed is finished."""
-        return self._path(seed).exists()
+        """Return whether a seed is finished, and kept whole."""
+        return is_zipfile(self._path(seed))
 
     @property
     def effort(self) -> float:
@@ -84,6 +85,7 @@ def finish(wanted: Iterable[tuple[Run, int]]) -> None:
     jobs = [(run, seed) for run, seed in wanted if not run.has(seed)]
     if not jobs:
         return
+    print(f"playing {len(jobs)} streams", file=sys.stderr, flush=True)
     started, done, all_of_it = time.monotonic(), 0.0, sum(run.effort for run, _ in jobs)
     for place, (run, seed) in enumerate(_played(jobs, all_of_it), start=1):
         done += run.effort

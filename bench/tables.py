@@ -6,10 +6,10 @@ A table is a Parquet or CSV file with `prompt` and, for every model <m>, `<m>|sc
 to the task of a prompt.
 
 Prices. Where the tokens of all of an arm's answers are known, prices per token are fitted to the
-recorded dollars. Where they are not, an answer is counted in units: a power of ten of dollars each,
-such that an arm's mean answer has 100 to 1,000 of them. Either way the router knows an arm's price
-list, to the order of magnitude at least, and has to predict how long an answer will be; no cost is
-known before its call.
+recorded dollars. Where they are not, or no prices explain the dollars, an answer is counted in
+units: a power of ten of dollars each, such that an arm's mean answer has 100 to 1,000 of them.
+Either way the router knows an arm's price list, to the order of magnitude at least, and has to
+predict how long an answer will be; no cost is known before its call.
 """
 
 import os
@@ -24,6 +24,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from scipy.optimize import nnls
 
 from bench.columns import checked, models, numbers, read, refused, whole
 from features.fit import FEWEST_PROMPTS
@@ -37,6 +38,8 @@ Ints = NDArray[np.int64]
 REPLAY = "TURNPIKE_REPLAY"
 DEFAULT_FOLDER = Path(__file__).parents[2] / "shared" / "replay"
 UNITS_OF_AN_ANSWER = 100
+UNEXPLAINED = 0.05
+"""The most of an arm's dollars that prices of its tokens may leave out, or invent."""
 NOT_HERE = 2
 
 
@@ -190,14 +193,8 @@ def _absent(why: str) -> SystemExit:
 def _table(name: str, raw: pa.Table, models: Sequence[str], learning: int) -> Table:
     cost = [numbers(raw, f"{model}|cost_usd") for model in models]
     tokens = [_tokens(raw, model) for model in models]
-    prices = [
-        _unit(paid) if each is None else _fitted(each, paid)
-        for each, paid in zip(tokens, cost, strict=True)
-    ]
-    output = [
-        np.rint(paid / price[1]) if each is None else each[:, 1]
-        for each, paid, price in zip(tokens, cost, prices, strict=True)
-    ]
+    priced = [_priced(each, paid) for each, paid in zip(tokens, cost, strict=True)]
+    prices, output = [price for price, _ in priced], [units for _, units in priced]
     known = [each[:, 0] for each in tokens if each is not None] or [np.zeros(len(raw))]
     return Table(
         name,
@@ -217,10 +214,20 @@ def _arm(model: str, usd_per_token: tuple[float, float]) -> Arm:
     return Arm(model, "replay", model, into, out, context_window=1 << 40)
 
 
-def _fitted(tokens: Floats, cost_usd: Floats) -> tuple[float, float]:
-    """Return the dollars of an input and of an output token that explain what was paid."""
-    into, out = np.maximum(np.linalg.lstsq(tokens, cost_usd, rcond=None)[0], 0.0)
-    return float(into), float(out)
+def _priced(tokens: Floats | None, cost_usd: Floats) -> tuple[tuple[float, float], Floats]:
+    """Return the dollars of an input and of an output token, and how many the outputs had.
+
+    Where no prices of tokens explain what was paid, as with a flat fee, units take their place.
+
+    >>> _priced(np.array([[10.0, 1.0], [20.0, 1.0]]), np.array([0.05, 0.08]))[0]
+    (0.003, 0.02)
+    """
+    if tokens is not None:
+        price, _ = nnls(tokens, cost_usd)
+        if abs((tokens @ price).sum() - cost_usd.sum()) <= UNEXPLAINED * cost_usd.sum():
+            return (float(price[0]), float(price[1])), tokens[:, 1]
+    unit = _unit(cost_usd)
+    return unit, np.rint(cost_usd / unit[1])
 
 
 def _unit(cost_usd: Floats) -> tuple[float, float]:

@@ -26,6 +26,8 @@ FOLDS = 5
 RIDGES = (1.0, 10.0, 100.0, 1000.0)
 CONSTANT_RIDGE = 1e-6
 BISECTIONS = 40
+ROUNDED = 1.0 + 1e-9
+"""A mean of equal costs may be off their value by this factor."""
 STEEPNESS = (1e-6, 1e12)
 """Thumbs that a dollar may be worth."""
 
@@ -79,12 +81,14 @@ def static_mixture(scores: Floats, cost_usd: Floats, spend_usd: float) -> Floats
     """
     reward, cost = scores.mean(axis=0), cost_usd.mean(axis=0)
     mixture = np.zeros(len(cost))
-    cheap, dear = np.flatnonzero(cost <= spend_usd), np.flatnonzero(cost > spend_usd)
+    keeps = cost <= spend_usd * ROUNDED
+    cheap, dear = np.flatnonzero(keeps), np.flatnonzero(~keeps)
     if not len(cheap):
         mixture[cost.argmin()] = 1.0
         return mixture
     best = cheap[reward[cheap].argmax()]
-    share = (spend_usd - cost[cheap, None]) / (cost[dear] - cost[cheap, None])
+    left_usd = np.maximum(spend_usd - cost[cheap, None], 0.0)
+    share = left_usd / (cost[dear] - cost[cheap, None])
     worth = (1.0 - share) * reward[cheap, None] + share * reward[dear]
     if not len(dear) or worth.max() <= reward[best]:
         mixture[best] = 1.0
@@ -159,7 +163,8 @@ def _best(course: Course, quality: Floats, cost_usd: Floats, options: Options) -
     for _ in range(BISECTIONS):
         middle = (low + high) / 2  # the answer may be of any magnitude
         chosen = _dearest(course, quality, cost_usd, float(np.exp(middle)))
-        kept = course.cost_usd[rows, chosen].mean() <= options.budget_usd_per_request
+        paid_usd = course.cost_usd[rows, chosen].mean()
+        kept = paid_usd <= options.budget_usd_per_request * ROUNDED
         low, high = (low, middle) if kept else (middle, high)
     return _dearest(course, quality, cost_usd, float(np.exp(high)))
 
@@ -177,8 +182,8 @@ def _single(quality: Floats, cost_usd: Floats, options: Options, n: int) -> Floa
     budget = options.budget_usd_per_request
     if budget is None:
         chosen = int((quality - cost_usd / options.willingness_to_pay_usd).argmax())
-    elif (cost_usd <= budget).any():
-        chosen = int(np.where(cost_usd <= budget, quality, -np.inf).argmax())
+    elif (kept := cost_usd <= budget * ROUNDED).any():
+        chosen = int(np.where(kept, quality, -np.inf).argmax())
     else:
         chosen = int(cost_usd.argmin())
     return _certain(np.full(n, chosen), len(quality))

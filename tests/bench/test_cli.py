@@ -147,6 +147,9 @@ def test_how_far_ahead_is_the_mean_over_pairs_of_equal_seeds(tmp_path: Path) -> 
         (["--budget", "inf"], "'--budget': inf is not a finite number"),
         (["--budget", "-1"], "'--budget': -1.0 is not in the range"),
         (["--feedback", "nan"], "'--feedback': nan is not a finite number"),
+        (["--arms", "coder\nteller"], "--arms is 'coder\\nteller': new-line character"),
+        (["--arms", ","], "--arms is ',', which names none"),
+        (["--crowd", "1001"], "'--crowd': 1001 is not in the range"),
         (["--json", "no folder/out.json"], "no folder/out.json cannot be written: No such file"),
     ],
 )
@@ -158,6 +161,19 @@ def test_what_cannot_be_replayed_is_said_before_anything_is(
     assert done.exit_code == 2
     assert said in done.output
     assert not (tmp_path / "kept").exists()
+
+
+def test_a_table_is_not_written_over_and_not_learned_from_what_it_judges(tmp_path: Path) -> None:
+    table = written(easy(40), tmp_path / "easy.parquet")
+    before = table.read_bytes()
+    for asked, said in (
+        (["--json", str(table)], "a table itself; name another file"),
+        (["--learn-on", str(table)], "the table that is judged; 'half' splits it"),
+    ):
+        done = CliRunner().invoke(main, ["replay", str(table), *asked, *keeping(tmp_path)])
+        assert done.exit_code == 2
+        assert said in done.output
+    assert table.read_bytes() == before
 
 
 def test_the_folder_of_what_is_kept_is_made_before_anything_is_played(tmp_path: Path) -> None:

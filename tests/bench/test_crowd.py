@@ -1,5 +1,7 @@
 """Made arms are like recorded ones: about as good as one of them, at prices that explain them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -32,6 +34,12 @@ def test_bills_follow_the_prices() -> None:
         factor = arm.output_usd_per_mtok / parent.output_usd_per_mtok
         assert PRICES[0] <= factor <= PRICES[1]
         np.testing.assert_allclose(CROWD.cost_usd[:, i], WORLD.cost_usd[:, (i - 3) % 3] * factor)
+
+
+def test_a_made_arm_is_not_called_as_another() -> None:
+    named = replace(WORLD, arms=(replace(WORLD.arms[0], name="teller #1"), *WORLD.arms[1:]))
+    with pytest.raises(ValueError, match="called 'teller #1', as one is"):
+        crowded(named, 5)
 
 
 def test_fewer_arms_than_there_are_is_refused() -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bench import replay
 from bench.course import order
 from bench.options import Options
 from bench.replay import play
@@ -49,6 +50,17 @@ def test_the_same_seed_gives_the_same_choices_and_another_seed_others() -> None:
     np.testing.assert_array_equal(one.rows, same.rows)
     np.testing.assert_array_equal(one.arms, same.arms)
     assert one.rows.tolist() != other.rows.tolist()
+
+
+def test_how_far_a_long_stream_has_come_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, options = easy(20), Options(policy="uniform")
+    play(table, table.sketches("text"), options, 3)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(replay, "TELL_EVERY_S", 0.0)
+    play(table, table.sketches("text"), options, 3)
+    assert capsys.readouterr().err.splitlines()[6] == "easy, uniform, seed 3: 7 of 20 prompts"
 
 
 def test_reward_and_cost_are_those_recorded_for_the_arm_that_was_chosen() -> None:

@@ -33,13 +33,22 @@ def test_an_interrupted_run_plays_only_what_is_missing(
 
 
 @pytest.mark.slow
+def test_what_was_kept_and_is_cut_short_is_played_again(tmp_path: Path) -> None:
+    run = Run(easy(20), Options(policy="uniform"), tmp_path)
+    whole = run.results([0])[0]
+    [kept] = run.folder.iterdir()
+    kept.write_bytes(kept.read_bytes()[:-30])
+    np.testing.assert_array_equal(run.results([0])[0].arms, whole.arms)
+
+
 def test_many_runs_share_the_cores_and_are_told_as_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     runs = [Run(easy(n), Options(policy="uniform"), tmp_path) for n in (20, 30)]
     finish((run, seed) for run in runs for seed in range(2))
     told = capsys.readouterr().err.splitlines()
-    assert len(told) == 4
+    assert told[0] == "playing 4 streams"
+    assert len(told) == 5
     assert told[-1].startswith("4 of 4: easy, uniform, seed ")
     assert [[run.has(seed) for seed in range(3)] for run in runs] == [[True, True, False]] * 2
     assert [len(run.results([1])[0].rows) for run in runs] == [20, 30]

@@ -82,6 +82,18 @@ def test_prices_per_token_are_those_the_costs_were_made_with(tmp_path: Path) -> 
         assert found == pytest.approx(PRICES[arm.name], rel=1e-3)
 
 
+def test_where_no_prices_of_tokens_explain_what_was_paid_answers_are_counted(
+    tmp_path: Path,
+) -> None:
+    made = columns()
+    much = np.asarray(made["small|input_tokens"]) * 20
+    made["small|input_tokens"] = made["small|output_tokens"] = much
+    made["small|cost_usd"] = 0.004 * (1.5 - much / much.max())  # the longer the cheaper
+    table = load(saved(tmp_path, made))
+    np.testing.assert_allclose(booked(table)[:, 1], table.cost_usd[:, 1], rtol=0.01)
+    assert table.arms[0].input_usd_per_mtok == pytest.approx(PRICES["large|2026"][0], rel=1e-3)
+
+
 def test_units_cost_what_was_paid_to_half_a_unit(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     made = {key: value for key, value in columns().items() if not key.endswith("tokens")}

@@ -1,6 +1,7 @@
 """Yardsticks agree with a search over everything they choose among."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -120,6 +121,17 @@ def test_the_static_mixture_is_the_best_of_all_mixtures(seed: int) -> None:
     affordable = [each for each in grid if each @ cost.mean(axis=0) <= spend]
     found = max(float(each @ scores.mean(axis=0)) for each in affordable)
     assert mixture @ scores.mean(axis=0) >= found - 1e-12
+
+
+def test_an_arm_that_always_costs_the_budget_keeps_to_it() -> None:
+    table = easy(300)
+    costs = np.tile([0.01, 0.001, 0.0005], (300, 1))
+    assert costs[:, 1].mean() != 0.001  # a mean of equal numbers is not quite that number
+    table = replace(table, cost_usd=costs, scores=np.tile([0.5, 0.9, 0.3], (300, 1)))
+    options = Options(budget_usd_per_request=0.001)
+    found = yardsticks(table, lay(table, options, 0).judged(), FORESEEN, options)
+    assert found["best_single"][0].tolist() == [0.0, 1.0, 0.0]
+    assert static_mixture(table.scores, costs, 0.001).tolist() == [0.0, 1.0, 0.0]
 
 
 def test_with_less_than_the_cheapest_costs_it_is_the_cheapest() -> None:
