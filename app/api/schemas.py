@@ -234,7 +234,10 @@ def _refuse_misspellings(model: type[BaseModel], body: Mapping[str, Any]) -> Non
     ours = model.model_fields.keys() - OpenAIParameters.model_fields.keys()
     theirs = PASSED_THROUGH | OpenAIParameters.model_fields.keys()
     for name in body.keys() - ours - theirs:
-        near = get_close_matches(name[:KEY_CHARS].lower(), ours, n=1, cutoff=CLOSE)
+        written = name[:KEY_CHARS].lower()
+        # The closeness does not see two letters of a short name that have changed places.
+        near = [each for each in ours if sorted(each) == sorted(written)]
+        near = near or get_close_matches(written, ours, n=1, cutoff=CLOSE)
         if near:
             raise InvalidInput(
                 f"{seen(name)} is no field here; did you mean {near[0]!r}?", param=name[:KEY_CHARS]
