@@ -47,8 +47,8 @@ Session = Annotated[
     explained("it must be 1 to 128 letters, digits and signs, without spaces"),
 ]
 Text = Annotated[str, Field(pattern=r"\S"), explained("it must be a text that is not blank")]
-PriceOfAThumb = Annotated[float, Field(ge=1e-9, le=1e6)]
-Dollars = Annotated[float, Field(gt=0, le=1e6)]
+PriceOfAThumb = Annotated[float, Field(ge=1e-9, le=1e6, allow_inf_nan=False)]
+Dollars = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 
 
 class Wishes(BaseModel):
