@@ -35,10 +35,13 @@ NULL = {"type": "null"}
 
 M = TypeVar("M", bound=BaseModel)
 
+LEVEL = " *[A-Za-z0-9_.-][A-Za-z0-9 _.-]*"
 Task = Annotated[
     str,
-    Field(max_length=64, pattern=r"^[A-Za-z0-9 _.-]+(/[A-Za-z0-9 _.-]+){0,3}$"),
-    explained("it must be 1 to 64 of A-Z a-z 0-9 space . _ -, in up to 4 levels divided by /"),
+    Field(max_length=64, pattern=f"^{LEVEL}(/{LEVEL}){{0,3}}$"),
+    explained(
+        "it must be 1 to 64 of A-Z a-z 0-9 space . _ -, in up to 4 levels divided by /, none blank"
+    ),
 ]
 GOOD_SESSION = re.compile(r"^[!-~]{1,128}$")
 Session = Annotated[
