@@ -2,6 +2,7 @@
 
 from pydantic import SecretStr
 
+from app.mistakes import seen
 from app.settings import Settings
 from policy.errors import ConfigError
 from upstream.catalogue import Catalogue
@@ -14,7 +15,7 @@ def require_agreement(settings: Settings, catalogue: Catalogue) -> None:
     """Refuse settings under which no service can start, and catalogues that do not fit them.
 
     raises : ConfigError if an arm is named that is not there, or answers would be stored of which
-             nothing may be kept, or a secret is that of the example
+             nothing may be kept, or a dial does nothing, or a secret is that of the example
     """
     _require_own("TURNPIKE_API_KEY", settings.api_key)
     _require_own("TURNPIKE_SECRET", settings.secret)
@@ -27,6 +28,29 @@ def require_agreement(settings: Settings, catalogue: Catalogue) -> None:
         raise ConfigError(
             f"TURNPIKE_CACHE is {settings.cache} while TURNPIKE_PROMPTS is off, and what is stored "
             "may repeat its prompt: set the cache to off, or keep at least hashes of prompts"
+        )
+    _require_effect(settings, catalogue)
+
+
+def _require_effect(settings: Settings, catalogue: Catalogue) -> None:
+    """Refuse what somebody has set and nothing would heed."""
+    given = settings.model_fields_set
+    if "budget_per" in given and settings.budget_usd is None:
+        raise ConfigError(
+            f"TURNPIKE_BUDGET_PER is {settings.budget_per} and says what TURNPIKE_BUDGET_USD is "
+            "for: set both, or neither"
+        )
+    model = settings.cache_embeddings
+    if "cache_similarity" in given and model is None:
+        raise ConfigError(
+            f"TURNPIKE_CACHE_SIMILARITY is {settings.cache_similarity:g}, and without "
+            "TURNPIKE_CACHE_EMBEDDINGS nothing would be compared: set both, or neither"
+        )
+    passing = any("embeddings" in each.passes_on for each in catalogue.providers.values())
+    if model is not None and not passing:
+        raise ConfigError(
+            f"TURNPIKE_CACHE_EMBEDDINGS is {seen(model)}, and no provider takes embeddings: write "
+            'passes_on = ["embeddings"] in the table of the one that does, or leave it out'
         )
 
 

@@ -1,6 +1,7 @@
 """What a single dial must look like: checked by itself, or refused with what would be right."""
 
 import re
+from os.path import isdir
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -17,8 +18,8 @@ YEAR_S = 365 * DAY_S
 
 
 def _path(given: Any) -> Any:
-    if "\0" in str(given):
-        raise ValueError("it must be a path, and no path has the character NUL in it")
+    if not str(given) or "\0" in str(given):
+        raise ValueError("it must be a path, and none is empty or has the character NUL in it")
     return given
 
 
@@ -28,6 +29,8 @@ def _place(given: Any) -> Any:
         return str(given)
     if "://" in str(given):
         raise ValueError("it must be the path of an SQLite file, or postgresql://host/name")
+    if isdir(given):  # said here, because the sandbox keeps its log at another path
+        raise ValueError(f"it must be the path of an SQLite file, and {given} is a folder")
     return Path(given) if isinstance(given, str) else given
 
 

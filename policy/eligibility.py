@@ -11,6 +11,7 @@ ITS_WINDOW = "its window is"
 WITH_ANSWER = "the prompt and answer have"
 ANSWER_LIMITS = ("max_completion_tokens", "max_tokens")
 LACKS = "it lacks "
+TOO_DEAR = "it would cost about"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,7 @@ def affordable(arms: Sequence[Arm], cost_usd: Floats, demand: Demand) -> dict[st
 
     shapes : cost_usd (k,)
     """
-    return _above(
-        arms, cost_usd, demand.max_cost_usd, "it would cost about ${}, max_cost_usd is ${}"
-    )
+    return _above(arms, cost_usd, demand.max_cost_usd, f"{TOO_DEAR} ${{}}, max_cost_usd is ${{}}")
 
 
 def within_budget(arms: Sequence[Arm], reserve_usd: Floats, demand: Demand) -> dict[str, str]:
@@ -76,7 +75,7 @@ def require_some(eligible: Sequence[object], reasons: Mapping[str, str]) -> None
 
 
 def refusal(reasons: Mapping[str, str]) -> NoEligibleArm:
-    """Return the error for a request that no arm fits, whose remedy may be a shorter prompt.
+    """Return the error for a request that no arm fits: its remedy may be a shorter prompt.
 
     >>> too_long = "the prompt has about 9 tokens, its window is 8"
     >>> refusal({"a": too_long, "b": UNLISTED, "c": "it lacks vision"}).code
@@ -85,7 +84,10 @@ def refusal(reasons: Mapping[str, str]) -> NoEligibleArm:
     never = (UNLISTED, FORBIDDEN, LACKS)  # whatever the length
     asked = [why for why in reasons.values() if not why.startswith(never)]
     if not asked or not all(ITS_WINDOW in why for why in asked):
-        return NoEligibleArm(reasons)
+        none = NoEligibleArm(reasons)
+        if any(why.startswith(TOO_DEAR) for why in asked):
+            none.about = ("max_cost_usd", *none.about)
+        return none
     error = PromptTooLong(reasons)
     if any(why.startswith(WITH_ANSWER) for why in asked):
         error.about = (*ANSWER_LIMITS, *error.about)

@@ -1,8 +1,12 @@
-"""The upstream calls of many decisions at once, for whoever reads the log from end to end."""
+"""The upstream calls of many decisions at once, and which outcomes a call has to answer for."""
 
 from storage.records import Attempt
 from storage.rows import restore
 from storage.sql import Ask
+
+REJECTED = """o.status = 'error' AND EXISTS (
+    SELECT 1 FROM attempts t WHERE t.decision_id = o.decision_id AND t.status = 'rejected')"""
+"""Whether the provider of an outcome `o` called the request wrong: no failure of the arm."""
 
 CALLS = """
 SELECT t.* FROM attempts t JOIN decisions d ON d.id = t.decision_id

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Self
 
-from policy.errors import InvalidInput, UnknownDecision
+from policy.errors import InvalidInput
 from storage.event_rows import NEWEST_LESSON, mark, page, position, spans
 from storage.events import Event
 from storage.keys import KEYS, KEYS_CHANGED, Key, KeyStanding
@@ -25,6 +25,7 @@ from storage.records import (
     Round,
 )
 from storage.rows import R, Row, columns, restore, text
+from storage.search import unknown
 from storage.spending import DECIDED_SINCE, Spending, spending
 from storage.states import STATE, SavedState
 
@@ -156,7 +157,7 @@ class LogReader(ABC):
         """
         row = self._one(ONE_ROUND, id=text(decision_id), tenant=tenant and text(tenant))
         if row is None:
-            raise UnknownDecision(f"there is no decision {decision_id}: give the id of an answer")
+            raise unknown(decision_id)
         return _round(row)
 
     def attempts(self, decision_id: str) -> list[Attempt]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from policy.errors import UnknownDecision
 from storage.records import DecisionKind
 from storage.rows import text
 
@@ -15,6 +16,8 @@ Rated = Literal["up", "down", "rated", "unrated"]
 Ending = Literal["answered", "filtered", "failed", "left", "open"]
 
 LOOKED_AT = 4_000
+ID_CHARS = 40
+"""As much is told of an id that is none: ours are shorter."""
 UP = 0.5
 """Rewards of at least this count as a thumbs-up."""
 
@@ -149,6 +152,12 @@ class Version:
     version: int
     created_at_s: float
     source: str
+
+
+def unknown(decision_id: str) -> UnknownDecision:
+    """Return the error for an id that no decision has which the caller may see."""
+    shown = repr(decision_id[:ID_CHARS])
+    return UnknownDecision(f"there is no decision {shown}: give the id of an answer", param="id")
 
 
 def questions(sought: Sought, before: Mark, n: int) -> tuple[str, str, dict[str, Any]]:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from policy.shifts import Sample
+from storage.calls import REJECTED
 from storage.sql import Ask
 
-SIGNS = """
+SIGNS = f"""
 SELECT arm, count(*) AS answers,
     count(*) FILTER (WHERE status IN ('error', 'timeout', 'truncated_upstream')) AS errors,
     count(*) FILTER (WHERE status = 'filtered') AS refusals,
@@ -16,9 +17,10 @@ SELECT arm, count(*) AS answers,
     COALESCE(sum(CASE WHEN status = 'ok' THEN output_tokens END), 0) AS tokens,
     COALESCE(sum(CASE WHEN status = 'ok' THEN 1.0 * output_tokens * output_tokens END), 0.0)
         AS token_squares
-FROM outcomes
-WHERE at_s >= :since_s AND at_s < :until_s AND cache = 'miss' GROUP BY arm
-"""
+FROM outcomes o
+WHERE at_s >= :since_s AND at_s < :until_s AND cache = 'miss'
+    AND NOT (status = 'client_gone' OR {REJECTED}) GROUP BY arm
+"""  # noqa: S608
 
 _ANSWERS = """SELECT count(*) FROM outcomes
         WHERE status IN ('ok', 'filtered') AND cache = 'miss' AND at_s"""
@@ -34,7 +36,10 @@ FROM (SELECT max(at_s) AS at_s FROM feedback WHERE excluded = 0) last
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """What one arm's answers were like in a span of time."""
+    """What one arm's answers were like in a span of time.
+
+    Calls that the client left, or whose request was wrong, say nothing of the arm.
+    """
 
     errors: Sample
     refusals: Sample

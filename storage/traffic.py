@@ -6,12 +6,15 @@ each event once. A revision of a thumb counts as what it changes.
 
 from dataclasses import dataclass
 
+from storage.calls import REJECTED
+
 # A shift of just under a half makes round() the floor, which not every SQLite has.
 _START = "round({moment} / :step_s - 0.4999999) * :step_s"
 
 SETTLED = f"""
 SELECT {_START.format(moment="o.at_s")} AS start_s, o.arm AS arm, d.task AS task, d.kind AS kind,
-    o.status AS status, d.tenant AS tenant, count(*) AS decisions,
+    CASE WHEN {REJECTED} THEN 'rejected' ELSE o.status END AS status,
+    d.tenant AS tenant, count(*) AS decisions,
     sum(CASE WHEN d.retry_of IS NULL THEN 1 ELSE 0 END) AS requests,
     sum(o.cost_usd) AS cost_usd, sum(o.latency_s) AS latency_s, 0 AS rated, 0.0 AS reward,
     0.0 AS square, 0.0 AS rated_at_s
@@ -43,6 +46,8 @@ FIRST_SINCE = "SELECT seq FROM outcomes WHERE at_s >= :since_s ORDER BY at_s LIM
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficRow:
     """Sums over the events of one step of time that agree in arm, task, kind, status and tenant.
+
+    `status` is the outcome's, or `rejected` where the provider called the request wrong.
 
     `requests` leaves out the fallbacks that requests needed; `square` is the sum of squared
     rewards. Ratings stand at the time of the decision they are for, in rows of status `rated`.

@@ -22,6 +22,7 @@ from storage.records import (
     Withdrawal,
 )
 from storage.rows import TABLES, Row, columns, plain
+from storage.search import unknown
 from storage.spool import Spare
 from storage.sql import Refused, Sql, Values
 from storage.states import FORGET, SavedState
@@ -154,14 +155,13 @@ class Rate:
         key = {"decision_id": self.decision_id, "tenant": self.tenant}
         decision = next(iter(db.query(RATEABLE, key)), None)
         if decision is None:
-            raise UnknownDecision(
-                f"there is no decision {self.decision_id}: give the id of an answer"
-            )
+            raise unknown(self.decision_id)
         age_s = self.at_s - decision["decided_at_s"]
         if age_s > self.window_s:
             raise FeedbackClosed(
                 f"feedback on {self.decision_id} came {age_s:.0f} s after the decision; "
-                f"it is taken for {self.window_s:.0f} s"
+                f"it is taken for {self.window_s:.0f} s",
+                param="id",
             )
         return decision
 

@@ -195,7 +195,10 @@ def _rates() -> Rates:
 
 def _tell_rate(response: Response) -> Response:
     """Say how the key stands, in the headers that OpenAI's clients know."""
+    holder: Holder | None = g.get("holder")
     rate: Standing | None = g.get("rate")
+    if rate is None and holder is not None:
+        rate = _rates().standing(holder)  # one that was refused
     if rate is not None:
         response.headers["x-ratelimit-limit-requests"] = str(rate.limit)
         response.headers["x-ratelimit-remaining-requests"] = str(rate.left)

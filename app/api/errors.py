@@ -98,6 +98,30 @@ STRAYS: Mapping[int, Stray] = {
         "the body is larger than this service takes; send less",
         "The request is larger than the service reads.",
     ),
+    HTTPStatus.REQUEST_URI_TOO_LONG: Stray(
+        INVALID,
+        "bad_request",
+        "the request line, which is the method and the path, is longer than this service reads",
+        "The request line is longer than the service reads.",
+    ),
+    HTTPStatus.EXPECTATION_FAILED: Stray(
+        INVALID,
+        "bad_request",
+        "Expect asks for what this service does not do; it must be 100-continue, or left out",
+        "The header `Expect` is something else than `100-continue`.",
+    ),
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: Stray(
+        INVALID,
+        "bad_request",
+        "the headers are more, or one of them is longer, than this service reads",
+        "The headers are more, or one of them is longer, than the service reads.",
+    ),
+    HTTPStatus.NOT_IMPLEMENTED: Stray(
+        INVALID,
+        "bad_request",
+        "Transfer-Encoding is none that this service reads; it must be chunked, or left out",
+        "The header `Transfer-Encoding` is something else than `chunked`.",
+    ),
     HTTPStatus.INTERNAL_SERVER_ERROR: Stray(
         "server_error",
         TurnpikeError.code,
@@ -130,10 +154,14 @@ def envelope(error: TurnpikeError) -> dict[str, Any]:
     return told
 
 
-def unreadable(status: HTTPStatus) -> dict[str, Any]:
-    """Return the envelope of what the server refuses before it is a request to anybody."""
-    stray = STRAYS.get(status) or _by_name(status.phrase)
-    return _enveloped(stray.type, stray.code, stray.says)
+def unreadable(status: HTTPStatus, limit: str | None = None) -> dict[str, Any]:
+    """Return the envelope of what the server refuses before it is a request to anybody.
+
+    `limit` is what would be right, where the server has a figure for it.
+    """
+    stray = STRAYS[status]
+    says = stray.says if limit is None else f"{stray.says}; {limit}"
+    return _enveloped(stray.type, stray.code, says)
 
 
 def install(app: Flask) -> None:

@@ -162,11 +162,11 @@ def _drift(parts: Parts, arm: Arm) -> dict[str, Any] | None:
 def _use(of_arm: Traffic, requests: int) -> dict[str, Any]:
     """Return what an arm has done lately; a fallback is a request to the arm that it went to.
 
-    A client that left says nothing of whether the arm was available.
+    A client that left, or whose request was wrong, says nothing of whether the arm was available.
     """
     used, answered = of_arm.total(), of_arm.where("status", DELIVERED).total()
     n = used.decisions
-    awaited = n - of_arm.where("status", ["client_gone"]).total().decisions
+    awaited = n - of_arm.where("status", ["client_gone", "rejected"]).total().decisions
     return {
         "requests": n,
         "share": n / requests if n else 0.0,

@@ -35,10 +35,13 @@ NULL = {"type": "null"}
 
 M = TypeVar("M", bound=BaseModel)
 
+LEVEL = " *[A-Za-z0-9_.-][A-Za-z0-9 _.-]*"
 Task = Annotated[
     str,
-    Field(max_length=64, pattern=r"^[A-Za-z0-9 _.-]+(/[A-Za-z0-9 _.-]+){0,3}$"),
-    explained("it must be 1 to 64 of A-Z a-z 0-9 space . _ -, in up to 4 levels divided by /"),
+    Field(max_length=64, pattern=f"^{LEVEL}(/{LEVEL}){{0,3}}$"),
+    explained(
+        "it must be 1 to 64 of A-Z a-z 0-9 space . _ -, in up to 4 levels divided by /, none blank"
+    ),
 ]
 GOOD_SESSION = re.compile(r"^[!-~]{1,128}$")
 Session = Annotated[
@@ -47,8 +50,8 @@ Session = Annotated[
     explained("it must be 1 to 128 letters, digits and signs, without spaces"),
 ]
 Text = Annotated[str, Field(pattern=r"\S"), explained("it must be a text that is not blank")]
-PriceOfAThumb = Annotated[float, Field(ge=1e-9, le=1e6)]
-Dollars = Annotated[float, Field(gt=0, le=1e6)]
+PriceOfAThumb = Annotated[float, Field(ge=1e-9, le=1e6, allow_inf_nan=False)]
+Dollars = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 
 
 class Wishes(BaseModel):
@@ -234,7 +237,10 @@ def _refuse_misspellings(model: type[BaseModel], body: Mapping[str, Any]) -> Non
     ours = model.model_fields.keys() - OpenAIParameters.model_fields.keys()
     theirs = PASSED_THROUGH | OpenAIParameters.model_fields.keys()
     for name in body.keys() - ours - theirs:
-        near = get_close_matches(name[:KEY_CHARS].lower(), ours, n=1, cutoff=CLOSE)
+        written = name[:KEY_CHARS].lower()
+        # The closeness does not see two letters of a short name that have changed places.
+        near = [each for each in ours if sorted(each) == sorted(written)]
+        near = near or get_close_matches(written, ours, n=1, cutoff=CLOSE)
         if near:
             raise InvalidInput(
                 f"{seen(name)} is no field here; did you mean {near[0]!r}?", param=name[:KEY_CHARS]

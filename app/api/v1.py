@@ -112,6 +112,11 @@ def _passed(endpoint: str) -> Response:
             "without a budget and for all arms"
         )
     given = body('{"model": "...", "input": "..."}')
+    if parts().router.terms.sandbox:
+        raise NotServed(
+            f"the sandbox does not take {endpoint}, only a provider does: set the providers' keys, "
+            "and TURNPIKE_SANDBOX to auto or off"
+        )
     try:
         passed = parts().upstream.pass_on(endpoint, given)
     except UpstreamError as error:

@@ -60,6 +60,11 @@ def wished(headers: Headers) -> dict[str, Any]:
         raise InvalidInput(message, param=header) from error
     for name, value in listed.items():
         wishes[name] = [each.strip() for each in value.split(",")]
+        if not all(wishes[name]):
+            raise InvalidInput(
+                f"{HEADERS[name]} is {seen(value)}: it must be names with commas between",
+                param=HEADERS[name],
+            )
     return wishes
 
 

@@ -33,10 +33,13 @@ class FeedbackTokens:
         """
         until, _, signed = token.removeprefix(PREFIX).partition("_")
         if not is_tag(self._signing, f"{decision_id}.{until}", signed):
-            raise Unauthenticated("the feedback token is not one of ours for this decision")
+            raise Unauthenticated(
+                "the feedback token is not one of ours for this decision", param="feedback_token"
+            )
         if time.time() >= int(until, 16):
             raise FeedbackClosed(
-                "the feedback token is over, with the time in which it may be used"
+                "the feedback token is over, with the time in which it may be used",
+                param="feedback_token",
             )
         return Holder(
             "feedback token",

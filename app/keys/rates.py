@@ -46,6 +46,13 @@ class Rates:
                 f"again in {ceil(self._reset_s(limit, holder.key_id))} s",
                 retry_after_s=self._reset_s(limit, holder.key_id),
             )
+        return self.standing(holder)
+
+    def standing(self, holder: Holder) -> Standing | None:
+        """Return how a key stands now; None where it has no limit."""
+        if holder.rate_limit is None or holder.key_id is None:
+            return None
+        limit = parsed(holder.rate_limit)
         stats = self._limiter.get_window_stats(limit, holder.key_id)
         return Standing(limit.amount, stats.remaining, max(stats.reset_time - time.time(), 0.0))
 

@@ -30,7 +30,7 @@ PIECE = 20_000
 SLACK = 10_000
 """Events before the first of the kept days that are looked through: they come in order, almost."""
 ROWS_BEFORE_FOLDING = 4_096
-FOLDER, FORM = "traffic", 2
+FOLDER, FORM = "traffic", 3
 """Where sums are kept, and a number that counts up when they are kept otherwise."""
 SAVED_EVERY = 50_000
 KEYS = ("arm", "task", "kind", "status", "tenant")

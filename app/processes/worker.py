@@ -106,11 +106,20 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
         status = REFUSED.get(type(exc), HTTPStatus.BAD_REQUEST)
         self.log.warning("a request was refused with %d: %s", status, type(exc).__name__)
-        body = json.dumps(unreadable(status))
+        body = json.dumps(unreadable(status, self._limit(status)))
         head = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"
         told = f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
         with suppress(OSError):
             client.sendall(told.encode())
+
+    def _limit(self, status: HTTPStatus) -> str | None:
+        """Return what would have been short enough, where a request was too long to be read."""
+        if status == HTTPStatus.REQUEST_URI_TOO_LONG:
+            return f"it must have at most {self.cfg.limit_request_line} bytes"
+        if status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+            most, each = self.cfg.limit_request_fields, self.cfg.limit_request_field_size
+            return f"there must be at most {most}, each of at most {each} bytes"
+        return None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end, beside what is under way; at once while there is nothing yet to serve."""

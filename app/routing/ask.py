@@ -100,8 +100,10 @@ class Ask:
         limits = [name for name in ANSWER_LIMITS if body.get(name) is not None]
         return body | {name: max(1, body[name] - spent) for name in limits}
 
-    def require_known(self, arms: Collection[str]) -> None:
-        """Refuse a wish for an arm that does not exist, or for stand-ins where nobody is pinned.
+    def require_known(self, arms: Collection[str], allowed: Collection[str]) -> None:
+        """Refuse a wish for an arm that does not exist, or for stand-ins that cannot be.
+
+        Nobody may stand in where no arm is pinned, or whom the key does not allow.
 
         raises : UnknownArm, InvalidInput
         """
@@ -117,6 +119,12 @@ class Ask:
             raise InvalidInput(
                 f"fallbacks is {seen(list(self.fallbacks))}, but no arm is pinned that they could "
                 "stand in for; name one arm, or leave it out",
+                param="fallbacks",
+            )
+        if self.fallbacks and not {*self.fallbacks} & {*allowed}:
+            raise InvalidInput(
+                f"fallbacks is {seen(list(self.fallbacks))}, none of which the key allows; it "
+                f"allows {', '.join(sorted(allowed))}",
                 param="fallbacks",
             )
 

@@ -211,7 +211,7 @@ class Router:
         raises : NoEligibleArm, BudgetExceeded, EveryArmWaits
         """
         arms, none = self._catalogue().arms, NoEligibleArm({})
-        asking.ask.require_known(arms)
+        asking.ask.require_known(arms, asking.holder.among(arms))
         passed_over: dict[str, Arm] = {}
         for among in amongst(asking, arms, self.health):
             try:

@@ -121,6 +121,8 @@ FIELDS = [
         "messages", '{"a": null}'),
     Bad("stream 'yes'", asking(stream="yes"), "invalid_value", "stream", "'yes'"),
     Bad("task too deep", asking(task="a/b/c/d/e"), "invalid_value", "task", "a/b/c/d/e"),
+    Bad("a blank task", asking(task="   "), "invalid_value", "task", "none blank"),
+    Bad("a blank level of a task", asking(task="a/ /b"), "invalid_value", "task", "'a/ /b'"),
     Bad("task with a newline", asking(task="a\nb"), "invalid_value", "task", r"a\nb"),
     Bad("a field of ours misspelt", asking(wilingness_to_pay=1), "invalid_value",
         "wilingness_to_pay", "willingness_to_pay"),

@@ -22,6 +22,18 @@ STOPPING = {
         {"TURNPIKE_CACHE": "exact", "TURNPIKE_PROMPTS": "off"},
         "TURNPIKE_CACHE is exact while TURNPIKE_PROMPTS is off",
     ),
+    "the period of no budget": (
+        {"TURNPIKE_BUDGET_PER": "hour"},
+        "TURNPIKE_BUDGET_PER is hour and says what TURNPIKE_BUDGET_USD is for",
+    ),
+    "a similarity of nothing": (
+        {"TURNPIKE_CACHE": "semantic", "TURNPIKE_CACHE_SIMILARITY": "0.99"},
+        "TURNPIKE_CACHE_SIMILARITY is 0.99, and without TURNPIKE_CACHE_EMBEDDINGS",
+    ),
+    "embeddings that no provider takes": (
+        {"TURNPIKE_CACHE": "semantic", "TURNPIKE_CACHE_EMBEDDINGS": "e"},
+        "TURNPIKE_CACHE_EMBEDDINGS is 'e', and no provider takes embeddings",
+    ),
     "the key of the example": (
         {"TURNPIKE_API_KEY": "change-me-to-16-letters-or-more"},
         "TURNPIKE_API_KEY begins with 'change-me', as the one in the example does",

@@ -143,6 +143,17 @@ def test_a_path_that_no_system_takes_is_a_wrong_value(tmp_path: Path, name: str)
         Settings.load({"TURNPIKE_CONFIG": str(path)})
 
 
+@pytest.mark.parametrize("name", ["arms", "database", "data"])
+def test_a_path_that_is_empty_is_no_folder_of_ours(name: str) -> None:
+    assert "it must be a path, and none is empty" in refusal(**{name: ""})
+
+
+def test_a_folder_is_no_log_whoever_answers(tmp_path: Path) -> None:
+    for sandbox in ("on", "off"):
+        told = refusal(database=str(tmp_path), sandbox=sandbox)
+        assert f"it must be the path of an SQLite file, and {tmp_path} is a folder" in told
+
+
 def test_all_mistakes_are_told_at_once() -> None:
     told = refusal(connections="0", log_level="loud")
     assert "TURNPIKE_CONNECTIONS" in told

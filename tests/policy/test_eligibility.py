@@ -99,6 +99,12 @@ def test_the_answers_limit_is_to_blame_where_the_prompt_alone_fits_an_arm(
     assert (error.code, error.about[0]) == ("context_length_exceeded", first)
 
 
+def test_the_limit_on_cost_is_to_blame_where_an_arm_would_serve_but_for_it() -> None:
+    dear = "it would cost about $0.003, max_cost_usd is $0.002"
+    assert refusal({"plain": COOLING, "wide": dear}).about[0] == "max_cost_usd"
+    assert "max_cost_usd" not in refusal({"plain": COOLING, "wide": COOLING}).about
+
+
 def test_an_empty_catalogue_is_named_as_such() -> None:
     with pytest.raises(NoEligibleArm, match="the catalogue is empty"):
         require_some(*divided([], Demand(1)))

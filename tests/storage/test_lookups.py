@@ -63,6 +63,12 @@ def test_sums_add_up_by_hand(asked: Log) -> None:
     assert total(asked, "reward", task="maths") == 0.75
 
 
+def test_what_the_provider_called_wrong_is_told_from_other_errors(asked: Log) -> None:
+    asked.attempt(but(ATTEMPT, decision_id="d3", status="rejected")).wait()
+    assert total(asked, "decisions", status="error") == 0
+    assert total(asked, "decisions", status="rejected") == 1
+
+
 def test_sums_of_pieces_are_the_sums_of_the_whole(asked: Log) -> None:
     rate(asked, 0, 0.5)
     rate(asked, 1, None)

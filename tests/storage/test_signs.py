@@ -3,7 +3,7 @@
 import pytest
 
 from storage.log import Log
-from tests.storage.rounds import DECISION, NOON_S, OUTCOME, but
+from tests.storage.rounds import ATTEMPT, DECISION, NOON_S, OUTCOME, but
 
 
 def answered(log: Log, identity: str, at_s: float = 0.0, **more: object) -> None:
@@ -28,6 +28,17 @@ def test_answers_are_summed_by_arm(log: Log) -> None:
     assert (small.tokens.mean, small.tokens.variance) == (20.0, pytest.approx(100.0))
     assert found["large"].errors.mean == 1.0
     assert found["large"].tokens.n == 0
+
+
+def test_calls_that_were_given_up_or_whose_request_was_wrong_say_nothing(log: Log) -> None:
+    answered(log, "whole")
+    answered(log, "left", 1, status="client_gone")
+    for n, status in enumerate(("busy", "rejected")):
+        log.attempt(but(ATTEMPT, decision_id="whole", n=2 + n, status="rejected"))
+        answered(log, status, 2 + n, status="error")
+        log.attempt(but(ATTEMPT, decision_id=status, status=status)).wait()
+    errors = log.lookups.signs(NOON_S, NOON_S + 60)["small"].errors
+    assert (errors.n, errors.total) == (2, 1)
 
 
 def test_ratings_are_counted_and_the_last_one_is_known(log: Log) -> None:

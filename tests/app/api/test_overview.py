@@ -2,15 +2,18 @@
 
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.api.overview import last_rated_at_s, latency_s
 from app.monitoring.traffic import Traffic
+from tests.app.faulty import faulty, good, refusing
 from tests.app.monitoring.test_traffic import ROW
 from tests.app.running import Running
 from tests.storage.rounds import NOON_S
+from tests.upstream.misbehaving import Conversation
 
 
 def test_stored_answers_are_no_requests_and_failed_ones_no_answers(service: Running) -> None:
@@ -54,6 +57,18 @@ def test_clients_that_leave_say_nothing_of_availability(service: Running) -> Non
     assert availability() == 1.0
     assert availability("client_gone", "client_gone") == 1.0
     assert availability("timeout") == pytest.approx(3 / 4)
+
+
+def test_requests_that_the_provider_calls_wrong_say_nothing_of_availability(tmp_path: Path) -> None:
+    def strict(talk: Conversation) -> None:
+        (refusing if "temperature" in talk.body else good)(talk)
+
+    with faulty(tmp_path, {"only": strict}) as made:
+        made.service.ask("hi")
+        for _ in range(3):
+            made.service.refused("/complete", {"prompt": "hi", "temperature": 2})
+        [told] = made.service.get("/policy")["arms"]
+    assert (told["requests"], told["availability"], told["health"]["failures"]) == (4, 1.0, 0)
 
 
 def test_whoever_last_rated_an_arm_is_told_apart_by_tenant() -> None:

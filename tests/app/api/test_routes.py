@@ -56,9 +56,11 @@ def test_a_reward_between_the_thumbs_is_taken(service: Running) -> None:
 def test_a_forged_id_is_not_found_and_changes_nothing(shared: Running, forged: str) -> None:
     before = shared.digest, shared.parts.log.position()
     status, error = shared.refused("/feedback", {"id": forged, "thumbs": "up"})
-    assert (status, error["type"], error["code"]) == (
-        404, "not_found_error", "completion_not_found",
+    assert (status, error["type"], error["code"], error["param"]) == (
+        404, "not_found_error", "completion_not_found", "id",
     )  # fmt: skip
+    assert error["message"].isprintable()
+    assert len(error["message"]) < 100
     assert (shared.digest, shared.parts.log.position()) == before
 
 
@@ -68,7 +70,7 @@ def test_feedback_closes_with_its_window(tmp_path: Path, provider: Provider) -> 
         time.sleep(0.06)
         before = service.digest
         status, error = service.refused("/feedback", {"id": answer, "thumbs": "up"})
-        assert (status, error["code"]) == (410, "feedback_window_closed")
+        assert (status, error["code"], error["param"]) == (410, "feedback_window_closed", "id")
         assert service.digest == before
 
 
@@ -94,11 +96,16 @@ def test_a_decision_tells_why(service: Running) -> None:
     assert SUM not in str(found)
 
 
-@pytest.mark.parametrize("forged", ["tp-1", "'%20OR%201=1--", "%00", "%ED%A0%80", "%0A"])
+@pytest.mark.parametrize(
+    "forged", ["tp-1", "'%20OR%201=1--", "%00", "%ED%A0%80", "%0A", "9" * 3_000]
+)
 def test_an_unknown_decision_is_not_found(shared: Running, forged: str) -> None:
     response = shared.client.get(f"/decisions/{forged}")
     assert response.status_code == 404
-    assert response.json["error"]["code"] == "completion_not_found"
+    error = response.json["error"]
+    assert (error["code"], error["param"]) == ("completion_not_found", "id")
+    assert error["message"].isprintable()
+    assert len(error["message"]) < 100
 
 
 def test_thumbs_change_what_the_policy_shows(service: Running) -> None:

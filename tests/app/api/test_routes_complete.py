@@ -116,7 +116,7 @@ def test_what_no_arm_can_do_is_refused_with_a_reason_for_each(
 ) -> None:
     calls = len(provider.bodies)
     status, error = service.refused("/complete", {"prompt": SUM, "max_cost_usd": 1e-9})
-    assert (status, error["code"], error["param"]) == (400, "no_eligible_arm", None)
+    assert (status, error["code"], error["param"]) == (400, "no_eligible_arm", "max_cost_usd")
     assert all(f"{arm}: it would cost about $" in error["message"] for arm in ARMS)
     image = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
     messages = [{"role": "user", "content": [image]}]

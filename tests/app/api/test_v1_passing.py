@@ -122,7 +122,14 @@ def test_a_failure_is_an_error_of_ours(
 
 
 @pytest.mark.parametrize("endpoint", ["embeddings", "responses"])
-def test_where_nobody_takes_them_the_error_says_how(service: Running, endpoint: str) -> None:
-    status, error = service.refused(f"/v1/{endpoint}", {"model": "m", "input": "hi"})
+def test_where_nobody_takes_them_the_error_says_how(
+    shared: Running, tmp_path: Path, endpoint: str
+) -> None:
+    asked = f"/v1/{endpoint}", {"model": "m", "input": "hi"}
+    with passing(tmp_path, vectors, {}) as made:
+        status, error = made.service.refused(*asked)
     assert (status, error["code"]) == (404, "endpoint_not_served")
     assert f'passes_on = ["{endpoint}"]' in error["message"]
+    status, error = shared.refused(*asked)
+    assert (status, error["code"]) == (404, "endpoint_not_served")
+    assert f"the sandbox does not take {endpoint}" in error["message"]

@@ -108,6 +108,10 @@ def test_the_session_id_of_openrouters_clients_goes_to_no_provider(
         ("x-turnpike-taks", "maths", "x-turnpike-task"),
         ("x-turnpike-explore", "perhaps", "true or false"),
         ("x-turnpike-max-cost-usd", "-1", "greater than 0"),
+        ("x-turnpike-max-cost-usd", "nan", "must be a finite number"),
+        ("x-turnpike-willingness-to-pay", "inf", "must be a finite number"),
+        ("x-turnpike-models", f"{PINNED},", "must be names with commas between"),
+        ("x-turnpike-fallbacks", " ", "must be names with commas between"),
         ("x-turnpike-cache", "never", "'use', 'refresh' or 'off'"),
     ],
 )

@@ -93,10 +93,11 @@ def test_each_secret_signs_its_own_and_a_token_ends_with_its_window() -> None:
     token = FeedbackTokens(keys, 60.0).of(decision)
     assert FeedbackTokens(keys, 60.0).of(decision) == token
     assert FeedbackTokens(keys, 60.0).holder(token, "tp-1").scopes == {"feedback"}
-    with pytest.raises(Unauthenticated):
+    with pytest.raises(Unauthenticated) as refused:
         FeedbackTokens(Subkeys(b"b" * 32), 60.0).holder(token, "tp-1")
-    with pytest.raises(FeedbackClosed):
+    with pytest.raises(FeedbackClosed) as over:
         FeedbackTokens(keys, 60.0).holder(FeedbackTokens(keys, -1.0).of(decision), "tp-1")
+    assert refused.value.param == over.value.param == "feedback_token"
 
 
 def test_e11_a_token_changes_its_thumb_only_so_often(service: Running) -> None:

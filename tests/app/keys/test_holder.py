@@ -79,6 +79,11 @@ def test_a_key_asks_the_arms_it_is_allowed_and_no_others(service: Running) -> No
     assert allowed(shop, models=["qwen3-32b", "glm-4-plus"]) == ["qwen3-32b"]
     status, code = shop.refused("/complete", {"prompt": SUM, "models": ["glm-4-plus"]})
     assert (status, code) == (400, "no_eligible_arm")
+    pinned = {"prompt": SUM, "models": ["qwen3-32b"]}
+    told = shop.post("/complete", pinned | {"fallbacks": ["glm-4-plus"]})
+    assert (told.status_code, told.json["error"]["param"]) == (400, "fallbacks")
+    assert "none of which the key allows; it allows gpt-4o, qwen3-32b" in told.text
+    assert allowed(shop, **pinned, fallbacks=["glm-4-plus", "gpt-4o"]) == ["qwen3-32b"]
     names = [each["id"] for each in shop.get("/v1/models").json["data"]]
     assert {name for name in names if not name.startswith("auto")} == {"gpt-4o", "qwen3-32b"}
     chat = {"model": "glm-4-plus", "messages": [{"role": "user", "content": SUM}]}

@@ -196,9 +196,19 @@ UNREADABLE = {
     "a chunk without its end": (post(b"2\r\n{}xx", "Transfer-Encoding: chunked"), 400),
     "a long request line": (b"GET /" + b"x" * 9_000 + b" HTTP/1.1\r\n\r\n", 414),
     "a long header": (post(b"", "X: " + "x" * 20_000), 431),
+    "many headers": (post(b"", *(f"X-{n}: x" for n in range(100))), 431),
+    "an encoding": (post(b"", "Transfer-Encoding: odd"), 501),
     "an expectation": (post(b"", "Expect: miracles"), 417),
     "a header without a name": (post(b"", f": {KEY}"), 400),
     "a line that is no request": (b"hello\r\n\r\n", 400),
+}
+
+
+LIMITS = {
+    414: b"it must have at most 4094 bytes",
+    417: b"it must be 100-continue",
+    431: b"there must be at most 100, each of at most 16384 bytes",
+    501: b"it must be chunked",
 }
 
 
@@ -220,7 +230,9 @@ BROKEN_FORM = (
 def test_what_cannot_be_read_is_refused_as_every_error_is(tmp_path: Path) -> None:
     with served(tmp_path) as service:
         for what, (request, status) in UNREADABLE.items():
-            assert code(service.raw(request)) == (status, "bad_request"), what
+            told = service.raw(request)
+            assert code(told) == (status, "bad_request"), what
+            assert LIMITS.get(status, b"") in told
         for cut in (post(HALF, "Transfer-Encoding: chunked"), post(WHOLE, "Content-Length: 500")):
             with socket.create_connection(("127.0.0.1", service.port), timeout=10) as client:
                 client.sendall(cut)

@@ -14,21 +14,23 @@ from upstream.replies import Reply
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
 PRICED = {"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 10.0, "context_window": 8_000}
 NOBODY = ("no_eligible_arm", "models")
+TOO_DEAR = ("no_eligible_arm", "max_cost_usd")
 TOO_LONG = ("context_length_exceeded", "messages")
 TOO_MUCH = ("context_length_exceeded", "max_completion_tokens")
 ARMS = ("pinned", "small", "other")
 V1 = "/v1/chat/completions"
 HI = [{"role": "user", "content": "hi"}]
+SEEING = [{"role": "user", "content": [PICTURE]}]
 LONG = [{"role": "user", "content": "word " * 8_000}]
 SMALL = {**PRICED, "context_window": 4_000}
 CASES = [
-    ({"messages": [{"role": "user", "content": [PICTURE]}]}, "it lacks vision", NOBODY),
+    ({"messages": SEEING}, "it lacks vision", NOBODY),
     (
         {"prompt": "hi", "max_tokens": 9_000},
         "the prompt and answer have about 9004 tokens, its window is 8000",
         ("context_length_exceeded", "max_tokens"),
     ),
-    ({"prompt": "hi", "max_cost_usd": 1e-9}, "it would cost about", NOBODY),
+    ({"prompt": "hi", "max_cost_usd": 1e-9}, "it would cost about", TOO_DEAR),
 ]
 
 
@@ -55,8 +57,10 @@ def service(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
         (V1, {"model": "pinned", "messages": HI, "max_completion_tokens": 9_000}, TOO_MUCH),
         (V1, {"model": "auto", "messages": LONG}, TOO_LONG),
         (V1, {"model": "pinned", "messages": LONG}, TOO_LONG),
-        ("/complete", {"prompt": "hi", "max_cost_usd": 1e-9}, ("no_eligible_arm", None)),
-        (V1, {"model": "auto", "messages": HI, "max_cost_usd": 1e-9}, ("no_eligible_arm", "model")),
+        ("/complete", {"prompt": "hi", "max_cost_usd": 1e-9}, TOO_DEAR),
+        (V1, {"model": "auto", "messages": HI, "max_cost_usd": 1e-9}, TOO_DEAR),
+        ("/complete", {"messages": SEEING}, ("no_eligible_arm", None)),
+        (V1, {"model": "auto", "messages": SEEING}, ("no_eligible_arm", "model")),
     ],
 )
 def test_the_field_that_is_named_was_sent(
