@@ -92,7 +92,8 @@ ARM_NAME = Field(
 )
 PROVIDER = {
     "base_url": Field(
-        "an http or https URL like https://host/v1, in ASCII without spaces",
+        "an http or https URL like https://host/v1, in ASCII without spaces, user, password, "
+        "?query or #part; a port is one from 1 to 65535",
         _is_base_url,
         required=True,
     ),

@@ -194,7 +194,7 @@ MISTAKES = {
     ),
     "scheme": ("https://", "ftp://", "line 2", "'ftp://example.com/v1' is wrong", "https URL"),
     "no host": ("https://example.com", "https://", "line 2", "https URL"),
-    "bad port": ("example.com", "example.com:99999", "line 2", "https URL"),
+    "bad port": ("example.com", "example.com:99999", "line 2", "a port is one from 1 to 65535"),
     "bad label": ("example.com", "example..com", "line 2", "https URL"),
     "a tab": ("/v1", "/\\tv1", "line 2", r"'https://example.com/\tv1' is wrong", "without spaces"),
     "a line end": ("/v1", "/v1\\n", "line 2", r"example.com/v1\n' is wrong", "without spaces"),
@@ -203,7 +203,7 @@ MISTAKES = {
     "a host that is no ASCII": ("example", "exämple", "line 2", "is wrong", "in ASCII"),
     "a host of signs": ("example", "exam<ple", "line 2", "is wrong", "https URL"),
     "no such address": ("example.com", "256.1.1.1", "line 2", "is wrong", "https URL"),
-    "a query": ("/v1", "/v1?key=1", "line 2", "https URL"),
+    "a query": ("/v1", "/v1?key=1", "line 2", "without spaces, user, password, ?query or #part"),
     "URL of a number": ('"https://example.com/v1"', "7", "line 2", "7 is wrong", "https URL"),
     "arm called auto": ("[arm.large]", "[arm.auto-large]", "line 12", "not start with auto"),
     "arm with a space": ("[arm.large]", '[arm."a b"]', "line 12", "'a b' is wrong", "1 to 64"),
@@ -241,6 +241,29 @@ def test_a_key_pasted_in_the_place_of_its_name_is_not_shown(path: Path) -> None:
     message = complaint(path, GOOD.replace("MAIN_KEY", "sk-proj-abcdef123456"))
     assert "never the key" in message
     assert "abcdef" not in message
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://joe:s3cr3tpw@host/v1", "'https://[redacted]@host/v1' is wrong"),
+        ("https://s3cr3tpw@host/v1", "'https://[redacted]@host/v1' is wrong"),
+        ("https://joe:s3/cr3t@s3cr3tpw@host/v1", "'https://[redacted]@host/v1' is wrong"),
+        ("joe:s3cr3t pw@host/v1", "'[redacted]@host/v1' is wrong"),
+        ("https:/joe:s3cr3tpw@host", "'[redacted]@host' is wrong"),
+        ('https://joe:s3cr3tpw@host"x', '"https://[redacted]@host"x"'),
+        ('x"\nurl = "https://joe:s3cr3tpw@host', "url: unknown field"),
+        (
+            'x"\n[[arm]]\nurl = "https://joe:s3cr3tpw@host',
+            "arm: [{'url': 'https://[redacted]@host'",
+        ),
+    ],
+)
+def test_a_password_in_an_address_is_not_shown(path: Path, url: str, told: str) -> None:
+    message = complaint(path, GOOD.replace("https://example.com/v1", url))
+    assert told in message
+    assert "s3cr3t" not in message
+    assert "joe" not in message
 
 
 def test_a_file_that_cannot_be_read_is_told_so(path: Path) -> None:
