@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -12,12 +13,12 @@ from typing import Literal
 import click
 
 from app.agreement import require_agreement
-from app.figures import ago
+from app.figures import ago, counted
 from app.given import command
 from app.keys.keyring import STRANGE, known, require_a_key, unopened
 from app.mode import folders, in_force, missing_keys
 from app.processes.berth import berths
-from app.processes.children import answers
+from app.processes.children import answers, health
 from app.settings import Settings
 from policy.errors import ConfigError, StoreUnavailable
 from storage.database import REMOTE_LOSES, has_wal_reset_race, sqlite_version
@@ -61,18 +62,33 @@ def doctor(settings: Settings, as_json: bool) -> int:
 def examine(settings: Settings) -> Iterator[Finding]:
     """Yield what was found, from the catalogue to the last retrain."""
     try:
-        catalogue, settings = load(settings.arms), in_force(settings)
+        catalogue, in_use = load(settings.arms), in_force(settings)
     except ConfigError as error:
         yield Finding("problem", "catalogue", error.message)
         return
-    yield from findings(settings, catalogue)
+    yield from findings(in_use, catalogue, _reality(settings, in_use))
 
 
-def findings(settings: Settings, catalogue: Catalogue) -> Iterator[Finding]:
-    """Yield what was found of a catalogue under the settings in force."""
+def _reality(given: Settings, in_use: Settings) -> str:
+    """Return what tells that providers are asked, although a start now would take the sandbox."""
+    if given.sandbox != "auto" or in_use.sandbox == "off":
+        return ""
+    if health(given.bind, ANSWER_WITHIN_S).get("sandbox") is False:
+        return f"the service at {given.bind} asks providers"
+    with suppress(ConfigError, StoreUnavailable), open_reader(given.database) as log:
+        if decisions := log.counts().decisions:
+            return f"the providers' log has {counted(decisions, 'decisions')}"
+    return ""
+
+
+def findings(settings: Settings, catalogue: Catalogue, real: str = "") -> Iterator[Finding]:
+    """Yield what was found of a catalogue under the settings in force.
+
+    `real` says how it is known that with them the sandbox would replace providers in use.
+    """
     yield Finding("ok", "catalogue", f"{settings.arms}: {len(catalogue.arms)} arms")
     yield _agreement(settings, catalogue)
-    yield from _keys(settings, catalogue)
+    yield from _keys(settings, catalogue, real)
     yield from (_reachable(provider, settings) for provider in catalogue.providers.values())
     yield _service(settings)
     yield from (_writable(folder) for folder in folders(settings))
@@ -90,10 +106,14 @@ def _agreement(settings: Settings, catalogue: Catalogue) -> Finding:
     return Finding("ok", "settings", "agree with the catalogue and with each other")
 
 
-def _keys(settings: Settings, catalogue: Catalogue) -> Iterator[Finding]:
+def _keys(settings: Settings, catalogue: Catalogue, real: str) -> Iterator[Finding]:
     for name in missing_keys(catalogue, os.environ):
         if settings.sandbox == "off":
             yield Finding("problem", "key", f"{name} is not set; set it to the provider's key")
+        elif real:
+            says = f"{name} is not set here, and {real}: a start without it puts the sandbox in "
+            says += "the place of every provider; set it, or TURNPIKE_SANDBOX to what is meant"
+            yield Finding("problem", "key", says)
         else:
             says = f"{name} is not set, so the sandbox answers; set it to use the provider"
             yield Finding("note", "key", says)

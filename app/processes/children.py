@@ -1,15 +1,17 @@
 """Processes of ours that one of ours starts and ends: a session each, told to end in order."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from typing import Any
 
 import click
 
@@ -20,6 +22,7 @@ LEFT_BEHIND_S = 5.0
 TELL_EVERY_S = 15.0
 READY_WITHIN_S = 900.0  # a long log without a snapshot is folded first, event by event
 POLL_S = 0.2
+MOST_BYTES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +66,24 @@ def wait_until_ready(name: str, address: str, children: Sequence[Child]) -> None
 
 def answers(address: str, within_s: float = 2.0) -> bool:
     """Return whether a service of ours is well, asked directly: no proxy stands between."""
-    with suppress(OSError, HTTPException), closing(HTTPConnection(address, timeout=within_s)) as to:
-        to.request("GET", "/healthz")
-        return to.getresponse().status == HTTPStatus.OK
+    with suppress(OSError, HTTPException), _healthz(address, within_s) as answer:
+        return answer.status == HTTPStatus.OK
     return False
+
+
+def health(address: str, within_s: float = 2.0) -> dict[str, Any]:
+    """Return what a service of ours says of itself, nothing where none does, asked directly."""
+    with suppress(OSError, HTTPException, ValueError), _healthz(address, within_s) as answer:
+        said = json.loads(answer.read(MOST_BYTES))
+        return said if isinstance(said, dict) else {}
+    return {}
+
+
+@contextmanager
+def _healthz(address: str, within_s: float) -> Iterator[HTTPResponse]:
+    with closing(HTTPConnection(address, timeout=within_s)) as to:
+        to.request("GET", "/healthz")
+        yield to.getresponse()
 
 
 def _refuse_the_dead(children: Sequence[Child]) -> None:
