@@ -236,10 +236,15 @@ def _access(settings: Settings) -> Iterator[Finding]:
         return
     if strange:
         yield Finding("problem", "access", f"{', '.join(strange)} open nothing: {STRANGE}")
-    active = sum(each.revoked_at_s is None for each in keys)
+    opening = sum(each.revoked_at_s is None for each in keys) - len(strange)
+    making = f"make one with `{command()} keys create`"
     if not keys and settings.api_key is None:
         says = f"nobody needs a key at {settings.bind}, which only this machine can reach"
-        yield Finding("note", "access", f"{says}; make one with `{command()} keys create`")
+        yield Finding("note", "access", f"{says}; {making}")
+    elif opening or settings.api_key is not None:
+        made = [counted(opening, "keys")] if opening else []
+        own = [] if settings.api_key is None else ["TURNPIKE_API_KEY"]
+        verb = "opens" if opening + len(own) == 1 else "open"
+        yield Finding("ok", "access", f"{' and '.join(made + own)} {verb} the service")
     else:
-        own = "" if settings.api_key is None else " and TURNPIKE_API_KEY"
-        yield Finding("ok", "access", f"{active} keys{own} open the service")
+        yield Finding("problem", "access", f"no key opens the service; {making}")
