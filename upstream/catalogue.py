@@ -69,7 +69,7 @@ def load(path: Path) -> Catalogue:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ConfigError(
             f"the catalogue {path} cannot be read: {error.strerror}; "

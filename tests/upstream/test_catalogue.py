@@ -98,6 +98,14 @@ def test_every_optional_field_is_read(path: Path) -> None:
     assert arm.timeouts == Timeouts(1.0, 2.0, 3.0, 4.0)
 
 
+def test_a_mark_of_byte_order_before_it_is_none_of_its_words(path: Path) -> None:
+    path.write_text(GOOD, encoding="utf-8-sig")
+    assert list(load(path).arms) == ["small", "large"]
+    path.write_text(GOOD.replace("= 2.5", "= -1"), encoding="utf-8-sig")
+    with pytest.raises(ConfigError, match=r"line 15: arm.large"):
+        load(path)
+
+
 def test_a_provider_may_need_no_key(path: Path) -> None:
     path.write_text(GOOD.replace('api_key_env = "MAIN_KEY"\n', ""))
     assert load(path).providers["main"].api_key_env is None
