@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Literal
 
 import click
@@ -149,12 +150,13 @@ def _writable(folder: Path) -> Finding:
     """Say whether a folder can be written, or made where it is not there yet."""
     whole = folder.absolute()
     there = next(each for each in (whole, *whole.parents) if os.path.lexists(each))
-    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
-        return Finding("ok", "folder", f"{folder} can be written")
-    says = f"{folder} cannot be written, because {there} cannot or is no folder: "
-    return Finding(
-        "problem", "folder", f"{says}let this user write there, or set TURNPIKE_DATABASE"
-    )
+    try:
+        TemporaryFile(dir=there).close()
+    except OSError as error:
+        says = f"{folder} cannot be written: {there}: {error.strerror}; "
+        says += "let this user write there, or set TURNPIKE_DATABASE"
+        return Finding("problem", "folder", says)
+    return Finding("ok", "folder", f"{folder} can be written")
 
 
 def _store(settings: Settings) -> Iterator[Finding]:

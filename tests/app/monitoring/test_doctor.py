@@ -67,6 +67,8 @@ def test_a_folder_that_cannot_be_written_is_a_problem(tmp_path: Path) -> None:
             dials = {"data": folder, "database": folder / "turnpike.db"}
             finding = found(tmp_path, provider.base_url, "folder", **dials)
             assert (finding.level, finding.says.startswith(f"{folder} can")) == (level, True)
+            assert level == "ok" or f"written: {tmp_path / 'file'}: Not a dir" in finding.says
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["arms.toml", "file"]
 
 
 UNSET = "SOME_KEY_THAT_IS_NOT_SET"
