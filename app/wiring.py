@@ -132,7 +132,8 @@ def _assembled(
 
 def _catalogue(settings: Settings) -> tuple[CatalogueFile, Callable[[], Catalogue]]:
     """Return the file, and the catalogue in force: its own, or its arms served by the sandbox."""
-    file = CatalogueFile(settings.arms, agree=partial(require_agreement, settings))
+    agree = partial(require_agreement, settings)
+    file = CatalogueFile(settings.arms, agree=agree, tell=_tell_of_catalogue)
     url = settings.sandbox_url
     if url is None and settings.sandbox == "on":
         raise ConfigError(
@@ -141,6 +142,13 @@ def _catalogue(settings: Settings) -> tuple[CatalogueFile, Callable[[], Catalogu
     if url is None:
         return file, file.current
     return file, lambda: file.current().served_at(url)
+
+
+def _tell_of_catalogue(error: str | None) -> None:
+    if error is None:
+        LOGGER.info("the catalogue is right again, and in use")
+    else:
+        LOGGER.warning("the catalogue cannot be used: the last good one goes on", reason=error)
 
 
 def _own_folder(settings: Settings) -> AbstractContextManager[Path]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from policy.types import Arm, Usage
+from upstream.calls import require_calls
 
 CHARS_PER_TOKEN = 4
 # Answers that may be empty without being broken: cut by a limit, or held back by a filter.
@@ -177,6 +178,7 @@ def read_answer(data: Mapping[str, Any]) -> tuple[str, str]:
     if reason is None:
         raise ValueError("no finish_reason")
     called_by(message)
+    require_calls(message)
     if not speaks(message) and reason not in MAY_BE_BLANK:
         raise Blank(reason)
     return text_of(message), reason

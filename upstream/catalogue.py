@@ -17,8 +17,10 @@ from policy.errors import ConfigError
 from policy.types import Arm, Timeouts
 from upstream.fields import ARM, ARM_NAME, PROVIDER, PROVIDER_NAME, TABLE, TIMEOUTS, Field
 from upstream.lines import line_of
-from upstream.redact import redacted
+from upstream.redact import HIDDEN, redacted
 
+# Where a URL stands that may hold a password: until its last @, also when it lacks its scheme.
+_USER = re.compile(r"(?s)(\bbase_url\W*(?:\w+://)?|//).*@")
 _NUMBERS = ("input_usd_per_mtok", "output_usd_per_mtok", "cached_input_usd_per_mtok", "quality")
 
 
@@ -67,7 +69,7 @@ def load(path: Path) -> Catalogue:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ConfigError(
             f"the catalogue {path} cannot be read: {error.strerror}; "
@@ -84,9 +86,13 @@ def _not_toml(path: Path, text: str, error: tomllib.TOMLDecodeError) -> str:
     number = int(place[1]) if place else len(text.splitlines())
     said = text.splitlines()[number - 1] if text else ""
     return redacted(
-        f"{path} line {number}: {error}; the line says {said.strip()!r}; "
+        f"{path} line {number}: {error}; the line says {_without_user(repr(said.strip()))}; "
         "it must be TOML, with one table for each name"
     )
+
+
+def _without_user(text: str) -> str:
+    return _USER.sub(rf"\1{HIDDEN}@", text)
 
 
 class _Mistakes:
@@ -165,8 +171,8 @@ class _Mistakes:
 
     def add(self, path: tuple[str, ...], message: str) -> None:
         line = line_of(self.text, path)
-        where = ".".join(path) or "the file"
-        self.found.append(redacted(f"{self.path} line {line}: {where}: {message}"))
+        said = _without_user(f"{'.'.join(path) or 'the file'}: {message}")
+        self.found.append(redacted(f"{self.path} line {line}: {said}"))
 
 
 def _tables(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:

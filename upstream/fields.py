@@ -81,7 +81,7 @@ def _is_extra_body(value: Any) -> bool:
 
 
 _price = _number(0.0, 1e6)
-_dollars = "a finite number of dollars per million tokens, 0 or more"
+_dollars = "a number of dollars per million tokens from 0 to 1,000,000"
 _seconds = Field("a number of seconds above 0, at most a day", _number(0.0, DAY_S, above=True))
 
 TABLE = Field("a table", lambda value: isinstance(value, dict), required=True)
@@ -92,7 +92,8 @@ ARM_NAME = Field(
 )
 PROVIDER = {
     "base_url": Field(
-        "an http or https URL like https://host/v1, in ASCII without spaces",
+        "an http or https URL like https://host/v1, in ASCII without spaces, user, password, "
+        "?query or #part; a port is one from 1 to 65535",
         _is_base_url,
         required=True,
     ),
@@ -109,7 +110,7 @@ ARM = {
     "input_usd_per_mtok": Field(_dollars, _price, required=True),
     "output_usd_per_mtok": Field(_dollars, _price, required=True),
     "context_window": Field(
-        "a whole number of tokens above 0",
+        "a whole number of tokens above 0, at most 1,000,000,000",
         lambda value: isinstance(value, int) and _number(1, 1e9)(value),
         required=True,
     ),
@@ -121,7 +122,7 @@ ARM = {
     "quality": Field("a number from 0 to 1", _number(0.0, 1.0)),
     "quota_group": Field("a name without spaces", _text(r"\S{1,64}")),
     "max_concurrent": Field(
-        "a whole number of calls above 0",
+        "a whole number of calls above 0, at most 1,000,000",
         lambda value: isinstance(value, int) and _number(1, 1e6)(value),
     ),
     "fallbacks": Field("a list of arm names", _listed(_text(r".+"))),

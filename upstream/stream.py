@@ -29,6 +29,7 @@ from upstream.answers import (
     thinks,
     usage_of,
 )
+from upstream.calls import require_calls
 from upstream.deadlines import Deadline
 from upstream.deltas import Deltas
 from upstream.faults import Faults
@@ -220,6 +221,8 @@ class Stream:
                 if index == 0:
                     self._deltas.add(delta)
             text += text_of(delta) if index == 0 else ""
+            if index == 0 and finish_of(choice):
+                require_calls(self.message)  # before its end is told to anybody
             self._finish(str(index), finish_of(choice))
         if self._output_chars > known_chars:
             self._deadline.wait_no_shorter()

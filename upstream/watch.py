@@ -16,6 +16,7 @@ class CatalogueFile:
 
     `error` says what is wrong with the file now, or is None; meanwhile the last good one is in use.
     `agree` raises ConfigError for a catalogue that is right by itself and cannot be used here.
+    `tell` is called with the error when it changes, and with None once there is none any more.
 
     raises : ConfigError when the file is wrong already at the start
     """
@@ -26,10 +27,12 @@ class CatalogueFile:
         clock: Callable[[], float] = time.monotonic,
         look_every_s: float = LOOK_EVERY_S,
         agree: Callable[[Catalogue], None] = lambda _catalogue: None,
+        tell: Callable[[str | None], None] = lambda _error: None,
     ) -> None:
         self.path = path
         self.error: str | None = None
-        self._clock, self._look_every_s, self._agree = clock, look_every_s, agree
+        self._clock, self._look_every_s = clock, look_every_s
+        self._agree, self._tell = agree, tell
         self._lock = threading.Lock()
         self._seen = self._state()
         self._catalogue = self._read()
@@ -51,11 +54,13 @@ class CatalogueFile:
         state = self._state()
         if state == self._seen:
             return
-        self._seen = state
+        self._seen, before = state, self.error
         try:
             self._catalogue, self.error = self._read(), None
         except ConfigError as error:
             self.error = error.message
+        if self.error != before:
+            self._tell(self.error)
 
     def _read(self) -> Catalogue:
         catalogue = load(self.path)

@@ -52,7 +52,7 @@ def overview(parts: Parts, holder: Holder) -> dict[str, Any]:
         "counts": asdict(beside(parts.log.counts)) if holder.sees is None else None,
         "alarms": _alarms(parts) if holder.sees is None else None,
         "retrains": [_retrain(each) for each in parts.log.retrains(10)],
-        "catalogue_error": parts.file.error,
+        "catalogue_error": parts.file.error if holder.sees is None else None,
     }
 
 

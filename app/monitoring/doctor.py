@@ -4,20 +4,22 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Literal
 
 import click
 
 from app.agreement import require_agreement
-from app.figures import ago
+from app.figures import ago, counted
 from app.given import command
 from app.keys.keyring import STRANGE, known, require_a_key, unopened
 from app.mode import folders, in_force, missing_keys
 from app.processes.berth import berths
-from app.processes.children import answers, why_not_ready
+from app.processes.children import answers, health, why_not_ready
 from app.settings import Settings
 from policy.errors import ConfigError, StoreUnavailable
 from storage.database import REMOTE_LOSES, has_wal_reset_race, sqlite_version
@@ -65,23 +67,36 @@ def doctor(settings: Settings, as_json: bool) -> int:
 def examine(settings: Settings) -> Iterator[Finding]:
     """Yield what was found, from the catalogue to the last retrain."""
     try:
-        catalogue, settings = load(settings.arms), in_force(settings)
+        catalogue, in_use = load(settings.arms), in_force(settings)
     except ConfigError as error:
         yield Finding("problem", "catalogue", error.message)
         return
-    yield from findings(settings, catalogue, every_page=True)
+    yield from findings(in_use, catalogue, _reality(settings, in_use), every_page=True)
+
+
+def _reality(given: Settings, in_use: Settings) -> str:
+    """Return what tells that providers are asked, although a start now would take the sandbox."""
+    if given.sandbox != "auto" or in_use.sandbox == "off":
+        return ""
+    if health(given.bind, ANSWER_WITHIN_S).get("sandbox") is False:
+        return f"the service at {given.bind} asks providers"
+    with suppress(ConfigError, StoreUnavailable), open_reader(given.database) as log:
+        if decisions := log.counts().decisions:
+            return f"the providers' log has {counted(decisions, 'decisions')}"
+    return ""
 
 
 def findings(
-    settings: Settings, catalogue: Catalogue, *, every_page: bool = False
+    settings: Settings, catalogue: Catalogue, real: str = "", *, every_page: bool = False
 ) -> Iterator[Finding]:
     """Yield what was found of a catalogue under the settings in force.
 
-    To look at every page of the log takes the longer the larger it is.
+    `real` says how it is known that with them the sandbox would replace providers in use.
+    `every_page` of the log takes the longer to look at the larger it is.
     """
     yield Finding("ok", "catalogue", f"{settings.arms}: {len(catalogue.arms)} arms")
     yield _agreement(settings, catalogue)
-    yield from _keys(settings, catalogue)
+    yield from _keys(settings, catalogue, real)
     yield from (_reachable(provider, settings) for provider in catalogue.providers.values())
     yield _service(settings)
     yield from (_writable(folder) for folder in folders(settings))
@@ -99,10 +114,14 @@ def _agreement(settings: Settings, catalogue: Catalogue) -> Finding:
     return Finding("ok", "settings", "agree with the catalogue and with each other")
 
 
-def _keys(settings: Settings, catalogue: Catalogue) -> Iterator[Finding]:
+def _keys(settings: Settings, catalogue: Catalogue, real: str) -> Iterator[Finding]:
     for name in missing_keys(catalogue, os.environ):
         if settings.sandbox == "off":
             yield Finding("problem", "key", f"{name} is not set; set it to the provider's key")
+        elif real:
+            says = f"{name} is not set here, and {real}: a start without it puts the sandbox in "
+            says += "the place of every provider; set it, or TURNPIKE_SANDBOX to what is meant"
+            yield Finding("problem", "key", says)
         else:
             says = f"{name} is not set, so the sandbox answers; set it to use the provider"
             yield Finding("note", "key", says)
@@ -140,12 +159,13 @@ def _writable(folder: Path) -> Finding:
     """Say whether a folder can be written, or made where it is not there yet."""
     whole = folder.absolute()
     there = next(each for each in (whole, *whole.parents) if os.path.lexists(each))
-    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
-        return Finding("ok", "folder", f"{folder} can be written")
-    says = f"{folder} cannot be written, because {there} cannot or is no folder: "
-    return Finding(
-        "problem", "folder", f"{says}let this user write there, or set TURNPIKE_DATABASE"
-    )
+    try:
+        TemporaryFile(dir=there).close()
+    except OSError as error:
+        says = f"{folder} cannot be written: {there}: {error.strerror}; "
+        says += "let this user write there, or set TURNPIKE_DATABASE"
+        return Finding("problem", "folder", says)
+    return Finding("ok", "folder", f"{folder} can be written")
 
 
 def _store(settings: Settings) -> Iterator[Finding]:
@@ -239,10 +259,15 @@ def _access(settings: Settings) -> Iterator[Finding]:
         return
     if strange:
         yield Finding("problem", "access", f"{', '.join(strange)} open nothing: {STRANGE}")
-    active = sum(each.revoked_at_s is None for each in keys)
+    opening = sum(each.revoked_at_s is None for each in keys) - len(strange)
+    making = f"make one with `{command()} keys create`"
     if not keys and settings.api_key is None:
         says = f"nobody needs a key at {settings.bind}, which only this machine can reach"
-        yield Finding("note", "access", f"{says}; make one with `{command()} keys create`")
+        yield Finding("note", "access", f"{says}; {making}")
+    elif opening or settings.api_key is not None:
+        made = [counted(opening, "keys")] if opening else []
+        own = [] if settings.api_key is None else ["TURNPIKE_API_KEY"]
+        verb = "opens" if opening + len(own) == 1 else "open"
+        yield Finding("ok", "access", f"{' and '.join(made + own)} {verb} the service")
     else:
-        own = "" if settings.api_key is None else " and TURNPIKE_API_KEY"
-        yield Finding("ok", "access", f"{active} keys{own} open the service")
+        yield Finding("problem", "access", f"no key opens the service; {making}")

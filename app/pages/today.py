@@ -69,7 +69,7 @@ def today(parts: Parts, sees: str | None, name: str | None, now_s: float) -> dic
         "arms": _arms(lately.where("kind", ASKED), paints),
         "spend": by_arm(lately, period, paints, "usd", lambda sums: sums.cost_usd),
         "satisfaction": satisfaction(lately, period),
-        "concerns": list(concerns(parts)),
+        "concerns": list(concerns(parts, sees)),
         "changes": changes(parts),
     }
 
@@ -82,12 +82,12 @@ def reported(parts: Parts, sees: str | None, report: str) -> dict[str, Any] | No
         return None
 
 
-def concerns(parts: Parts) -> Iterator[Concern]:
-    """Yield what is wrong now."""
+def concerns(parts: Parts, sees: str | None) -> Iterator[Concern]:
+    """Yield what is wrong now; what the catalogue's file says is the operator's alone."""
     for alarm in parts.alarms.open:
         what = f"{alarm.about}: {alarm.name}" if alarm.about else alarm.name.capitalize()
         yield Concern(what, f"{alarm.says}; {alarm.remedy}")
-    if parts.file.error is not None:
+    if parts.file.error is not None and sees is None:
         yield Concern("The catalogue cannot be used as it is", parts.file.error)
     for arm in parts.catalogue().arms.values():
         standing, drift = parts.router.health.standing(arm), parts.router.drifts.of(arm.name)

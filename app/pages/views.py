@@ -177,7 +177,7 @@ def go_back() -> WsgiResponse:
 @needs("read", cookie=True)
 def show_settings() -> str:
     """Show what is set; nothing can be changed here."""
-    return render_template("settings.html", **settings(parts()))
+    return render_template("settings.html", **settings(parts(), who().sees))
 
 
 @pages.get("/pages/settings/findings")

@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
+from typing import Any
 
 import click
 
@@ -21,6 +22,7 @@ LEFT_BEHIND_S = 5.0
 TELL_EVERY_S = 15.0
 READY_WITHIN_S = 900.0  # a long log without a snapshot is folded first, event by event
 POLL_S = 0.2
+MOST_BYTES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +72,22 @@ def answers(address: str, within_s: float = 2.0) -> bool:
 def why_not_ready(address: str, within_s: float = 2.0) -> str:
     """Return what a service of ours that wants no traffic says of it, nothing if it wants some."""
     status, body = _asked(address, "/readyz", within_s)
-    if status != HTTPStatus.SERVICE_UNAVAILABLE:
+    error = _object(body).get("error")
+    if status != HTTPStatus.SERVICE_UNAVAILABLE or not isinstance(error, dict):
         return ""
-    said: str = json.loads(body)["error"]["message"]
-    return said
+    return str(error.get("message", ""))
+
+
+def health(address: str, within_s: float = 2.0) -> dict[str, Any]:
+    """Return what a service of ours says of itself, nothing where none does, asked directly."""
+    return _object(_asked(address, "/healthz", within_s)[1])
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    with suppress(ValueError):
+        said = json.loads(body)
+        return said if isinstance(said, dict) else {}
+    return {}
 
 
 def _asked(address: str, path: str, within_s: float) -> tuple[int, bytes]:
@@ -81,7 +95,7 @@ def _asked(address: str, path: str, within_s: float) -> tuple[int, bytes]:
     with suppress(OSError, HTTPException), closing(HTTPConnection(address, timeout=within_s)) as to:
         to.request("GET", path)
         answer = to.getresponse()
-        return answer.status, answer.read()
+        return answer.status, answer.read(MOST_BYTES)
     return 0, b""
 
 

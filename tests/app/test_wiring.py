@@ -1,15 +1,18 @@
 """The catalogue is edited while the service runs: arms, prices, mistakes, hints."""
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from storage.events import Event
 from tests.app.routing.test_live import folded
 from tests.app.running import SUM, Provider, Running, catalogue, eventually, running
+from upstream.watch import LOOK_EVERY_S
 
 MODELS = {
     "cheap": "zhipuai/GLM-4-Plus",
@@ -154,6 +157,21 @@ def test_a_broken_file_is_reported_while_the_last_good_one_serves(
     assert service.ask()["arm"] in {"cheap", "dear"}
     path.write_text(good)
     assert eventually(lambda: service.get("/policy")["catalogue_error"] is None)
+
+
+def test_a_mistake_has_one_line_until_it_is_another_or_gone(service: Running, path: Path) -> None:
+    good = path.read_text()
+    with capture_logs() as lines:
+        for text in (good.replace("= 1.0", "= -1.0", 1), good):
+            path.write_text(text)
+            broken = text != good
+            assert eventually(lambda is_so=broken: bool(service.parts.file.error) is is_so)
+            for _ in range(3):
+                time.sleep(LOOK_EVERY_S)
+                service.get("/policy")
+    told = [each for each in lines if each["event"].startswith("the catalogue ")]
+    assert [each["log_level"] for each in told] == ["warning", "info"]
+    assert [each.get("reason", "")[:9] for each in told] == [str(path)[:9], ""]
 
 
 def test_a_missing_file_is_reported_while_the_last_good_one_serves(

@@ -98,6 +98,14 @@ def test_every_optional_field_is_read(path: Path) -> None:
     assert arm.timeouts == Timeouts(1.0, 2.0, 3.0, 4.0)
 
 
+def test_a_mark_of_byte_order_before_it_is_none_of_its_words(path: Path) -> None:
+    path.write_text(GOOD, encoding="utf-8-sig")
+    assert list(load(path).arms) == ["small", "large"]
+    path.write_text(GOOD.replace("= 2.5", "= -1"), encoding="utf-8-sig")
+    with pytest.raises(ConfigError, match=r"line 15: arm.large"):
+        load(path)
+
+
 def test_a_provider_may_need_no_key(path: Path) -> None:
     path.write_text(GOOD.replace('api_key_env = "MAIN_KEY"\n', ""))
     assert load(path).providers["main"].api_key_env is None
@@ -143,9 +151,10 @@ MISTAKES = {
     "missing": ('model = "vendor/large"\n', "", "line 12", "model is missing", "provider's id"),
     "price of text": ("= 2.5", '= "2.5"', "line 15", "'2.5' is wrong", "dollars"),
     "price of truth": ("= 2.5", "= true", "line 15", "True is wrong", "dollars"),
-    "negative price": ("= 2.5", "= -2.5", "line 15", "-2.5 is wrong", "0 or more"),
-    "NaN price": ("= 2.5", "= nan", "line 15", "nan is wrong", "finite"),
-    "infinite price": ("= 2.5", "= inf", "line 15", "inf is wrong", "finite"),
+    "negative price": ("= 2.5", "= -2.5", "line 15", "-2.5 is wrong", "from 0 to 1,000,000"),
+    "too dear": ("= 2.5", "= 1e300", "line 15", "1e+300 is wrong", "from 0 to 1,000,000"),
+    "NaN price": ("= 2.5", "= nan", "line 15", "nan is wrong", "a number of dollars"),
+    "infinite price": ("= 2.5", "= inf", "line 15", "inf is wrong", "from 0 to 1,000,000"),
     "unknown provider": (
         'provider = "main"\nmodel = "vendor/large"',
         'provider = "mian"\nmodel = "vendor/large"',
@@ -154,6 +163,14 @@ MISTAKES = {
         "one of: main",
     ),
     "no window": ("= 8000", "= 0", "line 10", "0 is wrong", "above 0"),
+    "too many tokens": ("= 8000", "= 8000000000", "line 10", "is wrong", "most 1,000,000,000"),
+    "too many calls": (
+        "= 8000",
+        "= 8000\nmax_concurrent = 8000000",
+        "line 11",
+        "is wrong",
+        "most 1,000,000",
+    ),
     "half a token": ("= 8000", "= 8000.5", "line 10", "8000.5 is wrong", "whole number"),
     "quality": ("= 8000", "= 8000\nquality = 1.5", "line 11", "1.5 is wrong", "from 0 to 1"),
     "capability": ("= 8000", '= 8000\ncapabilities = ["fly"]', "line 11", "['fly']", "tools"),
@@ -194,7 +211,7 @@ MISTAKES = {
     ),
     "scheme": ("https://", "ftp://", "line 2", "'ftp://example.com/v1' is wrong", "https URL"),
     "no host": ("https://example.com", "https://", "line 2", "https URL"),
-    "bad port": ("example.com", "example.com:99999", "line 2", "https URL"),
+    "bad port": ("example.com", "example.com:99999", "line 2", "a port is one from 1 to 65535"),
     "bad label": ("example.com", "example..com", "line 2", "https URL"),
     "a tab": ("/v1", "/\\tv1", "line 2", r"'https://example.com/\tv1' is wrong", "without spaces"),
     "a line end": ("/v1", "/v1\\n", "line 2", r"example.com/v1\n' is wrong", "without spaces"),
@@ -203,7 +220,7 @@ MISTAKES = {
     "a host that is no ASCII": ("example", "exämple", "line 2", "is wrong", "in ASCII"),
     "a host of signs": ("example", "exam<ple", "line 2", "is wrong", "https URL"),
     "no such address": ("example.com", "256.1.1.1", "line 2", "is wrong", "https URL"),
-    "a query": ("/v1", "/v1?key=1", "line 2", "https URL"),
+    "a query": ("/v1", "/v1?key=1", "line 2", "without spaces, user, password, ?query or #part"),
     "URL of a number": ('"https://example.com/v1"', "7", "line 2", "7 is wrong", "https URL"),
     "arm called auto": ("[arm.large]", "[arm.auto-large]", "line 12", "not start with auto"),
     "arm with a space": ("[arm.large]", '[arm."a b"]', "line 12", "'a b' is wrong", "1 to 64"),
@@ -241,6 +258,29 @@ def test_a_key_pasted_in_the_place_of_its_name_is_not_shown(path: Path) -> None:
     message = complaint(path, GOOD.replace("MAIN_KEY", "sk-proj-abcdef123456"))
     assert "never the key" in message
     assert "abcdef" not in message
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://joe:s3cr3tpw@host/v1", "'https://[redacted]@host/v1' is wrong"),
+        ("https://s3cr3tpw@host/v1", "'https://[redacted]@host/v1' is wrong"),
+        ("https://joe:s3/cr3t@s3cr3tpw@host/v1", "'https://[redacted]@host/v1' is wrong"),
+        ("joe:s3cr3t pw@host/v1", "'[redacted]@host/v1' is wrong"),
+        ("https:/joe:s3cr3tpw@host", "'[redacted]@host' is wrong"),
+        ('https://joe:s3cr3tpw@host"x', '"https://[redacted]@host"x"'),
+        ('x"\nurl = "https://joe:s3cr3tpw@host', "url: unknown field"),
+        (
+            'x"\n[[arm]]\nurl = "https://joe:s3cr3tpw@host',
+            "arm: [{'url': 'https://[redacted]@host'",
+        ),
+    ],
+)
+def test_a_password_in_an_address_is_not_shown(path: Path, url: str, told: str) -> None:
+    message = complaint(path, GOOD.replace("https://example.com/v1", url))
+    assert told in message
+    assert "s3cr3t" not in message
+    assert "joe" not in message
 
 
 def test_a_file_that_cannot_be_read_is_told_so(path: Path) -> None:

@@ -132,7 +132,6 @@ PASSED_ON = {
     "cut before its first word": ({"content": ""}, "length"),
     "held back by a filter": ({"content": None}, "content_filter"),
     "a refusal": ({"content": None, "refusal": "I will not."}, "stop"),
-    "a tool call": ({"content": None, "tool_calls": [{"id": "c", "function": {}}]}, "tool_calls"),
     "a function call": ({"content": None, "function_call": {"name": "f"}}, "function_call"),
     "sound": ({"content": None, "audio": {"id": "a", "data": "AA", "transcript": "hi"}}, "stop"),
     "a picture": ({"content": "", "images": [{"image_url": {"url": "data:,A"}}]}, "stop"),

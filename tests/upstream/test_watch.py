@@ -73,6 +73,18 @@ def test_a_wrong_file_leaves_the_last_good_catalogue_and_says_why(path: Path) ->
     assert file.error is None
 
 
+def test_a_mistake_is_told_once_and_again_when_it_changes_or_is_gone(path: Path) -> None:
+    clock, told = Clock(), []
+    file = CatalogueFile(path, clock, tell=told.append)
+    two = WRONG.replace("= 8000", "= 0")
+    for number, text in enumerate((DEARER, WRONG, WRONG + "\n", two, GOOD, DEARER)):
+        path.write_text(text + "#" * number)
+        for _ in range(3):
+            clock.tick()
+            file.current()
+    assert [each and each.count("is wrong") for each in told] == [1, 2, None]
+
+
 def test_a_catalogue_that_cannot_be_used_here_is_a_wrong_file(path: Path) -> None:
     def agree(catalogue: Catalogue) -> None:
         if catalogue.arms["large"].input_usd_per_mtok > 3:

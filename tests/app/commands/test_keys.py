@@ -135,8 +135,8 @@ def test_a_key_is_made_listed_and_revoked_in_postgres_too(
     assert as_json(turnpike(tmp_path, "keys", "list", "--json", **dials)) == []
 
 
-def findings(folder: Path) -> dict[str, str]:
-    ended = turnpike(folder, "doctor", "--json")
+def findings(folder: Path, **dials: str) -> dict[str, str]:
+    ended = turnpike(folder, "doctor", "--json", **dials)
     rows = json.loads(ended.stdout)
     return {each["about"]: f"{each['level']}: {each['says']}" for each in rows}
 
@@ -144,10 +144,29 @@ def findings(folder: Path) -> dict[str, str]:
 def test_the_doctor_tells_who_needs_a_key_and_whether_the_secret_is_guarded(tmp_path: Path) -> None:
     assert findings(tmp_path)["access"].startswith("note: nobody needs a key at 127.0.0.1:8000")
     made(tmp_path, "shop")
-    assert findings(tmp_path)["access"] == "ok: 1 keys open the service"
+    assert findings(tmp_path)["access"] == "ok: 1 key opens the service"
     (tmp_path / "secret").chmod(0o644)
     assert findings(tmp_path)["access"].startswith("problem: ")
     assert "chmod 600" in findings(tmp_path)["access"]
+
+
+def test_the_doctor_counts_the_keys_that_open_and_misses_one_where_none_does(
+    tmp_path: Path,
+) -> None:
+    own = {"TURNPIKE_API_KEY": "correct-horse-battery"}
+    none = "problem: no key opens the service; make one with "
+    made(tmp_path, "shop")
+    assert findings(tmp_path, **own)["access"] == "ok: 1 key and TURNPIKE_API_KEY open the service"
+    made(tmp_path, "ops")
+    assert findings(tmp_path)["access"] == "ok: 2 keys open the service"
+    (tmp_path / "secret").rename(tmp_path / "kept")
+    assert findings(tmp_path)["access"].startswith(none)
+    assert "shop, ops open nothing: " in turnpike(tmp_path, "doctor").stdout
+    assert findings(tmp_path, **own)["access"] == "ok: TURNPIKE_API_KEY opens the service"
+    (tmp_path / "kept").rename(tmp_path / "secret")
+    for name in ("shop", "ops"):
+        assert turnpike(tmp_path, "keys", "revoke", name).exit_code == 0
+    assert findings(tmp_path)["access"].startswith(none)
 
 
 def test_help_names_every_scope(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_the_command_that_is_told_opens_the_new_log_with_the_old_keys(
     told = dict(re.findall(r"(TURNPIKE_[A-Z]+)=(\S+)", moved.stdout))
     assert told == {"TURNPIKE_DATABASE": shown(postgres_url), "TURNPIKE_DATA": str(tmp_path)}
     found = turnpike(tmp_path, "doctor", **{**dials, **told, "TURNPIKE_DATABASE": postgres_url})
-    assert "1 keys open the service" in found.output
+    assert "1 key opens the service" in found.output
     assert "open nothing" not in found.output
 
 

@@ -8,7 +8,7 @@ import pytest
 from app.keys.holder import Holder
 from policy.pacer import Budget, WillingnessToPay
 from tests.app.keyed import Keyed
-from tests.app.running import SUM, Provider, Running, running
+from tests.app.running import SUM, Provider, Running, catalogue, eventually, running
 
 
 def test_b6_another_tenants_decision_is_none_to_see_or_to_rate(service: Running) -> None:
@@ -149,6 +149,22 @@ def test_i8_the_policy_shows_a_tenant_what_is_shared_and_its_own_use_and_no_othe
     assert "answers" not in seen["site"]["cache"]
     beliefs = [[arm["belief"]["effective_n"] for arm in told["arms"]] for told in seen.values()]
     assert beliefs[0] == beliefs[1] == beliefs[2]
+
+
+def test_what_is_wrong_in_the_catalogue_is_shown_to_operators_alone(
+    tmp_path: Path, provider: Provider
+) -> None:
+    path = catalogue(tmp_path, provider.url, {"small": {}})
+    with running(tmp_path, arms=path) as service:
+        shop = Keyed(service, "shop")
+        operator = Keyed(service, "ops", scopes=("read", "admin"))
+        catalogue(tmp_path, "https://joe:s3cr3tpw@host/v1", {"small": {}})
+        assert eventually(lambda: operator.get("/policy").json["catalogue_error"] is not None)
+        for page in ("/policy", "/", "/pages/settings"):
+            told = {each.row.name: each.get(page).text for each in (shop, operator)}
+            assert "is wrong; it must be" in told["ops"]
+            assert "is wrong; it must be" not in told["shop"]
+            assert "s3cr3tpw" not in told["ops"] + told["shop"]
 
 
 def test_a_key_counts_dollars_with_any_budget_whatever_else_it_aims_at() -> None:

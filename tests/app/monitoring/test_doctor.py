@@ -10,7 +10,7 @@ import pytest
 from app.monitoring.doctor import Finding, examine
 from app.settings import Settings
 from storage.sqlite_log import SqliteLog
-from tests.app.faulty import broken, faulty
+from tests.app.faulty import broken, faulty, good
 from tests.app.running import catalogue
 from tests.app.serving import served
 from tests.upstream.test_reach import plain, saying
@@ -71,6 +71,36 @@ def test_a_folder_that_cannot_be_written_is_a_problem(tmp_path: Path) -> None:
             dials = {"data": folder, "database": folder / "turnpike.db"}
             finding = found(tmp_path, provider.base_url, "folder", **dials)
             assert (finding.level, finding.says.startswith(f"{folder} can")) == (level, True)
+            assert level == "ok" or f"written: {tmp_path / 'file'}: Not a dir" in finding.says
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["arms.toml", "file"]
+
+
+UNSET = "SOME_KEY_THAT_IS_NOT_SET"
+
+
+@pytest.mark.parametrize("mode", ["auto", "on", "off"])
+@pytest.mark.parametrize("real", ["a service", "a log", ""])
+def test_a_key_that_is_missing_where_providers_were_asked_is_a_problem(
+    tmp_path: Path, real: str, mode: str
+) -> None:
+    (tmp_path / "real").mkdir()
+    with faulty(tmp_path / "real", {"a": good}) as made:
+        made.service.ask("hi")
+    bodies = {"a service": b'{"sandbox": false}', "": b'{"sandbox": true} '}
+    answer = plain("200 OK").replace(b"Length: 0", b"Length: 18") + bodies.get(real, b"x" * 18)
+    arms = catalogue(tmp_path, "http://127.0.0.1:9/v1", {"a": {}}, {"api_key_env": UNSET})
+    folder = tmp_path / ("real" if real == "a log" else "new")
+    dials = {"sandbox": mode, "data": folder, "database": folder / "turnpike.db"}
+    with saying(answer) as (service, _):
+        bind = service.base_url.removeprefix("http://").removesuffix("/v1")
+        findings = list(examine(Settings(arms=arms, bind=bind, **dials)))
+    [finding] = [each for each in findings if each.about == "key"]
+    is_grave = mode == "off" or (mode == "auto" and real)
+    assert finding.level == ("problem" if is_grave else "note")
+    why = {"a service": f"service at {bind} asks providers", "a log": "log has 1 decision:"}
+    if mode == "auto" and real:
+        assert why[real] in finding.says
+        assert "a start without it puts the sandbox in the place" in finding.says
 
 
 def test_whatever_has_the_port_of_the_service_the_doctor_says_whether_it_is_one(
