@@ -104,8 +104,7 @@ def _failure(process: subprocess.Popen[bytes], deadline_s: float) -> str | None:
 def jobs(settings: Settings) -> list[Job]:
     """Return what runs when: retrains, reports, and the end of what is kept for a time."""
     retrain, prune = Starter(settings, "retrain", "--trigger"), Starter(settings, "prune", "--yes")
-    report = Starter(settings, "report", "--keep")
-    kept = keeping(settings)
+    report, kept = Starter(settings, "report", "--keep"), keeping(settings)
 
     def enough_is_rated(log: LogReader) -> bool:
         return due(log.counts(), settings.retrain_first_outcomes)
