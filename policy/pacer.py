@@ -20,6 +20,10 @@ HORIZON = 100.0
 """Requests over which what is above or below a budget per request is made up for, and their worth
 at which the price may be an e-fold off for it; what is left unspent beyond that worth is gone:
 nobody wanted to spend it."""
+MADE_UP = 30.0
+"""Requests over which what is below a floor of quality is made up for."""
+SAVED = 3.0
+"""Thumbs above a floor of quality that the next requests may be below it."""
 KNOWN = 30.0
 """Outcomes of an arm before a floor of quality is held against what is believed of it."""
 SOLVED_EVERY = 16
@@ -113,6 +117,7 @@ class Books:
 
     `allotted_usd` is what we may spend of a budget that others share, None where nobody does.
     `forgone_usd` is what a budget per request would have paid for long ago, and nobody wanted.
+    `short` is how many thumbs requests so far are believed to be below a floor of quality, in all.
     """
 
     settled_usd: float = 0.0
@@ -123,6 +128,7 @@ class Books:
     allotted_usd: float | None = None
     elsewhere: Elsewhere = Elsewhere()
     forgone_usd: float = 0.0
+    short: float = 0.0
 
     def spare_usd(self, budget_usd: float) -> float:
         """Return what a budget per request leaves to be made up for, below 0 what is overspent."""
@@ -204,6 +210,8 @@ class Pacer:
         if isinstance(self.goal, Budget) and self.goal.per == "request":
             late = books.spare_usd(self.goal.usd) - HORIZON * self.goal.usd
             books = replace(books, forgone_usd=books.forgone_usd + max(late, 0.0))
+        if forecast is not None:
+            books = replace(books, short=max(books.short - self._above_floor(forecast), -SAVED))
         ring = self.ring if forecast is None else self.ring.add(forecast)
         pacer = replace(pacer, books=books, ring=ring)
         serves = 1 + len(pacer.ring.forecasts) // SOLVED_EVERY
@@ -263,7 +271,8 @@ class Pacer:
         if isinstance(self.goal, WillingnessToPay):
             return self.goal.usd
         if isinstance(self.goal, QualityFloor):
-            return self.ring.for_share(self.goal.share, self.goal.baseline)
+            more = max(self.books.short, 0.0) / MADE_UP
+            return self.ring.for_share(self.goal.share, self.goal.baseline, more)
         target = self.target_usd(now_s)
         if target is None or not self.ring.forecasts:
             return self.goal.usd  # nothing is predicted yet; tight enough to start with
@@ -273,6 +282,15 @@ class Pacer:
         ahead = self._ahead(self.goal.usd)
         least, most = usual * exp(min(ahead, 0.0)), usual * exp(max(ahead, 0.0))
         return self.ring.for_spend(target, least, min(most, HIGHEST_USD))
+
+    def _above_floor(self, forecast: Forecast) -> float:
+        """Return how far quality is above a floor where a lower one could have been avoided."""
+        goal, price = self.goal, self.willingness_to_pay_usd
+        if not isinstance(goal, QualityFloor) or goal.baseline not in forecast.arms:
+            return 0.0
+        alone = replace(self.ring, forecasts=(forecast,))
+        above = alone.believed_above(price, goal.share, goal.baseline)
+        return above if price < HIGHEST_USD else max(above, 0.0)
 
     def _ahead(self, budget_usd: float) -> float:
         """Return what a budget per request leaves to be made up for, in horizons' worth of it."""

@@ -57,6 +57,16 @@ class Spiky(World):
         return Forecast(arms, quality, cost, drawn, cost[None], np.full(3, 0.01), at_s)
 
 
+class Alike(World):
+    """All prompts are alike; the better arm turns out ever dearer, so that no price stays right."""
+
+    def prompt(self, at_s: float) -> Forecast:
+        quality = np.array([0.3, 0.9]) + 0.01 * self.rng.standard_normal()
+        cost = np.array([1e-3, 1.2e-3 + 2e-6 * (at_s - NOON_S)])
+        drawn = quality + 0.01 * self.rng.standard_normal((16, 2))
+        return Forecast(ARMS, quality, cost, drawn, cost[None], np.full(2, 0.01), at_s)
+
+
 def run(goal: Goal, world: World, n: int, every_s: float = 1.0) -> tuple[Pacer, np.ndarray]:
     """Return the pacer after n requests, and the arm, quality and dollars of each, (n, 3)."""
     pacer, rounds = Pacer.of(goal, Ring(0.1), NOON_S), []
@@ -152,6 +162,18 @@ def test_a_floor_of_quality_is_kept_at_little_more_than_the_least_spend(share: f
     reached = 0.55 + gains.cumsum() / len(gains) >= share * 0.75
     asked_dear = (1 + reached.argmax()) / len(gains)  # a clairvoyant asks where the gain is largest
     assert usd < 1.35 * (asked_dear * 1e-3 + (1 - asked_dear) * 1e-5)
+
+
+def test_a_floor_is_kept_where_all_prompts_are_alike_and_prices_move() -> None:
+    for seed in range(4):
+        _, rounds = run(QualityFloor(0.55, "dear"), Alike(seed), 400)
+        assert 0.485 <= rounds[100:, 1].mean() < 0.53
+
+
+def test_a_floor_that_no_arm_can_reach_leaves_nothing_to_make_up_for() -> None:
+    pacer, _ = run(QualityFloor(1.0, "dear"), World(0), 300)
+    assert pacer.willingness_to_pay_usd == HIGHEST_USD
+    assert pacer.books.short < 1.0  # of a hundred thumbs and more
 
 
 def test_a_fixed_willingness_to_pay_stays_as_it_was_set() -> None:
