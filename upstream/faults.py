@@ -162,9 +162,25 @@ def _seconds_until(http_date: str) -> float:
 def _said(error: object) -> tuple[str, object]:
     if not isinstance(error, Mapping):
         return error if isinstance(error, str) and error else "nothing more", None
-    candidates = (error.get(key) for key in ("message", "detail", "type"))
+    candidates = (error.get("message"), _listed(error.get("detail")), error.get("type"))
     message = next((said for said in candidates if said and isinstance(said, str)), "no message")
     return message, error.get("code")
+
+
+def _listed(detail: object) -> object:
+    """Return what is wrong as one text where it comes as a list of fields, as FastAPI has it.
+
+    >>> _listed([{"loc": ["body", "n"], "msg": "too large"}])
+    'body.n: too large'
+    """
+    if not isinstance(detail, list):
+        return detail
+    faults = (each for each in detail if isinstance(each, Mapping))
+    named = ((each.get("loc"), each.get("msg")) for each in faults)
+    return "; ".join(
+        f"{'.'.join(map(str, loc))}: {said}" if isinstance(loc, list) else str(said)
+        for loc, said in named
+    )
 
 
 def _is_too_long(said: str, code: object) -> bool:

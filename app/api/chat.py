@@ -62,6 +62,10 @@ def whole(completion: Completion) -> dict[str, Any]:
     return {**_headed(head, completion.data), "id": completion.turn.decision.id}
 
 
+STAMPS = ("created", "model", "system_fingerprint")
+"""What every frame of a stream says alike."""
+
+
 def frames(answering: Answering, wants_usage: bool) -> Iterator[dict[str, Any]]:
     """Yield a streamed answer as OpenAI's frames, each with a choice but for that of the tokens.
 
@@ -82,6 +86,7 @@ def frames(answering: Answering, wants_usage: bool) -> Iterator[dict[str, Any]]:
     for chunk in answering.chunks():
         data = {**kept, **chunk.data}
         used = data.pop("usage", None) or used
+        head |= {name: data[name] for name in STAMPS if data.get(name)}
         if data["choices"]:
             held.append({**_headed(head, data), **ours})
             if not any(map(finish_of, data["choices"])):

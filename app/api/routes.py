@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from flask import Blueprint, Response, current_app, jsonify, request
+from structlog import get_logger
 
 from app.answers.clearing import clear
 from app.api.access import needs, public, voter, who
@@ -25,6 +26,7 @@ from app.api.responses import (
 from app.api.schemas import AskRequest, CompleteRequest, FeedbackRequest, checked
 from app.api.wishes import with_wishes
 from app.keys.feedback_tokens import FeedbackTokens
+from app.processes.journal import told
 from app.routing.answering import Answering
 from app.routing.turn import Completion
 from app.routing.why import considered, why
@@ -43,6 +45,7 @@ from policy.errors import (
 from storage.erasing import transcripts
 from upstream.answers import MEDIA
 
+LOGGER = get_logger()
 blueprint = Blueprint("turnpike", __name__)
 STREAMS = (STREAM,)
 DONE = "data: [DONE]\n\n"
@@ -238,6 +241,7 @@ def to_the_end(answering: Answering, events: Iterator[Mapping[str, Any]]) -> Ite
     try:
         yield from map(event, events)
     except TurnpikeError as error:
+        LOGGER.warning("stream broke off", id=answering.turn.decision.id, **told(error))
         yield event(envelope(error))
         return
     finally:

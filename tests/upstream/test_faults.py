@@ -132,3 +132,10 @@ def test_of_a_message_only_what_the_provider_said_is_redacted() -> None:
     told = faults.invalid("sent a blank answer with finish_reason ", "a blank answer")
     assert told.message == "a: the provider sent a blank answer with finish_reason a [prompt]"
     assert len(faults.invalid("sent ", "x" * 999).message) == MAX_CHARS
+
+
+def test_what_is_wrong_may_come_as_a_list_of_fields() -> None:
+    wrong = [{"loc": ["body", "n"], "msg": "too large"}, {"msg": "and late"}, "?"]
+    error = Faults("a").refused(422, {"detail": wrong})
+    assert error.message == "a: the provider answered 422: body.n: too large; and late"
+    assert "no message" in Faults("a").refused(422, {"detail": []}).message

@@ -68,3 +68,17 @@ def test_what_a_frame_lacks_is_filled_in(tmp_path: Path) -> None:
             ("chat.completion.chunk", "a")
         }
         assert all(frame["created"] == pytest.approx(time.time(), abs=60) for frame in told)
+
+
+def test_all_frames_of_a_stream_say_the_same_model_and_moment(tmp_path: Path) -> None:
+    stamp = {"created": 1_700_000_000, "model": "m-2026", "system_fingerprint": "fp_1"}
+    usage = json.loads(usage_frame())["usage"]
+
+    def dated(talk: Conversation) -> None:
+        talk.events(chunk("hi", **stamp), chunk(finish="stop", usage=usage, **stamp), b"[DONE]")
+
+    with faulty(tmp_path, {"a": dated}) as made:
+        body = asked(stream=True, stream_options={"include_usage": True})
+        *told, _ = frames(made.service.post(PATH, body))
+    assert [len(frame["choices"]) for frame in told] == [1, 1, 0]
+    assert {tuple(frame[name] for name in stamp) for frame in told} == {tuple(stamp.values())}

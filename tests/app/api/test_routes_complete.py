@@ -1,12 +1,16 @@
 """`/complete` as a client meets it: plain and streamed, with every wish a request may have."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
+from tests.app.faulty import faulty
 from tests.app.running import CATALOGUE, SUM, Provider, Running
+from tests.upstream.misbehaving import Conversation, chunk, completion
 from upstream.catalogue import load
 from upstream.sandbox import sandbox_responder
 from upstream.tokens import count, count_messages
@@ -161,3 +165,27 @@ def test_a_dollar_that_is_worth_more_buys_the_dearer_arm(service: Running) -> No
         for pay in (1e-6, 10.0)
     }
     assert chosen == {1e-6: "glm-4-plus", 10.0: PINNED}
+
+
+@pytest.mark.parametrize("calls", [{}, [], "", 0, False, None])
+def test_calls_of_no_tool_are_none_however_a_provider_writes_it(
+    tmp_path: Path, calls: object
+) -> None:
+    def calling_nothing(talk: Conversation) -> None:
+        talk.reply(completion({"role": "assistant", "content": "hello", "tool_calls": calls}))
+
+    with faulty(tmp_path, {"a": calling_nothing}) as made:
+        answer = made.service.post("/complete", {"prompt": "hi"})
+    assert (answer.status_code, answer.json["tool_calls"]) == (200, None)
+
+
+def test_a_stream_that_breaks_off_leaves_a_line(tmp_path: Path) -> None:
+    def breaking_off(talk: Conversation) -> None:
+        talk.events(chunk("Once "))
+
+    with faulty(tmp_path, {"a": breaking_off}) as made, capture_logs() as logs:
+        told = made.service.post("/complete", {"prompt": "hi", "stream": True}).text
+        [line] = [log for log in logs if log["event"] == "stream broke off"]
+    assert "[DONE]" not in told
+    assert (line["log_level"], line["arm"]) == ("warning", "a")
+    assert line["id"] in told
