@@ -56,14 +56,14 @@ class ChatRequest(AskRequest):
         return bool((self.stream_options or {}).get("include_usage"))
 
 
+STAMPS = ("created", "model", "system_fingerprint")
+"""What every frame of a stream says alike."""
+
+
 def whole(completion: Completion) -> dict[str, Any]:
     """Return an answer that came in one piece, as OpenAI would write it."""
     head = {"object": "chat.completion", "created": int(time.time()), "model": completion.model}
     return {**_headed(head, completion.data), "id": completion.turn.decision.id}
-
-
-STAMPS = ("created", "model", "system_fingerprint")
-"""What every frame of a stream says alike."""
 
 
 def frames(answering: Answering, wants_usage: bool) -> Iterator[dict[str, Any]]:
