@@ -110,11 +110,12 @@ def has_sources(data: Mapping[str, Any]) -> bool:
 
     >>> has_sources({"id": "x", "citations": ["https://a.example"], "choices": []})
     True
-    >>> has_sources({"choices": [{"delta": {"content": "hm", "annotations": []}}], "vendor": "v"})
+    >>> has_sources({"choices": [{"delta": {"annotations": []}, "message": 5}], "vendor": "v"})
     False
     """
     choices = data.get("choices", ())
-    parts = [data, *(part_of(each, name) for each in choices for name in ("message", "delta"))]
+    said = [each.get(name) for each in choices for name in ("message", "delta")]
+    parts = [data, *(part for part in said if isinstance(part, dict))]
     return any(part.get(name) for part in parts for name in SOURCES)
 
 

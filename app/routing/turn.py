@@ -124,7 +124,7 @@ class Completion:
     @property
     def tool_calls(self) -> list[dict[str, Any]] | None:
         """Return the tools the first choice calls."""
-        return self.ended.message.get("tool_calls")
+        return self.ended.message.get("tool_calls") or None
 
     @property
     def refusal(self) -> str | None:

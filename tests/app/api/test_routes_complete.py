@@ -1,12 +1,15 @@
 """`/complete` as a client meets it: plain and streamed, with every wish a request may have."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
+from tests.app.faulty import faulty
 from tests.app.running import CATALOGUE, SUM, Provider, Running
+from tests.upstream.misbehaving import Conversation, completion
 from upstream.catalogue import load
 from upstream.sandbox import sandbox_responder
 from upstream.tokens import count, count_messages
@@ -161,3 +164,30 @@ def test_a_dollar_that_is_worth_more_buys_the_dearer_arm(service: Running) -> No
         for pay in (1e-6, 10.0)
     }
     assert chosen == {1e-6: "glm-4-plus", 10.0: PINNED}
+
+
+@pytest.mark.parametrize("none", [{}, "", False, 0, []])
+def test_tool_calls_that_are_none_are_null(tmp_path: Path, none: object) -> None:
+    message = {"role": "assistant", "content": "hello", "tool_calls": none}
+    with faulty(tmp_path, {"a": lambda talk: talk.reply(completion(message))}) as made:
+        answer = made.service.ask(models=["a"])
+        assert (answer["text"], answer["tool_calls"]) == ("hello", None)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_stands_where_nobody_looks_for_an_answer_breaks_none(
+    tmp_path: Path, stream: bool
+) -> None:
+    odd, place = {"message": 5, "delta": [5]}, "delta" if stream else "message"
+
+    def oddly(talk: Conversation) -> None:
+        choice = {"index": 0, "finish_reason": "stop", **odd, place: {"content": "hello"}}
+        data = json.dumps({"choices": [choice]}).encode()
+        talk.events(data, b"[DONE]") if stream else talk.reply(data)
+
+    with faulty(tmp_path, {"a": oddly}) as made:
+        response = made.service.post(
+            "/complete", {"prompt": "hi", "cache": "use", "stream": stream}
+        )
+        answer = events(response)[-2] if stream else response.json
+        assert answer["text"] == "hello"
