@@ -21,7 +21,7 @@ from storage.rows import columns, restore, text
 from storage.sqlite_sql import kind_of
 
 LOGGER = get_logger()
-VERSION = 1
+VERSION = 2
 ROW_BYTES = 512
 FAILED = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 
@@ -42,6 +42,7 @@ CREATE TABLE IF NOT EXISTS answers (
     arm TEXT NOT NULL,
     model TEXT NOT NULL,
     text TEXT NOT NULL,
+    thoughts TEXT NOT NULL,
     input_tokens INTEGER NOT NULL,
     cached_tokens INTEGER NOT NULL,
     output_tokens INTEGER NOT NULL,
@@ -61,7 +62,7 @@ INDEXES = (
 
 INSERT = """
 INSERT INTO answers VALUES (:key, :kin, :likeness, :tenant, :decision_id, :arm, :model,
-    :text, :input_tokens, :cached_tokens, :output_tokens, :usage_estimated, :cost_usd,
+    :text, :thoughts, :input_tokens, :cached_tokens, :output_tokens, :usage_estimated, :cost_usd,
     :created_at_s, :used_at_s, :bytes)
 """
 
@@ -80,6 +81,7 @@ class StoredAnswer:
 
     `key` is the hash of the whole request, `kin` of all of it but the wording of the question, and
     `likeness` what a similar wording is recognised by; empty where only the same will do.
+    `thoughts` are those beside the text by their names, as JSON.
     """
 
     key: bytes
@@ -90,6 +92,7 @@ class StoredAnswer:
     arm: str
     model: str
     text: str
+    thoughts: str
     input_tokens: int
     cached_tokens: int
     output_tokens: int
@@ -143,7 +146,8 @@ class CacheFile:
         values: dict[str, Any] = {name: getattr(answer, name) for name in columns(StoredAnswer)}
         values |= {name: text(value) for name, value in values.items() if isinstance(value, str)}
         values["used_at_s"] = answer.created_at_s
-        values["bytes"] = ROW_BYTES + len(answer.likeness) + len(values["text"].encode())
+        said = values["text"] + values["thoughts"]
+        values["bytes"] = ROW_BYTES + len(answer.likeness) + len(said.encode())
         if values["bytes"] > self._bounds.bytes * 9 // 10:
             return []
         with self._working() as db:

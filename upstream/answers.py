@@ -22,8 +22,12 @@ _IN_OTHER_WORDS = {"sensitive": "content_filter"}
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 # What a model makes besides a text, and how providers call it.
 MEDIA = ("audio", "images")
-# How providers call what an answer rests on, at its top or in its message.
-SOURCES = ("annotations", "citations", "context", "related_questions", "search_results", "sources")
+# What else providers say at the top of an answer or in its message: what it rests on, and thoughts
+# that may be sealed.
+_BESIDE = (
+    "annotations", "citations", "context", "reasoning_details", "related_questions",
+    "search_results", "sources", "thinking_blocks",
+)  # fmt: skip
 # How a request calls the tools that an answer may call.
 TOOLS = ("tools", "functions")
 _MODEL_CHARS = 128
@@ -105,18 +109,24 @@ def acts(message: Mapping[str, Any]) -> bool:
     return any(message.get(key) for key in ("tool_calls", "function_call", "refusal", *MEDIA))
 
 
-def has_sources(data: Mapping[str, Any]) -> bool:
-    """Return whether an answer or a frame names what it rests on.
+def says_more(data: Mapping[str, Any]) -> bool:
+    """Return whether an answer or a frame names sources, or thinks in anything but plain texts.
 
-    >>> has_sources({"id": "x", "citations": ["https://a.example"], "choices": []})
+    >>> says_more({"id": "x", "citations": ["https://a.example"], "choices": []})
     True
-    >>> has_sources({"choices": [{"delta": {"annotations": []}, "message": 5}], "vendor": "v"})
+    >>> says_more({"choices": [{"message": {"content": [{"thinking": "hm"}]}}]})
+    True
+    >>> says_more({"choices": [{"delta": {"reasoning": "hm", "annotations": []}, "message": 5}]})
     False
     """
     choices = data.get("choices", ())
     said = [each.get(name) for each in choices for name in ("message", "delta")]
     parts = [data, *(part for part in said if isinstance(part, dict))]
-    return any(part.get(name) for part in parts for name in SOURCES)
+    return any(
+        any(part.get(name) for name in _BESIDE)
+        or thinks({**part, **dict.fromkeys(thoughts_of(part))})
+        for part in parts
+    )
 
 
 def thinks(message: Mapping[str, Any]) -> bool:
@@ -128,6 +138,16 @@ def thinks(message: Mapping[str, Any]) -> bool:
     content = message.get("content")
     places = (message, *(content if isinstance(content, list) else ()))
     return any(each.get(key) for each in places if isinstance(each, dict) for key in THOUGHTS)
+
+
+def thoughts_of(message: Mapping[str, Any]) -> dict[str, str]:
+    """Return the thoughts beside the text of a message or a delta that are texts, by their names.
+
+    >>> thoughts_of({"content": "hi", "reasoning_content": "hm", "reasoning": None})
+    {'reasoning_content': 'hm'}
+    """
+    found = {name: message.get(name) for name in THOUGHTS}
+    return {name: said for name, said in found.items() if isinstance(said, str) and said}
 
 
 def called_by(message: Mapping[str, Any]) -> list[str]:

@@ -1,16 +1,16 @@
-"""What a streamed answer does beside its text, put together from the deltas it comes in."""
+"""What a streamed answer brings beside its text, put together from the deltas it comes in."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from upstream.answers import MEDIA
+from upstream.answers import MEDIA, thoughts_of
 
 IN_PIECES = frozenset({"arguments", "input", "refusal", "data", "transcript", "images"})
 """What comes in pieces; of everything else the first that is told counts."""
 
 
 class Deltas:
-    """The tool calls, refusal, sound and pictures of one choice, as far as they have come.
+    """The tool calls, refusal, media and thoughts of one choice, as far as they have come.
 
     A piece belongs to the last call of its index; where the index is missing, to the last of all.
     Whoever gives every call the same index begins another one with another id and a name.
@@ -25,6 +25,7 @@ class Deltas:
     def __init__(self) -> None:
         self._calls: list[dict[str, Any]] = []
         self._rest: dict[str, Any] = {}
+        self._thoughts: dict[str, list[str]] = {}
 
     def add(self, delta: Mapping[str, Any]) -> None:
         """Take in what one delta brings; its calls must be a list of objects."""
@@ -32,6 +33,8 @@ class Deltas:
             self._add_call(piece)
         for name in ("function_call", "refusal", *MEDIA):
             self._rest[name] = _joined(self._rest.get(name), delta.get(name), name)
+        for name, said in thoughts_of(delta).items():
+            self._thoughts.setdefault(name, []).append(said)
 
     @property
     def message(self) -> dict[str, Any]:
@@ -39,7 +42,9 @@ class Deltas:
         calls = [
             {name: value for name, value in call.items() if name != "index"} for call in self._calls
         ]
-        return {name: said for name, said in {"tool_calls": calls, **self._rest}.items() if said}
+        thoughts = {name: "".join(said) for name, said in self._thoughts.items()}
+        told = {"tool_calls": calls, **self._rest, **thoughts}
+        return {name: said for name, said in told.items() if said}
 
     def _add_call(self, piece: dict[str, Any]) -> None:
         for place in range(len(self._calls) - 1, -1, -1):

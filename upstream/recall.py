@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from policy.types import Arm, Usage
@@ -14,17 +14,18 @@ from upstream.stream import Stream
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What was answered once, by whom, and what it took then."""
+    """What was answered once, by whom, and what it took then; `thoughts` by their names."""
 
     text: str
     model: str
     usage: Usage
     at_s: float
+    thoughts: Mapping[str, str] = field(default_factory=dict)
 
 
 def answer_again(said: Said, latency_s: float) -> Answer:
     """Return the answer in one piece; `latency_s` is what finding it took."""
-    message = {"role": "assistant", "content": said.text, "refusal": None}
+    message = {"role": "assistant", "content": said.text, "refusal": None, **said.thoughts}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     data = {
         "object": "chat.completion",
@@ -43,8 +44,8 @@ def stream_again(arm: Arm, body: Mapping[str, Any], said: Said) -> Stream:
 
 def _frames(said: Said) -> Iterator[bytes]:
     head = {"object": "chat.completion.chunk", **_head(said)}
-    spoken = {"role": "assistant", "content": said.text}
-    yield _frame({**head, "choices": [{"index": 0, "delta": spoken, "finish_reason": None}]})
+    for delta in ({"role": "assistant", **said.thoughts}, {"content": said.text}):
+        yield _frame({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
     yield _frame({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
     if not said.usage.estimated:
         yield _frame({**head, "choices": [], "usage": counted(said.usage)})

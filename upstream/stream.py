@@ -217,9 +217,9 @@ class Stream:
             if acts(delta):
                 self._acted = True
                 self.called += called_by(delta)
-                if index == 0:
-                    self._deltas.add(delta)
-            text += text_of(delta) if index == 0 else ""
+            if index == 0:
+                self._deltas.add(delta)
+                text += text_of(delta)
             self._finish(str(index), finish_of(choice))
         if self._output_chars > known_chars:
             self._deadline.wait_no_shorter()

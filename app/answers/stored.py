@@ -1,5 +1,6 @@
 """A completion as it is stored, and a stored answer as it is said again."""
 
+import json
 import time
 
 from app.answers.request_key import RequestKey
@@ -7,7 +8,7 @@ from app.routing.turn import Completion
 from features.likeness import Likeness
 from policy.types import Usage
 from storage.cache_file import StoredAnswer
-from upstream.answers import acts, has_sources
+from upstream.answers import acts, says_more, thoughts_of
 from upstream.recall import Said
 
 
@@ -16,18 +17,19 @@ def said(stored: StoredAnswer) -> Said:
     usage = Usage(
         stored.input_tokens, stored.output_tokens, stored.cached_tokens, stored.usage_estimated
     )
-    return Said(stored.text, stored.model, usage, stored.created_at_s)
+    thoughts = json.loads(stored.thoughts)
+    return Said(stored.text, stored.model, usage, stored.created_at_s, thoughts)
 
 
 def is_whole(completion: Completion) -> bool:
-    """Return whether an answer came from a provider, to its own end, and is nothing but a text.
+    """Return whether an answer came from a provider, to its own end, and is only text and thoughts.
 
     What a stream has brought besides, whoever has read its frames knows.
     """
     ended = completion.ended
     whole = ended.status == "ok" and ended.finish_reason == "stop"
     asked = completion.turn.cache == "miss"
-    more = acts(ended.message) or has_sources(completion.data)
+    more = acts(ended.message) or says_more(completion.data)
     return whole and asked and not more and bool(completion.text.strip())
 
 
@@ -45,6 +47,7 @@ def as_stored(
         arm=turn.arm.name,
         model=completion.model,
         text=completion.text,
+        thoughts=json.dumps(thoughts_of(completion.ended.message)),
         input_tokens=usage.input_tokens,
         cached_tokens=usage.cached_tokens,
         output_tokens=usage.output_tokens,

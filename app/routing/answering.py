@@ -15,7 +15,7 @@ from app.routing.turn import Completion, Ended, Turn, broken_off, given_up, join
 from policy.errors import NoEligibleArm, UpstreamError
 from storage.records import OutcomeStatus
 from storage.spool import Durable
-from upstream.answers import has_sources
+from upstream.answers import says_more
 from upstream.stream import Chunk, Stream
 
 GoOn = Callable[[Turn, UpstreamError, str], tuple[Turn, Stream]]
@@ -50,7 +50,7 @@ class Answering:
         self._began = 0
         self._broken: list[tuple[Turn, Ended]] = []
         self._recorded = False
-        self._has_sources = False
+        self._says_more = False
 
     def __iter__(self) -> Iterator[str]:
         """Yield the pieces of text.
@@ -78,7 +78,7 @@ class Answering:
                 self._end(given_up(error))
             raise
         self._end()
-        if self._visit is not None and not self._has_sources:
+        if self._visit is not None and not self._says_more:
             self._visit.keep(self.completion)
 
     @property
@@ -109,7 +109,7 @@ class Answering:
                 chunk = chunk.going_on(before)
                 before = "" if chunk.text else before
             self._texts.append(chunk.text)
-            self._has_sources = self._has_sources or has_sources(chunk.data)
+            self._says_more = self._says_more or says_more(chunk.data)
             yield chunk
 
     def _continue(self, error: UpstreamError) -> None:
@@ -123,7 +123,9 @@ class Answering:
         except (NoEligibleArm, UpstreamError):
             self._break(error)
         try:
-            self._broken.append((self._asked, self._end("continued", error)))
+            ended = self._end("continued", error)
+            self._broken.append((self._asked, ended))
+            self._says_more = self._says_more or bool(ended.message)  # its thoughts
         finally:
             self._asked, self._stream, self._recorded = asked, stream, False
 

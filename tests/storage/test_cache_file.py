@@ -21,6 +21,7 @@ ANSWER = StoredAnswer(
     arm="small",
     model="small-2026",
     text="Paris",
+    thoughts="{}",
     input_tokens=9,
     cached_tokens=0,
     output_tokens=1,
@@ -71,7 +72,7 @@ def test_it_is_there_after_a_restart(path: Path) -> None:
     for _ in range(2):
         cache = CacheFile(path, BOUNDS)
         cache.put(ANSWER)
-        assert (cache.held.answers, cache.held.bytes) == (1, ROW_BYTES + len("Paris"))
+        assert (cache.held.answers, cache.held.bytes) == (1, ROW_BYTES + len("Paris{}"))
         cache.close()
 
 

@@ -100,6 +100,17 @@ def test_sound_and_pictures_come_in_pieces_too() -> None:
     }
 
 
+def test_thoughts_come_in_pieces_too() -> None:
+    deltas = Deltas()
+    for each in (
+        {"reasoning": "I "},
+        {"content": "text", "reasoning": None},
+        {"reasoning": "see."},
+    ):
+        deltas.add(each)
+    assert deltas.message == {"reasoning": "I see."}
+
+
 def test_a_text_alone_does_nothing_beside_it() -> None:
     deltas = Deltas()
     deltas.add({"role": "assistant", "content": "hello", "tool_calls": None})
