@@ -23,6 +23,9 @@ from policy.types import Arm
 from upstream.answers import finish_of
 from upstream.recall import counted
 
+# What every frame of a stream says alike.
+ALIKE = ("created", "model", "system_fingerprint", "service_tier")
+
 
 class ChatRequest(AskRequest):
     """A conversation, who should answer, and any parameter of OpenAI's API."""
@@ -67,7 +70,7 @@ def frames(answering: Answering, wants_usage: bool) -> Iterator[dict[str, Any]]:
 
     Clients read the first choice of every frame unless they have asked for the tokens used. What a
     provider says in a frame without one is said in the next; so the frame that ends the answer is
-    held back until nothing more can come.
+    held back until nothing more can come. What a frame lacks is filled in as frames before said it.
     """
     decision = answering.turn.decision
     head: dict[str, Any] = {
@@ -84,6 +87,7 @@ def frames(answering: Answering, wants_usage: bool) -> Iterator[dict[str, Any]]:
         used = data.pop("usage", None) or used
         if data["choices"]:
             held.append({**_headed(head, data), **ours})
+            head |= {name: data[name] for name in ALIKE if data.get(name)}
             if not any(map(finish_of, data["choices"])):
                 yield from held
                 held.clear()
