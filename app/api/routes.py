@@ -10,7 +10,7 @@ from flask import Blueprint, Response, current_app, jsonify, request
 from app.answers.clearing import clear
 from app.api.access import needs, public, voter, who
 from app.api.body import json_body
-from app.api.errors import envelope
+from app.api.errors import broke_off
 from app.api.openapi import STREAM, document, endpoint
 from app.api.overview import overview
 from app.api.responses import (
@@ -238,7 +238,8 @@ def to_the_end(answering: Answering, events: Iterator[Mapping[str, Any]]) -> Ite
     try:
         yield from map(event, events)
     except TurnpikeError as error:
-        yield event(envelope(error))
+        turn = answering.turn
+        yield event(broke_off(error, decision_id=turn.decision.id, arm=turn.arm.name))
         return
     finally:
         answering.close()
