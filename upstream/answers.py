@@ -117,11 +117,12 @@ def says_more(data: Mapping[str, Any]) -> bool:
     True
     >>> says_more({"choices": [{"message": {"content": [{"thinking": "hm"}]}}]})
     True
-    >>> says_more({"choices": [{"delta": {"reasoning": "hm", "annotations": []}}], "vendor": "v"})
+    >>> says_more({"choices": [{"delta": {"reasoning": "hm", "annotations": []}, "message": 5}]})
     False
     """
     choices = data.get("choices", ())
-    parts = [data, *(part_of(each, name) for each in choices for name in ("message", "delta"))]
+    said = [each.get(name) for each in choices for name in ("message", "delta")]
+    parts = [data, *(part for part in said if isinstance(part, dict))]
     return any(
         any(part.get(name) for name in _BESIDE)
         or thinks({**part, **dict.fromkeys(thoughts_of(part))})

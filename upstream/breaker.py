@@ -105,11 +105,18 @@ class Breaker:
         return len(self.results) - sum(self.results)
 
     def _told(self, error: UpstreamError) -> str:
+        """Return what has opened it."""
         if isinstance(error, UpstreamBusy):
             return "the provider asked us to slow down"
         if _is_plain(error):
             return f"{error.code}, status {error.http_status or 'none'}"
-        return f"{self._failures} of the last {len(self.results)} calls failed"
+        if self.failures_in_a_row >= IN_A_ROW:
+            return f"{self.failures_in_a_row} calls in a row failed"
+        if self._failures >= OF_THE_WINDOW:
+            return f"{self._failures} of the last {len(self.results)} calls failed"
+        return (
+            "it failed once more" if self.why else "a call failed while the retry budget was spent"
+        )
 
 
 def _is_plain(error: UpstreamError) -> bool:

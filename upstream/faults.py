@@ -124,7 +124,8 @@ class Faults:
 
     def _param(self, error: object) -> str | None:
         """Return the field that the provider blames; what could be anything else is none."""
-        param = error.get("param") if isinstance(error, Mapping) else None
+        blamed = (place for place, _ in _listed(error))
+        param = (error.get("param") if isinstance(error, Mapping) else None) or next(blamed, None)
         if not isinstance(param, str) or not _FIELD.fullmatch(param):
             return None
         return param if redacted(param, self._secrets, said_in(self._body)) == param else None
@@ -162,25 +163,30 @@ def _seconds_until(http_date: str) -> float:
 def _said(error: object) -> tuple[str, object]:
     if not isinstance(error, Mapping):
         return error if isinstance(error, str) and error else "nothing more", None
-    candidates = (error.get("message"), _listed(error.get("detail")), error.get("type"))
+    wrong = "; ".join(f"{place}: {why}" for place, why in _listed(error))
+    candidates = (wrong, *(error.get(key) for key in ("message", "detail", "type")))
     message = next((said for said in candidates if said and isinstance(said, str)), "no message")
     return message, error.get("code")
 
 
-def _listed(detail: object) -> object:
-    """Return what is wrong as one text where it comes as a list of fields, as FastAPI has it.
+def _listed(error: object) -> list[tuple[str, str]]:
+    """Return the fields that are wrong and why, as FastAPI lists them; Mistral in its `message`.
 
-    >>> _listed([{"loc": ["body", "n"], "msg": "too large"}])
-    'body.n: too large'
+    >>> _listed({"detail": [{"loc": ["body", "messages", 0, "role"], "msg": "Field required"}]})
+    [('messages[0].role', 'Field required')]
     """
-    if not isinstance(detail, list):
-        return detail
-    faults = (each for each in detail if isinstance(each, Mapping))
-    named = ((each.get("loc"), each.get("msg")) for each in faults)
-    return "; ".join(
-        f"{'.'.join(map(str, loc))}: {said}" if isinstance(loc, list) else str(said)
-        for loc, said in named
-    )
+    message = error.get("message") if isinstance(error, Mapping) else None
+    told = message if isinstance(message, Mapping) else error
+    detail = told.get("detail") if isinstance(told, Mapping) else None
+    found = [each for each in detail if isinstance(each, Mapping)] if type(detail) is list else []
+    return [(_place(each.get("loc")), str(each["msg"])) for each in found if each.get("msg")]
+
+
+def _place(loc: object) -> str:
+    """Return the place of a mistake as OpenAI would write it; FastAPI begins with `body`."""
+    steps = loc if isinstance(loc, list) else []
+    told = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps]
+    return "".join(told[1:] if steps[:1] == ["body"] else told).removeprefix(".") or "the body"
 
 
 def _is_too_long(said: str, code: object) -> bool:

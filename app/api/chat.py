@@ -23,6 +23,9 @@ from policy.types import Arm
 from upstream.answers import finish_of
 from upstream.recall import counted
 
+# What every frame of a stream says alike.
+ALIKE = ("created", "model", "system_fingerprint", "service_tier")
+
 
 class ChatRequest(AskRequest):
     """A conversation, who should answer, and any parameter of OpenAI's API."""
@@ -56,10 +59,6 @@ class ChatRequest(AskRequest):
         return bool((self.stream_options or {}).get("include_usage"))
 
 
-STAMPS = ("created", "model", "system_fingerprint")
-"""What every frame of a stream says alike."""
-
-
 def whole(completion: Completion) -> dict[str, Any]:
     """Return an answer that came in one piece, as OpenAI would write it."""
     head = {"object": "chat.completion", "created": int(time.time()), "model": completion.model}
@@ -71,7 +70,7 @@ def frames(answering: Answering, wants_usage: bool) -> Iterator[dict[str, Any]]:
 
     Clients read the first choice of every frame unless they have asked for the tokens used. What a
     provider says in a frame without one is said in the next; so the frame that ends the answer is
-    held back until nothing more can come.
+    held back until nothing more can come. What a frame lacks is filled in as frames before said it.
     """
     decision = answering.turn.decision
     head: dict[str, Any] = {
@@ -86,9 +85,9 @@ def frames(answering: Answering, wants_usage: bool) -> Iterator[dict[str, Any]]:
     for chunk in answering.chunks():
         data = {**kept, **chunk.data}
         used = data.pop("usage", None) or used
-        head |= {name: data[name] for name in STAMPS if data.get(name)}
         if data["choices"]:
             held.append({**_headed(head, data), **ours})
+            head |= {name: data[name] for name in ALIKE if data.get(name)}
             if not any(map(finish_of, data["choices"])):
                 yield from held
                 held.clear()

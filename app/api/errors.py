@@ -154,6 +154,12 @@ def envelope(error: TurnpikeError) -> dict[str, Any]:
     return told
 
 
+def broke_off(error: TurnpikeError, **whose: str) -> dict[str, Any]:
+    """Return the envelope that ends an answer which has begun; the service's lines tell of it."""
+    _tell("answer broke off", error, **whose)
+    return envelope(error)
+
+
 def unreadable(status: HTTPStatus, limit: str | None = None) -> dict[str, Any]:
     """Return the envelope of what the server refuses before it is a request to anybody.
 
@@ -181,8 +187,7 @@ def _ours(error: TurnpikeError) -> Response:
     """Answer what we raise on purpose; what the caller cannot mend is logged too."""
     status = kind_of(type(error)).status
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        defect = error if status == HTTPStatus.INTERNAL_SERVER_ERROR else None
-        LOGGER.warning("request failed", **told(error), exc_info=defect)
+        _tell("request failed", error)
     response = jsonify(envelope(error))
     response.status_code = status
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
@@ -194,6 +199,11 @@ def _ours(error: TurnpikeError) -> Response:
     if status == HTTPStatus.UNAUTHORIZED:
         response.headers["www-authenticate"] = "Bearer"
     return response
+
+
+def _tell(what: str, error: TurnpikeError, **whose: str) -> None:
+    is_ours = kind_of(type(error)).status == HTTPStatus.INTERNAL_SERVER_ERROR
+    LOGGER.warning(what, **{**whose, **told(error)}, exc_info=error if is_ours else None)
 
 
 def _http(error: HTTPException) -> WsgiResponse:

@@ -2,13 +2,12 @@
 
 import time
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, jsonify
 
 from app.api.access import needs, public, who
 from app.api.openapi import endpoint
 from app.api.responses import Anything, ReadyResponse
-from app.api.routes import parts
-from app.api.schemas import checked
+from app.api.routes import parts, queried
 from app.monitoring.gauges import Standing
 from app.monitoring.metrics import CONTENT_TYPE
 from app.monitoring.reporting import ReportQuery, as_csv
@@ -50,7 +49,7 @@ def not_ready(running: Parts) -> list[str]:
 @endpoint(None, Anything, (NotReady, StoreUnavailable), query=ReportQuery, also=("text/csv",))
 def report() -> Response:
     """Say what was spent and saved, with intervals, and how satisfied users are."""
-    return report_of(checked(ReportQuery, request.args.to_dict()))
+    return report_of(queried(ReportQuery))
 
 
 def report_of(asked: ReportQuery) -> Response:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from flask import Blueprint, Response, current_app, jsonify, request
-from structlog import get_logger
+from pydantic import BaseModel
 
 from app.answers.clearing import clear
 from app.api.access import needs, public, voter, who
 from app.api.body import json_body
-from app.api.errors import envelope
+from app.api.errors import broke_off
 from app.api.openapi import STREAM, document, endpoint
 from app.api.overview import overview
 from app.api.responses import (
@@ -23,16 +23,17 @@ from app.api.responses import (
     RouteResponse,
     TokensUsed,
 )
-from app.api.schemas import AskRequest, CompleteRequest, FeedbackRequest, checked
+from app.api.schemas import AskRequest, CompleteRequest, FeedbackRequest, NoQuery, checked
 from app.api.wishes import with_wishes
 from app.keys.feedback_tokens import FeedbackTokens
-from app.processes.journal import told
+from app.mistakes import KEY_CHARS, seen
 from app.routing.answering import Answering
 from app.routing.turn import Completion
 from app.routing.why import considered, why
 from app.wiring import Parts
 from policy.errors import (
     FeedbackClosed,
+    InvalidInput,
     NoEligibleArm,
     StoreUnavailable,
     TurnpikeError,
@@ -45,11 +46,11 @@ from policy.errors import (
 from storage.erasing import transcripts
 from upstream.answers import MEDIA
 
-LOGGER = get_logger()
 blueprint = Blueprint("turnpike", __name__)
 STREAMS = (STREAM,)
 DONE = "data: [DONE]\n\n"
 A = TypeVar("A", bound=AskRequest)
+M = TypeVar("M", bound=BaseModel)
 ENCODER = json.JSONEncoder(allow_nan=False)
 RATING = (UnknownDecision, FeedbackClosed, StoreUnavailable)
 CHOOSING = (UnknownArm, NoEligibleArm, UpstreamBusy)
@@ -108,9 +109,10 @@ def route() -> Response:
 
 @blueprint.get("/decisions/<decision_id>")
 @needs("read")
-@endpoint(None, Anything, (UnknownDecision, StoreUnavailable))
+@endpoint(None, Anything, (UnknownDecision, StoreUnavailable), query=NoQuery)
 def decision(decision_id: str) -> Response:
     """Tell why a decision went to its arm, what it brought, and what would have flipped it."""
+    queried(NoQuery)
     log = parts().log
     found = log.decision(decision_id, who().sees)
     return jsonify(why(found, log.attempts(decision_id), transcripts(log.ask, decision_id)))
@@ -118,17 +120,19 @@ def decision(decision_id: str) -> Response:
 
 @blueprint.get("/policy")
 @needs("read")
-@endpoint(None, Anything, (StoreUnavailable,))
+@endpoint(None, Anything, (StoreUnavailable,), query=NoQuery)
 def policy() -> Response:
     """Show the whole policy: beliefs, shares, costs, the price of a dollar, the last retrains."""
+    queried(NoQuery)
     return jsonify(overview(parts(), who()))
 
 
 @blueprint.delete("/cache")
 @needs("admin")
-@endpoint(None, ClearResponse, (StoreUnavailable,))
+@endpoint(None, ClearResponse, (StoreUnavailable,), query=NoQuery)
 def clear_cache() -> Response:
     """Forget every stored answer, whichever process has it."""
+    queried(NoQuery)
     running = parts()
     return jsonify({"evicted": clear(running.cache, running.log)})
 
@@ -177,6 +181,20 @@ def asked(model: type[A]) -> A:
     raises : UnsupportedMediaType, PayloadTooLarge, InvalidInput
     """
     return checked(model, with_wishes(request.headers, body(model.example)))
+
+
+def queried(model: type[M], **ours: str) -> M:
+    """Return the parameters in the request's address, with `ours` over them, as a checked model.
+
+    raises : InvalidInput, also for one that is given more than once
+    """
+    for name, given in request.args.lists():
+        if len(given) > 1:
+            raise InvalidInput(
+                f"{seen(name)} is given {len(given)} times; it must be given once",
+                param=name[:KEY_CHARS],
+            )
+    return checked(model, {**request.args.to_dict(), **ours})
 
 
 def event_stream(events: Iterator[str] | Iterator[bytes], hang_up: Callable[[], None]) -> Response:
@@ -241,8 +259,8 @@ def to_the_end(answering: Answering, events: Iterator[Mapping[str, Any]]) -> Ite
     try:
         yield from map(event, events)
     except TurnpikeError as error:
-        LOGGER.warning("stream broke off", id=answering.turn.decision.id, **told(error))
-        yield event(envelope(error))
+        turn = answering.turn
+        yield event(broke_off(error, decision_id=turn.decision.id, arm=turn.arm.name))
         return
     finally:
         answering.close()

@@ -215,6 +215,12 @@ class FeedbackRequest(BaseModel):
         return Vote(self.id, self.rater or ANONYMOUS, reward, self.comment)
 
 
+class NoQuery(BaseModel):
+    """The parameters of what takes none."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 def checked(model: type[M], body: Mapping[str, Any]) -> M:
     """Return the body as a model.
 

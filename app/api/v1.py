@@ -10,7 +10,7 @@ from flask import Blueprint, Response, jsonify
 
 from app.api.access import needs, who
 from app.api.chat import ChatRequest, frames, whole
-from app.api.errors import envelope
+from app.api.errors import broke_off
 from app.api.models import described, listed
 from app.api.openapi import endpoint
 from app.api.responses import Anything
@@ -149,7 +149,7 @@ def _events(passed: Passed) -> Iterator[bytes]:
         if pending:
             yield pending
     except (UpstreamError, Draining) as error:
-        told = envelope(error)
+        told = broke_off(error)
         data = {**told["error"], **told, "type": "error", "sequence_number": number}
         yield f"event: error\n{event(data)}".encode()
     finally:

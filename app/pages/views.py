@@ -23,7 +23,7 @@ from werkzeug.wrappers import Response as WsgiResponse
 from app.api.access import needs, public, who
 from app.api.errors import kind_of
 from app.api.operating import report_of
-from app.api.routes import parts
+from app.api.routes import parts, queried
 from app.api.schemas import FeedbackRequest, checked
 from app.mistakes import seen
 from app.monitoring.reporting import ReportQuery
@@ -152,7 +152,7 @@ def show_report() -> str:
 @needs("read", cookie=True)
 def save_report(form: str) -> Response:
     """Give the report as /report gives it, to whoever has signed in to the pages."""
-    return report_of(checked(ReportQuery, {**request.args.to_dict(), "format": form}))
+    return report_of(queried(ReportQuery, format=form))
 
 
 @pages.get("/pages/retrains")

@@ -34,6 +34,7 @@ def test_two_failures_are_bad_luck_and_three_in_a_row_are_not() -> None:
     failing(answering(breaker, 3), 4, 5)
     assert breaker.state(5) == "closed"
     assert failing(breaker, 6).state(6) == "open"
+    assert breaker.why == "3 calls in a row failed"
 
 
 def test_half_of_the_last_twenty_calls_is_too_many() -> None:
@@ -144,3 +145,5 @@ def test_when_the_retry_budget_is_spent_one_failure_is_enough() -> None:
     breaker = Breaker()
     breaker.fail(BROKEN, begun_s=0, now_s=0, at_once=True)
     assert breaker.state(0) == "open"
+    assert breaker.why == "a call failed while the retry budget was spent"
+    assert failing(breaker, 6).why == "it failed once more"

@@ -105,6 +105,40 @@ def test_what_is_no_field_is_not_told_as_one(param: object) -> None:
     assert error.param is None
 
 
+X = {"loc": ["body", "x"], "msg": "field required", "type": "missing"}
+DEEP = {"loc": ["body", "messages", 0, "role"], "msg": "Input should be 'user'"}
+
+
+@pytest.mark.parametrize(
+    ("body", "said", "param"),
+    [
+        ({"detail": [X]}, "x: field required", "x"),
+        ({"detail": [DEEP, X]}, "messages[0].role: Input should be 'user'; x: field required",
+         "messages[0].role"),
+        ({"object": "error", "message": {"detail": [X]}, "type": "invalid"}, "x: field required",
+         "x"),
+        ({"detail": [{"loc": ["body"], "msg": "not JSON"}]}, "the body: not JSON", None),
+        ({"detail": [{"loc": ["body", "x" * 65], "msg": KEY}]}, f"{'x' * 65}: [redacted]", None),
+        ({"detail": [{"loc": 5, "msg": ["odd"]}, 5, {}]}, "the body: ['odd']", None),
+        ({"detail": "Not so"}, "Not so", None),
+        ({"detail": [], "type": "odd"}, "odd", None),
+        ({"detail": {"a": 1}}, "no message", None),
+    ],
+)  # fmt: skip
+def test_fields_that_are_listed_as_wrong_are_told_with_the_reason(body, said, param) -> None:
+    error = Faults("a", (KEY,)).refused(422, body)
+    assert type(error) is UpstreamRejected
+    assert error.message == f"a: the provider answered 422: {said}"
+    assert error.param == param
+
+
+def test_what_is_listed_as_wrong_quotes_no_prompt() -> None:
+    asked = {"messages": [{"role": "user", "content": "my name is Ann Smith"}]}
+    detail = [{"loc": ["body", "x"], "msg": "my name is Ann Smith is no number"}]
+    error = Faults("a", (), asked).refused(422, {"detail": detail})
+    assert "Ann" not in error.message
+
+
 @pytest.mark.parametrize(
     "data", [{}, {"error": None}, {"error": {}}, {"object": "chat.completion"}]
 )
@@ -132,10 +166,3 @@ def test_of_a_message_only_what_the_provider_said_is_redacted() -> None:
     told = faults.invalid("sent a blank answer with finish_reason ", "a blank answer")
     assert told.message == "a: the provider sent a blank answer with finish_reason a [prompt]"
     assert len(faults.invalid("sent ", "x" * 999).message) == MAX_CHARS
-
-
-def test_what_is_wrong_may_come_as_a_list_of_fields() -> None:
-    wrong = [{"loc": ["body", "n"], "msg": "too large"}, {"msg": "and late"}, "?"]
-    error = Faults("a").refused(422, {"detail": wrong})
-    assert error.message == "a: the provider answered 422: body.n: too large; and late"
-    assert "no message" in Faults("a").refused(422, {"detail": []}).message

@@ -63,7 +63,7 @@ def test_who_is_well_may_be_asked_from_the_start(world: World) -> None:
 def test_an_arm_that_fails_is_left_alone_and_asked_when_nobody_else_is_left(world: World) -> None:
     world.call(A, BROKEN, times=3)
     assert world.asked(A, B) == [{"b"}, {"a", "b"}]
-    assert world.why(A) == "it is left alone for 5 s more: 3 of the last 3 calls failed"
+    assert world.why(A) == "it is left alone for 5 s more: 3 calls in a row failed"
     assert [step.lifted for step in world.health.steps([A, B])] == [False, True]
 
 
@@ -171,7 +171,7 @@ def test_an_arm_is_back_only_when_its_quota_is_too(world: World) -> None:
     world.now_s += 1
     world.call(A, WAIT)
     trial.answer(0.5)
-    assert told == ["3 of the last 3 calls failed"]
+    assert told == ["3 calls in a row failed"]
     world.now_s += 30
     world.health.begin(A, again=False).answer(0.5)
     assert told[1:] == [""]
@@ -222,7 +222,7 @@ def test_what_is_shown_of_an_arm(world: World) -> None:
     world.call(A, BROKEN, times=3)
     held = world.health.begin(A, again=False)
     shown = world.health.standing(A)
-    assert (shown.state, shown.why) == ("open", "3 of the last 4 calls failed")
+    assert (shown.state, shown.why) == ("open", "3 calls in a row failed")
     assert (shown.tried_again_in_s, shown.under_way) == (5, 1)
     assert (shown.calls, shown.failures, shown.ttft_s) == (4, 3, 0.5)
     held.drop()

@@ -134,6 +134,22 @@ def test_a_policy_without_any_traffic_can_be_shown(service: Running) -> None:
     assert policy["catalogue_error"] is None
 
 
+@pytest.mark.parametrize("method_path", ["GET /policy", "GET /decisions/{id}", "DELETE /cache"])
+@pytest.mark.parametrize(("query", "told"), [
+    ("tenant=a", "tenant is no field here; it must be left out"),
+    ("x=1&x=2", "'x' is given 2 times; it must be given once"),
+])  # fmt: skip
+def test_what_takes_no_parameters_refuses_one_as_the_report_does(
+    service: Running, method_path: str, query: str, told: str
+) -> None:
+    method, path = method_path.format(id=service.ask(cache="use")["id"]).split()
+    answer = service.client.open(f"{path}?{query}", method=method)
+    assert (answer.status_code, answer.json["error"]["message"]) == (400, told)
+    assert answer.json["error"]["param"] == query[: query.index("=")]
+    assert service.client.get(f"/report?{query}").json == answer.json
+    assert service.get("/policy")["cache"]["answers"] == 1
+
+
 def test_health_says_what_serves(shared: Running) -> None:
     told = shared.get("/healthz")
     assert (told["status"], told["sandbox"], told["policy_version"]) == ("ok", True, 1)

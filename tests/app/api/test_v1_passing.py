@@ -9,6 +9,7 @@ from typing import Any
 import openai
 import pytest
 from openai.types.responses import ResponseErrorEvent
+from structlog.testing import capture_logs
 
 from tests.app.faulty import Faulty, broken, busy, page, refusing
 from tests.app.running import Running, catalogue, running
@@ -85,13 +86,14 @@ def test_a_stream_comes_as_it_is(tmp_path: Path) -> None:
 
 
 def test_a_stream_that_breaks_off_ends_with_an_error_event(tmp_path: Path) -> None:
-    with passing(tmp_path, breaking) as made:
+    with passing(tmp_path, breaking) as made, capture_logs() as lines:
         response = made.service.post("/v1/responses", {"model": "theirs", "stream": True})
         assert response.data.startswith(EVENTS + b"event: error\ndata: ")
         told = json.loads(response.data.splitlines()[-2].removeprefix(b"data: "))
         event = ResponseErrorEvent.model_validate(told, strict=True)
         assert (event.type, event.code) == ("error", "upstream_bad_response")
         assert (event.sequence_number, event.message) == (1, told["error"]["message"])
+        assert [line["code"] for line in lines] == ["upstream_bad_response"]
 
 
 def test_a_stream_that_breaks_off_is_an_error_to_openai_s_client(tmp_path: Path) -> None:

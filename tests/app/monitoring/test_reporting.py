@@ -78,7 +78,9 @@ def test_a_report_of_nothing_is_a_report(service: Running) -> None:
     assert page.count("nothing was asked that could be compared") == len(made["rules"])
 
 
-@pytest.mark.parametrize("query", ["since=2d", "since=", "format=xml", "until=1d"])
+@pytest.mark.parametrize(
+    "query", ["since=2d", "since=", "format=xml", "until=1d", "since=1d&since=7d"]
+)
 def test_what_is_asked_wrong_is_told(service: Running, query: str) -> None:
     answer = service.client.get(f"/report?{query}")
     assert answer.status_code == 400
@@ -87,6 +89,7 @@ def test_what_is_asked_wrong_is_told(service: Running, query: str) -> None:
 
 def test_a_page_of_a_period_that_is_none_is_told(service: Running) -> None:
     assert service.client.get("/pages/report?since=3d").status_code == 400
+    assert service.client.get("/pages/report.csv?since=1d&since=7d").status_code == 400
 
 
 def test_a_long_log_is_reported_by_the_job_and_shown_with_its_age(

@@ -12,7 +12,7 @@ from structlog import get_logger
 
 from app.processes.journal import write_lines
 from tests.app.faulty import faulty
-from tests.upstream.misbehaving import Conversation
+from tests.upstream.misbehaving import Conversation, chunk
 
 PROMPT = "the canary sings in the coal mine at dawn"
 OUR_KEY = "0123456789abcdef-our-own-key"
@@ -75,6 +75,25 @@ def test_a_line_of_a_request_has_its_id(tmp_path: Path, lines: Any) -> None:
     assert [line["request_id"] for line in failed] == ["mine-1"]
     assert failed[0]["arm"] == "a"
     assert failed[0]["http_status"] == 500
+
+
+@pytest.mark.parametrize("path", ["/complete", "/v1/chat/completions"])
+def test_a_stream_that_breaks_off_is_told_in_one_line(
+    tmp_path: Path, lines: Any, path: str
+) -> None:
+    def cut(talk: Conversation) -> None:
+        talk.events(chunk(PROMPT))
+
+    with faulty(tmp_path, {"a": cut}) as made:
+        body = {"model": "a", "messages": [{"role": "user", "content": PROMPT}], "stream": True}
+        response = made.service.client.post(path, json=body, headers={"x-request-id": "mine-1"})
+        assert "[DONE]" not in response.text
+        [decision] = [each.decision.id for each in made.decisions]
+    written = lines()
+    [line] = [line for line in map(json.loads, written) if line["event"] == "answer broke off"]
+    assert (line["request_id"], line["decision_id"], line["arm"]) == ("mine-1", decision, "a")
+    assert (line["code"], line["http_status"]) == ("upstream_bad_response", None)
+    assert not any("canary" in line for line in written)
 
 
 def test_an_error_that_may_quote_is_told_by_kind_and_place(lines: Any) -> None:

@@ -45,7 +45,7 @@ def test_an_arm_that_failed_three_times_is_left_alone_and_the_log_says_why(
         assert [len(ask(made)) for _ in range(5)] == [2, 2, 2, 1, 1]
         shown = health(made, "bad")
         assert (shown["state"], shown["failures"]) == ("open", 3)
-        assert "3 of the last 3 calls failed" in str(shown["why"])
+        assert "3 calls in a row failed" in str(shown["why"])
         told = made.service.get(f"/decisions/{made.decisions[-1].decision.id}")
         assert "left alone for" in told["ineligible"]["bad"]
         assert made.service.post("/route", SOBER).json["arm"] == "good"
