@@ -112,7 +112,7 @@ def test_a_service_that_keeps_less_than_before_forgets_what_it_had_kept(tmp_path
 def test_the_scheduler_prunes_every_minute() -> None:
     assert [(job.name, job.every_s) for job in jobs(Settings.load({}, {}))] == [
         ("retrain", 3_600.0), ("retrain when missed", 3_600.0), ("retrain when due", 5.0),
-        ("report", 3_600.0), ("prune", 60.0),
+        ("report", 3_600.0), ("report when awaited", 5.0), ("prune", 60.0),
     ]  # fmt: skip
 
 
