@@ -285,11 +285,13 @@ class Pacer:
 
     def _above_floor(self, forecast: Forecast) -> float:
         """Return how far quality is above a floor where a lower one could have been avoided."""
-        goal, price = self.goal, self.willingness_to_pay_usd
-        if not isinstance(goal, QualityFloor) or goal.baseline not in forecast.arms:
+        if not isinstance(self.goal, QualityFloor):
             return 0.0
-        alone = replace(self.ring, forecasts=(forecast,))
-        above = alone.believed_above(price, goal.share, goal.baseline)
+        alone, price = replace(self.ring, forecasts=(forecast,)), self.willingness_to_pay_usd
+        held = alone.quality_of(self.goal.baseline)
+        if held is None:
+            return 0.0
+        above = alone.quality(price) - self.goal.share * held
         return above if price < HIGHEST_USD else max(above, 0.0)
 
     def _ahead(self, budget_usd: float) -> float:

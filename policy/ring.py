@@ -99,8 +99,9 @@ class Ring:
     def for_share(self, share: float, arm: str, more: float = 0.0) -> float:
         """Return the lowest willingness to pay that surely keeps a share of an arm's mean quality.
 
-        Where nothing is sure, or the arm could not be asked, that is the highest: then the arms
-        that look best are asked, and what they bring is what has to be known.
+        It keeps `more` above that, in thumbs a request. Where nothing is sure, or the arm could not
+        be asked, that is the highest: then the arms that look best are asked, and what they bring
+        is what has to be known.
         """
         if arm not in self.arms:
             return HIGHEST_USD
@@ -112,19 +113,12 @@ class Ring:
         The doubt is of the difference: it counts an arm by how much more, or less, of it is asked
         than the share of the one it is held against.
         """
-        asked, it = self._asked(willingness_to_pay_usd), self.arms.index(arm)
+        quality, it = self._tables.quality, self.arms.index(arm)
+        asked = self._asked(willingness_to_pay_usd)
         apart = asked.mean(axis=0)
         apart[it] -= share
-        return self._more(asked, share, it) - SURE * float(np.linalg.norm(apart * self._doubt))
-
-    def believed_above(self, willingness_to_pay_usd: float, share: float, arm: str) -> float:
-        """Return how far mean quality is above a share of an arm's, if all is as believed."""
-        return self._more(self._asked(willingness_to_pay_usd), share, self.arms.index(arm))
-
-    def _more(self, asked: Floats, share: float, it: int) -> float:
-        quality = self._tables.quality
-        held = share * np.nanmean(quality[:, it])
-        return float(np.nansum(asked * quality, axis=1).mean() - held)
+        more = float(np.nansum(asked * quality, axis=1).mean() - share * np.nanmean(quality[:, it]))
+        return more - SURE * float(np.linalg.norm(apart * self._doubt))
 
     def _mean(self, of: Floats, payment: float) -> float:
         """Return the mean of a table (n, k) over what would be asked."""
