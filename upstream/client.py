@@ -20,12 +20,9 @@ from policy.types import Arm, Timeouts
 from upstream.answers import (
     Answer,
     Blank,
-    answer_chars,
     model_of,
     parsed,
-    prompt_chars,
     read_answer,
-    usage_of,
 )
 from upstream.catalogue import Catalogue, Provider
 from upstream.deadlines import Deadline
@@ -33,6 +30,7 @@ from upstream.faults import Faults
 from upstream.passing import Passed
 from upstream.stream import Stream
 from upstream.transport import BodyTooLarge, Calls
+from upstream.usage import answer_chars, prompt_chars, usage_of
 
 _NO_KEY = "none"
 UNHURRIED = Timeouts()

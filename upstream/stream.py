@@ -22,18 +22,16 @@ from upstream.answers import (
     model_of,
     parsed,
     part_of,
-    prompt_chars,
     speaks,
-    spoken_chars,
     text_of,
     thinks,
-    usage_of,
 )
 from upstream.calls import require_calls
 from upstream.deadlines import Deadline
 from upstream.deltas import Deltas
 from upstream.faults import Faults
 from upstream.frames import frames
+from upstream.usage import prompt_chars, spoken_chars, usage_of
 
 DONE = b"[DONE]"
 

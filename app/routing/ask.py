@@ -7,7 +7,8 @@ from typing import Any, Literal
 from app.mistakes import seen
 from policy.eligibility import ANSWER_LIMITS
 from policy.errors import InvalidInput, UnknownArm
-from upstream.answers import CHARS_PER_TOKEN, TOOLS
+from upstream.answers import TOOLS
+from upstream.usage import CHARS_PER_TOKEN
 
 SEEN_BY = {"image_url": "vision", "input_audio": "audio", "file": "file"}
 """What an arm must be able to do that is to see a part of a message, by its kind."""

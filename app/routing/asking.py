@@ -24,7 +24,7 @@ from policy.errors import (
 from policy.types import Arm, Floats
 from storage.cache_file import StoredAnswer
 from storage.records import Decision, DecisionKind
-from upstream.answers import CHARS_PER_TOKEN
+from upstream.usage import CHARS_PER_TOKEN
 
 GOES_ON = frozenset({"trailing_assistant"})
 

@@ -357,41 +357,6 @@ def test_a_provider_that_comes_later_without_a_key_fails_alone() -> None:
         assert upstream.answer(arm, BODY).text == "hello"
 
 
-USAGES = [
-    ({"prompt_tokens": 3, "completion_tokens": 2}, Usage(3, 2)),
-    (
-        {
-            "prompt_tokens": 30,
-            "completion_tokens": 2,
-            "prompt_tokens_details": {"cached_tokens": 9},
-        },
-        Usage(30, 2, 9),
-    ),
-    ({"prompt_tokens": 30, "completion_tokens": 2, "prompt_cache_hit_tokens": 8}, Usage(30, 2, 8)),
-    (
-        {"prompt_tokens": 30, "completion_tokens": 2, "prompt_cache_hit_tokens": 99},
-        Usage(30, 2, 30),
-    ),
-    ({"prompt_tokens": 30, "completion_tokens": 2, "prompt_cache_hit_tokens": -1}, Usage(30, 2)),
-    (None, None),
-    ({}, None),
-    ([], None),
-    ({"prompt_tokens": -3, "completion_tokens": 2}, None),
-    ({"prompt_tokens": "3", "completion_tokens": 2}, None),
-    ({"prompt_tokens": True, "completion_tokens": 2}, None),
-    ({"prompt_tokens": 3, "completion_tokens": 10**12}, None),
-    ({"prompt_tokens": 3, "completion_tokens": 0}, None),
-]
-
-
-@pytest.mark.parametrize(("reported", "expected"), USAGES)
-def test_usage_that_cannot_be_true_is_estimated(reported, expected) -> None:
-    with talking_to(replying(completion(usage=reported))) as (upstream, arm, _):
-        usage = upstream.answer(arm, BODY).usage
-    # 4 characters of role and 28 of prompt; 5 of answer.
-    assert usage == (expected or Usage(8, 2, estimated=True))
-
-
 @pytest.mark.parametrize("model", ["a\r\nx-evil: 1", "é" * 9, "m" * 500, None, 7, ""])
 def test_a_model_name_unfit_for_a_header_is_replaced_by_ours(model) -> None:
     with talking_to(replying(completion(model=model))) as (upstream, arm, _):

@@ -1,0 +1,43 @@
+"""What a call is said to have taken, and what is booked for it."""
+
+import pytest
+
+from policy.types import Usage
+from tests.upstream.misbehaving import completion
+from tests.upstream.talking import BODY, talking_to
+
+USAGES = [
+    ({"prompt_tokens": 3, "completion_tokens": 2}, Usage(3, 2)),
+    (
+        {
+            "prompt_tokens": 30,
+            "completion_tokens": 2,
+            "prompt_tokens_details": {"cached_tokens": 9},
+        },
+        Usage(30, 2, 9),
+    ),
+    ({"prompt_tokens": 30, "completion_tokens": 2, "prompt_cache_hit_tokens": 8}, Usage(30, 2, 8)),
+    (
+        {"prompt_tokens": 30, "completion_tokens": 2, "prompt_cache_hit_tokens": 99},
+        Usage(30, 2, 30),
+    ),
+    ({"prompt_tokens": 30, "completion_tokens": 2, "prompt_cache_hit_tokens": -1}, Usage(30, 2)),
+    ({"prompt_tokens": 30, "completion_tokens": 2, "total_tokens": 532}, Usage(30, 502)),
+    ({"prompt_tokens": 30, "completion_tokens": 2, "total_tokens": 9}, Usage(30, 2)),
+    (None, None),
+    ({}, None),
+    ([], None),
+    ({"prompt_tokens": -3, "completion_tokens": 2}, None),
+    ({"prompt_tokens": "3", "completion_tokens": 2}, None),
+    ({"prompt_tokens": True, "completion_tokens": 2}, None),
+    ({"prompt_tokens": 3, "completion_tokens": 10**12}, None),
+    ({"prompt_tokens": 3, "completion_tokens": 0}, None),
+]
+
+
+@pytest.mark.parametrize(("reported", "expected"), USAGES)
+def test_what_is_told_is_booked_where_it_can_be_true_and_else_an_estimate(reported, expected) -> None:
+    with talking_to(lambda talk: talk.reply(completion(usage=reported))) as (upstream, arm, _):
+        usage = upstream.answer(arm, BODY).usage
+    # 4 characters of role and 28 of prompt; 5 of answer.
+    assert usage == (expected or Usage(8, 2, estimated=True))
