@@ -85,6 +85,7 @@ class Stream:
         self._faults.used = lambda: self.usage
         self._reported_usage: object = None
         self._output_chars = 0
+        self._counted_chars = 0
         self._thought = False
         self._spoke = False
         self._acted = False
@@ -115,9 +116,9 @@ class Stream:
 
     @property
     def usage(self) -> Usage:
-        """The tokens of the call so far: as reported, or estimated from what has passed."""
-        asked = prompt_chars(self._body)
-        return usage_of(self._reported_usage, self._arm, asked, self._output_chars)
+        """The tokens of the call so far: as reported, and estimated of what has passed since."""
+        asked, came = prompt_chars(self._body), self._output_chars
+        return usage_of(self._reported_usage, self._arm, asked, came, came - self._counted_chars)
 
     @property
     def latency_s(self) -> float:
@@ -198,9 +199,12 @@ class Stream:
         try:
             data = parsed(frame)
             self._faults.check(data)
-            return Chunk(self._take(data), data)
+            text = self._take(data)
         except (ValueError, RecursionError) as error:
             raise self._faults.invalid(f"sent a broken frame: {error}") from error
+        if data.get("usage"):
+            self._counted_chars = self._output_chars
+        return Chunk(text, data)
 
     def _take(self, data: dict[str, Any]) -> str:
         if data.get("usage"):

@@ -10,15 +10,21 @@ from upstream.answers import TOOLS, choices_of, part_of
 CHARS_PER_TOKEN = 4
 
 
-def usage_of(reported: object, arm: Arm, input_chars: int, output_chars: int) -> Usage:
-    """Return the reported tokens if they can be true, or an estimate from the characters."""
+def usage_of(
+    reported: object, arm: Arm, input_chars: int, output_chars: int, uncounted: int = 0
+) -> Usage:
+    """Return the reported tokens if they can be true, or an estimate from the characters.
+
+    `uncounted` of the output came after the report, and are estimated in any case.
+    """
     usage = reported if isinstance(reported, Mapping) else {}
     most = 2 * arm.context_window
     input_tokens = _believed(usage.get("prompt_tokens"), input_chars, most)
-    output_tokens = _believed(_written(usage), output_chars, most)
+    output_tokens = _believed(_written(usage), output_chars - uncounted, most)
     if input_tokens is None or output_tokens is None:
         return Usage(_guessed(input_chars), _guessed(output_chars), estimated=True)
-    return Usage(input_tokens, output_tokens, min(_cached(usage), input_tokens))
+    cached_tokens, since = min(_cached(usage), input_tokens), _guessed(uncounted)
+    return Usage(input_tokens, output_tokens + since, cached_tokens, estimated=since > 0)
 
 
 def _written(usage: Mapping[str, Any]) -> object:

@@ -3,7 +3,7 @@
 import pytest
 
 from policy.types import Usage
-from tests.upstream.misbehaving import completion
+from tests.upstream.misbehaving import chunk, completion, usage_frame
 from tests.upstream.talking import BODY, talking_to
 
 USAGES = [
@@ -36,8 +36,35 @@ USAGES = [
 
 
 @pytest.mark.parametrize(("reported", "expected"), USAGES)
-def test_what_is_told_is_booked_where_it_can_be_true_and_else_an_estimate(reported, expected) -> None:
+def test_what_is_told_is_booked_where_it_can_be_true_and_else_an_estimate(
+    reported, expected
+) -> None:
     with talking_to(lambda talk: talk.reply(completion(usage=reported))) as (upstream, arm, _):
         usage = upstream.answer(arm, BODY).usage
     # 4 characters of role and 28 of prompt; 5 of answer.
     assert usage == (expected or Usage(8, 2, estimated=True))
+
+
+def ended_after(*frames: bytes) -> Usage:
+    with (
+        talking_to(lambda talk: talk.events(*frames, b"[DONE]")) as (upstream, arm, _),
+        upstream.stream(arm, BODY) as stream,
+    ):
+        assert "".join(each.text for each in stream) == "hello, room!!"
+    return stream.usage
+
+
+COUNTED_EARLY = [
+    chunk("hello", usage={"prompt_tokens": 3, "completion_tokens": 1}),
+    chunk(", room", usage=None),
+    chunk("!!"),
+    chunk(finish="stop"),
+]
+
+
+def test_what_a_stream_brings_after_a_count_is_booked_too() -> None:
+    assert ended_after(*COUNTED_EARLY) == Usage(3, 1 + 2, estimated=True)
+
+
+def test_a_count_at_the_end_of_a_stream_is_booked_alone() -> None:
+    assert ended_after(*COUNTED_EARLY, usage_frame(3, 5)) == Usage(3, 5)
