@@ -18,17 +18,21 @@ CONTROL_SHARE = 0.01
 class Goals:
     """The goal of the service, the arm that a floor of quality is measured against, its control.
 
-    `are_shared` says that other processes spend from the same budgets.
+    `are_shared` says that other processes spend from the same budgets, `is_control_asked` that the
+    settings name the control's share: only then it takes its share where a budget sets the price.
     """
 
     service: Goal
     baseline: str
     control: Control | None = None
     are_shared: bool = False
+    is_control_asked: bool = False
 
     def control_of(self, goal: Goal | None) -> Control | None:
         """Return which arm is asked whatever looks best; a goal of None is the service's."""
-        return control_of(goal or self.service, self.control)
+        goal = goal or self.service
+        is_spared = isinstance(goal, Budget) and not self.is_control_asked
+        return control_of(goal, None if is_spared else self.control)
 
     def of(self, key: Key) -> tuple[Goal | None, Budget | None]:
         """Return what sets a key's price, None for what sets the service's; and its ceiling."""
@@ -50,7 +54,7 @@ def goals(settings: Settings, catalogue: Catalogue) -> Goals:
         share = 0.0 if isinstance(goal, Budget) else CONTROL_SHARE
     control = Control(share, settings.baseline) if share else None
     are_shared = not isinstance(settings.database, Path)
-    return Goals(goal, against, control, are_shared)
+    return Goals(goal, against, control, are_shared, settings.control_share is not None)
 
 
 def _goal(settings: Settings, against: str) -> Goal:

@@ -32,6 +32,13 @@ def test_a_budget_has_a_control_only_if_one_is_asked_for() -> None:
     assert said(budget_usd=5.0, control_share=0.02).control == Control(0.02, None)
 
 
+def test_a_key_with_a_budget_has_a_control_only_if_one_is_asked_for() -> None:
+    own = Budget(0.001, "request")
+    assert said().control_of(own) is None
+    assert said(control_share=0.02).control_of(own) == Control(0.02, None)
+    assert said(budget_usd=5.0, control_share=0.02).control_of(own) == Control(0.02, None)
+
+
 def test_a_floor_asks_what_it_is_held_against_often_until_that_is_known() -> None:
     floor = said(quality_floor=0.98, baseline="qwen3-32b")
     assert floor.control_of(None) == Control(CONTROL_SHARE, "qwen3-32b", KNOWN)
