@@ -53,7 +53,7 @@ def facts(prompt: Prompt) -> Floats:
 
     shapes : (len(NAMES),)
 
-    >>> float(facts(Prompt("What is 2+2?", 12, 0, 1, 0, 0, 0))[NAMES.index("question marks")])
+    >>> float(facts(Prompt("What is 2+2?", 3.0, 1, 0, 0, 0))[NAMES.index("question marks")])
     0.69
     """
     words = prompt.text[:READ_CHARS].split() or [""]

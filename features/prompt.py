@@ -1,15 +1,13 @@
 """What the router reads of a request: its text and a few counts; the rest passes by unread."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Self
 
-WIDE = re.compile("[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]")
-LATIN_CHARS_PER_TOKEN = 4.0
-WIDE_CHARS_PER_TOKEN = 1.5
+from policy.letters import about_tokens
+
 MESSAGE_TOKENS = 4
 IMAGE_TOKENS = 800
 
@@ -18,12 +16,11 @@ IMAGE_TOKENS = 800
 class Prompt:
     """A conversation as the features see it; `text` is the last user message.
 
-    units  : chars over all messages, turns in messages
+    units  : text_tokens over all messages, turns in messages
     """
 
     text: str
-    chars: int
-    wide_chars: int
+    text_tokens: float
     turns: int
     system_chars: int
     tools: int
@@ -53,8 +50,7 @@ class Prompt:
         everything = [text for _, text in texts] + [json.dumps(each) for each in sent]
         return cls(
             text=_printable(asked[-1] if asked else texts[-1][1] if texts else ""),
-            chars=sum(map(len, everything)),
-            wide_chars=sum(len(WIDE.findall(text)) for text in everything),
+            text_tokens=sum(map(about_tokens, everything)),
             turns=len(texts),
             system_chars=sum(len(text) for role, text in texts if role in {"system", "developer"}),
             tools=len(tools),
@@ -74,9 +70,8 @@ class Prompt:
         >>> Prompt.of([{"role": "user", "content": "x" * 400}]).input_tokens
         104
         """
-        narrow = (self.chars - self.wide_chars) / LATIN_CHARS_PER_TOKEN
-        wide = self.wide_chars / WIDE_CHARS_PER_TOKEN
-        return round(narrow + wide) + MESSAGE_TOKENS * self.turns + IMAGE_TOKENS * self.images
+        marks = MESSAGE_TOKENS * self.turns + IMAGE_TOKENS * self.images
+        return round(self.text_tokens) + marks
 
     @property
     def digest(self) -> str:

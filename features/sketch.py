@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.facts import NAMES, TYPICAL_MEAN, facts
-from features.prompt import WIDE, Prompt
+from features.prompt import Prompt
+from policy.letters import WIDE
 from policy.types import Floats
 
 BUCKETS = 1 << 16

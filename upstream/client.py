@@ -30,7 +30,7 @@ from upstream.faults import Faults
 from upstream.passing import Passed
 from upstream.stream import Stream
 from upstream.transport import BodyTooLarge, Calls
-from upstream.usage import answer_chars, prompt_chars, usage_of
+from upstream.usage import answer_tokens, prompt_tokens, usage_of
 
 _NO_KEY = "none"
 UNHURRIED = Timeouts()
@@ -62,10 +62,10 @@ class Upstream:
             raw, ttft_s = _whole(response, deadline, faults)
         try:
             data = parsed(raw)
-            counted = partial(usage_of, data.get("usage"), arm, prompt_chars(body))
+            counted = partial(usage_of, data.get("usage"), arm, prompt_tokens(body))
             faults.used = lambda: counted(0)
             faults.check(data)
-            usage = counted(answer_chars(data))
+            usage = counted(answer_tokens(data))
             faults.used = lambda: usage
             text, finish_reason = read_answer(data)
         except Blank as error:
@@ -158,7 +158,7 @@ class Upstream:
 
     def _faults(self, arm: Arm, body: Mapping[str, Any]) -> Faults:
         faults = Faults(arm.name, self._keys, body)
-        faults.used = lambda: usage_of(None, arm, prompt_chars(body), 0)
+        faults.used = lambda: usage_of(None, arm, prompt_tokens(body), 0)
         return faults
 
     def _client_of(self, name: str, faults: Faults) -> openai.OpenAI:
@@ -267,7 +267,7 @@ def _reject_page(raw: bytes, arm: Arm, body: Mapping[str, Any], faults: Faults) 
         raise faults.invalid("sent a page instead of a stream: ", start) from error
     faults.check(data)
     with suppress(ValueError):  # of what is no answer the prompt alone is counted
-        usage = usage_of(data.get("usage"), arm, prompt_chars(body), answer_chars(data))
+        usage = usage_of(data.get("usage"), arm, prompt_tokens(body), answer_tokens(data))
         faults.used = lambda: usage
     raise faults.invalid("sent one JSON body instead of a stream")
 

@@ -31,7 +31,7 @@ from upstream.deadlines import Deadline
 from upstream.deltas import Deltas
 from upstream.faults import Faults
 from upstream.frames import frames
-from upstream.usage import prompt_chars, spoken_chars, usage_of
+from upstream.usage import prompt_tokens, spoken_tokens, usage_of
 
 DONE = b"[DONE]"
 
@@ -84,8 +84,8 @@ class Stream:
         self._faults = faults
         self._faults.used = lambda: self.usage
         self._reported_usage: object = None
-        self._output_chars = 0
-        self._counted_chars = 0
+        self._output_tokens = 0.0
+        self._counted_tokens = 0.0
         self._thought = False
         self._spoke = False
         self._acted = False
@@ -117,8 +117,8 @@ class Stream:
     @property
     def usage(self) -> Usage:
         """The tokens of the call so far: as reported, and estimated of what has passed since."""
-        asked, came = prompt_chars(self._body), self._output_chars
-        return usage_of(self._reported_usage, self._arm, asked, came, came - self._counted_chars)
+        asked, came = prompt_tokens(self._body), self._output_tokens
+        return usage_of(self._reported_usage, self._arm, asked, came, came - self._counted_tokens)
 
     @property
     def latency_s(self) -> float:
@@ -203,7 +203,7 @@ class Stream:
         except (ValueError, RecursionError) as error:
             raise self._faults.invalid(f"sent a broken frame: {error}") from error
         if data.get("usage"):
-            self._counted_chars = self._output_chars
+            self._counted_tokens = self._output_tokens
         return Chunk(text, data)
 
     def _take(self, data: dict[str, Any]) -> str:
@@ -211,10 +211,10 @@ class Stream:
             self._reported_usage = data["usage"]
         if data.get("model") not in (None, "", self.model):
             self.model = model_of(data, self._arm)
-        text, known_chars = "", self._output_chars
+        text, known_tokens = "", self._output_tokens
         for choice in choices_of(data):
             index, delta = choice.get("index", 0), part_of(choice, "delta")
-            self._output_chars += spoken_chars(delta)
+            self._output_tokens += spoken_tokens(delta)
             self._thought = self._thought or thinks(delta)
             self._spoke = self._spoke or speaks(delta)
             if acts(delta):
@@ -226,7 +226,7 @@ class Stream:
                 if finish_of(choice):
                     require_calls(self.message)  # before its end is told to anybody
             self._finish(str(index), finish_of(choice))
-        if self._output_chars > known_chars:
+        if self._output_tokens > known_tokens:
             self._deadline.wait_no_shorter()
         return text
 

@@ -4,25 +4,24 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from policy.letters import about_tokens
 from policy.types import Arm, Usage
 from upstream.answers import TOOLS, choices_of, part_of
 
-CHARS_PER_TOKEN = 4
-
 
 def usage_of(
-    reported: object, arm: Arm, input_chars: int, output_chars: int, uncounted: int = 0
+    reported: object, arm: Arm, about_input: float, about_output: float, uncounted: float = 0.0
 ) -> Usage:
-    """Return the reported tokens if they can be true, or an estimate from the characters.
+    """Return the reported tokens if they can be true, or an estimate: `about` as much.
 
     `uncounted` of the output came after the report, and are estimated in any case.
     """
     usage = reported if isinstance(reported, Mapping) else {}
     most = 2 * arm.context_window
-    input_tokens = _believed(usage.get("prompt_tokens"), input_chars, most)
-    output_tokens = _believed(_written(usage), output_chars - uncounted, most)
+    input_tokens = _believed(usage.get("prompt_tokens"), about_input, most)
+    output_tokens = _believed(_written(usage), about_output - uncounted, most)
     if input_tokens is None or output_tokens is None:
-        return Usage(_guessed(input_chars), _guessed(output_chars), estimated=True)
+        return Usage(_guessed(about_input), _guessed(about_output), estimated=True)
     cached_tokens, since = min(_cached(usage), input_tokens), _guessed(uncounted)
     return Usage(input_tokens, output_tokens + since, cached_tokens, estimated=since > 0)
 
@@ -35,50 +34,50 @@ def _written(usage: Mapping[str, Any]) -> object:
     return written
 
 
-def _believed(tokens: object, chars: int, most: int) -> int | None:
-    """Return the tokens if they can be true of so many characters in a window of half of `most`."""
+def _believed(tokens: object, about: float, most: int) -> int | None:
+    """Return the tokens if they can be true of about so many in a window of half of `most`."""
     if not isinstance(tokens, int) or isinstance(tokens, bool) or not 0 <= tokens <= most:
         return None
-    return tokens if tokens > 0 or chars == 0 else None
+    return tokens if tokens > 0 or about == 0 else None
 
 
-def _guessed(chars: int) -> int:
-    return math.ceil(chars / CHARS_PER_TOKEN)
+def _guessed(about: float) -> int:
+    return math.ceil(round(about, 6))  # what many pieces add up to is not exact
 
 
-def chars_of(value: object) -> int:
-    """Return the characters of all text in a JSON value; embedded pictures and sound are not text.
+def tokens_in(value: object) -> float:
+    """Return about how many tokens all text in a JSON value has; pictures and sound are not text.
 
-    >>> chars_of([{"role": "user", "content": "hello"}, {"url": "data:image/png;base64,AAAA"}])
-    9
-    >>> chars_of({"audio": {"transcript": "hello", "data": "UklGRg=="}})
-    5
+    >>> tokens_in([{"role": "user", "content": "hello"}, {"url": "data:image/png;base64,AAAA"}])
+    2.25
+    >>> tokens_in({"audio": {"transcript": "hello", "data": "UklGRg=="}})
+    1.25
     """
     if isinstance(value, str):
-        return 0 if value.startswith("data:") else len(value)
+        return 0.0 if value.startswith("data:") else about_tokens(value)
     if isinstance(value, dict):
         texts = (each for name, each in value.items() if (name, type(each)) != ("data", str))
-        return sum(map(chars_of, texts))
-    return sum(chars_of(each) for each in value) if isinstance(value, list | tuple) else 0
+        return sum(map(tokens_in, texts))
+    return sum(map(tokens_in, value)) if isinstance(value, list | tuple) else 0.0
 
 
-def prompt_chars(body: Mapping[str, Any]) -> int:
-    """Return the characters of a request that a provider counts as input.
+def prompt_tokens(body: Mapping[str, Any]) -> float:
+    """Return about how many tokens a provider counts of a request as input.
 
-    >>> prompt_chars({"messages": [{"content": "hi"}], "functions": [{"name": "f"}]})
-    3
+    >>> prompt_tokens({"messages": [{"content": "hi"}], "functions": [{"name": "f"}]})
+    0.75
     """
-    return chars_of([body.get(name) for name in ("messages", *TOOLS)])
+    return tokens_in([body.get(name) for name in ("messages", *TOOLS)])
 
 
-def answer_chars(data: Mapping[str, Any]) -> int:
-    """Return the characters of an answer that a provider counts as output."""
-    return sum(spoken_chars(part_of(choice, "message")) for choice in choices_of(data))
+def answer_tokens(data: Mapping[str, Any]) -> float:
+    """Return about how many tokens a provider counts of an answer as output."""
+    return sum(spoken_tokens(part_of(choice, "message")) for choice in choices_of(data))
 
 
-def spoken_chars(message: Mapping[str, Any]) -> int:
-    """Return the characters a message or a delta says or thinks, tool calls included."""
-    return sum(chars_of(each) for name, each in message.items() if name != "role")
+def spoken_tokens(message: Mapping[str, Any]) -> float:
+    """Return about how many tokens a message or a delta says or thinks, tool calls included."""
+    return sum(tokens_in(each) for name, each in message.items() if name != "role")
 
 
 def _cached(usage: Mapping[str, Any]) -> int:

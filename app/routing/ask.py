@@ -7,8 +7,8 @@ from typing import Any, Literal
 from app.mistakes import seen
 from policy.eligibility import ANSWER_LIMITS
 from policy.errors import InvalidInput, UnknownArm
+from policy.letters import about_tokens
 from upstream.answers import TOOLS
-from upstream.usage import CHARS_PER_TOKEN
 
 SEEN_BY = {"image_url": "vision", "input_audio": "audio", "file": "file"}
 """What an arm must be able to do that is to see a part of a message, by its kind."""
@@ -97,7 +97,7 @@ class Ask:
         """
         said = {"role": "assistant", "content": partial.rstrip()}
         body = {**self.body, "messages": [*self.messages, said]}
-        spent = len(partial) // CHARS_PER_TOKEN
+        spent = int(about_tokens(partial))
         limits = [name for name in ANSWER_LIMITS if body.get(name) is not None]
         return body | {name: max(1, body[name] - spent) for name in limits}
 

@@ -21,10 +21,10 @@ from policy.errors import (
     UpstreamError,
     UpstreamRejected,
 )
+from policy.letters import about_tokens
 from policy.types import Arm, Floats
 from storage.cache_file import StoredAnswer
 from storage.records import Decision, DecisionKind
-from upstream.usage import CHARS_PER_TOKEN
 
 GOES_ON = frozenset({"trailing_assistant"})
 
@@ -116,7 +116,7 @@ class Asking:
         return Question(
             context=context,
             demand=Demand(
-                input_tokens=self.prompt.input_tokens + len(self.partial) // CHARS_PER_TOKEN,
+                input_tokens=self.prompt.input_tokens + int(about_tokens(self.partial)),
                 output_tokens=ask.max_output_tokens,
                 choices=ask.choices,
                 capabilities=ask.needs | (GOES_ON if self.partial else frozenset()),

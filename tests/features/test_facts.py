@@ -98,8 +98,8 @@ def test_spaces_and_line_ends_change_no_fact(text: str, between: str) -> None:
 
 
 def test_turns_system_prompt_tools_and_images_count_together() -> None:
-    alone = Prompt("x", 1, 0, 1, 0, 0, 0)
-    crowded = Prompt("x", 1, 0, 5, 400, 3, 2)
+    alone = Prompt("x", 0.25, 1, 0, 0, 0)
+    crowded = Prompt("x", 0.25, 5, 400, 3, 2)
     gained = facts(crowded) - facts(alone)
     expected = np.zeros(len(NAMES))
     expected[-2:] = log1p(4) + log1p(400) / 4, log1p(3) + log1p(2)
@@ -128,7 +128,7 @@ def test_no_text_has_an_unbounded_fact_or_takes_long(text: str) -> None:
 @pytest.mark.parametrize("unit", [" ", "\n", "\t", "A. ", "(A", "1.", "\n ", "how", "->", ":"])
 def test_reading_takes_time_in_proportion_to_the_text(unit: str) -> None:
     def seconds(chars: int) -> float:
-        prompt = Prompt(unit * (chars // len(unit)), chars, 0, 1, 0, 0, 0)
+        prompt = Prompt(unit * (chars // len(unit)), chars / 4, 1, 0, 0, 0)
         return min(_timed(prompt) for _ in range(3))
 
     assert seconds(READ_CHARS) < 30 * seconds(READ_CHARS // 8) + 0.02  # quadratic would be 64

@@ -68,3 +68,11 @@ def test_what_a_stream_brings_after_a_count_is_booked_too() -> None:
 
 def test_a_count_at_the_end_of_a_stream_is_booked_alone() -> None:
     assert ended_after(*COUNTED_EARLY, usage_frame(3, 5)) == Usage(3, 5)
+
+
+def test_what_is_not_counted_is_estimated_by_its_letters() -> None:
+    answered = completion({"content": "请问这份发票"}, usage=None)
+    asked = {"messages": [{"role": "user", "content": "请问这份发票" * 10}]}
+    with talking_to(lambda talk: talk.reply(answered)) as (upstream, arm, _):
+        usage = upstream.answer(arm, asked).usage
+    assert usage == Usage(40 + 1, 4, estimated=True)
