@@ -22,6 +22,8 @@ from storage.snapshots import digest
 SINCE_S = 7 * DAY_S
 ASKED = ("routed", "pinned", "fallback")
 """The kinds of decisions that asked an arm."""
+EVERYBODYS = {"left_usd", "spent_usd", "requests", "next_usd_per_request"}
+"""What a goal of the service tells of all tenants together."""
 STEPS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0)
 
 
@@ -34,6 +36,9 @@ def overview(parts: Parts, holder: Holder) -> dict[str, Any]:
     lately = Lately.of(learned, list(arms), beside(lambda: parts.log.recent(RECENT)))
     beliefs, terms = {arm: _belief(learned, lately, arm) for arm in arms}, parts.router.terms
     pacer = parts.live.pacer_of(holder)
+    wanted = goal(pacer, learned, now_s)
+    if holder.goal is None and holder.sees is not None:
+        wanted |= dict.fromkeys(EVERYBODYS & wanted.keys())
     return {
         "policy": terms.policy,
         "policy_version": learned.policy_version,
@@ -41,7 +46,7 @@ def overview(parts: Parts, holder: Holder) -> dict[str, Any]:
         "learned_sha256": digest(learned.to_arrays()),
         "sandbox": terms.sandbox,
         "willingness_to_pay_usd": pacer.willingness_to_pay_usd,
-        "goal": goal(pacer, learned, now_s),
+        "goal": wanted,
         "frontier": _frontier(lately, pacer.willingness_to_pay_usd),
         "arms": _arms(parts, holder.sees, beliefs, now_s),
         "features": _features(learned),

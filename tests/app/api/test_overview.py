@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from app.api.overview import last_rated_at_s, latency_s
+from app.api.overview import last_rated_at_s, latency_s, overview
+from app.keys.holder import ANYBODY, Holder
 from app.monitoring.traffic import Traffic
+from policy.pacer import Budget
 from tests.app.faulty import faulty, good, refusing
 from tests.app.monitoring.test_traffic import ROW
-from tests.app.running import Running
+from tests.app.running import Provider, Running, running
 from tests.storage.rounds import NOON_S
 from tests.upstream.misbehaving import Conversation
 
@@ -90,3 +92,17 @@ def test_how_long_an_arm_takes_is_told_by_its_whole_answers() -> None:
     traffic = Traffic().add(given, 1)
     assert latency_s(traffic, "small") == 3.0
     assert latency_s(traffic, "large") is None
+
+
+def test_what_all_have_spent_of_the_budget_is_told_to_operators_only(
+    tmp_path: Path, provider: Provider
+) -> None:
+    figures = {"left_usd", "spent_usd", "requests", "next_usd_per_request"}
+    tenants = Holder("k", "k", "acme", frozenset({"read"}))
+    own = replace(tenants, goal=Budget(1.0, "day"))
+    with running(tmp_path, sandbox_url=provider.url, budget_usd=5.0) as service:
+        service.ask()
+        told = [overview(service.parts, holder)["goal"] for holder in (ANYBODY, own, tenants)]
+    assert [each["usd"] for each in told] == [5.0, 1.0, 5.0]
+    assert all(each[name] is not None for each in told[:2] for name in figures)
+    assert all(told[2][name] is None for name in figures)
