@@ -6,7 +6,7 @@ from dataclasses import asdict
 from math import inf, log10
 from typing import Any
 
-from app.api.overview import ASKED, goal, last_rated_at_s, latency_s
+from app.api.overview import ASKED, goal, last_rated_at_s, latency_s, of_week
 from app.figures import decimals, dollars, percent
 from app.keys.holder import Holder
 from app.mistakes import seen
@@ -21,7 +21,6 @@ from policy.pacer import Pacer
 from policy.ring import HIGHEST_USD, LOWEST_USD
 from policy.types import DAY_S
 
-SEVEN_DAYS = "7d"
 TASKS = 12
 CURVE = 48
 BELOW, ABOVE = 0.1, 1_000.0
@@ -31,8 +30,9 @@ BELOW, ABOVE = 0.1, 1_000.0
 def policy(parts: Parts, holder: Holder, name: str | None, now_s: float) -> dict[str, Any]:
     """Return what the page shows; figures of use are of the last seven days."""
     traffic, lately = parts.traffic.now(holder.sees), lately_of(parts)
-    period, week = span(name, traffic, now_s), span(SEVEN_DAYS, traffic, now_s)
+    period = span(name, traffic, now_s)
     paints, asked = colours(parts.catalogue().arms, traffic), traffic.where("kind", ASKED)
+    week = of_week(asked, now_s)
     pacer, learned = parts.live.pacer_of(holder), parts.live.learned
     return {
         "period": period,
@@ -44,12 +44,12 @@ def policy(parts: Parts, holder: Holder, name: str | None, now_s: float) -> dict
         "pay": pacer.willingness_to_pay_usd,
         "is_boundless": pacer.willingness_to_pay_usd >= HIGHEST_USD,
         "paints": paints,
-        "arms": _arms(parts, holder.sees, lately, week.of(asked), traffic),
+        "arms": _arms(parts, holder.sees, lately, week, traffic),
         "shares": by_arm(period.of(asked), period, paints, "share", lambda sums: sums.decisions),
         "frontier": _frontier(lately, paints, pacer.willingness_to_pay_usd),
         "slider": slider(lately, pacer.willingness_to_pay_usd),
         "now": _moved(lately, pacer, traffic, pacer.willingness_to_pay_usd, paints),
-        "tasks": _tasks(lately, week.of(asked), paints),
+        "tasks": _tasks(lately, week, paints),
         "hyper": learned.hyper,
         "dimensions": len(learned.beliefs.quality.prior.groups),
         "terms": len(learned.space.buckets),
@@ -138,7 +138,7 @@ def _told(now: Point, then: Point) -> str:
 
 def _a_month(traffic: Traffic, point: Point) -> str:
     """Return what a month would cost at the pace of the last seven days."""
-    week = span(SEVEN_DAYS, traffic, time.time()).of(traffic)
+    week = of_week(traffic, time.time())
     if not len(week.starts_s):
         return ""
     lasted_s = max(time.time() - float(week.starts_s.min()), DAY_S)

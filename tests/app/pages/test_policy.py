@@ -8,6 +8,7 @@ import pytest
 from app.figures import dollars
 from app.keys.holder import ANYBODY
 from app.pages.policy import lately_of, moved_to, policy
+from policy.types import DAY_S
 from tests.app.keyed import Keyed
 from tests.app.running import Provider, Running, catalogue, running
 
@@ -63,3 +64,10 @@ def test_a_key_with_a_goal_of_its_own_is_shown_that_goal(service: Running) -> No
     now = shop.get("/pages/policy/at?pay=0.5").json
     assert now is not None
     assert now["says"] == "As it is now."
+
+
+def test_the_seven_days_of_use_are_those_of_the_api(service: Running) -> None:
+    asked_at_s = time.time()
+    service.ask(models=["gpt-4o"])
+    shown = policy(service.parts, ANYBODY, "7d", asked_at_s + 7 * DAY_S)
+    assert [row["arm"].name for row in shown["arms"] if row["sums"].decisions] == ["gpt-4o"]
