@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.app.browser.browsing import PHONE, cut_off, drawn, keep, sticks_out
+from tests.app.browser.test_pages_used import LOOK_NOW
 from tests.app.running import Running
 from tests.app.serving import served
 
@@ -72,3 +73,18 @@ def test_a_long_name_of_a_task_leaves_room_for_the_arms(page: Page, width: int) 
         "all => Math.max(...all.map(r => r.clientHeight))"
     )
     assert highest < 400
+
+
+@pytest.mark.slow
+def test_a_table_stays_where_it_was_moved_to_when_the_page_keeps_up(
+    page: Page, shared: Running
+) -> None:
+    page.set_viewport_size({"width": PHONE, "height": 900})
+    page.goto("/pages/policy")
+    scroll = page.locator("#tasks .scroll")
+    scroll.evaluate("each => { each.scrollLeft = 120; }")
+    page.evaluate("document.getElementById('tasks').dataset.old = ''")
+    shared.ask("What is 1 + 1?", task="maths", models=["gpt-4o"])
+    page.evaluate(LOOK_NOW)
+    expect(page.locator("#tasks[data-old]")).to_have_count(0)
+    assert scroll.evaluate("each => each.scrollLeft") == 120
