@@ -120,7 +120,7 @@ def _arms(
 ) -> list[dict[str, Any]]:
     """Return each arm with what is believed of it, and what it has done for a tenant or for all."""
     traffic = parts.traffic.now(tenant)
-    week = traffic.between((now_s - SINCE_S) // HOUR_S * HOUR_S, inf).where("kind", ASKED)
+    week = of_week(traffic, now_s).where("kind", ASKED)
     requests = week.total().decisions
     return [
         {
@@ -140,6 +140,11 @@ def _arms(
         for arm in parts.catalogue().arms.values()
         if arm.name in beliefs
     ]
+
+
+def of_week(traffic: Traffic, now_s: float) -> Traffic:
+    """Return the traffic of the last seven days, and what is begun of the hour before."""
+    return traffic.between((now_s - SINCE_S) // HOUR_S * HOUR_S, inf)
 
 
 def latency_s(traffic: Traffic, arm: str) -> float | None:

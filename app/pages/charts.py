@@ -1,5 +1,6 @@
 """What the charts of the pages show, as plain data: drawn in the browser, and told as tables."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -34,8 +35,12 @@ class Span:
         return traffic.between(self.since_s, self.until_s)
 
     def before(self, traffic: Traffic) -> Traffic:
-        """Return the traffic of the same length before it."""
-        return traffic.between(self.since_s - self.length_s, self.since_s)
+        """Return the traffic of the same length before it, none where it began later than that."""
+        since_s = self.since_s - self.length_s
+        began_s = min(traffic.starts_s, default=math.inf)
+        if began_s >= since_s + self.step_s:
+            return Traffic()
+        return traffic.between(since_s, self.since_s)
 
     def starts_s(self) -> list[float]:
         """Return when each step begins."""
@@ -60,7 +65,9 @@ def span(name: str | None, traffic: Traffic, now_s: float) -> Span:
         name = short[0] if short else DEFAULT
     label, length_s, step_s = SPANS[name]
     until_s = (now_s // step_s + 1) * step_s
-    return Span(name, label, until_s - length_s, until_s, step_s)
+    # Days are whole ones, as those of the report that is shown beside them.
+    ends_s = until_s if length_s <= DAY_S else (now_s // DAY_S + 1) * DAY_S
+    return Span(name, label, ends_s - length_s, until_s, step_s)
 
 
 def colours(arms: Iterable[str], traffic: Traffic) -> dict[str, str]:

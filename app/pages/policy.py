@@ -6,8 +6,9 @@ from dataclasses import asdict
 from math import inf, log10
 from typing import Any
 
-from app.api.overview import ASKED, goal, last_rated_at_s, latency_s
+from app.api.overview import ASKED, goal, last_rated_at_s, latency_s, of_week
 from app.figures import decimals, dollars, percent
+from app.keys.holder import Holder
 from app.mistakes import seen
 from app.monitoring.traffic import Sums, Traffic
 from app.pages.charts import OTHER, by_arm, colours, span
@@ -20,19 +21,19 @@ from policy.pacer import Pacer
 from policy.ring import HIGHEST_USD, LOWEST_USD
 from policy.types import DAY_S
 
-SEVEN_DAYS = "7d"
 TASKS = 12
 CURVE = 48
 BELOW, ABOVE = 0.1, 1_000.0
 """The slider's ends, in calls of the cheapest and of the dearest arm."""
 
 
-def policy(parts: Parts, sees: str | None, name: str | None, now_s: float) -> dict[str, Any]:
+def policy(parts: Parts, holder: Holder, name: str | None, now_s: float) -> dict[str, Any]:
     """Return what the page shows; figures of use are of the last seven days."""
-    traffic, lately = parts.traffic.now(sees), lately_of(parts)
-    period, week = span(name, traffic, now_s), span(SEVEN_DAYS, traffic, now_s)
+    traffic, lately = parts.traffic.now(holder.sees), lately_of(parts)
+    period = span(name, traffic, now_s)
     paints, asked = colours(parts.catalogue().arms, traffic), traffic.where("kind", ASKED)
-    pacer, learned = parts.live.pacer, parts.live.learned
+    week = of_week(asked, now_s)
+    pacer, learned = parts.live.pacer_of(holder), parts.live.learned
     return {
         "period": period,
         "is_empty": not lately.tasks,
@@ -43,12 +44,12 @@ def policy(parts: Parts, sees: str | None, name: str | None, now_s: float) -> di
         "pay": pacer.willingness_to_pay_usd,
         "is_boundless": pacer.willingness_to_pay_usd >= HIGHEST_USD,
         "paints": paints,
-        "arms": _arms(parts, sees, lately, week.of(asked), traffic),
+        "arms": _arms(parts, holder.sees, lately, week, traffic),
         "shares": by_arm(period.of(asked), period, paints, "share", lambda sums: sums.decisions),
         "frontier": _frontier(lately, paints, pacer.willingness_to_pay_usd),
         "slider": slider(lately, pacer.willingness_to_pay_usd),
         "now": _moved(lately, pacer, traffic, pacer.willingness_to_pay_usd, paints),
-        "tasks": _tasks(lately, week.of(asked), paints),
+        "tasks": _tasks(lately, week, paints),
         "hyper": learned.hyper,
         "dimensions": len(learned.beliefs.quality.prior.groups),
         "terms": len(learned.space.buckets),
@@ -81,11 +82,11 @@ def payment(given: str) -> float:
     return usd
 
 
-def moved_to(parts: Parts, sees: str | None, willingness_to_pay_usd: float) -> dict[str, Any]:
+def moved_to(parts: Parts, holder: Holder, willingness_to_pay_usd: float) -> dict[str, Any]:
     """Return what another willingness to pay would do to spend, quality and the arms' shares."""
-    traffic = parts.traffic.now(sees)
+    traffic = parts.traffic.now(holder.sees)
     paints = colours(parts.catalogue().arms, traffic)
-    lately, pacer = lately_of(parts), parts.live.pacer
+    lately, pacer = lately_of(parts), parts.live.pacer_of(holder)
     return _moved(lately, pacer, traffic, willingness_to_pay_usd, paints)
 
 
@@ -137,7 +138,7 @@ def _told(now: Point, then: Point) -> str:
 
 def _a_month(traffic: Traffic, point: Point) -> str:
     """Return what a month would cost at the pace of the last seven days."""
-    week = span(SEVEN_DAYS, traffic, time.time()).of(traffic)
+    week = of_week(traffic, time.time())
     if not len(week.starts_s):
         return ""
     lasted_s = max(time.time() - float(week.starts_s.min()), DAY_S)

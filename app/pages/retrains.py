@@ -10,6 +10,7 @@ from structlog import get_logger
 
 from app.processes.loop import beside
 from app.wiring import Parts
+from jobs.retrain import LOG_BAYES_FACTOR
 from policy.errors import InvalidInput, StoreUnavailable
 from policy.evaluate import Value
 from storage.records import Retrain
@@ -32,6 +33,7 @@ def retrains(parts: Parts) -> dict[str, Any]:
         "new_ratings": beside(partial(parts.log.lookups.ratings_since, last_s)),
         "first_outcomes": parts.settings.retrain_first_outcomes,
         "every_s": parts.settings.retrain_every_s,
+        "factor_needed": LOG_BAYES_FACTOR,
     }
 
 

@@ -10,6 +10,7 @@ from app.figures import (
     ago,
     clipped,
     count,
+    counted,
     decimals,
     dollars,
     iso,
@@ -32,7 +33,7 @@ def coded(text: str) -> Markup:
 
 
 FILTERS: tuple[Callable[..., object], ...] = (
-    dollars, percent, count, seconds, moment, iso, ago, decimals, clipped, signed, coded,
+    dollars, percent, count, counted, seconds, moment, iso, ago, decimals, clipped, signed, coded,
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ REPORTED: Mapping[str, str] = {"1h": "1d", "24h": "1d", "7d": "7d", "30d": "30d"
 VERDICTS: Mapping[tuple[Any, bool], str] = {
     ("value", True): "The newest ratings show that it does no worse than the one before.",
     ("value", False): "The newest ratings do not show that a new one would do as well.",
-    ("evidence", True): "It fits the ratings so far clearly better than the one before.",
+    ("evidence", True): "It fits the ratings so far better than the one before.",
     ("evidence", False): "The ratings so far do not show that a new one would be better.",
 }
 """What came of a retrain, by the rule that decided and whether it promoted."""

@@ -98,7 +98,7 @@ def show_today() -> str:
 def show_policy() -> str:
     """Show what is believed of each arm, and what a dollar buys."""
     return render_template(
-        "policy.html", **policy(parts(), who().sees, request.args.get("span"), time.time())
+        "policy.html", **policy(parts(), who(), request.args.get("span"), time.time())
     )
 
 
@@ -106,7 +106,7 @@ def show_policy() -> str:
 @needs("read", cookie=True)
 def at_payment() -> dict[str, Any]:
     """Tell what another willingness to pay would do: what the slider asks."""
-    return moved_to(parts(), who().sees, payment(request.args.get("pay", "")))
+    return moved_to(parts(), who(), payment(request.args.get("pay", "")))
 
 
 @pages.get("/pages/decisions")

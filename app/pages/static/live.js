@@ -16,6 +16,8 @@
     place.querySelector("b").textContent = words;
   }
 
+  const scrolling = (region) => [region, ...region.querySelectorAll(".scroll")];
+
   function take(old, fresh) {
     if (old.contains(document.activeElement) || old.querySelector("[data-moved]")) return false;
     const open = [...old.querySelectorAll("details")].map((each) => each.open);
@@ -30,7 +32,9 @@
       const legend = document.getElementById(`${drawn.id}-legend`);
       if (legend) fresh.querySelector(`#${legend.id}`).replaceWith(legend);
     });
+    const scrolled = scrolling(old).map((each) => [each.scrollLeft, each.scrollTop]);
     old.replaceWith(fresh);
+    scrolling(fresh).forEach((each, i) => { [each.scrollLeft, each.scrollTop] = scrolled[i] ?? [0, 0]; });
     if (fresh.querySelector("#pay")) slider();
     return true;
   }
@@ -140,5 +144,15 @@
     place.replaceChildren(...document.importNode(page.getElementById("found"), true).childNodes);
   }
 
-  document.addEventListener("DOMContentLoaded", () => { begin(); slider(); late(); });
+  // What takes long is sent once, and says that it is under way.
+  function once() {
+    const form = document.querySelector("form[data-once]");
+    form?.addEventListener("submit", (sent) => {
+      if (form.dataset.sent !== undefined) { sent.preventDefault(); return; }
+      form.dataset.sent = "";
+      form.querySelector("[role=status]").textContent = form.dataset.once;
+    });
+  }
+
+  document.addEventListener("DOMContentLoaded", () => { begin(); slider(); late(); once(); });
 })();

@@ -1,11 +1,15 @@
 """The pages where room is short: amounts stay whole, and long names leave room for the rest."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page, expect
 
-from tests.app.browser.browsing import PHONE, cut_off, drawn, keep, sticks_out
+from tests.app.browser.browsing import PHONE, cut_off, drawn, flaws, keep, looking, sticks_out
+from tests.app.browser.test_pages_used import LOOK_NOW
+from tests.app.faulty import faulty, good
+from tests.app.hostile import status
 from tests.app.running import Running
 from tests.app.serving import served
 
@@ -72,3 +76,33 @@ def test_a_long_name_of_a_task_leaves_room_for_the_arms(page: Page, width: int) 
         "all => Math.max(...all.map(r => r.clientHeight))"
     )
     assert highest < 400
+
+
+@pytest.mark.slow
+def test_a_table_stays_where_it_was_moved_to_when_the_page_keeps_up(
+    page: Page, shared: Running
+) -> None:
+    page.set_viewport_size({"width": PHONE, "height": 900})
+    page.goto("/pages/policy")
+    scroll = page.locator("#tasks .scroll")
+    scroll.evaluate("each => { each.scrollLeft = 120; }")
+    page.evaluate("document.getElementById('tasks').dataset.old = ''")
+    shared.ask("What is 1 + 1?", task="maths", models=["gpt-4o"])
+    page.evaluate(LOOK_NOW)
+    expect(page.locator("#tasks[data-old]")).to_have_count(0)
+    assert scroll.evaluate("each => each.scrollLeft") == 120
+
+
+@pytest.mark.slow
+def test_what_a_provider_and_a_rater_wrote_stays_in_its_place(
+    browser: Browser, tmp_path: Path
+) -> None:
+    says = b'{"error": {"message": "' + b"x" * 300 + b'"}}'
+    with faulty(tmp_path, {"a": status(500, body=says), "b": good}) as made:
+        answer = made.service.ask("hi", models=["a"], fallbacks=["b"])
+        made.service.rate(answer["id"], "up", rater="r\u202e")
+        with served(made.service) as address, looking(browser, address, PHONE) as page:
+            page.goto(f"/pages/decisions/{answer['id']}")
+            assert sticks_out(page) == 0
+            assert flaws(page, ["target-size"]) == []
+            expect(page.locator(".ratings bdi")).to_have_text("r\u202e")

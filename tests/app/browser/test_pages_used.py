@@ -368,7 +368,7 @@ def test_with_a_key_one_signs_in_and_out(
 
 
 @pytest.mark.slow
-def test_an_earlier_policy_can_be_taken_up_again(
+def test_an_earlier_policy_can_be_taken_up_again_and_is_once_if_asked_for_twice(
     browser: Browser, tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arms = catalogue(tmp_path, provider.url, {"small": {}, "large": {}})
@@ -380,8 +380,17 @@ def test_an_earlier_policy_can_be_taken_up_again(
         with looking(browser, address) as page:
             page.goto("/pages/retrains")
             page.get_by_text("Roll back …").click()
-            page.get_by_role("button", name="Yes, roll back").click()
+            posts: list[str] = []
+            page.on("request", lambda asked: asked.method == "POST" and posts.append(asked.url))
+            said = page.get_by_role("button", name="Yes, roll back").evaluate(
+                """each => {
+                    each.click();
+                    setTimeout(() => each.click(), 100);
+                    return document.querySelector("[role=status]")?.textContent;
+                }"""
+            )
             expect(page.locator("#serving")).to_contain_text("Policy 3 serves")
+            assert (said[:10], len(posts)) == ("Going back", 1)
         assert service.learned.policy_version == 3
         latest = service.parts.log.latest_policy()
         assert latest is not None

@@ -6,6 +6,7 @@ import pytest
 
 from app.monitoring.traffic import Traffic
 from app.pages.charts import OTHER, SPANS, by_arm, colours, satisfaction, span
+from jobs.report import begins_s
 from policy.types import DAY_S, HOUR_S
 from tests.app.monitoring.test_traffic import ROW, rows
 from tests.storage.rounds import NOON_S
@@ -14,9 +15,26 @@ from tests.storage.rounds import NOON_S
 def test_a_span_ends_with_the_step_under_way_and_is_as_long_as_it_says() -> None:
     for name, (_, length_s, step_s) in SPANS.items():
         made = span(name, Traffic(), NOON_S + 123.0)
-        assert made.until_s - made.since_s == length_s == made.length_s
+        assert made.until_s - made.since_s == made.length_s
+        assert length_s - DAY_S < made.length_s <= length_s
         assert made.until_s - step_s <= NOON_S + 123.0 < made.until_s
-        assert len(made.starts_s()) * step_s == pytest.approx(length_s)
+        assert len(made.starts_s()) * step_s == pytest.approx(made.length_s)
+
+
+@pytest.mark.parametrize("hour", [0, 5, 12, 23])
+def test_a_span_of_days_begins_where_the_report_of_as_many_days_does(hour: int) -> None:
+    now_s = NOON_S // DAY_S * DAY_S + hour * HOUR_S + 60
+    for name in ("7d", "30d"):
+        assert span(name, Traffic(), now_s).since_s == begins_s(name, now_s)
+
+
+def test_nothing_is_compared_with_a_time_before_the_log_began() -> None:
+    week = span("7d", Traffic(), NOON_S)
+    began_s, late_s = week.since_s - week.length_s, week.since_s - HOUR_S
+    late = Traffic().add([replace(ROW, start_s=late_s)], 1)
+    assert week.before(late).total().decisions == 0
+    early = late.add([replace(ROW, start_s=began_s)], 2)
+    assert week.before(early).total().decisions == 2 * ROW.decisions
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from app.figures import dollars
+from app.keys.holder import ANYBODY
 from app.pages.policy import lately_of, moved_to, policy
+from policy.types import DAY_S
+from tests.app.keyed import Keyed
 from tests.app.running import Provider, Running, catalogue, running
 
 STORED = 4
@@ -18,7 +21,7 @@ def test_stored_answers_are_no_use_of_an_arm(service: Running) -> None:
         again = service.ask(cache="use", models=["gpt-4o"], task="maths")
         assert again["cache"] == "hit"
     service.ask(models=["glm-4-plus"], task="maths")
-    shown = policy(service.parts, None, "24h", time.time())
+    shown = policy(service.parts, ANYBODY, "24h", time.time())
     told = {each["arm"]: each for each in service.get("/policy")["arms"]}
     for row in shown["arms"]:
         arm, sums = row["arm"].name, row["sums"]
@@ -35,7 +38,7 @@ def test_a_month_is_paid_for_what_asks_an_arm_and_not_for_stored_answers(service
     assert answers == ["miss"] + ["hit"] * STORED
     point = lately_of(service.parts).at(0.01)
     assert point is not None
-    says = moved_to(service.parts, None, 0.01)["a_month"]
+    says = moved_to(service.parts, ANYBODY, 0.01)["a_month"]
     assert says == f"About {dollars(30 * point.cost_usd)} a month at the pace of late."
 
 
@@ -45,7 +48,26 @@ def test_what_is_dearer_than_nothing_is_told_in_dollars(tmp_path: Path, provider
     arms = catalogue(tmp_path, provider.url, {"free": free | {"quality": 0.1}, "best": best})
     with running(tmp_path, arms=arms, willingness_to_pay_usd=1e-9) as service:
         service.ask()
-        now, then = (moved_to(service.parts, None, pay) for pay in (1e-9, 10.0))
+        now, then = (moved_to(service.parts, ANYBODY, pay) for pay in (1e-9, 10.0))
     assert (now["cost_usd_per_request"], now["says"]) == (0.0, "As it is now.")
     assert then["says"].startswith(f"{dollars(then['cost_usd_per_request'])} dearer and ")
     assert then["says"].endswith(" points better than now.")
+
+
+def test_a_key_with_a_goal_of_its_own_is_shown_that_goal(service: Running) -> None:
+    shop = Keyed(service, willingness_to_pay_usd=0.5)
+    shop.ask()
+    text, told = shop.get("/pages/policy").text, shop.get("/policy").json
+    assert told is not None
+    assert told["willingness_to_pay_usd"] == 0.5
+    assert "One more thumbs-up is worth $0.50." in text
+    now = shop.get("/pages/policy/at?pay=0.5").json
+    assert now is not None
+    assert now["says"] == "As it is now."
+
+
+def test_the_seven_days_of_use_are_those_of_the_api(service: Running) -> None:
+    asked_at_s = time.time()
+    service.ask(models=["gpt-4o"])
+    shown = policy(service.parts, ANYBODY, "7d", asked_at_s + 7 * DAY_S)
+    assert [row["arm"].name for row in shown["arms"] if row["sums"].decisions] == ["gpt-4o"]

@@ -65,3 +65,16 @@ def test_what_came_of_a_retrain_is_said_without_figures(service: Running, decide
 def test_a_retrain_that_came_too_early_says_what_is_missing(service: Running) -> None:
     service.parts.log.record_retrain(retrain(service.parts.log, "manual", time.time).retrain).wait()
     assert "Not enough feedback yet: 0 rated" in changes(service.parts)[0].says
+
+
+def test_what_is_shown_of_a_report_says_how_old_it_is(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.rate(service.ask()["id"], "up")
+    made = service.parts.reports.of("7d", None)
+    for age_s, told in ((720.0, 2), (5.0, 0)):
+        aged = made | {"age_s": age_s}
+        aged["rules"][0]["total"] |= {"why_not": None, "saved_usd": 1.0, "saved_share": None}
+        aged["rules"][0]["total"] |= {"low_usd": 0.5, "high_usd": 2.0}
+        monkeypatch.setattr(service.parts.reports, "lately", lambda *_, aged=aged: aged)
+        assert service.client.get("/?span=7d").text.count(", made 12 min ago</span>") == told
