@@ -90,7 +90,7 @@ def by_arm(
     unit: Unit,
     of: Callable[[Sums], float],
 ) -> dict[str, Any]:
-    """Return a stack of arms over time; as shares, each step adds up to one."""
+    """Return a stack of arms over time; as shares each step adds up to one, or is none."""
     starts_s, used = period.starts_s(), traffic.by("arm")
     shown = [arm for arm in paints if arm in used and paints[arm] != OTHER]
     rest = [arm for arm in used if arm not in shown]
@@ -125,7 +125,7 @@ def satisfaction(traffic: Traffic, period: Span) -> dict[str, Any]:
 def _as_shares(series: Sequence[dict[str, Any]]) -> None:
     for i, total in enumerate(map(sum, zip(*(each["values"] for each in series), strict=True))):
         for each in series:
-            each["values"][i] = each["values"][i] / total if total else 0.0
+            each["values"][i] = each["values"][i] / total if total else None
 
 
 def _chart(

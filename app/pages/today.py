@@ -92,7 +92,8 @@ def concerns(parts: Parts, sees: str | None) -> Iterator[Concern]:
     for arm in parts.catalogue().arms.values():
         standing, drift = parts.router.health.standing(arm), parts.router.drifts.of(arm.name)
         if standing.state != "closed":
-            yield Concern(f"{arm.name} is left alone", standing.why or "it failed too often lately")
+            state = "left alone" if standing.state == "open" else "on trial"
+            yield Concern(f"{arm.name} is {state}", standing.why or "it failed too often lately")
         if drift is not None:
             says = f"{drift.answers} answers came from {drift.model}, booked as {drift.billed_as}"
             yield Concern(f"{arm.name} answers as another model", says)

@@ -47,7 +47,12 @@
           return { label: chart.series[i].name, fill: colour, stroke: css("card"), width: 1, paths: bars, points: { show: false } };
         })],
       },
-      tip: (j) => [`from ${moment(chart.x[j])}`, chart.series.map((each) => [each.name, written[chart.unit](each.values[j])])],
+      tip: (j) => [
+        `from ${moment(chart.x[j])}`,
+        chart.series.some((each) => each.values[j] === null)
+          ? [["no requests", ""]]
+          : chart.series.map((each) => [each.name, written[chart.unit](each.values[j])]),
+      ],
     };
   }
 

@@ -1,5 +1,6 @@
 """The pages in a browser that lacks something: a script, a place to keep what was chosen."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -34,7 +35,7 @@ def test_without_a_script_no_chart_and_no_slider_is_shown_and_the_tables_are(
 
 
 @pytest.mark.slow
-def test_where_nothing_can_be_kept_a_theme_can_be_chosen_and_chosen_back(
+def test_where_nothing_can_be_kept_a_theme_can_be_chosen_and_chosen_back_and_paper_is_light(
     browser: Browser, url: str
 ) -> None:
     with looking(browser, url) as page:
@@ -46,6 +47,9 @@ def test_where_nothing_can_be_kept_a_theme_can_be_chosen_and_chosen_back(
         for theme in ("dark", "light", "dark"):
             page.get_by_role("button", name="Dark theme").click()
             expect(page.locator("html")).to_have_attribute("data-theme", theme)
+        page.emulate_media(media="print")
+        ink = page.evaluate("getComputedStyle(document.body).color")
+        assert max(map(int, re.findall(r"\d+", ink))) < 64  # dark on paper, in the dark theme too
 
 
 @pytest.mark.slow

@@ -2,12 +2,13 @@
 
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.figures import NONE
-from app.pages.today import changes, today
+from app.pages.today import changes, concerns, today
 from jobs.retrain import Decided, by_evidence, by_value, retrain
 from tests.app.faulty import broken, faulty, good
 from tests.app.running import Running
@@ -78,3 +79,21 @@ def test_what_is_shown_of_a_report_says_how_old_it_is(
         aged["rules"][0]["total"] |= {"low_usd": 0.5, "high_usd": 2.0}
         monkeypatch.setattr(service.parts.reports, "lately", lambda *_, aged=aged: aged)
         assert service.client.get("/?span=7d").text.count(", made 12 min ago</span>") == told
+
+
+def test_what_is_rated_by_many_is_told_as_ratings_per_request(service: Running) -> None:
+    asked = service.ask()["id"]
+    for rater in ("ann", "bob", "eve"):
+        service.post("/feedback", {"id": asked, "thumbs": "up", "rater": rater})
+    assert "<dt>Ratings per request</dt><dd>3.00</dd>" in service.client.get("/").text
+
+
+def test_an_arm_whose_breaker_lets_one_call_through_is_on_trial(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    health, arm = service.parts.router.health, next(iter(service.parts.catalogue().arms.values()))
+    usual = health.standing(arm)
+    for state, told in (("open", "left alone"), ("half-open", "on trial")):
+        standing = replace(usual, state=state)
+        monkeypatch.setattr(health, "standing", lambda _, standing=standing: standing)
+        assert f"{arm.name} is {told}" in [each.what for each in concerns(service.parts, None)]
