@@ -5,9 +5,13 @@ import sys
 INTERRUPTED = 130
 
 try:
+    import structlog
+
     from app.commands.cli import main
     from app.given import command
 
+    # What is told on the way is no result: that alone goes to standard output.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     main(prog_name=command())
 except KeyboardInterrupt:
     sys.exit(INTERRUPTED)

@@ -4,6 +4,7 @@ Rows are written in groups as they are read, so memory does not grow with the lo
 and answers are not among them.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -123,7 +124,7 @@ def export(
 
     raises : OSError if it cannot be written; StoreUnavailable
     """
-    draft = path.with_name(f".{path.name}.part")
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     written = 0
     try:
         with pq.ParquetWriter(draft, schema(), compression="zstd") as file:

@@ -60,11 +60,9 @@ def import_evals(settings: Settings, table: Path, *, as_json: bool = False) -> N
     with open_reader(settings.database) as log:
         new = log.lookups.imported(evals[0].batch, at_s)
         [batch] = batches(log.ask, evals[0].batch)
-    prompts = len({(each.prompt_sha256, each.task) for each in evals})
-    scored = len({each.arm for each in evals})
-    told = {"batch": batch.batch, "scores": len(evals), "new": new, "arms": scored}
-    told |= {"prompts": prompts, "withdrawn": batch.withdrawn}
-    on = f"{counted(scored, 'arms')} on {counted(prompts, 'prompts')}"
+    told = {"batch": batch.batch, "scores": len(evals), "new": new, "arms": batch.arms}
+    told |= {"prompts": batch.prompts, "withdrawn": batch.withdrawn}
+    on = f"{counted(batch.arms, 'arms')} on {counted(batch.prompts, 'prompts')}"
     said = f"imported {counted(len(evals), 'scores')} of {on}"
     before = "" if new == len(evals) else f", {new} new: this file was imported before"
     learned = (WITHDRAWN if batch.withdrawn else LEARNED).format(command(), short(batch))
@@ -94,7 +92,7 @@ def scores(table: Path, arms: Mapping[str, object], at_s: float) -> list[Eval]:
 def columns(names: Sequence[str], arms: Mapping[str, object]) -> list[str]:
     """Return the score columns of a table.
 
-    raises : InvalidInput if `prompt` is missing, a column is no arm, or there is none
+    raises : InvalidInput if `prompt` is missing, a column stands twice, or none is an arm of ours
 
     >>> columns(["prompt", "task", "gpt-4o"], {"gpt-4o": None})
     ['gpt-4o']
@@ -103,10 +101,11 @@ def columns(names: Sequence[str], arms: Mapping[str, object]) -> list[str]:
         raise InvalidInput(
             f"the table has no column {PROMPT!r}, it has {list(names)}", param=PROMPT
         )
-    scored = [name for name in names if name not in {PROMPT, TASK}]
-    for name in scored:
+    for name in names:
         if names.count(name) > 1:
             raise InvalidInput(f"column {name!r} stands twice; keep one of them", param=name)
+    scored = [name for name in names if name not in {PROMPT, TASK}]
+    for name in scored:
         if name not in arms:
             near = get_close_matches(name, arms, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"the arms are {', '.join(arms)}"

@@ -15,12 +15,13 @@ from app.settings import Settings
 from jobs.export import export
 from policy.errors import InvalidInput
 from policy.types import DAY_S, HOUR_S
-from storage.place import Place
 from storage.stores import open_reader
 
 SPAN = re.compile(r"(\d{1,6})([hdw])")
 SECONDS = {"h": HOUR_S, "d": DAY_S, "w": 7 * DAY_S}
 ALWAYS_S = 0.0
+PARQUET = b"PAR1"
+"""So begins every Parquet file."""
 
 
 def export_log(settings: Settings, path: Path, since: str | None, *, as_json: bool) -> None:
@@ -29,7 +30,7 @@ def export_log(settings: Settings, path: Path, since: str | None, *, as_json: bo
     raises : InvalidInput if `since` is no moment, or the file cannot be written; ConfigError
     """
     since_s = ALWAYS_S if since is None else moment_s(since, time.time())
-    path = _writable(path, settings.database)
+    path = _writable(path)
     with open_reader(settings.database) as log:
         length = log.decided_since(since_s)
         with click.progressbar(length=length, label="exporting", file=sys.stderr) as shown:
@@ -44,17 +45,28 @@ def export_log(settings: Settings, path: Path, since: str | None, *, as_json: bo
     tell(told, said, as_json=as_json)
 
 
-def _writable(path: Path, log: Place) -> Path:
+def _writable(path: Path) -> Path:
     """Return the file that a path leads to: another one is put in its place once it is whole.
 
-    raises : InvalidInput if that must not be: it is no file, or the log itself
+    raises : InvalidInput if that must not be: it is no file, or none that we have written
     """
     found = Path(os.path.realpath(path))
     if found.exists() and not found.is_file():
         raise InvalidInput(f"{path} is no file: give the name of one to be made", param="file")
-    if isinstance(log, Path) and found == Path(os.path.realpath(log)):
-        raise InvalidInput(f"{path} is the log itself: give another name", param="file")
+    if _begins(found) not in {b"", PARQUET}:
+        raise InvalidInput(
+            f"{path} is there and no Parquet file, so it stays: give another name", param="file"
+        )
     return found
+
+
+def _begins(path: Path) -> bytes:
+    """Return the first bytes of a file; what is not there, or cannot be read, is told later."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(PARQUET))
+    except OSError:
+        return b""
 
 
 def moment_s(since: str, now_s: float) -> float:

@@ -6,8 +6,10 @@ killed in between is told so by the next `forget`, which goes on.
 
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,15 +18,17 @@ from app.commands.delivery import delivered
 from app.commands.told import tell
 from app.commands.training import awaits_fold, refolded
 from app.figures import counted
+from app.processes.berth import waiting_beside
 from app.settings import Settings
 from app.wiring import cache_path
 from jobs.forget import stripped
 from jobs.intake import FORGET, hand_over_stripped
-from policy.errors import ConfigError, InvalidInput
+from policy.errors import ConfigError, InvalidInput, StoreUnavailable
 from storage import snapshots
 from storage.cache_file import remove
 from storage.erasing import FORGOTTEN, Whose, held
 from storage.reader import LogReader
+from storage.spool import Spooling
 from storage.stores import open_log, open_reader
 
 
@@ -40,6 +44,7 @@ def forget(settings: Settings, whose: Whose, *, confirmed: bool, as_json: bool) 
             "give the tenant of a key",
             param="tenant",
         )
+    _bring_back(settings)
     with open_reader(settings.database) as log:
         there = held(log.ask, whose)
         told: dict[str, Any] = {**asdict(there), "policy_version": None}
@@ -53,6 +58,24 @@ def forget(settings: Settings, whose: Whose, *, confirmed: bool, as_json: bool) 
                 snapshots.forget_before(settings.folder / "snapshots", version)
             _forget_answers(settings)
     tell(told, _in_words(whose, told), as_json=as_json)
+
+
+def _bring_back(settings: Settings) -> None:
+    """Bring what waits beside the log into it: it may be theirs, and would come after all is said.
+
+    raises : StoreUnavailable if something still waits
+    """
+    if waiting_beside(settings) and isinstance(settings.database, Path):
+        with (
+            suppress(ConfigError),  # a service holds the log, and brings it by itself
+            open_log(settings.database, spooling=Spooling(settings.spool_bytes)) as log,
+        ):
+            log.bring_back()
+    if waiting := waiting_beside(settings):
+        raise StoreUnavailable(
+            f"{counted(waiting, 'rows')} that may be theirs wait beside the log, so nothing was "
+            "forgotten: let the service bring them into it, then say it again"
+        )
 
 
 def _strip(settings: Settings, log: LogReader, whose: Whose, decisions: int) -> None:

@@ -18,7 +18,7 @@ from app.figures import ago, counted
 from app.given import command
 from app.keys.keyring import STRANGE, known, require_a_key, unopened
 from app.mode import folders, in_force, missing_keys
-from app.processes.berth import berths
+from app.processes.berth import waiting_beside
 from app.processes.children import answers, health, why_not_ready
 from app.settings import Settings
 from policy.errors import ConfigError, StoreUnavailable
@@ -27,8 +27,6 @@ from storage.mounts import remote
 from storage.place import Place, shown
 from storage.reader import LogReader
 from storage.records import Retrain
-from storage.spool import spool_path
-from storage.spool_file import waiting_in
 from storage.stores import open_reader
 from upstream.catalogue import Catalogue, Provider, load
 from upstream.reach import reach
@@ -202,9 +200,7 @@ def _postgres(url: str) -> Iterator[Finding]:
 
 def _spools(settings: Settings) -> Iterator[Finding]:
     """Say what waits beside the log."""
-    at = settings.database
-    paths = [at] if isinstance(at, Path) else [each / "log" for each in berths(settings.folder)]
-    if waiting := sum(waiting_in(spool_path(path)) for path in paths):
+    if waiting := waiting_beside(settings):
         says = f"{waiting} rows wait for the log; it could not be written: is the disk full?"
         yield Finding("problem", "spool", f"{says} A running service brings them by itself")
 

@@ -11,6 +11,10 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+from app.settings import Settings
+from storage.spool import spool_path
+from storage.spool_file import waiting_in
+
 LOCK = "lock"
 
 
@@ -36,6 +40,13 @@ def berth(folder: Path) -> Iterator[Path]:
 def berths(folder: Path) -> list[Path]:
     """Return the folders that processes have, or have had."""
     return sorted(folder.glob("process-*"))
+
+
+def waiting_beside(settings: Settings) -> int:
+    """Return how many rows wait beside the log, in the spool of whichever process."""
+    at = settings.database
+    logs = [at] if isinstance(at, Path) else [each / "log" for each in berths(settings.folder)]
+    return sum(waiting_in(spool_path(log)) for log in logs)
 
 
 def is_taken(lock: int) -> bool:

@@ -7,6 +7,7 @@ one assignment. A start takes the newest snapshot of the serving policy and fold
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from policy.errors import BudgetExceeded
 from policy.exploration import Allowance
 from policy.pacer import Pacer
 from policy.types import Arm
+from storage import snapshots
 from storage.events import Event, OutcomeEvent, PolicyEvent
 from storage.log import Log
 from storage.records import Decision
@@ -234,5 +236,7 @@ class Live:
         return start.fold(self._log.events(start.upto_seq, event.seq))
 
     def _restored(self, start: Learned) -> Learned:
-        """Return the policy version as it was saved, if it was."""
+        """Return the policy version as it was saved, if it was; what others had learned goes."""
+        with suppress(OSError):  # they are of no use, and may hold what somebody had forgotten
+            snapshots.forget_before(self._data / "snapshots", start.policy_version)
         return saved(self._data, self._log, start) or start

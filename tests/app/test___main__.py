@@ -1,5 +1,6 @@
 """The command as a process: whoever interrupts it is told nothing but the exit code."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.commands.told import EX_INTERRUPTED
+from tests.app.commands.test_forgetting import SESSION, wait_beside
 
 pytestmark = pytest.mark.slow
 
@@ -36,3 +38,13 @@ def test_an_interruption_of_a_command_ends_without_a_word(tmp_path: Path) -> Non
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=60)
     assert (process.returncode, *said) == (EX_INTERRUPTED, b"", b"")
+
+
+def test_what_is_told_on_the_way_stands_in_no_result(tmp_path: Path) -> None:
+    wait_beside(tmp_path)
+    environ = {**os.environ, "TURNPIKE_DATABASE": str(tmp_path / "turnpike.db")}
+    command = [*COMMAND[:-1], "forget", "--session", SESSION, "--yes", "--json"]
+    environ["TURNPIKE_SANDBOX"] = "off"
+    ended = subprocess.run(command, env=environ, capture_output=True, check=True, timeout=60)
+    assert json.loads(ended.stdout)["decisions"] == 1
+    assert b"the log is written again" in ended.stderr

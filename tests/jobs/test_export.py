@@ -102,6 +102,20 @@ def test_a_file_that_cannot_be_written_leaves_the_one_before(
         export(log, tmp_path / "nowhere" / "log.parquet", 0.0, told)
 
 
+def test_two_processes_may_write_one_file_at_once(
+    log: SqliteLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log.parquet"
+
+    def another(_more: int) -> None:
+        with monkeypatch.context() as there:
+            there.setattr("jobs.export.os.getpid", lambda: 1)
+            export(log, path, 0.0, told)
+
+    written = export(log, path, 0.0, another, group=1)
+    assert pq.read_table(path).num_rows == written > 1
+
+
 def test_every_figure_of_the_log_is_a_column() -> None:
     """But for those that a row stands for itself: whose outcome it is, and how many calls."""
     named = {FROM.get(column.name, column.name) for column in COLUMNS}

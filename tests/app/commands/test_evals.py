@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.commands.evals import import_evals
+from app.commands.withdrawing import list_batches
 from app.settings import Settings
 from policy.errors import InvalidInput
 from storage.events import EvalEvent
@@ -64,7 +65,11 @@ def test_the_same_table_counts_once_and_that_is_told(
 
 @pytest.mark.parametrize("place", ["sqlite", "postgres"])
 def test_every_sample_of_a_prompt_counts_and_so_does_each_task(
-    tmp_path: Path, table: Path, place: str, request: pytest.FixtureRequest
+    tmp_path: Path,
+    table: Path,
+    place: str,
+    request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     given = settings(tmp_path)
     if place == "postgres":
@@ -73,6 +78,8 @@ def test_every_sample_of_a_prompt_counts_and_so_does_each_task(
     table.write_text(SAMPLES)
     for _ in range(2):
         import_evals(given, table)
+    list_batches(given, as_json=False)
+    assert capsys.readouterr().out.count("6 scores of 2 arms on 1 prompt") == 3
     with open_reader(given.database) as log:
         events = [each for each in log.events() if isinstance(each, EvalEvent)]
     assert [(each.arm, each.task, each.score) for each in events] == [
@@ -122,6 +129,8 @@ BAD = {
     "a cell too many": ("prompt,gpt-4o\nhi,1,0\n", "line 2"),
     "after a prompt of two lines": ('prompt,gpt-4o\n"a\nb",1\nc,x\n', "line 4, column gpt-4o"),
     "a column twice": ("prompt,gpt-4o,gpt-4o\nhi,1,0\n", "gpt-4o"),
+    "two prompts": ("prompt,prompt,gpt-4o\nhi,ho,1\n", "column 'prompt' stands twice"),
+    "two tasks": ("prompt,task,task,gpt-4o\nhi,a,b,1\n", "column 'task' stands twice"),
     "a text without an end": ('prompt,gpt-4o\n"hi,1\n', "line 2"),
     "a text too long": (f"prompt,gpt-4o\n{'x' * 5_000_000},1\n", "line 2"),
     "a bad task": ("prompt,task,gpt-4o\nhi,a/b/c/d/e,1\n", "line 2, column task"),

@@ -2,7 +2,6 @@
 
 import json
 import os
-import stat
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -76,11 +75,16 @@ def test_what_is_no_file_is_left_alone_and_a_link_is_followed(tmp_path: Path) ->
     pipe, target, link = tmp_path / "pipe", tmp_path / "target.parquet", tmp_path / "link.parquet"
     os.mkfifo(pipe)
     link.symlink_to(target)
-    for refused, says in ((pipe, f"{pipe} is no file"), (log, f"{log} is the log itself")):
-        kind = stat.S_IFMT(refused.stat().st_mode)
+    secret = tmp_path / "secret"
+    secret.write_text("that opens every key")
+    no_parquet = "is there and no Parquet file"
+    for refused, says in ((pipe, "is no file"), (log, no_parquet), (secret, no_parquet)):
+        before = refused.stat()
         ended = turnpike(tmp_path, "export", str(refused))
-        assert (ended.exit_code, says in ended.stderr) == (2, True)
-        assert stat.S_IFMT(refused.stat().st_mode) == kind
+        assert (ended.exit_code, f"{refused} {says}" in ended.stderr) == (2, True)
+        after = refused.stat()
+        assert (before.st_ino, before.st_mode) == (after.st_ino, after.st_mode)
+    target.touch()  # as mktemp makes it
     assert turnpike(tmp_path, "export", str(link)).exit_code == 0
     assert link.is_symlink()
     assert pq.read_table(target).num_rows == 0

@@ -1,6 +1,8 @@
 """Somebody is forgotten: nothing of theirs is anywhere, and the policy is folded from the rest."""
 
 import json
+from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,10 @@ from jobs.intake import hand_over_stripped
 from jobs.learned import Learned
 from storage.erasing import FORGOTTEN, Whose, held
 from storage.snapshots import digest
+from storage.spool import Spare, spool_path
+from storage.spool_file import SpoolFile
 from storage.sqlite_reader import SqliteReader
+from storage.stores import open_log
 from tests.app.commands.test_cli import turnpike
 from tests.app.faulty import Faulty, faulty
 from tests.app.routing.test_retention import ASKED, CANARY, files, greeting
@@ -123,6 +128,32 @@ def test_what_was_killed_in_between_is_gone_on_with(tmp_path: Path) -> None:
         assert (again["decisions"], again["policy_version"]) == (0, None)
         plain = forgot(tmp_path, "--session", SESSION).stdout
         assert plain == f"there is nothing of session '{SESSION}' in the log\n"
+
+
+def wait_beside(folder: Path) -> None:
+    """Let a decision of ours wait beside the log, as after a kill while it was locked."""
+    with faulty(folder, {"a": greeting}) as made:
+        theirs = made.service.parts.log.decision(asked(made.service, session=None))
+    ours = replace(theirs.decision, id="waits", session=SESSION)
+    assert theirs.outcome is not None
+    rows = [Spare.of(ours, 0), Spare.of(replace(theirs.outcome, decision_id="waits"), 0)]
+    with closing(SpoolFile(spool_path(folder / "turnpike.db"), 1 << 20)) as spool:
+        spool.append([row.to_bytes() for row in rows])
+    assert ("turnpike.db-spool", SESSION) in left_of_us(folder)
+
+
+def test_what_waits_beside_the_log_is_forgotten_too(tmp_path: Path) -> None:
+    wait_beside(tmp_path)
+    assert told(forgot(tmp_path, "--session", SESSION, "--yes", "--json"))["decisions"] == 1
+    assert left_of_us(tmp_path) == set()
+
+
+def test_nobody_is_said_to_be_forgotten_while_rows_wait(tmp_path: Path) -> None:
+    wait_beside(tmp_path)
+    with open_log(tmp_path / "turnpike.db"):  # a service that cannot write
+        ended = forgot(tmp_path, "--session", SESSION, "--yes")
+        assert ended.exit_code == 1
+        assert ended.stderr.startswith("turnpike: 2 rows that may be theirs wait beside the log")
 
 
 def test_nobody_is_forgotten_without_a_name_or_a_yes(tmp_path: Path) -> None:

@@ -65,6 +65,25 @@ def test_every_replica_forgets(tmp_path: Path, postgres_url: str, provider: Prov
         assert here.digest == digest(fold.to_arrays())
 
 
+def test_what_a_replica_had_learned_leaves_its_own_folder_too(
+    tmp_path: Path, postgres_url: str, provider: Provider
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    dials = {"sandbox_url": provider.url, "database": postgres_url}
+    with running(tmp_path, data=there, **dials) as replica:
+        asked(replica)
+        replica.parts.live.snapshot()
+        assert snapshots_of(there) == ["v000001"]
+        assert told(here, postgres_url, "forget", "--tenant", "default", "--yes")["decisions"] == 1
+        assert eventually(lambda: replica.learned.policy_version == 2, 20.0)
+        assert snapshots_of(there) == []
+
+
+def snapshots_of(folder: Path) -> list[str]:
+    """Return of which policy versions a folder holds what was learned."""
+    return sorted(path.name.split("-")[1] for path in (folder / "snapshots").iterdir())
+
+
 def test_words_whose_time_is_over_go(tmp_path: Path, postgres_url: str, provider: Provider) -> None:
     dials = {"sandbox_url": provider.url, "database": postgres_url, "data": tmp_path}
     with running(tmp_path, **dials, prompts="full") as service:
