@@ -74,7 +74,7 @@ class CategoryBeta:
             self._bad[cell] += 1.0 - reward
         self.update_s += perf_counter() - started
 
-    def import_evals(self, evals: Evals) -> None:
+    def import_evals(self, evals: Evals, arms: Sequence[Arm]) -> None:
         """Learn the arms' scores on some prompts, each as a thumb."""
         for row, scores in zip(evals.rows.tolist(), evals.scores, strict=True):
             known = np.nan_to_num(scores), np.nan_to_num(1.0 - scores)

@@ -43,8 +43,8 @@ class Player(Protocol):
         """Learn, at round `now`, what the decision of round t was worth; NaN says nothing."""
         ...
 
-    def import_evals(self, evals: Evals) -> None:
-        """Learn the arms' scores on some prompts."""
+    def import_evals(self, evals: Evals, arms: Sequence[Arm]) -> None:
+        """Learn the arms' scores on some prompts, while these arms are offered."""
         ...
 
     def retrain(self, t: int, *, asked: bool = False) -> Retrain | None:
@@ -98,7 +98,7 @@ def play(table: Table, sketches: Sequence[Sketch], options: Options, seed: int) 
         if t in stages:
             arms = prices(table.arms, stages[t])
         if t in imports:
-            player.import_evals(imports[t])
+            player.import_evals(imports[t], arms)
             _note(player, t, played, asked=True)
         arm = played.arms[t] = table.names.index(player.choose(t, row, arms))
         played.reward[t], played.cost_usd[t] = course.scores[t, arm], course.cost_usd[t, arm]

@@ -125,7 +125,7 @@ class Router:
             self._learned = self._learned.fold([event])
             self.update_s += perf_counter() - started
 
-    def import_evals(self, evals: Evals) -> None:
+    def import_evals(self, evals: Evals, arms: Sequence[Arm]) -> None:
         """Learn the arms' scores on these prompts, as an import of evals does."""
         for row, scores in zip(evals.rows.tolist(), evals.scores, strict=True):
             for arm in np.flatnonzero(~np.isnan(scores)).tolist():

@@ -68,9 +68,9 @@ class Peer:
         worth = reward - paid_usd / self._willing_usd if self._priced else reward
         self._tell({"rated": t, "reward": None if np.isnan(worth) else worth})
 
-    def import_evals(self, evals: Evals) -> None:
+    def import_evals(self, evals: Evals, arms: Sequence[Arm]) -> None:
         """Tell every score as an outcome, which is how all of them take a warm start."""
-        self._offer(self._arms or self._table.arms)
+        self._offer(arms)
         for row, scores in zip(evals.rows.tolist(), evals.scores, strict=True):
             for arm in np.flatnonzero(~np.isnan(scores)).tolist():
                 told = {"context": self._context(row), "reward": float(scores[arm])}

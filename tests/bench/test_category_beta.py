@@ -22,7 +22,7 @@ def test_evals_count_as_thumbs() -> None:
     player = CategoryBeta(table, OPTIONS, 0)
     row = table.tasks.index("code")
     scores = np.tile([1.0, 0.0, np.nan], (500, 1))
-    player.import_evals(Evals(0, np.full(500, row), scores))
+    player.import_evals(Evals(0, np.full(500, row), scores), table.arms[:2])
     for t in range(50):
         choices.append(player.choose(t, row, table.arms[:2]))
         player.rate(t, np.nan, t)

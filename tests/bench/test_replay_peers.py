@@ -1,7 +1,10 @@
 """A peer in an environment of its own is told what the router is told, and learns from it."""
 
+import json
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -45,6 +48,24 @@ def test_a_peer_is_offered_a_new_arm_only_when_it_is_there() -> None:
     best = int(WORLD.scores.mean(axis=0).argmax())
     assert (played.arms[:200] != best).all()
     assert (played.arms[200:] == best).any()
+
+
+@pytest.mark.parametrize("warm", [0, 40])
+def test_a_peer_hears_of_an_arm_when_it_is_offered_and_then_of_its_evals(
+    monkeypatch: pytest.MonkeyPatch, warm: int
+) -> None:
+    table, told = easy(120), StringIO()
+    answer = json.dumps({"arm": "cheap", "decide_s": 0.0, "update_s": 0.0})
+    worker = SimpleNamespace(stdin=told, stdout=SimpleNamespace(readline=lambda: answer))
+    monkeypatch.setattr("bench.peers.player.started", lambda _name: worker)
+    new = table.names[int(table.scores.mean(axis=0).argmax())]
+    options = replace(OPTIONS, scenario="new_arm_evals", warm=warm)
+    play(table, table.sketches("text"), options, 1)
+    begun, *heard = map(json.loads, told.getvalue().splitlines())
+    assert new not in begun["begin"]["arms"]
+    of_it = [each for each in heard if new in each.get("offer", [each.get("evaluated")])]
+    assert ["offer" in each for each in of_it[:2]] == [True, False]
+    assert sum("offer" in each for each in of_it) == 1
 
 
 def test_no_arm_is_the_first_for_every_seed() -> None:
