@@ -7,10 +7,11 @@ one assignment. A start takes the newest snapshot of the serving policy and fold
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+from structlog import get_logger
 
 from app.keys.holder import Holder
 from app.routing.goals import Goals
@@ -30,6 +31,7 @@ from storage.events import Event, OutcomeEvent, PolicyEvent
 from storage.log import Log
 from storage.records import Decision
 
+LOGGER = get_logger()
 SNAPSHOT_EVERY = 4_000
 FOLDED_EVERY_S = 0.25
 """How long what answers teach may wait, so that one step learns from many."""
@@ -237,6 +239,8 @@ class Live:
 
     def _restored(self, start: Learned) -> Learned:
         """Return the policy version as it was saved, if it was; what others had learned goes."""
-        with suppress(OSError):  # they are of no use, and may hold what somebody had forgotten
+        try:
             snapshots.forget_before(self._data / "snapshots", start.policy_version)
+        except OSError as error:  # no reason not to serve, but somebody may have been forgotten
+            LOGGER.warning("snapshots of earlier policies stay", why=str(error))
         return saved(self._data, self._log, start) or start

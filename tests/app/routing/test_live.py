@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.commands.evals import import_evals
 from app.commands.training import retrain, rollback
@@ -280,3 +281,16 @@ def test_every_decision_can_be_made_again_from_its_row(service: Running) -> None
             assert (again.eligible, again.policy) == (row.eligible, row.policy)
     assert len(rows) == 50
     assert len({row.learned_seq for row in rows}) > 10
+
+
+def test_what_cannot_be_deleted_keeps_nobody_from_serving_and_is_told(
+    tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_folder: Path, _version: int) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("app.routing.live.snapshots.forget_before", refuse)
+    with capture_logs() as said, running(tmp_path, sandbox_url=provider.url) as service:
+        assert service.ask()["text"]
+    told = {each["event"]: each.get("why") for each in said}
+    assert "Permission denied" in told["snapshots of earlier policies stay"]
