@@ -3,7 +3,8 @@
 alpha 0.01, forgetting 0.997, adaptive budget pacer with lr 0.05 and lambda_max 5, no fixed cost
 penalty, the pacer told what was really paid. Two things differ: it gets the contexts all others get
 instead of its embeddings, which have to be downloaded, and so starts without its shipped priors,
-which only fit those. Evals, if there are any, are learned as its documentation says for batches.
+which only fit those. Evals, if there are any, are learned at one time: if its clock went on with
+each, as its documentation has it for batches, it would begin to forget the first of them.
 
 source : ParetoBandit 0.1.1, README and config; experiments/01_stationary_budget_pacing
 """
