@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app.settings import Settings
 from jobs.intake import records
-from policy.errors import ConfigError, InvalidInput, StoreUnavailable
+from policy.errors import ConfigError, InvalidInput, StoreUnavailable, TurnpikeError
 from storage.handover import REJECTED, pending, take, withdraw
 from storage.stores import open_log
 
@@ -48,20 +48,21 @@ def _wait_for(settings: Settings, folder: Path, identity: str) -> None:
     while any(identity in path.name for path in pending(folder)):
         away = _take_here(settings, folder)
         if time.monotonic() > give_up_at and withdraw(folder, identity):
-            kind = ConfigError if away is None else StoreUnavailable
-            why = away or "is serve running, and can it write its log?"
+            kind = StoreUnavailable if isinstance(away, StoreUnavailable) else ConfigError
+            why = "" if kind is StoreUnavailable else "is serve running, and can it write its log? "
             within = f"within {TAKEN_WITHIN_S:g} s, so nothing was done"
-            raise kind(f"nobody took it from {folder} {within}: {why}")
+            said = "" if away is None else f"we cannot: {away.message}"
+            raise kind(f"nobody took it from {folder} {within}: {why}{said}".rstrip())
         time.sleep(POLL_S)
 
 
-def _take_here(settings: Settings, folder: Path) -> str | None:
+def _take_here(settings: Settings, folder: Path) -> TurnpikeError | None:
     """Write what waits, unless a service alone holds the log; return why that failed, if it did."""
     try:
         with open_log(settings.database) as log:
             take(folder, log, records, time.time())
-    except StoreUnavailable as error:
-        return error.message
-    except (ConfigError, OSError):
-        pass  # the service holds it, and takes the parcel within a second; or others are stuck
+    except (StoreUnavailable, ConfigError) as error:
+        return error  # if a service holds it, that takes the parcel within a second
+    except OSError:
+        pass  # others are stuck
     return None

@@ -1,5 +1,6 @@
 """What a command hands over is in the log when it ends well, and never later when it does not."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ def test_what_nobody_takes_in_time_is_taken_back(
         refused = turnpike(tmp_path, "keys", "create", "shop")
         assert refused.exit_code == 78
         assert "so nothing was done: is serve running" in refused.stderr
+        assert f"is being written by process {os.getpid()}" in refused.stderr
         assert pending(tmp_path / "handover") == []
         assert log.known_keys() == []
     assert turnpike(tmp_path, "keys", "create", "shop").exit_code == 0
