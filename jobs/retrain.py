@@ -19,7 +19,7 @@ from jobs.learned import Learned
 from jobs.refold import Fold, as_found, in_order
 from policy.errors import InvalidInput
 from policy.hyper import Hyper
-from policy.tuning import score, tuned
+from policy.tuning import LOG_BAYES_FACTOR, score, tuned
 from storage.events import EvalEvent
 from storage.learnable import LearnableLog
 from storage.records import PolicyVersion, Retrain, RetrainTrigger, Round
@@ -31,7 +31,6 @@ FEWEST_FOR_VETO = 30.0  # an interval from two rounds is as narrow as chance mak
 MARGIN = 0.01
 CALIBRATION_SLACK = 0.01
 SPEND_SLACK = 1.02
-LOG_BAYES_FACTOR = 1.0
 
 Clock = Callable[[], float]
 

@@ -15,6 +15,8 @@ from policy.prior import GROUPS, Prior, Scales
 FACTORS = (2.0, 1.4)
 SWEEPS = 4  # the first dial of a sweep is turned before the others have moved
 PENALTY_SD = 1.0
+LOG_BAYES_FACTOR = 1.0
+"""So much likelier must another prior have made the outcomes to take the place of one in force."""
 
 
 def tuned(belief: Belief, default: Prior) -> Prior:

@@ -10,9 +10,9 @@ from structlog import get_logger
 
 from app.processes.loop import beside
 from app.wiring import Parts
-from jobs.retrain import LOG_BAYES_FACTOR
 from policy.errors import InvalidInput, StoreUnavailable
 from policy.evaluate import Value
+from policy.tuning import LOG_BAYES_FACTOR
 from storage.records import Retrain
 
 LOGGER = get_logger()

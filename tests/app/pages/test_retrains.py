@@ -1,6 +1,7 @@
 """What the page of retrains says of those that there were."""
 
-from jobs.retrain import LOG_BAYES_FACTOR, by_evidence
+from jobs.retrain import by_evidence
+from policy.tuning import LOG_BAYES_FACTOR
 from tests.app.running import Running
 from tests.storage.rounds import RETRAIN, but
 
