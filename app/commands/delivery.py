@@ -1,7 +1,8 @@
 """From the command line into the log: by the service that runs, or by us where we may write."""
 
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from app.settings import Settings
@@ -12,9 +13,13 @@ from storage.stores import open_log
 
 TAKEN_WITHIN_S = 30.0
 POLL_S = 0.1
+AHEAD = 8
+"""Pieces that may wait for the service, which takes all that wait once a second."""
+
+HandOver = Callable[[Path], str]
 
 
-def delivered(settings: Settings, hand_over: Callable[[Path], str]) -> None:
+def delivered(settings: Settings, hand_over: HandOver) -> None:
     """Hand something over, and return when it is in the log; without a service, write it here.
 
     Whoever is told that it was not done may rely on that: nobody takes it later.
@@ -22,23 +27,54 @@ def delivered(settings: Settings, hand_over: Callable[[Path], str]) -> None:
     raises : ConfigError if it cannot be handed over, or nobody took it in time; InvalidInput if it
              was rejected; StoreUnavailable if the log could not be written in that time
     """
-    folder = settings.folder / "handover"
+    delivered_in_pieces(settings, [hand_over], lambda: None)
+
+
+def delivered_in_pieces(
+    settings: Settings, pieces: Iterable[HandOver], told: Callable[[], None]
+) -> None:
+    """Hand over one piece after another, and tell of each that is in the log.
+
+    A service that is asked to write much at once answers nobody meanwhile. Where a piece is not
+    done, those before it are, and none after it.
+
+    raises : as `delivered`
+    """
+    folder, waiting = settings.folder / "handover", deque[str]()
     try:
-        identity = hand_over(settings.folder)
-    except OSError as error:
-        raise unwritable(folder, error) from error
-    try:
-        _wait_for(settings, folder, identity)
+        for hand_over in pieces:
+            waiting.append(_handed_over(settings, hand_over))
+            if len(waiting) > AHEAD:
+                _take_off(settings, folder, waiting, told)
+        while waiting:
+            _take_off(settings, folder, waiting, told)
     finally:
-        withdraw(folder, identity)  # nothing, unless the waiting was broken off
+        for identity in waiting:  # none, unless the waiting was broken off
+            withdraw(folder, identity)
+
+
+def _handed_over(settings: Settings, hand_over: HandOver) -> str:
+    try:
+        return hand_over(settings.folder)
+    except OSError as error:
+        raise unwritable(settings.folder / "handover", error) from error
+
+
+def _take_off(
+    settings: Settings, folder: Path, waiting: deque[str], told: Callable[[], None]
+) -> None:
+    """Wait until the oldest piece is in the log, and tell so."""
+    _wait_for(settings, folder, waiting[0])
+    identity = waiting.popleft()
     if list((folder / REJECTED).glob(f"{identity}*")):
         raise InvalidInput("it was rejected; the lines of the service say why")
+    told()
 
 
 def unwritable(path: Path, error: OSError) -> ConfigError:
     """Return what is told where a command cannot write what it has to."""
     return ConfigError(
-        f"cannot write to {path}: {error.strerror}; nothing was done: make room on its disk, and "
+        f"cannot write to {path}: {error.strerror}; it was not done: make room on its disk, and "
         "let this user write there"
     )
 
@@ -50,7 +86,7 @@ def _wait_for(settings: Settings, folder: Path, identity: str) -> None:
         if time.monotonic() > give_up_at and withdraw(folder, identity):
             kind = StoreUnavailable if isinstance(away, StoreUnavailable) else ConfigError
             why = "" if kind is StoreUnavailable else "is serve running, and can it write its log? "
-            within = f"within {TAKEN_WITHIN_S:g} s, so nothing was done"
+            within = f"within {TAKEN_WITHIN_S:g} s, so it was not done"
             said = "" if away is None else f"we cannot: {away.message}"
             raise kind(f"nobody took it from {folder} {within}: {why}{said}".rstrip())
         time.sleep(POLL_S)

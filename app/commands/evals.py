@@ -1,26 +1,29 @@
 """Warm start: a team's own evals, a table of prompts with one score column per arm.
 
 Every row is checked before any is handed over, and every score counts, also where a prompt stands
-in several rows; the same file imported twice counts once.
+in several rows. A file imported twice counts once: what was broken off can be taken up again.
 """
 
 import csv
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from hashlib import sha256
 from io import StringIO
+from itertools import islice
 from math import isfinite
 from pathlib import Path
+from typing import NamedTuple, Self
 
 import click
 from pydantic import TypeAdapter, ValidationError
 
 from app.api.schemas import Task
-from app.commands.delivery import delivered
+from app.commands.delivery import delivered_in_pieces
 from app.commands.told import tell
 from app.commands.withdrawing import short
 from app.figures import counted
@@ -30,7 +33,7 @@ from app.settings import Settings
 from features.prompt import Prompt
 from features.sketch import Sketch
 from jobs.intake import hand_over_evals
-from policy.errors import InvalidInput
+from policy.errors import InvalidInput, TurnpikeError
 from storage.records import Eval
 from storage.stores import open_reader
 from storage.withdrawing import batches
@@ -38,6 +41,8 @@ from upstream.catalogue import load
 
 PROMPT, TASK = "prompt", "task"
 BEYOND = "beyond the last column"
+PIECE = 500
+"""Scores that a service writes at once; meanwhile, for some tenths of a second, it answers nobody."""
 LEARNED = (
     "the policy has learned them; `{0} retrain` fits its features to them too, "
     "`{0} withdraw {1}` takes them back"
@@ -53,40 +58,117 @@ def import_evals(settings: Settings, table: Path, *, as_json: bool = False) -> N
     """
     at_s = time.time()
     csv.field_size_limit(settings.max_body_bytes)  # as long a prompt as the service takes
-    evals = scores(table, load(settings.arms).arms, at_s)
-    if not evals:
+    evals = Table.opened(table, load(settings.arms).arms)
+    n = evals.checked()
+    if not n:
         raise InvalidInput(f"{table} has no scores; give each arm a column of numbers 0 to 1")
-    delivered(settings, lambda data: hand_over_evals(data, evals))
+    _deliver(settings, evals, n, at_s)
     with open_reader(settings.database) as log:
-        new = log.lookups.imported(evals[0].batch, at_s)
-        [batch] = batches(log.ask, evals[0].batch)
-    told = {"batch": batch.batch, "scores": len(evals), "new": new, "arms": batch.arms}
+        new = log.lookups.imported(evals.batch, at_s)
+        [batch] = batches(log.ask, evals.batch)
+    told = {"batch": batch.batch, "scores": n, "new": new, "arms": batch.arms}
     told |= {"prompts": batch.prompts, "withdrawn": batch.withdrawn}
     on = f"{counted(batch.arms, 'arms')} on {counted(batch.prompts, 'prompts')}"
-    said = f"imported {counted(len(evals), 'scores')} of {on}"
-    before = "" if new == len(evals) else f", {new} new: this file was imported before"
+    said = f"imported {counted(n, 'scores')} of {on}"
+    before = "" if new == n else f", {new} new: this file was imported before"
     learned = (WITHDRAWN if batch.withdrawn else LEARNED).format(command(), short(batch))
     tell(told, f"{said}{before}\n{learned}", as_json=as_json)
 
 
-def scores(table: Path, arms: Mapping[str, object], at_s: float) -> list[Eval]:
-    """Return the scores of a table, showing how far it has come.
+def _deliver(settings: Settings, table: "Table", n: int, at_s: float) -> None:
+    """Hand over all scores of a table, showing how far that has come.
 
-    raises : InvalidInput naming line, column and value
+    raises : TurnpikeError that tells how many are in the log, if not all
     """
-    raw = table.read_bytes()
-    batch = sha256(raw).hexdigest()
-    rows = csv.DictReader(StringIO(_text(table, raw), newline=""), restkey=BEYOND, strict=True)
-    try:
-        scored = columns(rows.fieldnames or (), arms)
-        numbered = [(rows.line_num, row) for row in rows]
-    except csv.Error as error:
-        raise InvalidInput(
-            f"line {rows.line_num + 1}: {error}; it must be a line of CSV"
-        ) from error
-    with click.progressbar(numbered, label="reading evals", file=sys.stderr) as reading:
-        found = (each for line, row in reading for each in _evals(line, row, scored, batch, at_s))
-        return list(_told_apart(found))
+    evals, done = table.evals(at_s), 0
+    pieces = iter(lambda: list(islice(evals, PIECE)), [])
+    with click.progressbar(length=n, label="importing evals", file=sys.stderr) as bar:
+
+        def told() -> None:
+            nonlocal done
+            done = min(done + PIECE, n)
+            bar.update(PIECE)
+
+        try:
+            delivered_in_pieces(
+                settings, (partial(hand_over_evals, evals=piece) for piece in pieces), told
+            )
+        except TurnpikeError as error:
+            here = f"{done:,} of {n:,} scores are in; import the file again, and the rest follows"
+            raise type(error)(f"{error.message}; {here}" if done else error.message) from error
+
+
+class Row(NamedTuple):
+    """One line of a table: what was asked, and how each arm did of which that is known."""
+
+    prompt: Prompt
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A file of evals; it is read twice, because all of it is checked before any is learned."""
+
+    path: Path
+    text: str
+    batch: str
+    arms: Mapping[str, object]
+
+    @classmethod
+    def opened(cls, path: Path, arms: Mapping[str, object]) -> Self:
+        """Return a file of which nothing was checked but that it is text.
+
+        raises : InvalidInput naming the byte that is not UTF-8
+        """
+        raw = path.read_bytes()
+        return cls(path, _text(path, raw), sha256(raw).hexdigest(), arms)
+
+    def checked(self) -> int:
+        """Return how many scores there are, showing how far it has come.
+
+        raises : InvalidInput naming line, column and value
+        """
+        lines = self.text.count("\n")
+        with click.progressbar(
+            self.rows(), length=lines, label="reading evals", file=sys.stderr
+        ) as reading:
+            return sum(len(row.scores) for row in reading)
+
+    def rows(self) -> Iterator[Row]:
+        """Yield what each line says.
+
+        raises : InvalidInput naming line, column and value
+        """
+        lines = csv.DictReader(StringIO(self.text, newline=""), restkey=BEYOND, strict=True)
+        try:
+            scored = columns(lines.fieldnames or (), self.arms)
+            for line in lines:
+                yield _row(lines.line_num, line, scored)
+        except csv.Error as error:
+            raise InvalidInput(
+                f"line {lines.line_num + 1}: {error}; it must be a line of CSV"
+            ) from error
+
+    def evals(self, at_s: float) -> Iterator[Eval]:
+        """Yield the scores so that the log, which knows one by batch, prompt and arm, keeps each.
+
+        A prompt may stand in several rows: for several samples, or under several tasks.
+        """
+        seen: Counter[tuple[str, str]] = Counter()
+        for prompt, scores in self.rows():
+            digest, stored = prompt.digest, Sketch.of(prompt).to_bytes()
+            for arm, score in scores.items():
+                seen[digest, arm] += 1
+                nth = seen[digest, arm]
+                yield Eval(
+                    batch=self.batch if nth == 1 else f"{self.batch}.{nth}",
+                    at_s=at_s,
+                    prompt_sha256=digest,
+                    task=prompt.task,
+                    sketch=stored,
+                    arm=arm,
+                    score=score,
+                )
 
 
 def columns(names: Sequence[str], arms: Mapping[str, object]) -> list[str]:
@@ -115,41 +197,16 @@ def columns(names: Sequence[str], arms: Mapping[str, object]) -> list[str]:
     return scored
 
 
-def _evals(
-    line: int, row: Mapping[str, str], scored: Sequence[str], batch: str, at_s: float
-) -> Iterator[Eval]:
+def _row(line: int, row: Mapping[str, str], scored: Sequence[str]) -> Row:
     if BEYOND in row:
         raise InvalidInput(f"line {line} has more cells than the head; quote a text with commas")
     text = row.get(PROMPT) or ""
     if not text.strip():
         raise InvalidInput(f"line {line}: the prompt is empty; give the text that was asked")
     task = _task(line, (row.get(TASK) or "").strip())
-    prompt = Prompt.of([{"role": "user", "content": text}], task)
-    stored = Sketch.of(prompt).to_bytes()
-    for arm in scored:
-        if (row.get(arm) or "").strip():
-            yield Eval(
-                batch=batch,
-                at_s=at_s,
-                prompt_sha256=prompt.digest,
-                task=task,
-                sketch=stored,
-                arm=arm,
-                score=_score(line, arm, row[arm]),
-            )
-
-
-def _told_apart(evals: Iterable[Eval]) -> Iterator[Eval]:
-    """Yield the evals so that the log, which knows one by batch, prompt and arm, keeps each.
-
-    A prompt may stand in several rows: for several samples, or under several tasks.
-    """
-    seen: Counter[tuple[str, str]] = Counter()
-    for each in evals:
-        known_by = each.prompt_sha256, each.arm
-        seen[known_by] += 1
-        nth = seen[known_by]
-        yield each if nth == 1 else replace(each, batch=f"{each.batch}.{nth}")
+    given = [arm for arm in scored if (row.get(arm) or "").strip()]
+    scores = {arm: _score(line, arm, row[arm]) for arm in given}
+    return Row(Prompt.of([{"role": "user", "content": text}], task), scores)
 
 
 def _text(table: Path, raw: bytes) -> str:

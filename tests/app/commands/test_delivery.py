@@ -29,7 +29,7 @@ def test_what_nobody_takes_in_time_is_taken_back(
     with SqliteLog(tmp_path / "turnpike.db") as log:  # it holds the log, and takes nothing
         refused = turnpike(tmp_path, "keys", "create", "shop")
         assert refused.exit_code == 78
-        assert "so nothing was done: is serve running" in refused.stderr
+        assert "so it was not done: is serve running" in refused.stderr
         assert f"is being written by process {os.getpid()}" in refused.stderr
         assert pending(tmp_path / "handover") == []
         assert log.known_keys() == []

@@ -1,5 +1,7 @@
 """A team's own evals: a good table is learned once, a bad cell is named by line and column."""
 
+from collections.abc import Sequence
+from errno import ENOSPC
 from pathlib import Path
 
 import pytest
@@ -7,8 +9,11 @@ import pytest
 from app.commands.evals import import_evals
 from app.commands.withdrawing import list_batches
 from app.settings import Settings
-from policy.errors import InvalidInput
+from jobs.intake import hand_over_evals
+from policy.errors import ConfigError, InvalidInput
 from storage.events import EvalEvent
+from storage.handover import pending
+from storage.records import Eval
 from storage.sqlite_reader import SqliteReader
 from storage.stores import open_reader
 from tests.app.running import CATALOGUE, Provider, Running, evals_table, running
@@ -99,6 +104,33 @@ def test_many_evals_count_no_more_than_their_ceiling(service: Running, table: Pa
     import_evals(service.parts.settings, evals_table(table, round(ceiling) + 20))
     weights = [arm["belief"]["effective_n"] for arm in service.get("/policy")["arms"]]
     assert weights == [pytest.approx(ceiling)] * len(weights)
+
+
+def test_many_scores_are_written_in_pieces_and_what_was_broken_off_is_taken_up_again(
+    tmp_path: Path, table: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, handed = settings(tmp_path), []
+
+    def hand_over(data: Path, evals: Sequence[Eval]) -> str:
+        handed.append(len(evals))
+        if len(handed) == broken_off_at:
+            raise OSError(ENOSPC, "No space left on device")
+        return hand_over_evals(data, evals)
+
+    monkeypatch.setattr("app.commands.evals.PIECE", 2)
+    monkeypatch.setattr("app.commands.delivery.AHEAD", 0)
+    monkeypatch.setattr("app.commands.evals.hand_over_evals", hand_over)
+    table.write_text("prompt,gpt-4o,qwen3-32b\nsame,1,0\nsame,0,1\nother,1,\n")
+    broken_off_at = 2
+    with pytest.raises(ConfigError, match="cannot write .* 2 of 5 scores are in; import"):
+        import_evals(given, table)
+    with SqliteReader(tmp_path / "turnpike.db") as log:
+        assert log.counts().evals == 2
+    broken_off_at = 0
+    import_evals(given, table)
+    assert handed == [2, 2, 2, 2, 1]
+    assert "imported 5 scores of 2 arms on 2 prompts, 3 new" in capsys.readouterr().out
+    assert pending(tmp_path / "handover") == []
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-8"])
