@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 from hashlib import sha256
-from io import StringIO
 from itertools import islice
 from math import isfinite
 from pathlib import Path
@@ -42,7 +41,7 @@ from upstream.catalogue import load
 PROMPT, TASK = "prompt", "task"
 BEYOND = "beyond the last column"
 PIECE = 500
-"""Scores that a service writes at once; meanwhile, for some tenths of a second, it answers nobody."""
+"""Scores that a service writes at once, for some tenths of a second, in which it answers nobody."""
 LEARNED = (
     "the policy has learned them; `{0} retrain` fits its features to them too, "
     "`{0} withdraw {1}` takes them back"
@@ -110,8 +109,8 @@ class Table:
     """A file of evals; it is read twice, because all of it is checked before any is learned."""
 
     path: Path
-    text: str
     batch: str
+    lines: int
     arms: Mapping[str, object]
 
     @classmethod
@@ -120,17 +119,21 @@ class Table:
 
         raises : InvalidInput naming the byte that is not UTF-8
         """
-        raw = path.read_bytes()
-        return cls(path, _text(path, raw), sha256(raw).hexdigest(), arms)
+        batch, lines, at = sha256(), 0, 0
+        with path.open("rb") as file:
+            for line in file:
+                batch.update(line)
+                _must_be_text(path, line, at)
+                lines, at = lines + 1, at + len(line)
+        return cls(path, batch.hexdigest(), lines, arms)
 
     def checked(self) -> int:
         """Return how many scores there are, showing how far it has come.
 
         raises : InvalidInput naming line, column and value
         """
-        lines = self.text.count("\n")
         with click.progressbar(
-            self.rows(), length=lines, label="reading evals", file=sys.stderr
+            self.rows(), length=self.lines, label="reading evals", file=sys.stderr
         ) as reading:
             return sum(len(row.scores) for row in reading)
 
@@ -139,15 +142,16 @@ class Table:
 
         raises : InvalidInput naming line, column and value
         """
-        lines = csv.DictReader(StringIO(self.text, newline=""), restkey=BEYOND, strict=True)
-        try:
-            scored = columns(lines.fieldnames or (), self.arms)
-            for line in lines:
-                yield _row(lines.line_num, line, scored)
-        except csv.Error as error:
-            raise InvalidInput(
-                f"line {lines.line_num + 1}: {error}; it must be a line of CSV"
-            ) from error
+        with self.path.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.DictReader(file, restkey=BEYOND, strict=True)
+            try:
+                scored = columns(lines.fieldnames or (), self.arms)
+                for line in lines:
+                    yield _row(lines.line_num, line, scored)
+            except csv.Error as error:
+                raise InvalidInput(
+                    f"line {lines.line_num + 1}: {error}; it must be a line of CSV"
+                ) from error
 
     def evals(self, at_s: float) -> Iterator[Eval]:
         """Yield the scores so that the log, which knows one by batch, prompt and arm, keeps each.
@@ -209,12 +213,13 @@ def _row(line: int, row: Mapping[str, str], scored: Sequence[str]) -> Row:
     return Row(Prompt.of([{"role": "user", "content": text}], task), scores)
 
 
-def _text(table: Path, raw: bytes) -> str:
+def _must_be_text(table: Path, line: bytes, at: int) -> None:
     try:
-        return raw.decode("utf-8-sig")
+        line.decode()
     except UnicodeDecodeError as error:
         raise InvalidInput(
-            f"{table} is not UTF-8: byte {raw[error.start]:#04x} at {error.start}; save it as UTF-8"
+            f"{table} is not UTF-8: byte {line[error.start]:#04x} at {at + error.start}; "
+            "save it as UTF-8"
         ) from error
 
 
