@@ -21,7 +21,8 @@ class Demand:
     `allowed` None means every arm; `output_tokens` are the most of each of the `choices` that are
     asked for at once; `unavailable` says of an arm why it cannot serve now; `cached_tokens` are
     those of the input that an arm's provider has in its cache; `left_usd` is what a call may cost
-    at most, where a budget is a ceiling; `is_alone` says that no other call is under way.
+    at most, where a budget is a ceiling, and `whose` says which budget leaves so little;
+    `is_alone` says that no other call is under way.
 
     units  : tokens, US dollars
     """
@@ -33,6 +34,7 @@ class Demand:
     allowed: tuple[str, ...] | None = None
     max_cost_usd: float | None = None
     left_usd: float | None = None
+    whose: str = "the budget has ${} left"
     is_alone: bool = False
     unavailable: Mapping[str, str] = field(default_factory=dict)
     cached_tokens: Mapping[str, int] = field(default_factory=dict)
@@ -62,7 +64,7 @@ def within_budget(arms: Sequence[Arm], reserve_usd: Floats, demand: Demand) -> d
 
     shapes : reserve_usd (k,)
     """
-    return _above(arms, reserve_usd, demand.left_usd, "it could cost ${}, the budget has ${} left")
+    return _above(arms, reserve_usd, demand.left_usd, f"it could cost ${{}}, {demand.whose}")
 
 
 def require_some(eligible: Sequence[object], reasons: Mapping[str, str]) -> None:

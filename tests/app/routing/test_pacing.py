@@ -68,7 +68,7 @@ def test_a_budget_too_small_for_any_arm_is_refused_with_what_is_left(
             "budget_exceeded",
             "insufficient_quota",
         )
-        assert "the budget has $1e-08 left" in error["message"]
+        assert "the service's budget has $1e-08 left" in error["message"]
         assert service.parts.log.counts().decisions == 0
 
 

@@ -64,7 +64,7 @@ def test_who_shares_with_others_is_never_alone() -> None:
     for taken_usd in (0.0, 3.0):
         pacing = shared()
         pacing.allot(Allotment(4.0, Elsewhere(taken_usd=taken_usd)), HOUR)
-        demand = pacing.limited(question, NOON_S).demand
+        demand = pacing.limited(question, "so much is left", NOON_S).demand
         assert (demand.left_usd, demand.is_alone) == (2.0, taken_usd == 0.0)
 
 

@@ -88,6 +88,26 @@ def test_b9_the_ceiling_of_the_service_holds_for_all_its_keys_together(
             assert service.parts.log.spend_usd(0.0) == pytest.approx(5 * CALL_USD)
 
 
+def test_a_refusal_says_whose_budget_is_spent_and_tells_a_tenant_nothing_of_all(
+    tmp_path: Path,
+) -> None:
+    with serve(exact, lambda: ["one"]) as provider:
+        arms = catalogue(tmp_path, provider.url, {"one": ARM})
+        with running(tmp_path, arms, budget_usd=2.5 * CALL_USD) as service:
+            shop = Keyed(service, budget_usd=1.5 * CALL_USD)
+            site, operator = (
+                Keyed(service, "site"),
+                Keyed(service, "us", scopes=("complete", "admin")),
+            )
+            shop.ask(max_tokens=TOKENS)
+            of_its_own = shop.post("/complete", BODY)
+            site.ask(max_tokens=TOKENS)
+            told = [each.post("/complete", BODY) for each in (site, operator)]
+    assert "it could cost $0.001, the key's budget has $0.0005 left" in of_its_own.text
+    assert "it could cost $0.001, the service's budget has less left" in told[0].text
+    assert "it could cost $0.001, the service's budget has $0.0005 left" in told[1].text
+
+
 @pytest.mark.slow
 def test_b9_two_replicas_never_spend_more_of_a_keys_budget_than_there_is(
     tmp_path: Path, postgres_url: str
