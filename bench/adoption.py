@@ -13,7 +13,7 @@ import numpy as np
 from bench.options import Options
 from bench.router import Router
 from bench.tables import Table
-from bench.yardsticks import deserved_share
+from bench.yardsticks import Deserved, deserved
 from features.sketch import Sketch
 from policy.types import Floats
 
@@ -27,9 +27,10 @@ HEAD = f"""# When an arm is added
 
 Made by `python -m bench adoption`. Every answer is rated with its recorded score. After {BEFORE:,}
 prompts one more arm is offered, without evals and without a hint. *Deserved* is its share under
-full information. Shares are over {WINDOW} prompts; {AFTER:,} follow in all. A useless arm never
-satisfies and costs ten times what the dearest does; the budget is between the cheapest and the
-dearest arm's price. *Of spend* is what part of the dollars since it was added went to it."""
+full information, *between* the least and the most of routers with other penalties that bring as
+much, within a standard error. Shares are over {WINDOW} prompts; {AFTER:,} follow in all. A useless
+arm never satisfies and costs ten times what the dearest does; the budget is between the prices of
+the cheapest and the dearest. *Of spend* is what part of the dollars went to it since it came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +83,11 @@ class Addition:
         return self.played.sketches("both")
 
     @cached_property
-    def deserved(self) -> float:
+    def deserved(self) -> Deserved:
         """Return the new arm's share of the prompts under full information."""
         if self.is_useless:
-            return 0.0
-        return deserved_share(self.played, self.sketches, len(self.played.arms) - 1)
+            return Deserved()
+        return deserved(self.played, self.sketches, len(self.played.arms) - 1)
 
     def of(self, seed: int) -> Added:
         """Return what became of the new arm in one stream."""
@@ -138,16 +139,16 @@ def page(found: Sequence[tuple[Addition, Sequence[Added]]]) -> Iterator[str]:
     yield HEAD
     yield ""
     yield (
-        f"| stream | seeds | deserved | share in the first {WINDOW} | after {USUAL} (least) "
-        "| at the end | reward before, after | of spend (most) |"
+        f"| stream | seeds | deserved (between) | share in the first {WINDOW} "
+        f"| after {USUAL} (least) | at the end | reward before, after | of spend (most) |"
     )
     yield "|---|--:|--:|--:|--:|--:|--:|--:|"
     for addition, runs in found:
         soon, usual, late = zip(*(each.shares for each in runs), strict=True)
         before, after = np.mean([each.reward for each in runs], axis=0)
-        spend = [each.of_spend for each in runs]
+        spend, due = [each.of_spend for each in runs], addition.deserved
         yield (
-            f"| {addition.name} | {len(runs)} | {addition.deserved:.2f} "
+            f"| {addition.name} | {len(runs)} | {due.share:.2f} ({due.least:.2f}, {due.most:.2f}) "
             f"| {np.mean(soon):.2f} | {np.mean(usual):.2f} ({min(usual):.2f}) "
             f"| {np.mean(late):.2f} "
             f"| {before:.3f}, {after:.3f} | {np.mean(spend):.2%} ({max(spend):.2%}) |"

@@ -15,7 +15,7 @@ from bench.course import Bools
 from bench.options import START_S, Options
 from bench.router import Router
 from bench.tables import Table
-from bench.yardsticks import deserved_share
+from bench.yardsticks import deserved
 from features.sketch import Sketch
 from policy.types import Floats
 
@@ -77,7 +77,7 @@ class Stream:
     @cached_property
     def deserved(self) -> float:
         """Return the share of the arm under full information while it is worse."""
-        return deserved_share(self.worse, self.sketches, self.best)
+        return deserved(self.worse, self.sketches, self.best).share
 
     def of(self, seed: int) -> Drifted:
         """Return what became of the arm in one stream."""

@@ -10,6 +10,7 @@ most are they stay far below it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -127,12 +128,29 @@ def foresee(table: Table, sketches: Sequence[Sketch]) -> list[Foreseen]:
     ]
 
 
-def deserved_share(table: Table, sketches: Sequence[Sketch], arm: int) -> float:
-    """Return an arm's share of the prompts under full information, whatever it costs."""
+class Deserved(NamedTuple):
+    """An arm's share under full information; `least` and `most` where penalties are level."""
+
+    share: float = 0.0
+    least: float = 0.0
+    most: float = 0.0
+
+
+def deserved(table: Table, sketches: Sequence[Sketch], arm: int) -> Deserved:
+    """Return an arm's share of the prompts under full information, whatever it costs.
+
+    Where arms are nearly as good as each other, routers that bring the same differ much in whom
+    they ask: the range is over those less than a standard error of the difference below the best.
+    """
     rows = np.arange(len(table))
     chosen = [each.quality.argmax(axis=1) for each in foresee(table, sketches)]
-    best = max(chosen, key=lambda arms: float(table.scores[rows, arms].mean()))
-    return float((best == arm).mean())
+    brought = [table.scores[rows, arms] for arms in chosen]
+    best = int(np.argmax([each.mean() for each in brought]))
+    behind = [brought[best] - each for each in brought]
+    level = [less.mean() <= less.std() / np.sqrt(len(rows)) for less in behind]
+    shares = [float((arms == arm).mean()) for arms in chosen]
+    among = [share for share, is_level in zip(shares, level, strict=True) if is_level]
+    return Deserved(shares[best], min(among), max(among))
 
 
 def _cross_fitted(contexts: Floats, targets: Floats, folds: Ints, ridge: float) -> Floats:

@@ -8,7 +8,7 @@ import pytest
 
 from bench.course import Course, lay
 from bench.options import Options
-from bench.yardsticks import cheapest_mixture, foresee, static_mixture, yardsticks
+from bench.yardsticks import cheapest_mixture, deserved, foresee, static_mixture, yardsticks
 from tests.bench.worlds import easy
 
 WORLD = easy(300)
@@ -148,3 +148,14 @@ def test_the_cheapest_mixture_reaches_the_reward_and_no_pair_does_for_less() -> 
     assert float(spends @ scores.mean(axis=0)) >= reward - 1e-9
     less = static_mixture(scores, cost, usd - 1e-6)
     assert float(less @ scores.mean(axis=0)) < reward
+
+
+def test_what_an_arm_deserves_is_a_range_where_penalties_are_level() -> None:
+    sketches = WORLD.sketches("text")
+    shares = [float((each.quality.argmax(axis=1) == 0).mean()) for each in FORESEEN]
+    alike = replace(WORLD, scores=np.full_like(WORLD.scores, 0.5))  # then nobody brings more
+    due, of_alike = deserved(WORLD, sketches, 0), deserved(alike, sketches, 0)
+    assert due.share in shares
+    assert min(shares) <= due.least <= due.share <= due.most <= max(shares)
+    among = [float((each.quality.argmax(axis=1) == 0).mean()) for each in foresee(alike, sketches)]
+    assert (of_alike.least, of_alike.most) == (min(among), max(among))
