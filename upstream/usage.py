@@ -12,25 +12,28 @@ from upstream.answers import TOOLS, choices_of, part_of
 def usage_of(
     reported: object, arm: Arm, about_input: float, about_output: float, uncounted: float = 0.0
 ) -> Usage:
-    """Return the reported tokens if they can be true, or an estimate: `about` as much.
+    """Return the reported tokens where they can be true, else an estimate: `about` as much.
 
     `uncounted` of the output came after the report, and are estimated in any case.
     """
     usage = reported if isinstance(reported, Mapping) else {}
     most = 2 * arm.context_window
-    input_tokens = _believed(usage.get("prompt_tokens"), about_input, most)
-    output_tokens = _believed(_written(usage), about_output - uncounted, most)
-    if input_tokens is None or output_tokens is None:
-        return Usage(_guessed(about_input), _guessed(about_output), estimated=True)
-    cached_tokens, since = min(_cached(usage), input_tokens), _guessed(uncounted)
-    return Usage(input_tokens, output_tokens + since, cached_tokens, estimated=since > 0)
+    asked = _believed(usage.get("prompt_tokens"), about_input, most)
+    written = _believed(_written(usage, asked), about_output - uncounted, most)
+    since = _guessed(uncounted)
+    return Usage(
+        _guessed(about_input) if asked is None else asked,
+        _guessed(about_output) if written is None else written + since,
+        0 if asked is None else min(_cached(usage), asked),
+        estimated=asked is None or written is None or since > 0,
+    )
 
 
-def _written(usage: Mapping[str, Any]) -> object:
+def _written(usage: Mapping[str, Any], asked: int | None) -> object:
     """Return the tokens of the answer with its thoughts, which some count in the total alone."""
-    said, total, written = map(usage.get, ("prompt_tokens", "total_tokens", "completion_tokens"))
-    if type(said) is int and type(total) is int and type(written) is int:
-        return max(written, total - said)
+    total, written = usage.get("total_tokens"), usage.get("completion_tokens")
+    if asked is not None and type(total) is int and type(written) is int:
+        return max(written, total - asked)
     return written
 
 

@@ -27,11 +27,20 @@ USAGES = [
     (None, None),
     ({}, None),
     ([], None),
-    ({"prompt_tokens": -3, "completion_tokens": 2}, None),
-    ({"prompt_tokens": "3", "completion_tokens": 2}, None),
-    ({"prompt_tokens": True, "completion_tokens": 2}, None),
-    ({"prompt_tokens": 3, "completion_tokens": 10**12}, None),
-    ({"prompt_tokens": 3, "completion_tokens": 0}, None),
+    ({"prompt_tokens": -3, "completion_tokens": 50}, Usage(8, 50, estimated=True)),
+    ({"prompt_tokens": "3", "completion_tokens": 50}, Usage(8, 50, estimated=True)),
+    ({"prompt_tokens": True, "completion_tokens": 50}, Usage(8, 50, estimated=True)),
+    (
+        {"prompt_tokens": -3, "completion_tokens": 50, "total_tokens": 532},
+        Usage(8, 50, estimated=True),
+    ),
+    ({"completion_tokens": 50, "prompt_cache_hit_tokens": 4}, Usage(8, 50, estimated=True)),
+    ({"prompt_tokens": 1100}, Usage(1100, 2, estimated=True)),
+    (
+        {"prompt_tokens": 1100, "completion_tokens": 10**12, "prompt_cache_hit_tokens": 900},
+        Usage(1100, 2, 900, estimated=True),
+    ),
+    ({"prompt_tokens": 1100, "completion_tokens": 0}, Usage(1100, 2, estimated=True)),
 ]
 
 
