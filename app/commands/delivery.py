@@ -14,7 +14,7 @@ from storage.stores import open_log
 TAKEN_WITHIN_S = 30.0
 POLL_S = 0.1
 AHEAD = 8
-"""Pieces that may wait for the service, which takes all that wait once a second."""
+"""Pieces that may wait for the service, which takes all that wait twice a second."""
 
 HandOver = Callable[[Path], str]
 
@@ -36,7 +36,7 @@ def delivered_in_pieces(
     """Hand over one piece after another, and tell of each that is in the log.
 
     A service that is asked to write much at once answers nobody meanwhile. Where a piece is not
-    done, those before it are, and none after it.
+    done, those before it are, and those that wait after it are taken back.
 
     raises : as `delivered`
     """

@@ -93,8 +93,10 @@ def _deliver(settings: Settings, table: "Table", n: int, at_s: float) -> None:
                 settings, (partial(hand_over_evals, evals=piece) for piece in pieces), told
             )
         except TurnpikeError as error:
+            if not done:
+                raise
             here = f"{done:,} of {n:,} scores are in; import the file again, and the rest follows"
-            raise type(error)(f"{error.message}; {here}" if done else error.message) from error
+            raise type(error)(f"{error.message}; {here}") from error
 
 
 class Row(NamedTuple):
@@ -117,8 +119,10 @@ class Table:
     def opened(cls, path: Path, arms: Mapping[str, object]) -> Self:
         """Return a file of which nothing was checked but that it is text.
 
-        raises : InvalidInput naming the byte that is not UTF-8
+        raises : InvalidInput for a pipe, and naming the byte that is not UTF-8
         """
+        if not path.is_file():
+            raise InvalidInput(f"{path} cannot be read twice; save it as a file, and import that")
         batch, lines, at = sha256(), 0, 0
         with path.open("rb") as file:
             for line in file:

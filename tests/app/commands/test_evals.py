@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from errno import ENOSPC
+from os import mkfifo
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,12 @@ def test_a_prompt_as_long_as_the_service_takes_is_taken(service: Running, table:
     table.write_text(f"prompt,gpt-4o\n{'word ' * 200_000},1\n")
     import_evals(service.parts.settings, table)
     assert service.parts.log.counts().evals == 1
+
+
+def test_a_pipe_is_refused_because_a_table_is_read_twice(tmp_path: Path, table: Path) -> None:
+    mkfifo(table)
+    with pytest.raises(InvalidInput, match="cannot be read twice; save it as a file"):
+        import_evals(settings(tmp_path), table)
 
 
 BAD = {
