@@ -142,15 +142,23 @@ def deserved(table: Table, sketches: Sequence[Sketch], arm: int) -> Deserved:
     Where arms are nearly as good as each other, routers that bring the same differ much in whom
     they ask: the range is over those less than a standard error of the difference below the best.
     """
-    rows = np.arange(len(table))
-    chosen = [each.quality.argmax(axis=1) for each in foresee(table, sketches)]
-    brought = [table.scores[rows, arms] for arms in chosen]
-    best = int(np.argmax([each.mean() for each in brought]))
-    behind = [brought[best] - each for each in brought]
-    level = [less.mean() <= less.std() / np.sqrt(len(rows)) for less in behind]
-    shares = [float((arms == arm).mean()) for arms in chosen]
-    among = [share for share, is_level in zip(shares, level, strict=True) if is_level]
-    return Deserved(shares[best], min(among), max(among))
+    chosen = np.stack([each.quality.argmax(axis=1) for each in foresee(table, sketches)])
+    brought, shares = table.scores[np.arange(len(table)), chosen], (chosen == arm).mean(axis=1)
+    among = shares[level(brought)]
+    return Deserved(*map(float, (shares[brought.mean(axis=1).argmax()], among.min(), among.max())))
+
+
+def level(brought: Floats) -> Bools:
+    """Return which routers brought as much as the best, within a standard error of the difference.
+
+    shapes : brought (routers, n) -> (routers,)
+
+    >>> level(np.array([[1.0, 0.0, 1.0, 1.0], [0.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 1.0]])).tolist()
+    [True, True, False]
+    """
+    behind = brought[brought.mean(axis=1).argmax()] - brought
+    within: Bools = behind.mean(axis=1) <= behind.std(axis=1) / np.sqrt(brought.shape[1])
+    return within
 
 
 def _cross_fitted(contexts: Floats, targets: Floats, folds: Ints, ridge: float) -> Floats:

@@ -21,8 +21,8 @@ class Demand:
     `allowed` None means every arm; `output_tokens` are the most of each of the `choices` that are
     asked for at once; `unavailable` says of an arm why it cannot serve now; `cached_tokens` are
     those of the input that an arm's provider has in its cache; `left_usd` is what a call may cost
-    at most, where a budget is a ceiling, and `whose` says which budget leaves so little;
-    `is_alone` says that no other call is under way.
+    at most, where a budget is a ceiling, and `budget_says` what is told of it where that is too
+    little, with {} for the amount; `is_alone` says that no other call is under way.
 
     units  : tokens, US dollars
     """
@@ -34,7 +34,7 @@ class Demand:
     allowed: tuple[str, ...] | None = None
     max_cost_usd: float | None = None
     left_usd: float | None = None
-    whose: str = "the budget has ${} left"
+    budget_says: str = "the budget has ${} left"
     is_alone: bool = False
     unavailable: Mapping[str, str] = field(default_factory=dict)
     cached_tokens: Mapping[str, int] = field(default_factory=dict)
@@ -64,7 +64,7 @@ def within_budget(arms: Sequence[Arm], reserve_usd: Floats, demand: Demand) -> d
 
     shapes : reserve_usd (k,)
     """
-    return _above(arms, reserve_usd, demand.left_usd, f"it could cost ${{}}, {demand.whose}")
+    return _above(arms, reserve_usd, demand.left_usd, f"it could cost ${{}}, {demand.budget_says}")
 
 
 def require_some(eligible: Sequence[object], reasons: Mapping[str, str]) -> None:

@@ -16,10 +16,8 @@ POLL_S = 0.1
 AHEAD = 8
 """Pieces that may wait for the service, which takes all that wait twice a second."""
 
-HandOver = Callable[[Path], str]
 
-
-def delivered(settings: Settings, hand_over: HandOver) -> None:
+def delivered(settings: Settings, hand_over: Callable[[Path], str]) -> None:
     """Hand something over, and return when it is in the log; without a service, write it here.
 
     Whoever is told that it was not done may rely on that: nobody takes it later.
@@ -31,7 +29,7 @@ def delivered(settings: Settings, hand_over: HandOver) -> None:
 
 
 def delivered_in_pieces(
-    settings: Settings, pieces: Iterable[HandOver], told: Callable[[], None]
+    settings: Settings, pieces: Iterable[Callable[[Path], str]], told: Callable[[], None]
 ) -> None:
     """Hand over one piece after another, and tell of each that is in the log.
 
@@ -53,7 +51,7 @@ def delivered_in_pieces(
             withdraw(folder, identity)
 
 
-def _handed_over(settings: Settings, hand_over: HandOver) -> str:
+def _handed_over(settings: Settings, hand_over: Callable[[Path], str]) -> str:
     try:
         return hand_over(settings.folder)
     except OSError as error:

@@ -111,6 +111,7 @@ class Table:
     """A file of evals; it is read twice, because all of it is checked before any is learned."""
 
     path: Path
+    stamp: tuple[int, int]
     batch: str
     lines: int
     arms: Mapping[str, object]
@@ -123,13 +124,13 @@ class Table:
         """
         if not path.is_file():
             raise InvalidInput(f"{path} cannot be read twice; save it as a file, and import that")
-        batch, lines, at = sha256(), 0, 0
+        stamp, batch, lines, at = _stamp(path), sha256(), 0, 0
         with path.open("rb") as file:
             for line in file:
                 batch.update(line)
                 _must_be_text(path, line, at)
                 lines, at = lines + 1, at + len(line)
-        return cls(path, batch.hexdigest(), lines, arms)
+        return cls(path, stamp, batch.hexdigest(), lines, arms)
 
     def checked(self) -> int:
         """Return how many scores there are, showing how far it has come.
@@ -156,6 +157,10 @@ class Table:
                 raise InvalidInput(
                     f"line {lines.line_num + 1}: {error}; it must be a line of CSV"
                 ) from error
+        if _stamp(self.path) != self.stamp:
+            raise InvalidInput(
+                f"{self.path} was changed while it was read; import it when it is whole"
+            )
 
     def evals(self, at_s: float) -> Iterator[Eval]:
         """Yield the scores so that the log, which knows one by batch, prompt and arm, keeps each.
@@ -215,6 +220,11 @@ def _row(line: int, row: Mapping[str, str], scored: Sequence[str]) -> Row:
     given = [arm for arm in scored if (row.get(arm) or "").strip()]
     scores = {arm: _score(line, arm, row[arm]) for arm in given}
     return Row(Prompt.of([{"role": "user", "content": text}], task), scores)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
 
 
 def _must_be_text(table: Path, line: bytes, at: int) -> None:

@@ -14,14 +14,14 @@ from typing import Any
 
 import click
 
-from app.commands.delivery import delivered
+from app.commands.delivery import delivered_in_pieces
 from app.commands.told import tell
 from app.commands.training import awaits_fold, refolded
 from app.figures import counted
 from app.processes.berth import waiting_beside
 from app.settings import Settings
 from app.wiring import cache_path
-from jobs.forget import stripped
+from jobs.forget import PIECE, stripped
 from jobs.intake import FORGET, hand_over_stripped
 from policy.errors import ConfigError, InvalidInput, StoreUnavailable
 from storage import snapshots
@@ -82,9 +82,12 @@ def _strip(settings: Settings, log: LogReader, whose: Whose, decisions: int) -> 
     """Hand over what stays until nothing is left to be found, also of what came meanwhile."""
     with click.progressbar(length=decisions, label="forgetting", file=sys.stderr) as shown:
         while held(log.ask, whose).decisions:
-            for piece in stripped(log.ask, whose):
-                delivered(settings, partial(hand_over_stripped, stripped=piece))
-                shown.update(len(piece))
+            pieces = stripped(log.ask, whose)
+            delivered_in_pieces(
+                settings,
+                (partial(hand_over_stripped, stripped=piece) for piece in pieces),
+                lambda: shown.update(PIECE),
+            )
 
 
 def _forget_answers(settings: Settings) -> None:

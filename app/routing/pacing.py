@@ -108,16 +108,16 @@ class Pacing:
         left_usd = self.pacer.left_usd(now_s)
         return inf if left_usd is None else left_usd
 
-    def limited(self, question: Question, whose: str, now_s: float) -> Question:
+    def limited(self, question: Question, says: str, now_s: float) -> Question:
         """Return the question with what is left of the budget, if nothing else leaves less.
 
-        `whose` is what the refusal of an arm says that could cost more.
+        `says` is what is told of the budget where an arm could cost more, {} the amount.
         """
         left_usd, known_usd = self.left_usd(now_s), question.demand.left_usd
         if left_usd >= (inf if known_usd is None else known_usd):
             return question
         is_alone = not self._held and self.pacer.books.elsewhere.taken_usd == 0
-        demand = replace(question.demand, left_usd=left_usd, whose=whose, is_alone=is_alone)
+        demand = replace(question.demand, left_usd=left_usd, budget_says=says, is_alone=is_alone)
         return replace(question, demand=demand)
 
     def decided(

@@ -54,10 +54,10 @@ class Treasury:
     def limited(self, question: Question, holder: Holder, now_s: float) -> Question:
         """Return the question with what is left of the tightest budget."""
         for pacing in self._all(holder, now_s):
-            question = pacing.limited(question, self._whose(pacing, holder), now_s)
+            question = pacing.limited(question, self._says(pacing, holder), now_s)
         return question
 
-    def _whose(self, pacing: Pacing, holder: Holder) -> str:
+    def _says(self, pacing: Pacing, holder: Holder) -> str:
         """Return whose budget leaves too little; what all have spent is not for each to know."""
         if pacing is not self.service:
             return "the key's budget has ${} left"

@@ -8,7 +8,16 @@ import pytest
 
 from bench.course import Course, lay
 from bench.options import Options
-from bench.yardsticks import cheapest_mixture, deserved, foresee, static_mixture, yardsticks
+from bench.yardsticks import (
+    Deserved,
+    Foreseen,
+    cheapest_mixture,
+    deserved,
+    foresee,
+    level,
+    static_mixture,
+    yardsticks,
+)
 from tests.bench.worlds import easy
 
 WORLD = easy(300)
@@ -150,12 +159,26 @@ def test_the_cheapest_mixture_reaches_the_reward_and_no_pair_does_for_less() -> 
     assert float(less @ scores.mean(axis=0)) < reward
 
 
-def test_what_an_arm_deserves_is_a_range_where_penalties_are_level() -> None:
-    sketches = WORLD.sketches("text")
-    shares = [float((each.quality.argmax(axis=1) == 0).mean()) for each in FORESEEN]
-    alike = replace(WORLD, scores=np.full_like(WORLD.scores, 0.5))  # then nobody brings more
-    due, of_alike = deserved(WORLD, sketches, 0), deserved(alike, sketches, 0)
-    assert due.share in shares
-    assert min(shares) <= due.least <= due.share <= due.most <= max(shares)
-    among = [float((each.quality.argmax(axis=1) == 0).mean()) for each in foresee(alike, sketches)]
-    assert (of_alike.least, of_alike.most) == (min(among), max(among))
+def test_what_is_less_than_a_standard_error_behind_the_best_is_level_with_it() -> None:
+    more = np.array([2.0, -1.0] * 50)  # of the best: .5 on average, 1.5 from one prompt to another
+    error = 1.5 / 10
+    for behind, is_level in ((0.99 * error, True), (1.01 * error, False)):
+        brought = np.stack([np.zeros(100), 0.5 - behind - more])
+        assert level(brought).tolist() == [True, is_level]
+
+
+def test_what_an_arm_deserves_is_between_the_shares_of_those_that_bring_as_much(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    n = len(WORLD)
+    scores = np.where(np.arange(len(WORLD.names)) == 2, 0.0, 0.5) * np.ones((n, 1))
+    often = [0.2, 0.7, 0.9]  # of the first arm; else the second, which is as good, or the third
+
+    def foreseen(share: float, other: int) -> Foreseen:
+        asked = np.where(np.arange(n) < share * n, 0, other)
+        return Foreseen(np.eye(len(WORLD.names))[asked], WORLD.cost_usd)
+
+    each = [foreseen(share, other) for share, other in zip(often, (1, 1, 2), strict=True)]
+    monkeypatch.setattr("bench.yardsticks.foresee", lambda *_: each)
+    due = deserved(replace(WORLD, scores=scores), [], 0)
+    assert due == Deserved(*map(pytest.approx, (0.2, 0.2, 0.7)))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.commands.delivery import delivered
+from app.commands.delivery import AHEAD, delivered, delivered_in_pieces
 from app.settings import Settings
 from jobs.intake import hand_over_key, hand_over_retrain
 from policy.errors import StoreUnavailable
@@ -47,6 +47,24 @@ def test_who_is_interrupted_takes_back_what_nobody_took(
         monkeypatch.setattr("app.commands.delivery.time.sleep", interrupt)
         with pytest.raises(end):
             delivered(settings, lambda data: hand_over_key(data, PLAIN))
+    assert pending(settings.folder / "handover") == []
+
+
+def test_of_pieces_that_are_broken_off_none_is_left_to_be_taken_later(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting: list[int] = []
+
+    def interrupt(_seconds: float) -> None:
+        waiting.append(len(pending(settings.folder / "handover")))
+        raise KeyboardInterrupt
+
+    with SqliteLog(settings.folder / "turnpike.db"):  # it holds the log, and takes nothing
+        monkeypatch.setattr("app.commands.delivery.time.sleep", interrupt)
+        pieces = [lambda data: hand_over_key(data, PLAIN)] * 20
+        with pytest.raises(KeyboardInterrupt):
+            delivered_in_pieces(settings, pieces, lambda: None)
+    assert waiting == [AHEAD + 1]
     assert pending(settings.folder / "handover") == []
 
 

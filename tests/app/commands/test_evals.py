@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from errno import ENOSPC
 from os import mkfifo
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from app.commands.evals import import_evals
 from app.commands.withdrawing import list_batches
 from app.settings import Settings
+from features.prompt import Prompt
+from features.sketch import Sketch
 from jobs.intake import hand_over_evals
 from policy.errors import ConfigError, InvalidInput
 from storage.events import EvalEvent
@@ -151,6 +154,20 @@ def test_a_pipe_is_refused_because_a_table_is_read_twice(tmp_path: Path, table: 
     mkfifo(table)
     with pytest.raises(InvalidInput, match="cannot be read twice; save it as a file"):
         import_evals(settings(tmp_path), table)
+
+
+def test_a_table_that_changes_while_it_is_read_is_refused(
+    tmp_path: Path, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changed(prompt: Prompt) -> Sketch:
+        table.write_text(GOOD + "more,,1,1\n")
+        return Sketch.of(prompt)
+
+    table.write_text(GOOD)
+    monkeypatch.setattr("app.commands.evals.Sketch", SimpleNamespace(of=changed))
+    with pytest.raises(InvalidInput, match="was changed while it was read"):
+        import_evals(settings(tmp_path), table)
+    assert not (tmp_path / "turnpike.db").exists()
 
 
 BAD = {

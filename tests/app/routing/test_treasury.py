@@ -2,8 +2,9 @@
 
 import sqlite3
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
@@ -35,12 +36,19 @@ def exact(_model: str, body: dict[str, Any]) -> Reply:
     return Reply("331", input_tokens=10, output_tokens=spoken, latency_s=0.05)
 
 
-@pytest.fixture
-def priced(tmp_path: Path) -> Any:
+@contextmanager
+def pricing(folder: Path, **dials: Any) -> Iterator[Running]:
+    """Yield a service whose one arm costs exactly what is reserved."""
     with serve(exact, lambda: ["one"]) as provider:
-        arms = catalogue(tmp_path, provider.url, {"one": ARM})
-        with running(tmp_path, arms) as service:
+        arms = catalogue(folder, provider.url, {"one": ARM})
+        with running(folder, arms, **dials) as service:
             yield service
+
+
+@pytest.fixture
+def priced(tmp_path: Path) -> Iterator[Running]:
+    with pricing(tmp_path) as service:
+        yield service
 
 
 def at_once(keyed: Keyed, elsewhere: Running | None = None) -> list[tuple[int, str]]:
@@ -77,32 +85,25 @@ def test_b9_fifty_callers_with_a_budget_for_five_are_five_and_forty_five(priced:
 def test_b9_the_ceiling_of_the_service_holds_for_all_its_keys_together(
     tmp_path: Path,
 ) -> None:
-    with serve(exact, lambda: ["one"]) as provider:
-        arms = catalogue(tmp_path, provider.url, {"one": ARM})
-        with running(tmp_path, arms, budget_usd=5.5 * CALL_USD) as service:
-            shop = Keyed(service, budget_usd=100 * CALL_USD)
-            site = Keyed(service, "site", willingness_to_pay_usd=1.0)
-            told = [*at_once(shop), *at_once(site)]
-            assert told.count((200, "")) == 5
-            assert told.count((429, "budget_exceeded")) == 95
-            assert service.parts.log.spend_usd(0.0) == pytest.approx(5 * CALL_USD)
+    with pricing(tmp_path, budget_usd=5.5 * CALL_USD) as service:
+        shop = Keyed(service, budget_usd=100 * CALL_USD)
+        site = Keyed(service, "site", willingness_to_pay_usd=1.0)
+        told = [*at_once(shop), *at_once(site)]
+        assert told.count((200, "")) == 5
+        assert told.count((429, "budget_exceeded")) == 95
+        assert service.parts.log.spend_usd(0.0) == pytest.approx(5 * CALL_USD)
 
 
 def test_a_refusal_says_whose_budget_is_spent_and_tells_a_tenant_nothing_of_all(
     tmp_path: Path,
 ) -> None:
-    with serve(exact, lambda: ["one"]) as provider:
-        arms = catalogue(tmp_path, provider.url, {"one": ARM})
-        with running(tmp_path, arms, budget_usd=2.5 * CALL_USD) as service:
-            shop = Keyed(service, budget_usd=1.5 * CALL_USD)
-            site, operator = (
-                Keyed(service, "site"),
-                Keyed(service, "us", scopes=("complete", "admin")),
-            )
-            shop.ask(max_tokens=TOKENS)
-            of_its_own = shop.post("/complete", BODY)
-            site.ask(max_tokens=TOKENS)
-            told = [each.post("/complete", BODY) for each in (site, operator)]
+    with pricing(tmp_path, budget_usd=2.5 * CALL_USD) as service:
+        shop = Keyed(service, budget_usd=1.5 * CALL_USD)
+        site, operator = Keyed(service, "site"), Keyed(service, "us", scopes=("complete", "admin"))
+        shop.ask(max_tokens=TOKENS)
+        of_its_own = shop.post("/complete", BODY)
+        site.ask(max_tokens=TOKENS)
+        told = [each.post("/complete", BODY) for each in (site, operator)]
     assert "it could cost $0.001, the key's budget has $0.0005 left" in of_its_own.text
     assert "it could cost $0.001, the service's budget has less left" in told[0].text
     assert "it could cost $0.001, the service's budget has $0.0005 left" in told[1].text
