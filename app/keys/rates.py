@@ -1,20 +1,43 @@
 """How often a key may ask, and how often an address may come with a wrong one; kept in memory."""
 
+import re
+import threading
 import time
-from dataclasses import dataclass
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import ceil
-
-from limits import RateLimitItem, parse
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
+from typing import NamedTuple
 
 from app.keys.holder import Holder
 from policy.errors import RateLimited
+from policy.types import DAY_S, HOUR_S
 
 MOST = 100_000
 """Requests in one window: each is remembered until the window has passed it."""
-WRONG_KEYS = parse("20/minute")
+UNITS_S = {
+    "second": 1.0,
+    "minute": 60.0,
+    "hour": HOUR_S,
+    "day": DAY_S,
+    "month": 30 * DAY_S,
+    "year": 365 * DAY_S,
+}
+RATE = re.compile(
+    rf"(\d{{1,6}}) *(?:/|per) *(\d{{1,6}})? *({'|'.join(UNITS_S)})s?", re.ASCII | re.IGNORECASE
+)
+LOOKED_AT = 2
+
+
+class Rate(NamedTuple):
+    """So many requests within any stretch of so many seconds."""
+
+    amount: int
+    within_s: float
+
+
+WRONG_KEYS = Rate(20, 60.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +49,35 @@ class Standing:
     reset_s: float
 
 
-class Rates:
-    """Moving windows: at no moment more than the limit within the time before it."""
+@dataclass(slots=True)
+class _Window:
+    """When somebody came, the first before the last, as far back as the rate looks."""
 
-    def __init__(self) -> None:
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+    rate: Rate
+    came_s: deque[float] = field(default_factory=deque)
+
+    def standing(self, now_s: float) -> Standing:
+        while self.came_s and self.came_s[0] < now_s - self.rate.within_s:
+            self.came_s.popleft()
+        reset_s = self.rate.within_s - (now_s - self.came_s[0]) if self.came_s else 0.0
+        return Standing(self.rate.amount, self.rate.amount - len(self.came_s), reset_s)
+
+
+class Rates:
+    """Moving windows: at no moment more than the limit within the time before it.
+
+    Each who comes looks at two others and forgets those whose time is over, so that what is kept,
+    and what a request costs, follows who has come lately. Safe for many threads.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._windows = OrderedDict[str, _Window]()
+
+    def __len__(self) -> int:
+        """Return how many keys and addresses are remembered."""
+        return len(self._windows)
 
     def hit(self, holder: Holder) -> Standing | None:
         """Return how a key stands after one more request; None where it has no limit.
@@ -39,53 +86,72 @@ class Rates:
         """
         if holder.rate_limit is None or holder.key_id is None:
             return None
-        limit = parsed(holder.rate_limit)
-        if not self._limiter.hit(limit, holder.key_id):
+        rate = parsed(holder.rate_limit)
+        standing, is_let_in = self._come(rate, f"key {holder.key_id}")
+        if not is_let_in:
             raise RateLimited(
-                f"the key may ask {limit.amount} times in {limit.get_expiry()} s, and has; ask "
-                f"again in {ceil(self._reset_s(limit, holder.key_id))} s",
-                retry_after_s=self._reset_s(limit, holder.key_id),
+                f"the key may ask {rate.amount} times in {rate.within_s:g} s, and has; ask "
+                f"again in {ceil(standing.reset_s)} s",
+                retry_after_s=standing.reset_s,
             )
-        return self.standing(holder)
+        return standing
 
     def standing(self, holder: Holder) -> Standing | None:
         """Return how a key stands now; None where it has no limit."""
         if holder.rate_limit is None or holder.key_id is None:
             return None
-        limit = parsed(holder.rate_limit)
-        stats = self._limiter.get_window_stats(limit, holder.key_id)
-        return Standing(limit.amount, stats.remaining, max(stats.reset_time - time.time(), 0.0))
+        with self._lock:
+            rate = parsed(holder.rate_limit)
+            window = self._windows.get(f"key {holder.key_id}") or _Window(rate)
+            return window.standing(self._clock())
 
     def wrong_key(self, address: str) -> None:
         """Count a wrong key from an address.
 
         raises : RateLimited for one that has sent too many; a right key is served all the same
         """
-        if not self._limiter.hit(WRONG_KEYS, "wrong", address):
+        standing, is_let_in = self._come(WRONG_KEYS, f"address {address}")
+        if not is_let_in:
             raise RateLimited(
                 f"{WRONG_KEYS.amount} wrong keys came from your address within a minute; send a "
                 "right one",
-                retry_after_s=self._reset_s(WRONG_KEYS, "wrong", address),
+                retry_after_s=standing.reset_s,
             )
 
-    def _reset_s(self, limit: RateLimitItem, *whose: str) -> float:
-        return max(self._limiter.get_window_stats(limit, *whose).reset_time - time.time(), 0.0)
+    def _come(self, rate: Rate, who: str) -> tuple[Standing, bool]:
+        """Return how somebody stands who comes now, and whether there was room."""
+        with self._lock:
+            now_s = self._clock()
+            self._forget(now_s)
+            window = self._windows.get(who)
+            if window is None or window.rate != rate:
+                window = self._windows[who] = _Window(rate)
+            if window.standing(now_s).left <= 0:
+                return window.standing(now_s), False
+            window.came_s.append(now_s)
+            return window.standing(now_s), True
+
+    def _forget(self, now_s: float) -> None:
+        """Look at those who were not looked at for longest: keep who has come within their time."""
+        for _ in range(min(LOOKED_AT, len(self._windows))):
+            who, window = self._windows.popitem(last=False)
+            if window.standing(now_s).left < window.rate.amount:
+                self._windows[who] = window
 
 
 @lru_cache(maxsize=1_024)
-def parsed(rate: str) -> RateLimitItem:
+def parsed(rate: str) -> Rate:
     """Return a rate such as `60/minute`.
 
     raises : ValueError if it is none, or of more requests than are remembered
 
-    >>> parsed("5 per 2 minutes").get_expiry()
-    120
+    >>> parsed("5 per 2 minutes")
+    Rate(amount=5, within_s=120.0)
     """
-    wrong = f"{rate!r} is no rate; it must be like 60/minute or 5/second, of at most {MOST}"
-    try:
-        limit = parse(rate)
-    except ValueError as error:
-        raise ValueError(wrong) from error
-    if not 0 < limit.amount <= MOST:
-        raise ValueError(wrong)
-    return limit
+    found = RATE.fullmatch(rate.strip())
+    amount, times = (int(found[1]), int(found[2] or 1)) if found else (0, 0)
+    if found is None or not 0 < amount <= MOST or times == 0:
+        raise ValueError(
+            f"{rate!r} is no rate; it must be like 60/minute or 5/second, of at most {MOST}"
+        )
+    return Rate(amount, times * UNITS_S[found[3].lower()])

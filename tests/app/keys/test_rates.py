@@ -11,9 +11,9 @@ from tests.app.keyed import Keyed
 from tests.app.running import Running
 
 
-def test_no_stretch_of_time_has_more_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    now_s, rates, served = [1e9], Rates(), []
-    monkeypatch.setattr("time.time", lambda: now_s[0])
+def test_no_stretch_of_time_has_more_than_the_limit() -> None:
+    now_s, served = [1e9], list[float]()
+    rates = Rates(lambda: now_s[0])
     holder = Holder("shop", "k1", rate_limit="5/minute")
     for _ in range(600):
         now_s[0] += 1.0
@@ -34,6 +34,22 @@ def test_each_key_has_its_own_and_without_one_there_is_none() -> None:
         assert 3_590 < standing.reset_s <= 3_600
     assert rates.hit(ANYBODY) is None
     assert rates.hit(Holder("shop", "k1")) is None
+
+
+def test_who_has_not_come_lately_is_forgotten() -> None:
+    now_s = [0.0]
+    rates = Rates(lambda: now_s[0])
+    for n in range(1_000):
+        rates.hit(Holder("shop", f"token {n}", rate_limit="5/minute"))
+        rates.wrong_key(f"10.0.{n // 256}.{n % 256}")
+    assert len(rates) == 2_000
+    now_s[0] = 61.0
+    for _ in range(1_000):
+        rates.hit(Holder("shop", "k1", rate_limit="10000/hour"))
+    assert len(rates) == 1
+    standing = rates.standing(Holder("shop", "k1", rate_limit="10000/hour"))
+    assert standing is not None
+    assert standing.left == 9_000
 
 
 @pytest.mark.parametrize(
