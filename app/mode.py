@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from app.settings import Settings
-from storage.place import beside
+from storage.place import beside, of_one_log
 from upstream.catalogue import Catalogue, load
 
 APART = "sandbox"
@@ -29,10 +29,18 @@ def in_force(settings: Settings, environ: Mapping[str, str] | None = None) -> Se
     return settings.model_copy(update={"sandbox": "on", **apart} if wanted else {"sandbox": "off"})
 
 
+def beside_log(settings: Settings) -> Path:
+    """Return the folder of what lies beside the log in force: parcels that wait, snapshots, sums.
+
+    Logs may share the folder in which it lies, and the secret there.
+    """
+    return of_one_log(settings.folder, settings.database)
+
+
 def folders(settings: Settings) -> list[Path]:
-    """Return the folders that are written: that of the log, and that of what lies beside it."""
+    """Return the folders that are written: that of the log, and those of what lies beside it."""
     log = {settings.database.parent} if isinstance(settings.database, Path) else set()
-    return sorted({settings.folder, *log})
+    return sorted({settings.folder, beside_log(settings), *log})
 
 
 def missing_keys(catalogue: Catalogue, environ: Mapping[str, str]) -> list[str]:

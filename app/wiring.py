@@ -18,6 +18,7 @@ from app.answers.clearing import follow
 from app.answers.similar import Similar
 from app.keys.keyring import Keyring
 from app.keys.subkeys import subkeys
+from app.mode import beside_log
 from app.monitoring.alarms import Alarms
 from app.monitoring.instruments import Instruments
 from app.monitoring.lookout import Lookout
@@ -99,11 +100,11 @@ def _assembled(
     clock: Callable[[], float],
     ending: ExitStack,
 ) -> Parts:
-    folder, health = settings.folder, _health(settings, clock)
+    folder, health = beside_log(settings), _health(settings, clock)
     file, catalogue = _catalogue(settings)
     upstream, now_s = ending.enter_context(Upstream(catalogue, environ)), time.time()
     log, own = ending.enter_context(_log(settings, now_s))
-    keyring = Keyring(settings, subkeys(settings, folder), log, goals(settings, catalogue()))
+    keyring = Keyring(settings, subkeys(settings), log, goals(settings, catalogue()))
     live = Live(log, folder, catalogue().arms.values(), keyring.goals, keyring.has_goal, now_s)
     cache = ending.enter_context(closing(_cache(settings, own, upstream, log)))
     traffic, terms = Following(log, own, time.time), _terms(settings)
@@ -153,9 +154,11 @@ def _tell_of_catalogue(error: str | None) -> None:
 
 def _own_folder(settings: Settings) -> AbstractContextManager[Path]:
     """Return the folder of what this process alone may write."""
+    folder = beside_log(settings)
     if isinstance(settings.database, Path):
-        return nullcontext(settings.folder)  # the lock of the log is the lock of it all
-    return berth(settings.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        return nullcontext(folder)  # the lock of the log is the lock of it all
+    return berth(folder)
 
 
 @contextmanager
@@ -185,10 +188,9 @@ def _opened(settings: Settings, own: Path) -> Log:
             time.sleep(STORE_AGAIN_AFTER_S)
 
 
-def cache_path(settings: Settings, own: Path) -> Path:
+def cache_path(own: Path) -> Path:
     """Return where a process keeps the answers that it may give again, in its own folder."""
-    name = settings.database.stem if isinstance(settings.database, Path) else "turnpike"
-    return own / f"{name}.cache.db"
+    return own / "cache.db"
 
 
 def _cache(settings: Settings, own: Path, upstream: Upstream, log: Log) -> Cache:
@@ -196,7 +198,7 @@ def _cache(settings: Settings, own: Path, upstream: Upstream, log: Log) -> Cache
 
     Nor does one whose disk fails or is full, and it is off until the next start.
     """
-    path = cache_path(settings, own)
+    path = cache_path(own)
     rules = Rules(settings.cache, settings.cache_fresh_s, settings.cache_stale_s)
     if "off" in {settings.cache, settings.prompts}:
         remove(path)

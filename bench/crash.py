@@ -21,6 +21,7 @@ from jobs.invariants import INVARIANTS, broken
 from jobs.witness import Audit, Journal, Witness
 from policy.exploration import Control
 from storage.events import Event, FeedbackEvent, OutcomeEvent
+from storage.place import of_one_log
 from storage.snapshots import newest
 from storage.sqlite_reader import SqliteReader
 
@@ -202,7 +203,7 @@ def _verdict(killing: Killing) -> Crashed:
     journal = killing.diary.journal
     with SqliteReader(killing.database) as log:
         policy = log.latest_policy()
-        folder = killing.database.parent / "snapshots"
+        folder = of_one_log(killing.database.parent, killing.database) / "snapshots"
         saved = newest(folder, log.mark, policy.version if policy else 0).snapshot
         witness = Witness(
             journal=journal,

@@ -11,6 +11,7 @@ from bench.processes import used
 from bench.serving import ask, free_bind
 from bench.victims import Service
 from jobs.learned import Learned
+from storage.place import of_one_log
 from storage.snapshots import digest, newest
 from storage.sqlite_reader import SqliteReader
 
@@ -51,7 +52,7 @@ def run(decisions: int, folder: Path, told: Callable[[str], None], first: int = 
     _first(service, first)
     told(f"filling the log with {decisions:,} decisions ...")
     fill(database, decisions, time.time())
-    shutil.rmtree(database.parent / "snapshots")
+    shutil.rmtree(of_one_log(database.parent, database) / "snapshots")
     starts = []
     for how in (WITHOUT, WITH):
         told(f"starting: {how} ...")
@@ -111,7 +112,8 @@ def _is_exact(database: Path) -> bool:
         policy = log.latest_policy()
         if policy is None:
             return False
-        saved = newest(database.parent / "snapshots", log.mark, policy.version).snapshot
+        folder = of_one_log(database.parent, database) / "snapshots"
+        saved = newest(folder, log.mark, policy.version).snapshot
         if saved is None or saved.upto_seq != log.position():
             return False
         folded = Learned.start(policy).fold(log.events())

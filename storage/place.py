@@ -5,7 +5,7 @@ Nothing here opens either, so a process may know the place before it has loaded 
 
 import re
 from pathlib import Path
-from urllib.parse import parse_qs, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit, urlunsplit
 
 Place = Path | str
 """A path is an SQLite file, a text the URL of a PostgreSQL database."""
@@ -37,6 +37,17 @@ def shown(place: Place) -> str:
     return f"{parts.scheme}://{whose.partition(':')[0]}{at}{where}{parts.path}"
 
 
+def of_one_log(folder: Path, place: Place) -> Path:
+    """Return the folder, in this one, of what lies beside this log and beside no other.
+
+    >>> of_one_log(Path("data"), Path("data/turnpike.db")).as_posix()
+    'data/turnpike.db-beside'
+    >>> of_one_log(Path("data"), "postgresql://ann@db:5432/turnpike").as_posix()
+    'data/turnpike-beside'
+    """
+    return folder / f"{_name(place)}-beside"
+
+
 def beside(place: Place, name: str) -> Place:
     """Return the place of another log that is kept apart: a folder, or a schema, of this name.
 
@@ -55,3 +66,12 @@ def beside(place: Place, name: str) -> Place:
     else:
         given["options"] = f"{options} -c search_path={name}".strip()
     return urlunsplit(parts._replace(query=urlencode(given, quote_via=quote)))
+
+
+def _name(place: Place) -> str:
+    """Return the name of a file, or of a database with the schema in it if one is given."""
+    if isinstance(place, Path):
+        return place.name
+    parts = urlsplit(place)
+    schema = SEARCH_PATH.search(unquote(parts.query))
+    return quote(".".join([parts.path[1:], *([schema.group()] if schema else [])]), safe="")

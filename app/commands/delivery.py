@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from app.mode import beside_log
 from app.settings import Settings
 from jobs.intake import records
 from policy.errors import ConfigError, InvalidInput, StoreUnavailable, TurnpikeError
@@ -38,7 +39,7 @@ def delivered_in_pieces(
 
     raises : as `delivered`
     """
-    folder, waiting = settings.folder / "handover", deque[str]()
+    folder, waiting = beside_log(settings) / "handover", deque[str]()
     try:
         for hand_over in pieces:
             waiting.append(_handed_over(settings, hand_over))
@@ -53,9 +54,9 @@ def delivered_in_pieces(
 
 def _handed_over(settings: Settings, hand_over: Callable[[Path], str]) -> str:
     try:
-        return hand_over(settings.folder)
+        return hand_over(beside_log(settings))
     except OSError as error:
-        raise unwritable(settings.folder / "handover", error) from error
+        raise unwritable(beside_log(settings) / "handover", error) from error
 
 
 def _take_off(

@@ -18,6 +18,7 @@ from app.commands.delivery import delivered_in_pieces
 from app.commands.told import tell
 from app.commands.training import awaits_fold, refolded
 from app.figures import counted
+from app.mode import beside_log
 from app.processes.berth import waiting_beside
 from app.settings import Settings
 from app.wiring import cache_path
@@ -55,7 +56,7 @@ def forget(settings: Settings, whose: Whose, *, confirmed: bool, as_json: bool) 
         if there.decisions or awaits_fold(log, FORGET):
             told["policy_version"] = version = refolded(settings, log, "forget")
             if version is not None:
-                snapshots.forget_before(settings.folder / "snapshots", version)
+                snapshots.forget_before(beside_log(settings) / "snapshots", version)
             _forget_answers(settings)
     tell(told, _in_words(whose, told), as_json=as_json)
 
@@ -95,7 +96,7 @@ def _forget_answers(settings: Settings) -> None:
     if not isinstance(settings.database, str):
         try:
             with open_log(settings.database):
-                remove(cache_path(settings, settings.folder))
+                remove(cache_path(beside_log(settings)))
         except ConfigError:
             return
 

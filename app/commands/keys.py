@@ -41,7 +41,7 @@ def create(settings: Settings, wanted: Mapping[str, Any], *, as_json: bool) -> N
         )
     identity = secrets.token_hex(4)
     secret = f"{PREFIX}_{identity}_{secrets.token_urlsafe(32)}"
-    ours = subkeys(settings, settings.folder)
+    ours = subkeys(settings)
     key = Key(
         id=identity,
         digest=digest(ours, secret),

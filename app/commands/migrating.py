@@ -5,7 +5,7 @@ from shlex import quote
 
 import click
 
-from app.mode import APART
+from app.mode import APART, beside_log
 from app.settings import Settings
 from jobs.intake import records
 from jobs.learned import Learned
@@ -37,7 +37,7 @@ def migrate_to(settings: Settings, url: str) -> None:
     target = str(beside(url, APART)) if settings.sandbox == "on" else url
     with open_log(source, spooling=Spooling(settings.spool_bytes)) as log:
         log.bring_back()  # what waits beside the log is moved too
-        take(settings.folder / "handover", log, records, time.time())
+        take(beside_log(settings) / "handover", log, records, time.time())
     with click.progressbar(length=rows_in(source), label="copying rows") as bar:
         move(source, target, bar.update)
     click.echo("folding both logs ...", err=True)

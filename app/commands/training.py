@@ -12,6 +12,7 @@ import click
 
 from app.commands.delivery import delivered, unwritable
 from app.commands.told import tell
+from app.mode import beside_log
 from app.processes.berth import is_taken
 from app.settings import Settings
 from features.space import Space
@@ -40,7 +41,7 @@ def retrain(settings: Settings, trigger: RetrainTrigger, *, as_json: bool = Fals
     raises : InvalidInput before the first start; StoreUnavailable
     """
     if isinstance(settings.database, Path):
-        with _held(settings.folder) as mine, open_reader(settings.database) as reader:
+        with _held(beside_log(settings)) as mine, open_reader(settings.database) as reader:
             told = _retrain(settings, trigger, reader) if mine else IDLE | {"reason": AT_IT}
             return tell(told, _in_words(told), as_json=as_json)
     open_reader(settings.database).close()  # without a log there is nothing to fit
@@ -175,6 +176,6 @@ def _folding(settings: Settings, log: LogReader) -> AbstractContextManager[Fold]
     def found() -> Learned:
         if (policy := log.latest_policy()) is None:
             return Learned.under(0, Space.built_in(), Hyper())
-        return followed(settings.folder, log, Learned.start(policy))
+        return followed(beside_log(settings), log, Learned.start(policy))
 
     return folding(log, source, settings.dask, found)

@@ -189,4 +189,4 @@ def unopened(settings: Settings, known: Sequence[KeyStanding]) -> list[str]:
     keys = [each.key for each in known if each.revoked_at_s is None]
     if settings.secret is None and not (settings.folder / FILE).exists():
         return [key.name for key in keys]
-    return strangers(keys, subkeys(settings, settings.folder).check)
+    return strangers(keys, subkeys(settings).check)

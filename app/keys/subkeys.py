@@ -63,14 +63,14 @@ def is_tag(key: bytes, text: str, given: str) -> bool:
     return hmac.compare_digest(tag(key, text).encode(), given.encode(errors="replace"))
 
 
-def subkeys(settings: Settings, folder: Path) -> Subkeys:
+def subkeys(settings: Settings) -> Subkeys:
     """Return the keys of this service: of TURNPIKE_SECRET, else of a file that is made once.
 
     raises : ConfigError if others may read the file, it is too short, or it cannot be made
     """
     if settings.secret is not None:
         return Subkeys(settings.secret.get_secret_value().encode())
-    path = folder / FILE
+    path = settings.folder / FILE
     try:
         if not path.exists():
             _make(path)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+from app.mode import beside_log
 from app.settings import Settings
 from storage.spool import spool_path
 from storage.spool_file import waiting_in
@@ -45,7 +46,7 @@ def berths(folder: Path) -> list[Path]:
 def waiting_beside(settings: Settings) -> int:
     """Return how many rows wait beside the log, in the spool of whichever process."""
     at = settings.database
-    logs = [at] if isinstance(at, Path) else [each / "log" for each in berths(settings.folder)]
+    logs = [at] if isinstance(at, Path) else [each / "log" for each in berths(beside_log(settings))]
     return sum(waiting_in(spool_path(log)) for log in logs)
 
 

@@ -12,6 +12,7 @@ from types import FrameType
 
 from structlog import get_logger
 
+from app.mode import beside_log
 from app.monitoring.reporting import is_awaited
 from app.processes.journal import write_lines
 from app.processes.orphan import end_with_parent
@@ -77,7 +78,7 @@ class Starter:
         """Leave for the alarms that the job has failed, or has come to its end."""
         try:
             with open_reader(self._settings.database) as log:
-                failures.follow(self._settings.folder, log, self._command[0], reason)
+                failures.follow(beside_log(self._settings), log, self._command[0], reason)
         except (StoreUnavailable, ConfigError, OSError) as error:
             LOGGER.warning(
                 "the alarms are not told of a job", job=self._command[0], error=str(error)

@@ -19,7 +19,7 @@ class Keyed:
     def __init__(self, service: Running, name: str = "shop", **more: Any) -> None:
         self.service, self.key = service, f"tpk_{secrets.token_urlsafe(32)}"
         settings = service.parts.settings
-        hashed = digest(subkeys(settings, settings.folder), self.key)
+        hashed = digest(subkeys(settings), self.key)
         fields = {"tenant": name, "scopes": ("complete", "feedback", "read"), **more}
         self.row = but(PLAIN, id=secrets.token_hex(4), name=name, digest=hashed, **fields)
         assert service.parts.log.receive(self.row.id, "key", NOON_S, [self.row]).wait()

@@ -28,6 +28,8 @@ from upstream.tasks import is_right, tasks
 CATALOGUE = Path("data/arms.toml")
 ARM = {"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 2.0, "context_window": 8000}
 SUM = "What is 17 * 23?"
+BESIDE = "turnpike.db-beside"
+"""The folder of what lies beside the log of `running`."""
 
 
 def catalogue(

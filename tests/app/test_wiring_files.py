@@ -3,15 +3,17 @@
 import os
 import re
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path, PurePath
 
 import pytest
 
+from app.commands.evals import import_evals
 from app.commands.training import retrain
 from jobs.intake import hand_over_evals
 from storage.spool import Spare, Spool, Spooling
 from storage.sqlite_log import SqliteLog
-from tests.app.running import Provider, running
+from tests.app.running import BESIDE, Provider, Running, evals_table, eventually, running
 from tests.storage.rounds import EVAL, OUTCOME
 
 
@@ -37,12 +39,13 @@ def test_nothing_of_a_service_can_be_read_by_others(tmp_path: Path, provider: Pr
         assert {
             "turnpike.db",
             "turnpike.db-wal",
-            "turnpike.cache.db",
+            BESIDE,
             "turnpike.db-spool",
         } <= beside
         assert readable_by_others(tmp_path) == []
-    hand_over_evals(tmp_path, [EVAL])
-    assert {each.name for each in tmp_path.iterdir()} >= {"handover", "snapshots", "traffic"}
+    own = tmp_path / BESIDE
+    hand_over_evals(own, [EVAL])
+    assert {each.name for each in own.iterdir()} >= {"handover", "snapshots", "traffic"}
     assert readable_by_others(tmp_path) == []
 
 
@@ -73,9 +76,28 @@ def test_every_file_of_a_service_is_in_the_table_of_files(
         service.parts.traffic.now()
         retrain(service.parts.settings, "manual")
         lies = {str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*") if each.is_file()}
-    assert {"retrain.lock", "turnpike.db-spool"} <= lies
+    assert {f"{BESIDE}/retrain.lock", "turnpike.db-spool"} <= lies
     page = (Path(__file__).parents[2] / "docs/architecture.md").read_text()
     table = page.partition("## Where each file lies")[2].partition("\n## ")[0]
     named = [re.findall("`(.+?)`", row.split("|")[1]) for row in table.splitlines() if "|" in row]
     told = {names[0] + each if each[0] == "-" else each for names in named for each in names}
     assert {file for file in lies if not any(PurePath(file).match(each) for each in told)} == set()
+
+
+def test_logs_of_one_folder_have_only_the_secret_in_common(
+    tmp_path: Path, provider: Provider
+) -> None:
+    def of(name: str) -> AbstractContextManager[Running]:
+        return running(tmp_path, sandbox_url=provider.url, database=tmp_path / name)
+
+    with of("one.db") as one, of("other.db") as other:
+        one.rate(one.ask()["id"])
+        before = one.digest
+        import_evals(other.parts.settings, evals_table(tmp_path / "evals.csv", 3))
+        assert eventually(lambda: other.parts.log.counts().evals > 0)
+        assert one.parts.log.counts().evals == 0
+    assert before != other.digest
+    with of("other.db"), of("one.db") as one:
+        assert one.digest == before
+    for name in ("one.db", "other.db"):
+        assert list((tmp_path / f"{name}-beside" / "snapshots").iterdir())

@@ -9,7 +9,7 @@ import pytest
 from app.wiring import cache_path
 from storage.cache_file import Bounds, CacheFile
 from storage.sqlite_log import SqliteLog
-from tests.app.running import SUM, Provider, eventually, running
+from tests.app.running import BESIDE, SUM, Provider, eventually, running
 from tests.storage.filling import little_room
 from tests.storage.rounds import DECISION, but
 from tests.storage.test_cache_file import ANSWER
@@ -26,7 +26,7 @@ def test_a_log_that_cannot_be_written_keeps_nobody_from_starting(
     """Decisions without an end get it once there is room. Nor does a cache that has none."""
     monkeypatch.setattr("app.processes.keeper.ABANDON_EVERY_S", 0.0)
     with running(tmp_path, sandbox_url=provider.url) as service:
-        path = cache_path(service.parts.settings, tmp_path)
+        path = cache_path(tmp_path / BESIDE)
     left = CacheFile(path, Bounds(answers=100, bytes=1_000_000, age_s=1e12))
     left.put(but(ANSWER, text="x" * ROOM_BYTES))
     with SqliteLog(tmp_path / "turnpike.db") as log:

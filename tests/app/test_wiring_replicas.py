@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app.mode import in_force
+from app.mode import beside_log, in_force
 from app.processes.berth import berths
 from app.settings import Settings
 from storage.postgres_log import PostgresLog
@@ -123,11 +123,12 @@ def test_replicas_that_start_together_adopt_one_first_policy(
         assert list(pool.map(start, range(3))) == [[1]] * 3
 
 
-def test_each_process_has_a_folder_of_its_own(replicas: list[Running], tmp_path: Path) -> None:
-    assert [each.name for each in berths(tmp_path)] == ["process-0", "process-1"]
-    for each in berths(tmp_path):
+def test_each_process_has_a_folder_of_its_own(replicas: list[Running]) -> None:
+    own = berths(beside_log(replicas[0].parts.settings))
+    assert [each.name for each in own] == ["process-0", "process-1"]
+    for each in own:
         assert (each / "log-spool").exists()
-        assert (each / "turnpike.cache.db").exists()
+        assert (each / "cache.db").exists()
 
 
 @pytest.mark.slow

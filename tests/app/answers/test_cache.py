@@ -10,7 +10,7 @@ import pytest
 from storage.snapshots import digest
 from tests.app.faulty import Faulty, broken, faulty, filtered, good, refusing
 from tests.app.routing.test_answering import cut, events
-from tests.app.running import Provider, Running, eventually, running
+from tests.app.running import BESIDE, Provider, Running, eventually, running
 from tests.upstream.misbehaving import Conversation, Scenario, chunk, completion
 
 USE = {"prompt": "What is the capital of France?", "cache": "use", "explore": False}
@@ -96,10 +96,10 @@ def test_the_service_may_cache_for_all_but_those_who_refuse(tmp_path: Path) -> N
 def test_a_cache_that_is_switched_off_keeps_nothing_of_what_it_held(tmp_path: Path) -> None:
     with faulty(tmp_path, {"a": good}) as made:
         made.service.ask(**USE)
-    assert (tmp_path / "turnpike.cache.db").exists()
+    assert (tmp_path / BESIDE / "cache.db").exists()
     with faulty(tmp_path, {"a": good}, cache="off") as made:
         assert [made.service.ask(**USE)["cache"] for _ in range(2)] == ["miss", "miss"]
-        assert list(tmp_path.glob("*cache*")) == []
+        assert list((tmp_path / BESIDE).glob("cache*")) == []
 
 
 def test_an_answer_outlives_the_service(tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ def test_every_answer_can_be_forgotten_at_once(tmp_path: Path) -> None:
         made.service.ask(**USE)
         assert made.service.client.delete("/cache").json == {"evicted": 1}
         assert made.service.ask(**USE)["cache"] == "miss"
-        stored = b"".join(path.read_bytes() for path in tmp_path.glob("*cache*"))
+        stored = b"".join(path.read_bytes() for path in (tmp_path / BESIDE).glob("cache*"))
         assert stored.count(b"hello") == 1
 
 
@@ -330,7 +330,7 @@ def test_a_cache_file_that_fails_is_a_miss(tmp_path: Path) -> None:
 def test_no_word_of_a_prompt_is_in_the_file(tmp_path: Path) -> None:
     with faulty(tmp_path, {"a": good}) as made:
         made.service.ask(**USE)
-        stored = b"".join(path.read_bytes() for path in tmp_path.glob("*cache*"))
+        stored = b"".join(path.read_bytes() for path in (tmp_path / BESIDE).glob("cache*"))
         assert b"hello" in stored
         assert b"France" not in stored
         assert b"france" not in stored

@@ -10,6 +10,7 @@ import pytest
 from policy.types import HOUR_S
 from tests.app.answers.test_cache import USE
 from tests.app.faulty import faulty, good
+from tests.app.running import BESIDE
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,7 @@ def test_an_answer_that_is_too_old_or_of_the_future_is_asked_for_anew(
     """One from the future was stored before the clock was set back: nobody knows its age."""
     with faulty(tmp_path, {"a": good}, cache_fresh_s=60) as made:
         made.service.ask(**USE)
-        with closing(sqlite3.connect(tmp_path / "turnpike.cache.db")) as file, file:
+        with closing(sqlite3.connect(tmp_path / BESIDE / "cache.db")) as file, file:
             file.execute("UPDATE answers SET created_at_s = created_at_s - ?", [older_s])
         assert made.service.ask(**USE)["cache"] == cache
 
@@ -29,7 +30,7 @@ def test_an_answer_that_is_too_old_or_of_the_future_is_asked_for_anew(
 def test_what_is_too_old_is_forgotten_also_after_the_clock_was_set_back(tmp_path: Path) -> None:
     with faulty(tmp_path, {"a": good}, cache_fresh_s=60, cache_stale_s=60) as made:
         made.service.ask(**USE)
-        with closing(sqlite3.connect(tmp_path / "turnpike.cache.db")) as file, file:
+        with closing(sqlite3.connect(tmp_path / BESIDE / "cache.db")) as file, file:
             file.execute("UPDATE answers SET created_at_s = created_at_s - 90")
         cache = made.service.parts.cache
         cache._pruned_s = time.time() + HOUR_S  # pruned before the clock was set back

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from app.commands.cli import main
 from storage.sqlite_reader import SqliteReader
-from tests.app.running import CATALOGUE, Provider, Running, catalogue, evals_table, running
+from tests.app.running import BESIDE, CATALOGUE, Provider, Running, catalogue, evals_table, running
 
 EX_CONFIG = 78
 AWAY = "127.0.0.1:9"
@@ -135,7 +135,7 @@ def test_retrain_and_rollback_without_a_service(started_once: Path) -> None:
 
 
 def test_one_process_of_a_machine_retrains_and_the_others_say_so(started_once: Path) -> None:
-    with (started_once / "retrain.lock").open("w") as lock:
+    with (started_once / BESIDE / "retrain.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert "another process is retraining" in turnpike(started_once, "retrain").stdout
     assert "not enough feedback yet" in turnpike(started_once, "retrain").stdout
@@ -152,7 +152,7 @@ def test_retrain_and_rollback_beside_a_running_service(service: Running, tmp_pat
     assert turnpike(tmp_path, "rollback").exit_code == 0
     assert service.get("/healthz")["policy_version"] == 3
     assert service.ask()["policy_version"] == 3
-    assert list((tmp_path / "handover").iterdir()) == []
+    assert list((tmp_path / BESIDE / "handover").iterdir()) == []
 
 
 def test_doctor_says_what_to_do_in_json(started_once: Path, provider: Provider) -> None:

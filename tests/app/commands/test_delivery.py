@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from app.commands.delivery import AHEAD, delivered, delivered_in_pieces
+from app.mode import beside_log
 from app.settings import Settings
 from jobs.intake import hand_over_key, hand_over_retrain
 from policy.errors import StoreUnavailable
 from storage.handover import pending
 from storage.sqlite_log import SqliteLog
 from tests.app.commands.test_cli import turnpike
-from tests.app.running import Provider, evals_table, running
+from tests.app.running import BESIDE, Provider, evals_table, running
 from tests.storage.rounds import RETRAIN
 from tests.storage.test_keys import PLAIN
 
@@ -31,7 +32,7 @@ def test_what_nobody_takes_in_time_is_taken_back(
         assert refused.exit_code == 78
         assert "so it was not done: is serve running" in refused.stderr
         assert f"is being written by process {os.getpid()}" in refused.stderr
-        assert pending(tmp_path / "handover") == []
+        assert pending(tmp_path / BESIDE / "handover") == []
         assert log.known_keys() == []
     assert turnpike(tmp_path, "keys", "create", "shop").exit_code == 0
 
@@ -47,7 +48,7 @@ def test_who_is_interrupted_takes_back_what_nobody_took(
         monkeypatch.setattr("app.commands.delivery.time.sleep", interrupt)
         with pytest.raises(end):
             delivered(settings, lambda data: hand_over_key(data, PLAIN))
-    assert pending(settings.folder / "handover") == []
+    assert pending(beside_log(settings) / "handover") == []
 
 
 def test_of_pieces_that_are_broken_off_none_is_left_to_be_taken_later(
@@ -56,7 +57,7 @@ def test_of_pieces_that_are_broken_off_none_is_left_to_be_taken_later(
     waiting: list[int] = []
 
     def interrupt(_seconds: float) -> None:
-        waiting.append(len(pending(settings.folder / "handover")))
+        waiting.append(len(pending(beside_log(settings) / "handover")))
         raise KeyboardInterrupt
 
     with SqliteLog(settings.folder / "turnpike.db"):  # it holds the log, and takes nothing
@@ -65,7 +66,7 @@ def test_of_pieces_that_are_broken_off_none_is_left_to_be_taken_later(
         with pytest.raises(KeyboardInterrupt):
             delivered_in_pieces(settings, pieces, lambda: None)
     assert waiting == [AHEAD + 1]
-    assert pending(settings.folder / "handover") == []
+    assert pending(beside_log(settings) / "handover") == []
 
 
 def test_a_server_that_is_away_is_waited_for(
@@ -79,7 +80,7 @@ def test_a_server_that_is_away_is_waited_for(
     with pytest.raises(StoreUnavailable, match="nobody took it"):
         delivered(settings, lambda data: hand_over_retrain(data, RETRAIN, None, None))
     assert len(tries) > 1
-    assert pending(tmp_path / "handover") == []
+    assert pending(tmp_path / BESIDE / "handover") == []
 
 
 @pytest.mark.parametrize("command", ["import", "keys", "retrain"])

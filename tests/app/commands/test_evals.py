@@ -20,7 +20,7 @@ from storage.handover import pending
 from storage.records import Eval
 from storage.sqlite_reader import SqliteReader
 from storage.stores import open_reader
-from tests.app.running import CATALOGUE, Provider, Running, evals_table, running
+from tests.app.running import BESIDE, CATALOGUE, Provider, Running, evals_table, running
 
 SAMPLES = "prompt,task,gpt-4o,qwen3-32b\nsame,,1,0\nsame,,0,\nsame,,0,1\nsame,maths,1,\n"
 GOOD = 'prompt,task,gpt-4o,qwen3-32b\n"What is 2, or 3?",maths,1,0.5\nSay hi,,,0\n'
@@ -134,7 +134,7 @@ def test_many_scores_are_written_in_pieces_and_what_was_broken_off_is_taken_up_a
     import_evals(given, table)
     assert handed == [2, 2, 2, 2, 1]
     assert "imported 5 scores of 2 arms on 2 prompts, 3 new" in capsys.readouterr().out
-    assert pending(tmp_path / "handover") == []
+    assert pending(tmp_path / BESIDE / "handover") == []
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-8"])

@@ -105,7 +105,7 @@ def test_without_a_service_nothing_of_theirs_is_left(tmp_path: Path) -> None:
         "of it\n"
     )
     assert left_of_us(tmp_path) == set()
-    assert list(tmp_path.glob("*.cache.db*")) == []
+    assert list(tmp_path.rglob("cache.db*")) == []
     with faulty(tmp_path, {"a": greeting}, prompts="full") as made:
         assert made.service.digest == folded(made)
         assert made.service.get("/healthz")["policy_version"] == 2

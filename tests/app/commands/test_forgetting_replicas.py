@@ -81,7 +81,7 @@ def test_what_a_replica_had_learned_leaves_its_own_folder_too(
 
 def snapshots_of(folder: Path) -> list[str]:
     """Return of which policy versions a folder holds what was learned."""
-    return sorted(path.name.split("-")[1] for path in (folder / "snapshots").iterdir())
+    return sorted(path.name.split("-")[1] for path in folder.glob("*-beside/snapshots/*"))
 
 
 def test_words_whose_time_is_over_go(tmp_path: Path, postgres_url: str, provider: Provider) -> None:

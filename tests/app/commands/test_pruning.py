@@ -17,6 +17,7 @@ from storage.words import Transcript
 from tests.app.commands.test_cli import turnpike
 from tests.app.faulty import faulty
 from tests.app.routing.test_retention import ASKED, CANARY, files, greeting
+from tests.app.running import BESIDE
 from tests.storage.rounds import DECISION, but
 
 NOW_S = 2_000_000_000.0
@@ -90,7 +91,7 @@ def test_more_than_one_piece_is_taken_out_piece_by_piece(tmp_path: Path) -> None
     aged(tmp_path, days=5_000, texts=2 * PIECE + 1)
     ended = pruned(tmp_path)
     assert f"the words of {2 * PIECE + 1} decisions" in ended.stdout
-    assert list((tmp_path / "handover").iterdir()) == []
+    assert list((tmp_path / BESIDE / "handover").iterdir()) == []
 
 
 def test_a_service_that_keeps_less_than_before_forgets_what_it_had_kept(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from app.commands.training import retrain
 from storage.handover import pending
 from tests.app.processes.test_serve import environment
 from tests.app.routing.test_live import folded, learn
-from tests.app.running import Provider, evals_table, eventually, running
+from tests.app.running import BESIDE, Provider, evals_table, eventually, running
 from tests.app.traced import can_trace
 
 ROOT = Path(__file__).parents[3]
@@ -52,10 +52,10 @@ def test_j3_whatever_it_was_writing_the_policy_is_the_old_or_the_new_one(
         shutil.copytree(whole, folder)
         assert killed_at(call, n, folder)
         with running(folder / "sandbox", sandbox_url=provider.url) as service:
-            assert eventually(partial(is_empty, folder / "sandbox" / "handover"))
+            assert eventually(partial(is_empty, folder / "sandbox" / BESIDE / "handover"))
             found.append(service.learned.policy_version)
             assert service.digest == folded(service)
-            assert list((folder / "sandbox" / "handover").glob("rejected/*")) == []
+            assert list((folder / "sandbox" / BESIDE / "handover").glob("rejected/*")) == []
     assert set(found) <= {1, 2}
     assert found[0] == 1
     first = tmp_path / "{}-{}".format(*STEPS[0])

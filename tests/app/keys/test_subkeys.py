@@ -41,7 +41,7 @@ def test_a_tag_of_one_purpose_is_none_of_another() -> None:
 
 
 def _read(folder: Path) -> bytes:
-    return subkeys(Settings.load({}), folder).of("keys/v1")
+    return subkeys(Settings.load({}, {"data": folder})).of("keys/v1")
 
 
 def test_the_secret_is_made_once_however_many_start_together(tmp_path: Path) -> None:
@@ -62,8 +62,8 @@ def test_a_secret_that_others_can_read_stops_the_start(tmp_path: Path) -> None:
 
 
 def test_a_secret_of_the_settings_needs_no_file(tmp_path: Path) -> None:
-    settings = Settings.load({}, {"secret": "a" * 32})
-    first = subkeys(settings, tmp_path).of("keys/v1")
+    settings = Settings.load({}, {"secret": "a" * 32, "data": tmp_path})
+    first = subkeys(settings).of("keys/v1")
     assert first == Subkeys(b"a" * 32).of("keys/v1")
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ConfigError, match="TURNPIKE_SECRET is not right: it must have at least 32"):

@@ -9,6 +9,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
+from app.mode import beside_log
 from app.monitoring.lookout import LATELY_S, Alarm, Lookout
 from app.routing.treasury import SERVICE
 from jobs.failures import follow
@@ -217,7 +218,7 @@ def test_an_arm_whose_ratings_no_longer_fit_is_found(service: Running) -> None:
 
 
 def test_a_job_that_has_failed_is_found_until_it_comes_to_its_end(service: Running) -> None:
-    data, log = service.parts.settings.folder, service.parts.log
+    data, log = beside_log(service.parts.settings), service.parts.log
     follow(data, log, "retrain", "it was not done after 2 s")
     assert eventually(lambda: ("jobs", "") in found(service), 30)
     assert found(service)["jobs", ""].says == "a job has failed: retrain: it was not done after 2 s"

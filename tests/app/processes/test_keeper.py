@@ -11,7 +11,7 @@ from jobs.intake import hand_over_key, hand_over_revocation
 from policy.decide import decide, seeded
 from storage.handover import hand_over
 from storage.keys import Revocation
-from tests.app.running import Provider, eventually, running
+from tests.app.running import BESIDE, Provider, eventually, running
 from tests.policy.test_decide import ARMS, BELIEFS, FULL, asked
 from tests.storage.rounds import DECISION, NOON_S, but
 from tests.storage.test_keys import KEY
@@ -44,15 +44,15 @@ def test_a_chore_that_always_fails_keeps_no_other_from_being_done_and_is_told_on
     """A parcel that is refused cannot be moved out of the way, because a file has its place."""
     monkeypatch.setattr("app.processes.keeper.ABANDON_EVERY_S", 0.0)
     monkeypatch.setattr("app.routing.live.SNAPSHOT_EVERY", 1)
-    folder = tmp_path / "handover"
-    folder.mkdir()
+    folder = tmp_path / BESIDE / "handover"
+    folder.mkdir(parents=True)
     (folder / "rejected").touch()
     (folder / "junk.handover").write_bytes(b"junk")
     with capture_logs() as told, running(tmp_path, sandbox_url=provider.url) as service:
         log = service.parts.log
         log.decide(but(DECISION, decided_at_s=time.time() - DAY_S / 2)).wait()
         assert eventually(lambda: log.decision(DECISION.id).outcome is not None)
-        assert eventually(lambda: any((tmp_path / "snapshots").glob("*.snapshot")))
+        assert eventually(lambda: any((tmp_path / BESIDE / "snapshots").glob("*.snapshot")))
         (folder / "rejected").unlink()
         assert eventually(lambda: any((folder / "rejected").glob("*")))
     assert [line["chore"] for line in told if "chore" in line] == ["take handovers"]
@@ -61,9 +61,9 @@ def test_a_chore_that_always_fails_keeps_no_other_from_being_done_and_is_told_on
 def test_parcels_that_make_no_sense_are_set_aside_and_the_next_one_is_taken(
     tmp_path: Path, provider: Provider
 ) -> None:
-    folder = tmp_path / "handover"
+    folder = tmp_path / BESIDE / "handover"
     with running(tmp_path, sandbox_url=provider.url) as service:
-        hand_over_revocation(tmp_path, Revocation(key_id="nope", at_s=NOON_S))
+        hand_over_revocation(folder.parent, Revocation(key_id="nope", at_s=NOON_S))
         hand_over(folder, "prune", {"expiries": [{"decision_id": "x", "what": "comment"}]}, {})
         hand_over(folder, "retrain", {"fence": {"name": "retrain", "token": "abc"}}, {})
         stripped = {
@@ -74,7 +74,7 @@ def test_parcels_that_make_no_sense_are_set_aside_and_the_next_one_is_taken(
             "context": ["a"],
         }
         hand_over(folder, "forget", {}, {"stripped": json.dumps([stripped]).encode()})
-        hand_over_key(tmp_path, KEY)
+        hand_over_key(folder.parent, KEY)
         assert eventually(lambda: service.parts.log.known_keys() != [])
         assert len(list((folder / "rejected").glob("*.handover"))) == 4
         assert not service.parts.log.standing.is_stopped
@@ -103,8 +103,8 @@ def test_what_cannot_be_kept_at_the_end_is_told_and_keeps_nothing_else_from_bein
         service.rate(service.ask()["id"])
         while service.parts.traffic.advance():
             pass
-        (tmp_path / "snapshots").touch()
+        (tmp_path / BESIDE / "snapshots").touch()
     [line] = [each for each in told if each["event"] == "not kept at the end"]
     assert line["what"] == "what was learned"
     assert "snapshots" in line["reason"]
-    assert list((tmp_path / "traffic").glob("*.snapshot"))
+    assert list((tmp_path / BESIDE / "traffic").glob("*.snapshot"))

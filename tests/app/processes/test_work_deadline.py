@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.commands.training import retrain
+from app.mode import beside_log
 from app.processes.work import Starter
 from app.settings import Settings
 from jobs.failures import failed
@@ -36,7 +37,7 @@ def test_a_job_that_goes_on_is_told_to_end_at_its_deadline(tmp_path: Path) -> No
         "it was not done after 3 s (TURNPIKE_JOB_DEADLINE_S), and was told to end"
     )
     with SqliteLog(settings.folder / "turnpike.db") as log:
-        [taken] = take(settings.folder / "handover", log, records, 1.0)
+        [taken] = take(beside_log(settings) / "handover", log, records, 1.0)
         assert taken.status == "imported"
         assert failed(log) == {"sandbox": line["reason"]}
 

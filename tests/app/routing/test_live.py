@@ -25,7 +25,7 @@ from storage.events import OutcomeEvent
 from storage.snapshots import digest, load, save
 from storage.sqlite_reader import SqliteReader
 from tests.app.faulty import STREAMED, endless, faulty
-from tests.app.running import Provider, Running, evals_table, running
+from tests.app.running import BESIDE, Provider, Running, evals_table, running
 
 Damage = Callable[[Path], None]
 
@@ -86,7 +86,7 @@ def test_a_restart_knows_what_was_known_before(
         learn(service)
         known = service.digest
         assert known == folded(service)
-    damage(tmp_path / "snapshots")
+    damage(tmp_path / BESIDE / "snapshots")
     with running(tmp_path, sandbox_url=provider.url) as service:
         assert service.digest == known
 
@@ -216,7 +216,7 @@ def test_a_restart_after_a_retrain_and_after_a_rollback_knows_the_same(
         assert service.learned.space.version == 2
         assert service.get("/policy")["retrains"][0]["promoted"]
         assert known == folded(service)
-    damage(tmp_path / "snapshots")
+    damage(tmp_path / BESIDE / "snapshots")
     with running(tmp_path, sandbox_url=provider.url) as service:
         assert service.digest == known
         rollback(settings, None)
@@ -226,7 +226,7 @@ def test_a_restart_after_a_retrain_and_after_a_rollback_knows_the_same(
         assert service.learned.space.version == first.space.version
         assert service.learned.hyper == first.hyper
         assert known == folded(service)
-    damage(tmp_path / "snapshots")
+    damage(tmp_path / BESIDE / "snapshots")
     with running(tmp_path, sandbox_url=provider.url) as service:
         assert service.digest == known
 

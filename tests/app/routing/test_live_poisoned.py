@@ -11,7 +11,7 @@ from app.commands.evals import import_evals
 from app.commands.training import retrain
 from features.sketch import Sketch
 from tests.app.routing.test_live import folded, learn
-from tests.app.running import Provider, evals_table, running
+from tests.app.running import BESIDE, Provider, evals_table, running
 from tests.storage.rounds import but
 
 SPOIL = "UPDATE decisions SET context = ? WHERE id = ?"
@@ -25,7 +25,7 @@ def test_h10_what_a_spoilt_row_teaches_is_passed_over_and_told(
         service.rate(spoilt)
         learn(service)
         known = service.learned.upto_seq
-    for snapshot in (tmp_path / "snapshots").iterdir():
+    for snapshot in (tmp_path / BESIDE / "snapshots").iterdir():
         snapshot.unlink()
     with sqlite3.connect(tmp_path / "turnpike.db") as db:
         db.execute(SPOIL, (np.full(64, np.nan).tobytes(), spoilt))
@@ -67,7 +67,7 @@ def test_h10_with_spoilt_rows_a_service_starts_answers_and_retrains(
         ids = [service.ask(f"Add {n} to 2.")["id"] for n in range(2)]
         for each in ids:
             service.rate(each)
-    for snapshot in (tmp_path / "snapshots").iterdir():
+    for snapshot in (tmp_path / BESIDE / "snapshots").iterdir():
         snapshot.unlink()
     spoil(tmp_path, *ids)
     dials = {"sandbox_url": provider.url, "budget_usd": 5.0, "budget_per": "day"}

@@ -20,7 +20,7 @@ def test_a_log_that_lacks_its_newest_commits_is_told_and_only_what_is_there_is_b
         learn(service)
         whole = service.parts.log.position()
         shutil.copy(database, copy)
-    for path in tmp_path.glob("turnpike.db-*"):
+    for path in filter(Path.is_file, tmp_path.glob("turnpike.db-*")):
         path.unlink()
     copy.replace(database)
     with capture_logs() as told, running(tmp_path, sandbox_url=provider.url) as service:

@@ -221,7 +221,7 @@ def test_where_nothing_is_kept_no_answer_is_stored(tmp_path: Path) -> None:
     with faulty(tmp_path, {"a": greeting}, prompts="off") as made:
         for _ in range(2):
             assert made.service.ask(prompt="hi", cache="use")["cache"] == "miss"
-        assert list(tmp_path.glob("*.cache.db*")) == []
+        assert list(tmp_path.rglob("cache.db*")) == []
     dials = {"prompts": "off", "cache": "exact", "sandbox_url": "http://127.0.0.1:9/v1"}
     says = "TURNPIKE_CACHE is exact while TURNPIKE_PROMPTS is off"
     with pytest.raises(ConfigError, match=says), running(tmp_path, **dials):
