@@ -28,7 +28,7 @@ from storage.events import EvalEvent, Event, FeedbackEvent, OutcomeEvent, Policy
 from storage.records import Decision, PolicyVersion
 
 LOGGER = get_logger()
-FOLD = 8
+FOLD = 9
 """Counts up when the same events give another result, so that no older snapshot is taken."""
 LONGEST_RUN = 1_000
 CELLS_PER_HALF_LIFE = 64  # forgetting happens in steps of about one per cent
@@ -183,17 +183,17 @@ class Learned:
         """Take back what the same rater had given before, as far as it is remembered; then add."""
         context, quality = self.context(event), self.beliefs.quality
         watch = self.watches.get(event.arm, Watch.new())
-        if event.previous_reward is not None and event.previous_at_s is not None:
-            kept = self._faded_since(event.previous_at_s)
-            kept *= watch.left_at(event.previous_at_s, self.hour)
-            quality = quality.update(event.arm, context, event.previous_reward, -kept)
-            watch = watch.counted(context, event.previous_reward, event.previous_at_s, -kept)
-            if event.reward is not None:  # a change of mind says nothing of the arm
-                watch = watch.counted(context, event.reward, event.at_s, 1.0)
-        elif event.reward is not None:
-            watch = _watched(watch, quality, event.arm)
-            watch = watch.observe(context, event.reward, event.at_s)
+        before, before_s = event.previous_reward, event.previous_at_s
+        if before is not None and before_s is not None:
+            kept = self._faded_since(before_s) * watch.left_at(before_s, self.hour)
+            quality = quality.update(event.arm, context, before, -kept)
+            watch = watch.returned(context, before, before_s, kept, bet=event.is_first)
         if event.reward is not None:
+            if event.is_first and before is None:
+                watch = _watched(watch, quality, event.arm)
+                watch = watch.observe(context, event.reward, event.at_s)
+            else:  # a change of mind, or one more reader of the same answer, is no news of the arm
+                watch = watch.counted(context, event.reward, event.at_s)
             quality = quality.update(event.arm, context, event.reward)
         if watch.alarmed:
             quality = quality.relearned(event.arm, watch.boldest.seen)

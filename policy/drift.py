@@ -1,10 +1,11 @@
 """Has an arm changed? Two bets against what is believed of it, which pay only if it has.
 
-Each rated outcome is bet on twice: that the arm is worse than its belief allows, and that it is
-better. While the belief is right neither bet can be expected to win, so wealth beyond `ALARM`
-means a change: at most once in `ALARM` outcomes of an arm without one, whatever rewards in 0..1
-look like. A purse that is lost is filled up again, so the day of the change need not be known; it
-is told afterwards by where the winnings began.
+Each rated answer is bet on twice: that the arm is worse than its belief allows, and that it is
+better. Only its first rating is bet on: ten readers of one answer are one outcome of the arm. While
+the belief is right neither bet can be expected to win, so wealth beyond `ALARM` means a change: at
+most once in `ALARM` answers of an arm without one, whatever rewards in 0..1 look like. A purse that
+is lost is filled up again, so the day of the change need not be known; it is told afterwards by
+where the winnings began.
 
 A watch never changes: watching returns a new one.
 """
@@ -68,11 +69,18 @@ class Bet:
             return type(self)(wealth, at_s, Evidence.none(len(context)).add(context, reward))
         return type(self)(wealth, min(self.since_s, at_s), self.seen.add(context, reward))
 
-    def counted(self, context: Floats, reward: float, at_s: float, weight: float) -> Self:
-        """Return the bet with an outcome counted that it is not about, if it had begun by then."""
+    def counted(
+        self, context: Floats, reward: float, at_s: float, weight: float = 1.0, won: float = 0.0
+    ) -> Self:
+        """Return the bet with an outcome counted `weight` times, if it had begun by then.
+
+        The bet is not about it; or it was, is taken back, and what was `won` on it is lost again.
+        """
         if self.wealth <= 0.0 or at_s < self.since_s:
             return self
-        return replace(self, seen=self.seen.add(context, reward, weight))
+        left = self.wealth - max(won, 0.0)
+        seen = self.seen.add(context, reward, weight)
+        return replace(self, wealth=left, seen=seen) if left > 0.0 else type(self)()
 
     def scaled(self, factor: float) -> Self:
         """Return the bet with what was seen counted `factor` times."""
@@ -152,8 +160,7 @@ class Watch:
         seen = self.seen + 1.0
         if not len(self.reference):
             return replace(self, seen=seen)
-        expected, slack = float(context @ self.reference), SLACK + 2.0 * self.doubt
-        worse, better = _won(1.0 - expected + slack, 1.0 - reward), _won(expected + slack, reward)
+        worse, better = self._won(context, reward)
         return replace(
             self,
             seen=seen,
@@ -161,13 +168,32 @@ class Watch:
             better=self.better.settled(better, context, reward, at_s),
         )
 
-    def counted(self, context: Floats, reward: float, at_s: float, weight: float) -> Self:
-        """Return the watch after a rater's change of mind: no bet is on it, but it is evidence.
-
-        A negative weight takes back what the same rater had given at that moment.
-        """
-        told = context, reward, at_s, weight
+    def counted(self, context: Floats, reward: float, at_s: float) -> Self:
+        """Return the watch after a reward that no bet is on, but that is evidence."""
+        told = context, reward, at_s
         return replace(self, worse=self.worse.counted(*told), better=self.better.counted(*told))
+
+    def returned(
+        self, context: Floats, reward: float, at_s: float, weight: float, *, bet: bool
+    ) -> Self:
+        """Return the watch after a reward of that moment was taken back: what is left of it.
+
+        Where a `bet` was on it, its winnings go too: those against the reference of now, which may
+        be a newer one.
+        """
+        is_won = bet and len(self.reference) > 0
+        worse, better = self._won(context, reward) if is_won else (0.0, 0.0)
+        told = context, reward, at_s, -weight
+        return replace(
+            self,
+            worse=self.worse.counted(*told, won=worse),
+            better=self.better.counted(*told, won=better),
+        )
+
+    def _won(self, context: Floats, reward: float) -> tuple[float, float]:
+        """Return what the bet that the arm is worse wins on an outcome, and that it is better."""
+        expected, slack = float(context @ self.reference), SLACK + 2.0 * self.doubt
+        return _won(1.0 - expected + slack, 1.0 - reward), _won(expected + slack, reward)
 
     def scaled(self, factor: float) -> Self:
         """Return the watch with what was seen counted `factor` times, as that of the belief."""

@@ -26,7 +26,10 @@ WHERE o.seq > :after AND o.seq <= :upto
 FEEDBACK = """
 SELECT f.seq, f.at_s, f.decision_id, d.tenant, f.rater, f.arm, d.kind, d.feature_version, d.context,
     d.sketch, f.reward, p.reward AS previous_reward, p.at_s AS previous_at_s, f.excluded,
-    d.answer_of
+    d.answer_of, NOT EXISTS (
+        SELECT 1 FROM feedback e
+        WHERE e.decision_id = f.decision_id AND e.seq < COALESCE(p.seq, f.seq)
+    ) AS is_first
 FROM feedback f JOIN decisions d ON d.id = f.decision_id
 LEFT JOIN feedback p ON p.decision_id = f.decision_id AND p.rater = f.rater
     AND p.revision = f.revision - 1 AND p.reward IS NOT NULL

@@ -43,7 +43,8 @@ class FeedbackEvent:
 
     `reward` None withdraws; `previous_reward` is what the same rater had given before and the fold
     must take back first. `excluded` feedback is kept but teaches no arm. `answer_of` is the
-    decision whose stored answer was given again, None where an arm was asked.
+    decision whose stored answer was given again, None where an arm was asked. `is_first` says that
+    nobody had rated the decision before this reward, or before the one that it replaces.
     """
 
     seq: int
@@ -61,6 +62,7 @@ class FeedbackEvent:
     previous_at_s: float | None
     excluded: bool
     answer_of: str | None = None
+    is_first: bool = True
 
     @property
     def teaches(self) -> bool:

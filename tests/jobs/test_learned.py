@@ -338,3 +338,46 @@ def test_a_thumb_that_was_withdrawn_before_the_alarm_is_no_evidence_after_it() -
     left = [context(TEXTS[n % 4]) for n in range(120, 180) if n != 121]
     assert known.beliefs.quality.rated["a"].weight == pytest.approx(59)
     assert known.beliefs.quality.rated["a"].gram == pytest.approx(np.transpose(left) @ left)
+
+
+def pleased(n: int = 200) -> list[Event]:
+    """Return thumbs up of an arm, one for each of so many answers."""
+    return [rated(i + 1, TEXTS[i % 4], 1.0, decision_id=f"d{i}") for i in range(n)]
+
+
+def down(n: int, *, first: bool = True, **more: Any) -> FeedbackEvent:
+    return rated(n, TEXTS[0], 0.0, is_first=first, **more)
+
+
+def withdrawn(n: int, *, first: bool = True) -> FeedbackEvent:
+    more = {"previous_reward": 0.0, "previous_at_s": NOON_S}
+    return rated(n, TEXTS[0], None, is_first=first, **more)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_thumbs_that_are_withdrawn_at_once_say_nothing_of_an_arm(same: bool) -> None:
+    """They are those of one rater who toggles, or of many who each had slipped."""
+    slips = [
+        event
+        for n in range(201, 241, 2)
+        for first in [n == 201 or not same]
+        for event in (down(n, first=first), withdrawn(n + 1, first=first))
+    ]
+    before, after = learned(*pleased()), learned(*pleased(), *slips)
+    assert after.watches["a"].changes == ()
+    assert after.watches["a"].worse.wealth == 0.0
+    assert after.beliefs.quality.rated["a"].weight == pytest.approx(200)
+    told = [
+        each.beliefs.quality.predict(context(TEXTS[0]), ("a",)).mean for each in (before, after)
+    ]
+    assert told[0] == pytest.approx(told[1], abs=1e-12)
+
+
+def test_many_readers_of_one_answer_are_evidence_and_one_outcome_to_bet_on() -> None:
+    readers = [down(201 + n, first=n == 0, rater=f"reader {n}") for n in range(20)]
+    known = learned(*pleased(), *readers)
+    assert known.watches["a"].changes == ()
+    assert known.beliefs.quality.rated["a"].weight == 220.0
+    once = learned(*pleased(), readers[0]).watches["a"]
+    assert known.watches["a"].worse.wealth == once.worse.wealth > 0.0
+    assert (once.worse.seen.weight, known.watches["a"].worse.seen.weight) == (1.0, 20.0)

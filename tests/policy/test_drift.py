@@ -135,7 +135,9 @@ def test_winnings_that_are_lost_again_leave_nothing() -> None:
 
 def test_a_change_of_mind_counts_where_a_bet_had_begun_and_wins_nothing() -> None:
     watch = quiet_then(np.full(12, 0.3))
-    before, within = (watch.counted(CONSTANT, 0.3, at_s, -1.0) for at_s in (499.0, 505.0))
+    before, within = (
+        watch.returned(CONSTANT, 0.3, at_s, 1.0, bet=False) for at_s in (499.0, 505.0)
+    )
     assert (before.worse.seen.weight, within.worse.seen.weight) == (12.0, 11.0)
     assert watch.worse.wealth == before.worse.wealth == within.worse.wealth
     assert within.scaled(0.5).worse.seen.weight == 5.5

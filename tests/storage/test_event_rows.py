@@ -24,3 +24,13 @@ def test_the_newest_moment_is_that_of_an_event_that_teaches(log: Log) -> None:
             assert log.newest_lesson_s(low, high) == max(teaching, default=0.0)
     assert log.newest_lesson_s(0, 7) == NOON_S + 97
     assert log.newest_lesson_s(6, 7) == 0.0
+
+
+def test_whether_a_rating_is_the_first_of_its_answer_is_told(log: Log) -> None:
+    log.decide(DECISION).wait()
+    log.settle(OUTCOME).wait()
+    given = (("ann", 1.0), ("ben", 0.0), ("ann", 0.5), ("ann", None), ("ann", 1.0), ("ben", None))
+    for n, (rater, reward) in enumerate(given):
+        log.rate(DECISION.id, rater, reward, at_s=NOON_S + n, tenant="acme", window_s=1e6)
+    told = [event.is_first for event in log.events() if isinstance(event, FeedbackEvent)]
+    assert told == [True, False, True, False, False, False]

@@ -29,13 +29,20 @@ def test_a_thumb_is_recorded_changed_repeated_and_withdrawn(service: Running) ->
 
 
 def test_a_withdrawn_thumb_leaves_nothing_but_rounding(service: Running) -> None:
+    for _ in range(40):
+        service.rate(service.ask()["id"], "up")
     answer = service.ask()["id"]
     before = service.learned.to_arrays()
-    for thumbs in ("up", "down", "neutral"):
+    for thumbs in ("down", "neutral") * 20:
         service.rate(answer, thumbs)
     after = service.learned.to_arrays()
+    told = {name for name in before if name.startswith(("rated/", "watch/"))}
+    assert len(told) >= 10
+    assert before.keys() == after.keys()
     for name in before:
-        assert after[name] == pytest.approx(before[name], abs=1e-12)
+        # The reference of a bet may have been due, and how many outcomes were seen goes on.
+        if not name.endswith(("/reference", "/state")):
+            assert after[name] == pytest.approx(before[name], abs=1e-12)
 
 
 def test_each_rater_has_one_voice_and_the_decision_shows_their_mean(service: Running) -> None:
