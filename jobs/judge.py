@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from jobs.learned import Learned
+from policy.baselines import looks_best
 from policy.decide import seeded
 from policy.evaluate import (
     LoggedRounds,
@@ -67,7 +68,8 @@ class Answers:
 def usable(rounds: Iterable[Round]) -> list[Round]:
     """Return the rounds a value may be estimated from: rated, routed, and really drawn.
 
-    Where an arm could not have been taken, as under a fixed rule, nothing says what it would earn.
+    Where one of several arms was certain, as under a fixed rule, nothing says what others would
+    earn. One that could not be drawn beside others is unknown there, and the estimators say so.
     """
     return [
         each
@@ -75,11 +77,15 @@ def usable(rounds: Iterable[Round]) -> list[Round]:
         if each.reward is not None
         and each.decision.kind == "routed"
         and each.decision.explore
-        and min(each.decision.propensities) > 0
+        and _is_drawn(each.decision.propensities)
         and each.outcome is not None
         and each.outcome.status != "continued"
         and each.outcome.arm == each.decision.arm
     ]
+
+
+def _is_drawn(propensities: Sequence[float]) -> bool:
+    return len(propensities) == 1 or max(propensities) < 1.0
 
 
 def judge(rounds: Sequence[Round], candidate: Learned, incumbent: Learned) -> Judgement | None:
@@ -165,8 +171,8 @@ def _answer(decision: Decision, learned: Learned) -> tuple[Floats, Floats]:
     policy = Thompson(learned.beliefs.quality, learned.hyper)
     drawn = policy.propensities(offer, seeded(decision.id))
     allowance = Allowance(policy.hyper.explored_share)
-    looks_best = policy.looks_best(said, offer.price)
-    return limited(drawn, looks_best, allowance, np.ones(len(drawn))), said.mean
+    it = looks_best(said, offer.price)
+    return limited(drawn, it, allowance, np.ones(len(drawn))), said.mean
 
 
 def _by_arm(

@@ -8,6 +8,7 @@ import numpy as np
 
 from policy.belief import Belief
 from policy.offer import Offer, certain
+from policy.prediction import Prediction, compared
 from policy.types import Arm, Floats
 
 WORD_LIMITS = (100, 1_000, 8_000)
@@ -90,8 +91,8 @@ class Greedy:
 
     def propensities(self, offer: Offer, rng: np.random.Generator) -> Floats:
         """Return certainty of the arm that looks best."""
-        quality = self.belief.predict(offer.context, offer.arms).mean
-        return certain(best(quality, offer.price), len(offer.arms))
+        said = self.belief.predict(offer.context, offer.arms)
+        return certain(looks_best(said, offer.price), len(offer.arms))
 
     def update(self, arm: str, context: Floats, reward: float, weight: float = 1.0) -> Self:
         """Return the policy after one rated outcome."""
@@ -101,6 +102,14 @@ class Greedy:
 def baseline(arms: Sequence[Arm], named: str | None = None) -> str:
     """Return the arm that savings are measured against: the one named, else the dearest."""
     return named or max(arms, key=lambda arm: (arm.output_usd_per_mtok, arm.name)).name
+
+
+def looks_best(said: Prediction, price: Floats) -> int:
+    """Return which of the arms that may win has the highest expected utility.
+
+    shapes : price (k,), in units of reward
+    """
+    return best(np.where(compared(said.weight), said.mean, -np.inf), price)
 
 
 def best(quality: Floats, price: Floats) -> int:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from policy.baselines import Fixed, Greedy, Uniform, WordCount, baseline
+from policy.baselines import Fixed, Greedy, Uniform, WordCount, baseline, looks_best
 from policy.belief import Belief
 from policy.eligibility import Demand, affordable, divided, require_some, within_budget
 from policy.errors import BudgetExceeded, ConfigError
@@ -226,14 +226,14 @@ def odds(
         pmf = acting.propensities(offer, rng)
         return Odds(said.mean[None], offer.price[None], pmf, 0.0, allowance)
     hyper, drawn, prices = beliefs.hyper, acting.draws(said, rng), acting.prices(offer, rng)
-    looks_best = acting.looks_best(said, offer.price)
+    it = looks_best(said, offer.price)
     earned = allowance.earn(hyper.explored_share)
     charge = charges(said.weight, beliefs.tokens.weights(offer.arms), hyper.free_trials)
     held = taken(control, offer.arms, said.weight)
     left = 1.0 - float(held.sum())
-    rest = earned.beside(charged_off(held, looks_best, charge), left)
-    pmf = held + left * limited(acting.won(offer, drawn, prices), looks_best, rest, charge)
-    return Odds(drawn, prices, pmf, charged_off(pmf, looks_best, charge), earned)
+    rest = earned.beside(charged_off(held, it, charge), left)
+    pmf = held + left * limited(acting.won(offer, drawn, prices), it, rest, charge)
+    return Odds(drawn, prices, pmf, charged_off(pmf, it, charge), earned)
 
 
 def _sober(policy: str) -> str:

@@ -1,10 +1,19 @@
 """What a belief says: of all arms in one context, and of one arm in all contexts."""
 
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
+from numpy.typing import NDArray
 
 from policy.types import Floats
+
+COMPARED = 2.0
+"""So many arms at a time, times the root of the outcomes: more a stream cannot tell apart."""
+HEADSTART = 64.0
+"""Outcomes that count as if they had been."""
+AT_ONCE = int(COMPARED * sqrt(HEADSTART))
+"""So many arms are compared from the start; where there are no more, none is held back."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,3 +51,21 @@ class Standing:
 
     weights: Floats
     sd: float
+
+
+def compared(weight: Floats) -> NDArray[np.bool_]:
+    """Return which arms may win: those with outcomes and, unless these are enough, all others.
+
+    shapes : weight (k,) outcomes of each arm -> (k,)
+    source : Bayati et al. 2020 (arXiv:2002.10121): of more than sqrt(T) arms about sqrt(T) are
+             enough; T is here what has been seen so far, since no stream tells how long it will be
+
+    >>> int(compared(np.repeat([1.0, 0.0], [18, 2])).sum())
+    20
+    >>> int(compared(np.repeat([1.0, 0.0], [19, 2])).sum())
+    19
+    """
+    tried = weight > 0
+    outcomes = float(np.maximum(weight, 0.0).sum())
+    enough = int(tried.sum()) >= COMPARED * sqrt(HEADSTART + outcomes)
+    return tried if enough else np.ones(len(weight), dtype=bool)

@@ -6,17 +6,15 @@ Choosing by a fresh draw and logging a Monte-Carlo estimate instead is biased.
 """
 
 from dataclasses import dataclass, replace
-from math import log, sqrt
+from math import log
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from policy.baselines import best
 from policy.belief import Belief
 from policy.hyper import Hyper
 from policy.offer import Offer
-from policy.prediction import Prediction
+from policy.prediction import Prediction, compared
 from policy.tokens import RARELY_SD
 from policy.types import Floats
 
@@ -26,12 +24,6 @@ SOON = 300.0
 """Outcomes that not every arm has as many of: beyond them the mean of an arm is drawn wider."""
 LATE = 1.5
 """Outcomes, times the root of those before it, until an arm that came late is tempered."""
-COMPARED = 2.0
-"""So many arms at a time, times the root of the outcomes: more a stream cannot tell apart."""
-HEADSTART = 64.0
-"""Outcomes that count as if they had been."""
-AT_ONCE = int(COMPARED * sqrt(HEADSTART))
-"""So many arms are compared from the start; where there are no more, none is held back."""
 DEAREST = 1e4
 """Beyond this ratio of prices an arm's part of the floor shrinks no further."""
 
@@ -72,13 +64,6 @@ class Thompson:
         drawn: Floats = said.mean + self._deviations(said, rng)
         drawn[:, ~compared(said.weight)] = -np.inf
         return drawn
-
-    def looks_best(self, said: Prediction, price: Floats) -> int:
-        """Return which of the arms that may win has the highest expected utility.
-
-        shapes : price (k,), in units of reward
-        """
-        return best(np.where(compared(said.weight), said.mean, -np.inf), price)
 
     def prices(self, offer: Offer, rng: np.random.Generator) -> Floats:
         """Return draws of every arm's price, (draws, k) or (1, k); their mean is what is expected.
@@ -126,21 +111,3 @@ class Thompson:
         root = np.linalg.cholesky(covariance + jitter * np.eye(k))
         drawn: Floats = rng.standard_normal((self.hyper.draws, k)) @ root.T
         return np.maximum(drawn, np.where(said.late > 0, 0.0, -np.inf))
-
-
-def compared(weight: Floats) -> NDArray[np.bool_]:
-    """Return which arms may win: those with outcomes and, unless these are enough, all others.
-
-    shapes : weight (k,) outcomes of each arm -> (k,)
-    source : Bayati et al. 2020 (arXiv:2002.10121): of more than sqrt(T) arms about sqrt(T) are
-             enough; T is here what has been seen so far, since no stream tells how long it will be
-
-    >>> int(compared(np.repeat([1.0, 0.0], [18, 2])).sum())
-    20
-    >>> int(compared(np.repeat([1.0, 0.0], [19, 2])).sum())
-    19
-    """
-    tried = weight > 0
-    outcomes = float(np.maximum(weight, 0.0).sum())
-    enough = int(tried.sum()) >= COMPARED * sqrt(HEADSTART + outcomes)
-    return tried if enough else np.ones(len(weight), dtype=bool)

@@ -11,7 +11,7 @@ from app.routing.why import why
 from app.wiring import Parts
 from policy.decide import LEARNING
 from policy.errors import InvalidInput
-from policy.thompson import AT_ONCE
+from policy.prediction import AT_ONCE
 from storage.erasing import transcripts
 from storage.records import Attempt, Decision, DecisionKind, Outcome
 from storage.search import Ending, Mark, Rated, Sought

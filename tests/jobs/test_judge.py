@@ -175,6 +175,13 @@ def test_only_rounds_that_were_drawn_and_rated_are_used(strange) -> None:  # typ
     assert usable([good[0], strange(good[1]), good[2]]) == [good[0], good[2]]
 
 
+def test_rounds_in_which_a_large_control_leaves_nothing_to_a_third_arm_are_used() -> None:
+    one, alone = rounds()[:2]
+    drawn = but(one.decision, eligible=("a", "b", "c"), propensities=(0.88, 0.12, 0.0))
+    only = but(alone.decision, eligible=(alone.decision.arm,), propensities=(1.0,))
+    assert len(usable([but(one, decision=drawn), but(alone, decision=only)])) == 2
+
+
 def test_a_judgement_is_plain_json() -> None:
     plain = judged(RIGHT, RIGHT).to_json()
     assert plain["gain"] == {"mean": 0.0, "se": 0.0, "blind": 0.0}

@@ -94,6 +94,18 @@ def test_what_an_arm_that_did_not_look_best_was_expected_to_cost_more_is_told() 
     assert made.line("exploration").usd == pytest.approx(0.009)
 
 
+def test_an_arm_that_may_win_no_draw_yet_is_none_that_looks_best() -> None:
+    untried = {
+        "eligible": ("cheap", "dear", "untried"),
+        "propensities": (0.9, 0.0988, 0.0012),
+        "quality": (0.8, 0.9, 0.9),
+        "predicted_usd": (0.001, 0.01, 0.0001),
+    }
+    made = tally(row("a", **untried), row("b", 1, arm="dear", **untried))
+    assert made.line("exploration").requests == 1
+    assert made.line("exploration").usd == pytest.approx(0.009)
+
+
 def test_what_was_left_to_no_draw_explored_nothing() -> None:
     fixed = row("fixed", arm="dear", propensities=(0.0, 1.0))
     alone = row(

@@ -124,6 +124,8 @@ def test_what_may_not_be_explored_is_not_given_to_an_arm_that_is_not_compared_ye
     assert verdict.propensities[60:].sum() < beliefs.hyper.floor
     looks_best = best(verdict.quality[:60], verdict.cost_usd[:60] / 0.1)
     assert verdict.propensities[looks_best] > 0.8
+    sober = decide(arms, replace(asked(dollars=0.1), explore=False), beliefs, seeded("x"))
+    assert (sober.chosen, sober.propensity) == (looks_best, 1.0)
 
 
 def test_arms_that_do_not_fit_are_named_and_the_others_decided_between() -> None:

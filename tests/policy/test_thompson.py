@@ -12,8 +12,8 @@ from policy.eligibility import Demand
 from policy.exploration import Allowance
 from policy.hyper import Hyper
 from policy.offer import Offer, choose
-from policy.prediction import Prediction
-from policy.thompson import AT_ONCE, SOON, Thompson, compared
+from policy.prediction import AT_ONCE, Prediction, compared
+from policy.thompson import SOON, Thompson
 from policy.tuning import tuned
 from policy.types import Arm, Floats
 from tests.policy.worlds import GROUPS, PRIOR, Rows, World, contexts, learned, rows
