@@ -213,7 +213,7 @@ class Learned:
             return self
         aged = self._aged(run[0].at_s)
         contexts = np.array([self.context(event) for event in run])
-        lengths = np.array([log_tokens(event.output_tokens) for event in run])
+        lengths = np.array([log_tokens(event.length) for event in run])
         arms = [event.arm for event in run]
         return aged._with(tokens=aged.beliefs.tokens.update_all(arms, contexts, lengths))
 

@@ -128,7 +128,7 @@ def _row(event: Event, learned: Learned) -> tuple[Any, ...] | None:
             kind, value, before = RATED, event.reward, event.previous_reward
             before_at_s = event.previous_at_s
         case OutcomeEvent() if event.teaches and learned.is_sound(event):
-            kind, value, before = TOKENS, log_tokens(event.output_tokens), None
+            kind, value, before = TOKENS, log_tokens(event.length), None
             before_at_s = None
         case EvalEvent() if event.teaches and learned.is_sound(event):
             kind, value, before, before_at_s = EVALS, event.score, None, None

@@ -95,7 +95,7 @@ def length_sd(belief: Belief, context: Floats, arms: Sequence[str]) -> Floats:
     return 1.0 / np.sqrt(1.0 / belief.prior.noise_guess + alike / belief.noise)
 
 
-def log_tokens(output_tokens: int) -> float:
+def log_tokens(output_tokens: float) -> float:
     """Return what the belief is told of an answer of this length.
 
     >>> log_tokens(0)

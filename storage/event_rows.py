@@ -18,7 +18,8 @@ POSITION = "SELECT seq FROM log_position"
 
 OUTCOMES = """
 SELECT o.seq, o.at_s, o.decision_id, d.tenant, o.arm, d.kind, d.feature_version, d.context,
-    d.sketch, o.input_tokens, o.output_tokens, o.status, o.cache, o.usage_estimated
+    d.sketch, o.input_tokens, o.output_tokens, o.status, o.cache, o.usage_estimated,
+    o.finish_reason, o.choices
 FROM outcomes o JOIN decisions d ON d.id = o.decision_id
 WHERE o.seq > :after AND o.seq <= :upto
 """

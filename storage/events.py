@@ -11,6 +11,10 @@ from typing import Any
 from policy.types import Floats
 from storage.records import CacheUse, DecisionKind, OutcomeStatus, PolicySource
 
+CUT = 2.0
+"""So many times as long an answer would have been that was cut off: of log-normal lengths whose
+logarithms have an sd of .7, those beyond the middle one have twice its length in the mean."""
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class OutcomeEvent:
@@ -30,11 +34,19 @@ class OutcomeEvent:
     status: OutcomeStatus
     cache: CacheUse
     usage_estimated: bool
+    finish_reason: str | None = "stop"
+    choices: int = 1
 
     @property
     def teaches(self) -> bool:
-        """Return whether it says how long answers are: whole, new, and counted by the provider."""
+        """Return whether it says how long answers are: at its end, new, counted by the provider."""
         return self.status == "ok" and self.cache == "miss" and not self.usage_estimated
+
+    @property
+    def length(self) -> float:
+        """Return how long one answer is, in tokens; one that was cut would have been longer."""
+        cut = CUT if self.finish_reason == "length" else 1.0
+        return cut * self.output_tokens / self.choices
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

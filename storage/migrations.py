@@ -145,6 +145,12 @@ def m028_withdrawn_evals(db: Runs) -> None:
     db.execute(withdrawing.COLUMN)
 
 
+@MIGRATIONS()
+def m029_choices(db: Runs) -> None:
+    """Let an outcome tell of how many answers its tokens are."""
+    db.execute("ALTER TABLE outcomes ADD COLUMN choices INTEGER NOT NULL DEFAULT 1")
+
+
 def run(db: Runs, script: str) -> None:
     """Execute a script statement by statement, inside the transaction that is open.
 

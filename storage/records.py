@@ -103,7 +103,7 @@ class Outcome:
 
     `continued` is an answer that broke off, and that the retry of this decision went on with.
     `arm` is the arm that answered, `model` what the provider said it was; `cost_usd` and `attempts`
-    count all attempts of the decision.
+    count all attempts of the decision. `output_tokens` are those of all `choices` together.
     """
 
     decision_id: str
@@ -122,6 +122,7 @@ class Outcome:
     cache: CacheUse = "miss"
     attempts: int = 1
     seq: int = UNASSIGNED
+    choices: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,7 +55,7 @@ ON CONFLICT (id) DO NOTHING
 
 RATEABLE = """
 SELECT d.decided_at_s, COALESCE(o.arm, d.arm) AS arm,
-    COALESCE(o.cache <> 'miss', FALSE)
+    d.kind = 'cached' OR COALESCE(o.cache <> 'miss', FALSE)
         -- What was never begun was seen by nobody, whatever its provider bills.
         OR COALESCE(o.status <> 'ok' AND (o.output_tokens = 0 OR o.ttft_s IS NULL), FALSE)
         -- Two arms wrote a continued answer, so neither earns its reward.

@@ -202,8 +202,8 @@ class Router:
                 recorded = self._log.decide(decision, asking.prompt.text)
                 failing.pop_all()
             call = self.health.begin(arm, again=bool(asking.asked))
-            keys, known = asking.place.after, self._catalogue().arms
-            yield Turn(decision, arm, recorded, call, time.time(), keys, known)
+            keys, known, n = asking.place.after, self._catalogue().arms, asking.ask.choices
+            yield Turn(decision, arm, recorded, call, time.time(), keys, known, choices=n)
 
     def _choose(self, asking: Asking, *, spend: bool = True) -> tuple[Decision, Arm]:
         """Return the next decision, among the healthiest arms that fit the request.

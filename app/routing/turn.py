@@ -62,7 +62,7 @@ class Turn:
     """A decision on its way to the log, with the arm that is asked, or has answered before.
 
     `keys` are what the conversation's next turn may look for; `known` is the catalogue at whose
-    prices another model is booked that answers in the arm's place.
+    prices another model is booked that answers in the arm's place; of so many `choices` is asked.
     """
 
     decision: Decision
@@ -73,6 +73,7 @@ class Turn:
     keys: tuple[bytes, ...] = ()
     known: Mapping[str, Arm] = field(default_factory=dict)
     cache: CacheUse = "miss"
+    choices: int = 1
 
 
 def least(*places: Durable) -> Durable:
@@ -273,6 +274,7 @@ def outcome_row(turn: Turn, ended: Ended, at_s: float) -> Outcome:
         ttft_s=ended.ttft_s,
         cache=turn.cache,
         attempts=int(turn.cache == "miss"),
+        choices=turn.choices,
     )
 
 

@@ -190,6 +190,16 @@ def test_an_answer_teaches_the_logarithm_of_its_length_and_no_quality() -> None:
     assert known.beliefs.quality.rated == {}
 
 
+@pytest.mark.parametrize(
+    ("more", "length"), [({"choices": 4}, 25.0), ({"finish_reason": "length"}, 200.0)]
+)
+def test_of_many_answers_one_counts_and_one_that_was_cut_as_longer(
+    more: dict[str, Any], length: float
+) -> None:
+    seen = learned(answered(1, TEXTS[0], 100, **more)).beliefs.tokens.rated["a"]
+    assert seen.moment == pytest.approx(np.log1p(length) * context(TEXTS[0]))
+
+
 def test_evals_are_kept_apart_from_thumbs() -> None:
     known = learned(scored(1, TEXTS[0], 0.5), rated(2, TEXTS[0], 1.0)).beliefs.quality
     assert (known.evals["a"].weight, known.rated["a"].weight) == (1.0, 1.0)

@@ -184,6 +184,13 @@ def test_only_a_delivered_answer_of_an_arm_teaches(
     assert [event.excluded for event in feedback(log)] == [excluded]
 
 
+def test_a_stored_answer_teaches_nothing_even_if_it_is_rated_before_its_end(log: Log) -> None:
+    log.decide(but(DECISION, kind="cached"))
+    rate(log, 1.0)
+    log.settle(but(OUTCOME, cache="hit"))
+    assert [event.excluded for event in feedback(log)] == [True]
+
+
 def test_events_of_every_kind_come_in_one_order_without_gaps(log: Log) -> None:
     log.adopt(POLICY)
     log.decide(DECISION)
