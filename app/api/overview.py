@@ -24,6 +24,8 @@ ASKED = ("routed", "pinned", "fallback")
 """The kinds of decisions that asked an arm."""
 EVERYBODYS = {"left_usd", "spent_usd", "requests", "next_usd_per_request"}
 """What a goal of the service tells of all tenants together."""
+OPERATORS = ("learned_events", "store", "counts", "alarms", "catalogue_error")
+"""What tells of all tenants together, or of the inside of the service: null but for operators."""
 STEPS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0)
 
 
@@ -42,22 +44,29 @@ def overview(parts: Parts, holder: Holder) -> dict[str, Any]:
     return {
         "policy": terms.policy,
         "policy_version": learned.policy_version,
-        "learned_events": learned.upto_seq,
         "learned_sha256": digest(learned.to_arrays()),
         "sandbox": terms.sandbox,
         "willingness_to_pay_usd": pacer.willingness_to_pay_usd,
         "goal": wanted,
         "frontier": _frontier(lately, pacer.willingness_to_pay_usd),
         "arms": _arms(parts, holder.sees, beliefs, now_s),
-        "features": _features(learned),
+        "features": _features(learned, holder.sees),
         "hyper": learned.hyper.to_json(),
         "noise_sd": float(np.sqrt(learned.beliefs.quality.noise)),
         "cache": _cache(parts, holder.sees, now_s),
-        "store": asdict(parts.log.standing),
-        "counts": asdict(beside(parts.log.counts)) if holder.sees is None else None,
-        "alarms": _alarms(parts) if holder.sees is None else None,
         "retrains": [_retrain(each) for each in parts.log.retrains(10)],
-        "catalogue_error": parts.file.error if holder.sees is None else None,
+        **(_operators(parts, learned) if holder.sees is None else dict.fromkeys(OPERATORS)),
+    }
+
+
+def _operators(parts: Parts, learned: Learned) -> dict[str, Any]:
+    """Return what only an operator is told."""
+    return {
+        "learned_events": learned.upto_seq,
+        "store": asdict(parts.log.standing),
+        "counts": asdict(beside(parts.log.counts)),
+        "alarms": [asdict(alarm) for alarm in parts.alarms.open],
+        "catalogue_error": parts.file.error,
     }
 
 
@@ -66,10 +75,6 @@ def _cache(parts: Parts, tenant: str | None, now_s: float) -> dict[str, Any]:
     used = asdict(beside(lambda: parts.log.cache_use(now_s - SINCE_S, tenant)))
     held = parts.cache.figures() if tenant is None else {"mode": parts.cache.rules.mode}
     return {**held, "last_7_days": used}
-
-
-def _alarms(parts: Parts) -> list[dict[str, Any]]:
-    return [asdict(alarm) for alarm in parts.alarms.open]
 
 
 def goal(pacer: Pacer, learned: Learned, now_s: float) -> dict[str, Any]:
@@ -106,12 +111,12 @@ def _floor(wanted: QualityFloor, pacer: Pacer, learned: Learned) -> dict[str, An
     }
 
 
-def _features(learned: Learned) -> dict[str, Any]:
+def _features(learned: Learned, tenant: str | None) -> dict[str, Any]:
     return {
         "version": learned.space.version,
         "dimensions": len(learned.beliefs.quality.prior.groups),
         "terms": len(learned.space.buckets),
-        "tasks": list(learned.space.tags),
+        "tasks": list(learned.space.tags) if tenant is None else None,
     }
 
 
@@ -131,7 +136,7 @@ def _arms(
             "input_usd_per_mtok": arm.input_usd_per_mtok,
             "output_usd_per_mtok": arm.output_usd_per_mtok,
             "belief": beliefs[arm.name],
-            "answers_as": _drift(parts, arm),
+            "answers_as": _drift(parts, arm, tenant),
             "health": asdict(parts.router.health.standing(arm)),
             **_use(week.where("arm", [arm.name]), requests),
             "latency_s": latency_s(week, arm.name),
@@ -163,10 +168,12 @@ def last_rated_at_s(traffic: Traffic, arm: str, tenant: str | None) -> float | N
     return max(found, default=None)
 
 
-def _drift(parts: Parts, arm: Arm) -> dict[str, Any] | None:
+def _drift(parts: Parts, arm: Arm, tenant: str | None) -> dict[str, Any] | None:
     """Return how an arm has answered as another model since the start, if it has."""
     drift = parts.router.drifts.of(arm.name)
-    return None if drift is None else asdict(drift)
+    if drift is None:
+        return None
+    return asdict(drift) | ({} if tenant is None else {"answers": None})
 
 
 def _use(of_arm: Traffic, requests: int) -> dict[str, Any]:
@@ -221,5 +228,5 @@ def _retrain(retrain: Retrain) -> dict[str, Any]:
         "candidate_version": retrain.candidate_version,
         "promoted": retrain.promoted,
         "reason": retrain.reason,
-        "report": dict(retrain.report),
+        "report": {name: each for name, each in retrain.report.items() if name != "upto_seq"},
     }

@@ -21,16 +21,16 @@ ROLLED_BACK_WITHIN_S = 90.0
 HALF = 50.0
 
 
-def retrains(parts: Parts) -> dict[str, Any]:
-    """Return what the page shows."""
+def retrains(parts: Parts, sees: str | None) -> dict[str, Any]:
+    """Return what the page shows; how many ratings come in is the operator's alone."""
     serving, latest = parts.live.learned.policy_version, parts.log.retrains(RETRAINS)
     versions = parts.log.lookups.versions(VERSIONS)
-    last_s = latest[0].started_at_s if latest else 0.0
+    new = partial(parts.log.lookups.ratings_since, latest[0].started_at_s if latest else 0.0)
     return {
         "retrains": [_told(each) for each in latest],
         "serving": serving,
         "earlier": [each for each in versions if each.version < serving],
-        "new_ratings": beside(partial(parts.log.lookups.ratings_since, last_s)),
+        "new_ratings": beside(new) if sees is None else None,
         "first_outcomes": parts.settings.retrain_first_outcomes,
         "every_s": parts.settings.retrain_every_s,
         "factor_needed": LOG_BAYES_FACTOR,

@@ -1,4 +1,4 @@
-"""The page of settings: what is set, what is reachable. Nothing is changed, no secret shown."""
+"""The operator's page of settings: what is set, what is reachable; no secret, nothing to change."""
 
 import os
 import time
@@ -27,8 +27,8 @@ class Dial:
     says: str
 
 
-def settings(parts: Parts, sees: str | None) -> dict[str, Any]:
-    """Return what the page shows; what the catalogue's file says is the operator's alone."""
+def settings(parts: Parts) -> dict[str, Any]:
+    """Return what the page shows."""
     catalogue = parts.catalogue()
     dials = [dial(parts.settings, name) for name in Settings.model_fields]
     return {
@@ -38,7 +38,7 @@ def settings(parts: Parts, sees: str | None) -> dict[str, Any]:
             (each, None if each.api_key_env is None else bool(os.environ.get(each.api_key_env)))
             for each in parts.file.current().providers.values()
         ],
-        "catalogue_error": parts.file.error if sees is None else None,
+        "catalogue_error": parts.file.error,
         "catalogue_path": parts.settings.arms,
         "started_at_s": parts.started_at_s,
     }

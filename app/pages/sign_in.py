@@ -6,6 +6,7 @@ from flask import Response, current_app, request
 
 from app.api.access import SESSION, bearer, count_wrong_key
 from app.api.body import reading
+from app.keys.holder import Holder
 from app.keys.keyring import SESSION_S, Keyring
 from policy.errors import Forbidden, Unauthenticated
 
@@ -20,13 +21,13 @@ def begin(response: Response, key: str) -> None:
     """
     keyring = _keyring()
     try:
-        holder = keyring.holder(key)
+        given = keyring.holder(key)
     except Unauthenticated:
         count_wrong_key()
         raise
     response.set_cookie(
         SESSION,
-        keyring.session(holder),
+        keyring.session(given),
         max_age=int(SESSION_S),
         httponly=True,
         samesite="Strict",
@@ -39,15 +40,14 @@ def end(response: Response) -> None:
     response.delete_cookie(SESSION, httponly=True, samesite="Strict")
 
 
-def is_in() -> bool:
-    """Return whether whoever asks has signed in, or need not: a key in a header goes before."""
+def holder() -> Holder | None:
+    """Return who has signed in, or need not; None if nobody has: a key in a header goes before."""
     if bearer() is not None:
-        return False
+        return None
     try:
-        _keyring().holder_of(request.cookies.get(SESSION, ""))
+        return _keyring().holder_of(request.cookies.get(SESSION, ""))
     except Unauthenticated:
-        return False
-    return True
+        return None
 
 
 def token() -> str:

@@ -83,20 +83,27 @@ def reported(parts: Parts, sees: str | None, report: str) -> dict[str, Any] | No
 
 
 def concerns(parts: Parts, sees: str | None) -> Iterator[Concern]:
-    """Yield what is wrong now; what the catalogue's file says is the operator's alone."""
-    for alarm in parts.alarms.open:
-        what = f"{alarm.about}: {alarm.name}" if alarm.about else alarm.name.capitalize()
-        yield Concern(what, f"{alarm.says}; {alarm.remedy}")
-    if parts.file.error is not None and sees is None:
-        yield Concern("The catalogue cannot be used as it is", parts.file.error)
+    """Yield what is wrong now; to a tenant only of the arms, for the rest tells of all tenants."""
+    if sees is None:
+        yield from _operators(parts)
     for arm in parts.catalogue().arms.values():
-        standing, drift = parts.router.health.standing(arm), parts.router.drifts.of(arm.name)
+        standing = parts.router.health.standing(arm)
         if standing.state != "closed":
             state = "left alone" if standing.state == "open" else "on trial"
             yield Concern(f"{arm.name} is {state}", standing.why or "it failed too often lately")
-        if drift is not None:
+
+
+def _operators(parts: Parts) -> Iterator[Concern]:
+    """Yield what is an operator's to mend: alarms, the catalogue's file, arms that drift."""
+    for alarm in parts.alarms.open:
+        what = f"{alarm.about}: {alarm.name}" if alarm.about else alarm.name.capitalize()
+        yield Concern(what, f"{alarm.says}; {alarm.remedy}")
+    if parts.file.error is not None:
+        yield Concern("The catalogue cannot be used as it is", parts.file.error)
+    for arm in parts.catalogue().arms:
+        if (drift := parts.router.drifts.of(arm)) is not None:
             says = f"{drift.answers} answers came from {drift.model}, booked as {drift.billed_as}"
-            yield Concern(f"{arm.name} answers as another model", says)
+            yield Concern(f"{arm} answers as another model", says)
 
 
 def changes(parts: Parts) -> list[Change]:

@@ -74,12 +74,13 @@ def secure(response: Response) -> Response:
 @pages.app_context_processor
 def around() -> dict[str, Any]:
     """Return what every page has around it."""
+    holder = who() if "holder" in g else sign_in.holder()
     return {
         "now_s": time.time(),
         "spans": SPANS,
         "asks_for_key": parts().keyring.asks,
-        "bare": "holder" not in g and not sign_in.is_in(),
-        "may": g.holder.scopes if "holder" in g else (),
+        "bare": holder is None,
+        "may": () if holder is None else holder.scopes,
         "sandbox": parts().router.terms.sandbox,
         "token": sign_in.token,
     }
@@ -159,7 +160,7 @@ def save_report(form: str) -> Response:
 @needs("read", cookie=True)
 def show_retrains() -> str:
     """Show each candidate against the policy that served."""
-    return render_template("retrains.html", **retrains(parts()))
+    return render_template("retrains.html", **retrains(parts(), who().sees))
 
 
 @pages.post("/pages/retrains/back")
@@ -174,14 +175,14 @@ def go_back() -> WsgiResponse:
 
 
 @pages.get("/pages/settings")
-@needs("read", cookie=True)
+@needs("admin", cookie=True)
 def show_settings() -> str:
     """Show what is set; nothing can be changed here."""
-    return render_template("settings.html", **settings(parts(), who().sees))
+    return render_template("settings.html", **settings(parts()))
 
 
 @pages.get("/pages/settings/findings")
-@needs("read", cookie=True)
+@needs("admin", cookie=True)
 def show_findings() -> str:
     """Show what the doctor finds; providers are asked, which may take seconds."""
     return render_template("findings.html", findings=DOCTOR.found(parts()))
@@ -192,7 +193,7 @@ def show_findings() -> str:
 def sign_in_form() -> WsgiResponse | str:
     """Ask for a key, unless one was given."""
     then = _inside(request.args.get("then"))
-    if parts().keyring.asks and sign_in.is_in():
+    if parts().keyring.asks and sign_in.holder() is not None:
         return redirect(then, HTTPStatus.SEE_OTHER)
     return render_template("sign_in.html", then=then, wrong=False)
 
