@@ -13,9 +13,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import pytest
@@ -305,6 +308,27 @@ def answers(url: str) -> int:
         return 0
 
 
+def from_afar(
+    bind: str, method: str, path: str, headers: Mapping[str, str], body: str | None = None
+) -> tuple[HTTPResponse, str]:
+    """Ask as from another host, whom nobody trusts unasked; return the answer and its text."""
+    with closing(HTTPConnection(bind, source_address=("127.0.0.2", 0))) as asking:
+        asking.request(method, path, body, dict(headers))
+        answer = asking.getresponse()
+        return answer, answer.read().decode()
+
+
+def session_by_tls(bind: str) -> str:
+    """Return the cookie for whoever signs in through a proxy of another host that takes TLS."""
+    told = {"host": "turnpike.example", "x-forwarded-proto": "https"}
+    _, page = from_afar(bind, "GET", "/pages/sign-in", told)
+    [token] = re.findall('name="token" value="([^"]+)"', page)
+    told |= {"origin": "https://turnpike.example"}
+    told |= {"content-type": "application/x-www-form-urlencoded"}
+    form = urlencode({"token": token, "key": "k" * 16})
+    return str(from_afar(bind, "POST", "/pages/sign-in", told, form)[0].headers["set-cookie"])
+
+
 @pytest.mark.slow
 def test_what_the_image_holds_serves_and_ends_in_time(
     image: Path, served: tuple[str, subprocess.Popen[bytes], dict[str, str]]
@@ -316,6 +340,9 @@ def test_what_the_image_holds_serves_and_ends_in_time(
         assert time.monotonic() < give_up_at
         time.sleep(0.2)
     assert answers(f"http://{bind}/policy") == 401
+    assert "; Secure;" in session_by_tls(bind)
+    tricked, _ = from_afar(bind, "GET", "/x/policy", {"script_name": "/x"})
+    assert tricked.status == 404
     check = dict(instructions())["HEALTHCHECK"].partition("CMD ")[2]
     asked = yaml.safe_load(check.replace(f"127.0.0.1:{PORT}", bind))
     subprocess.run([sys.executable, *asked[1:]], cwd=image, env=environ, check=True)

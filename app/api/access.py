@@ -23,6 +23,7 @@ SESSION = "turnpike-session"
 """The cookie of the pages. The API takes none, so no other site can use it through a browser."""
 RATES = "turnpike.rates"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+FROM_US = "same-origin"
 
 _SCOPES: dict[Callable[..., Any], Scope] = {}
 _WITH_COOKIE: set[Callable[..., Any]] = set()
@@ -172,7 +173,8 @@ def _holder(view: Callable[..., Any]) -> Holder:
     if view in _WITH_COOKIE and bearer() is None:
         session = request.cookies.get(SESSION)
         if session:
-            _require_own_page()
+            if request.method not in SAFE:
+                require_own_page()
             return keyring.holder_of(session)
     return keyring.holder(bearer())
 
@@ -206,7 +208,17 @@ def _tell_rate(response: Response) -> Response:
     return response
 
 
-def _require_own_page() -> None:
-    """Refuse what another site's page lets a browser send: it sends the cookie with it."""
-    if request.method not in SAFE and request.headers.get("origin") != request.host_url[:-1]:
-        raise Forbidden("this was not sent by a page of ours; sign in and use the page itself")
+def require_own_page() -> None:
+    """Refuse what another site's page lets a browser send: it sends the cookie with it.
+
+    The browser itself says in `Sec-Fetch-Site` from where a page sends, and lets no script set a
+    header whose name begins so. It compares the addresses that it sees, so it is right behind a
+    proxy that takes TLS, where we see another. One that is too old for it, or asks without TLS,
+    says `Origin`. Whoever is no browser may say what he likes, and has nobody else's cookie.
+
+    source : https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header
+    raises : Forbidden
+    """
+    origin, fetched = request.headers.get("origin"), request.headers.get("sec-fetch-site")
+    if not (fetched == FROM_US if fetched else origin == request.host_url[:-1]):
+        raise Forbidden("this was not sent by a page of ours; load the page anew and try again")

@@ -4,14 +4,13 @@ import hmac
 
 from flask import Response, current_app, request
 
-from app.api.access import SESSION, bearer, count_wrong_key
+from app.api.access import SESSION, bearer, count_wrong_key, require_own_page
 from app.api.body import reading
 from app.keys.holder import Holder
 from app.keys.keyring import SESSION_S, Keyring
 from policy.errors import Forbidden, Unauthenticated
 
 TOKEN = "token"  # noqa: S105 (the name of a field, not what is in it)
-FROM_US = "same-origin"
 
 
 def begin(response: Response, key: str) -> None:
@@ -60,11 +59,10 @@ def require_own_form() -> None:
 
     raises : Forbidden; ClientDisconnected where it is cut
     """
-    origin, fetched = request.headers.get("origin"), request.headers.get("sec-fetch-site")
-    ours = fetched == FROM_US if fetched else origin == request.host_url[:-1]
+    require_own_page()
     with reading():
         given = request.form.get(TOKEN, "")
-    if not ours or not hmac.compare_digest(given.encode(errors="replace"), token().encode()):
+    if not hmac.compare_digest(given.encode(errors="replace"), token().encode()):
         raise Forbidden("this was not sent by a page of ours; load the page anew and try again")
 
 

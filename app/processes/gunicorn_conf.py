@@ -24,6 +24,7 @@ timeout = 120
 graceful_timeout = round(_settings.drain_s + ENDED_WITHIN_S)
 keepalive = 75
 limit_request_field_size = 16_384
+forwarder_headers = ""  # of the path nobody before us may say more than the request line does
 control_socket_disable = True
 accesslog = None
 errorlog = "-"

@@ -132,6 +132,11 @@ def test_m3_what_another_site_sends_with_our_cookie_is_refused(log: SqliteLog) -
     assert doors.told("/page", "POST") == "Forbidden"
     own = {"origin": "http://localhost"}
     assert doors.told("/page", "POST", headers=own) == doors.made.name
+    for site in ("cross-site", "same-site", "none"):
+        foreign = own | {"sec-fetch-site": site}
+        assert doors.told("/page", "POST", headers=foreign) == "Forbidden"
+    by_tls = {"origin": "https://turnpike.example", "sec-fetch-site": "same-origin"}
+    assert doors.told("/page", "POST", headers=by_tls) == doors.made.name
 
 
 @pytest.mark.parametrize("cookie", ["", "k1.9999999999.x", "k1.99999999999", "x", "..", "a.b.c"])

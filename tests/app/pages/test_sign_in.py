@@ -206,6 +206,17 @@ def test_a_form_of_another_site_is_refused(browser: FlaskClient, headers: dict[s
         assert browser.post(path, data={"token": token}, headers=headers).status_code == 403
 
 
+def test_a_form_that_comes_through_a_proxy_that_takes_tls_is_taken(browser: FlaskClient) -> None:
+    sign_in(browser)
+    by_tls = {"origin": "https://turnpike.example", "sec-fetch-site": "same-origin"}
+    told = {"token": token_on(browser.get("/")), "version": "99"}
+    answers = [
+        browser.post(path, data=told, headers=by_tls)
+        for path in ("/pages/retrains/back", "/pages/decisions/tp-1/thumbs", "/pages/sign-out")
+    ]
+    assert [answer.status_code for answer in answers] == [400, 400, 303]
+
+
 def test_a_form_without_the_token_of_its_session_is_refused(browser: FlaskClient) -> None:
     before = token_on(browser.get("/pages/sign-in"))
     sign_in(browser)
