@@ -4,10 +4,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from app.figures import moment
 from app.routing.live import Live
 from app.settings import Settings
 from jobs.failures import failed
-from policy.pacer import Budget
+from policy.pacer import SECONDS, Budget
 from policy.shifts import grown, risen, shrunk
 from policy.types import DAY_S, HOUR_S, Arm
 from storage.log import Log
@@ -135,8 +136,10 @@ class Lookout:
             says = f"{share - stranded:.0%} of the ${goal.usd:g} for this {goal.per} is spent"
             if stranded >= STRANDED:
                 says += f", and {stranded:.0%} is kept by processes that are heard of no more"
-            severity: Severity = "critical" if share >= SPENT else "warning"
-            yield Alarm("budget", "", severity, says, remedy, now_s)
+            if share >= SPENT:
+                yield Alarm("budget", "", "critical", says, _when_spent(goal.per, now_s), now_s)
+            else:
+                yield Alarm("budget", "", "warning", says, remedy, now_s)
 
     def _retrain(self, now_s: float) -> Iterator[Alarm]:
         """Yield that the last retrain is long ago, or that none has a date that can be right."""
@@ -178,6 +181,14 @@ class Lookout:
                 "would have come"
             )
             yield Alarm("feedback", "", "warning", says, remedy, rated.last_at_s)
+
+
+def _when_spent(per: Literal["hour", "day"], now_s: float) -> str:
+    anew = moment((now_s // SECONDS[per] + 1) * SECONDS[per])
+    return (
+        f"what costs more than is left is refused (429) until the next {per}, {anew} UTC; to "
+        "answer it sooner raise TURNPIKE_BUDGET_USD and start again"
+    )
 
 
 def _shifted(

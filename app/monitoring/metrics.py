@@ -22,6 +22,9 @@ UP = 0.5
 CALL_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0)
 REQUEST_S = (0.005, 0.01, 0.025, 0.05, *CALL_S)
 
+REQUESTS, TOO_MANY = "turnpike_requests_total", "429"
+ANSWERING = frozenset({"turnpike.complete", "v1.chat_completions"})
+
 M = TypeVar("M", Counter, Gauge, Histogram)
 
 
@@ -108,6 +111,17 @@ class Metrics:
         """Return with which labels each metric is shown, by whichever worker."""
         families = self._everybody().collect()
         return {each.name: [sample.labels for sample in each.samples] for each in families}
+
+    def refused(self) -> int:
+        """Return how many requests for an answer got a 429 since the start, of whichever worker."""
+        told = (sample for each in self._everybody().collect() for sample in each.samples)
+        return sum(
+            int(sample.value)
+            for sample in told
+            if sample.name == REQUESTS
+            and sample.labels["endpoint"] in ANSWERING
+            and sample.labels["status"] == TOO_MANY
+        )
 
     def _everybody(self) -> CollectorRegistry:
         if SHARED not in os.environ:

@@ -66,6 +66,7 @@ def today(parts: Parts, sees: str | None, name: str | None, now_s: float) -> dic
         "cached": _share(lately, "cached", lately),
         "fallbacks": _share(lately.where("status", DELIVERED), "fallback", lately),
         "undelivered": _undelivered(lately),
+        "refused": parts.instruments.metrics.refused() if sees is None else 0,
         "arms": _arms(lately.where("kind", ASKED), paints),
         "spend": by_arm(lately, period, paints, "usd", lambda sums: sums.cost_usd),
         "satisfaction": satisfaction(lately, period),

@@ -3,16 +3,18 @@
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from unittest.mock import patch
 
 import numpy as np
 import pytest
 
+from app.figures import moment
 from app.mode import beside_log
 from app.monitoring.lookout import LATELY_S, Alarm, Lookout
 from app.routing.treasury import SERVICE
 from jobs.failures import follow
+from policy.pacer import SECONDS
 from storage import allotments
 from storage.allotments import Wish
 from tests.app.faulty import broken, faulty, good
@@ -157,6 +159,24 @@ def test_a_budget_that_is_nearly_spent_is_found(tmp_path: Path, provider: Provid
                 break
         alarm = found(service)["budget", ""]
     assert "of the $0.0002 for this day is spent" in alarm.says
+
+
+@pytest.mark.parametrize("per", ["hour", "day"])
+def test_a_budget_that_is_spent_says_until_when_requests_are_refused(
+    tmp_path: Path, provider: Provider, per: Literal["hour", "day"]
+) -> None:
+    dials = {"sandbox_url": provider.url, "budget_per": per}
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        spent_usd = service.ask()["cost_usd"]
+    alarms = []
+    for share in (1.0, 0.95):
+        with running(tmp_path, budget_usd=spent_usd / share, **dials) as service:
+            alarms.append(found(service)["budget", ""])
+    spent, nearly = alarms
+    until = moment((time.time() // SECONDS[per] + 1) * SECONDS[per])
+    assert (spent.severity, nearly.severity) == ("critical", "warning")
+    assert f"is refused (429) until the next {per}, {until} UTC" in spent.remedy
+    assert "let it be" in nearly.remedy
 
 
 def test_a_budget_that_others_have_spent_is_found(

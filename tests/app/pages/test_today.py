@@ -11,7 +11,7 @@ from app.figures import NONE
 from app.pages.today import changes, concerns, today
 from jobs.retrain import Decided, by_evidence, by_value, retrain
 from tests.app.faulty import broken, faulty, good
-from tests.app.running import Running
+from tests.app.running import Provider, Running, running
 from tests.jobs.test_retrain import EVEN
 from tests.storage.rounds import RETRAIN, but
 
@@ -51,6 +51,27 @@ def test_what_was_not_delivered_is_no_answer_and_is_told(tmp_path: Path) -> None
     assert "<dt>Not delivered</dt><dd>33.3 %</dd>" in text
     prices = re.findall('data-label="An answer costs">(.+?)</td>', text)
     assert sorted(prices)[1] == NONE
+
+
+def test_requests_that_were_refused_are_told_to_whoever_sees_all(
+    tmp_path: Path, provider: Provider
+) -> None:
+    with running(tmp_path, sandbox_url=provider.url, budget_usd=2e-4) as service:
+        service.ask(max_tokens=5)
+        said = {"model": "auto", "messages": [{"role": "user", "content": "hi"}]}
+        asked = [service.post("/complete", {"prompt": f"hi {n}"}) for n in range(2)]
+        asked.append(service.post("/v1/chat/completions", said))
+        text = service.client.get("/").text
+        theirs = today(service.parts, "default", "24h", time.time())
+    assert [answer.status_code for answer in asked] == [429, 429, 429]
+    assert "<dt>Refused since the start</dt><dd>3 <small>with 429</small></dd>" in text
+    assert "<dt>Not delivered</dt><dd>0.0 %</dd>" in text
+    assert theirs["refused"] == 0
+
+
+def test_where_nothing_was_refused_nothing_is_said_of_it(service: Running) -> None:
+    service.ask()
+    assert "Refused" not in service.client.get("/").text
 
 
 @pytest.mark.parametrize(
