@@ -186,8 +186,8 @@ def _arms(
 
 
 def _tasks(lately: Lately, week: Traffic, paints: Mapping[str, str]) -> dict[str, Any]:
-    """Return a table of tasks and arms: who gets the work, and how good each is believed to be."""
-    used = [arm for arm in paints if arm in week.by("arm")]
+    """Return a table of tasks and arms, those with most of the work first, and what is believed."""
+    used = [arm for arm in week.by("arm") if arm in paints]
     tasks = list(week.by("task").items())
     return {
         "arms": [(arm, paints[arm]) for arm in used],

@@ -79,6 +79,19 @@ def test_a_long_name_of_a_task_leaves_room_for_the_arms(page: Page, width: int) 
 
 
 @pytest.mark.slow
+def test_every_arm_of_a_task_has_room_or_the_table_fades_where_it_goes_on(page: Page) -> None:
+    fades = "each => getComputedStyle(each).maskImage !== 'none'"
+    hidden = "each => each.scrollWidth - each.clientWidth"
+    page.goto("/pages/policy")
+    scroll = page.locator("#tasks .scroll")
+    for width in (1100, PHONE):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert (scroll.evaluate(hidden) > 0) == scroll.evaluate(fades) == (width == PHONE)
+    scroll.evaluate("each => { each.scrollLeft = each.scrollWidth; }")
+    page.wait_for_function(f"!({fades})(document.querySelector('#tasks .scroll'))")
+
+
+@pytest.mark.slow
 def test_a_table_stays_where_it_was_moved_to_when_the_page_keeps_up(
     page: Page, shared: Running
 ) -> None:

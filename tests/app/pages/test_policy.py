@@ -33,6 +33,16 @@ def test_stored_answers_are_no_use_of_an_arm(service: Running) -> None:
     assert sorted(each["values"][-1] for each in shown["shares"]["series"]) == [0.5, 0.5]
 
 
+def test_of_the_arms_of_a_task_those_with_most_of_the_work_come_first(service: Running) -> None:
+    least, most = list(service.parts.catalogue().arms)[:2]
+    for arm in (least, most, most):
+        service.ask(models=[arm], task="maths")
+    told = policy(service.parts, ANYBODY, "24h", time.time())["tasks"]
+    assert [arm for arm, _ in told["arms"]] == [most, least]
+    shares = [cell["share"] for cell in told["rows"][0]["cells"]]
+    assert shares == pytest.approx([2 / 3, 1 / 3])
+
+
 def test_a_month_is_paid_for_what_asks_an_arm_and_not_for_stored_answers(service: Running) -> None:
     answers = [service.ask(cache="use", models=["gpt-4o"])["cache"] for _ in range(1 + STORED)]
     assert answers == ["miss"] + ["hit"] * STORED
