@@ -68,6 +68,7 @@ class HealthResponse(BaseModel):
     """The service is up."""
 
     status: Literal["ok"]
+    version: str
     sandbox: bool
     policy_version: int
     uptime_s: float

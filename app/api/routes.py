@@ -31,6 +31,7 @@ from app.routing.answering import Answering
 from app.routing.turn import Completion
 from app.routing.why import considered, why
 from app.wiring import Parts
+from policy import VERSION
 from policy.errors import (
     FeedbackClosed,
     InvalidInput,
@@ -146,6 +147,7 @@ def healthz() -> Response:
     return jsonify(
         {
             "status": "ok",
+            "version": VERSION,
             "sandbox": running.router.terms.sandbox,
             "policy_version": running.live.learned.policy_version,
             "uptime_s": time.time() - running.started_at_s,

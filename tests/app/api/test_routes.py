@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from policy import VERSION
 from policy.types import Arm
 from tests.app.running import SUM, Provider, Running, running
 from upstream.catalogue import load
@@ -160,6 +161,7 @@ def test_what_takes_no_parameters_refuses_one_as_the_report_does(
 def test_health_says_what_serves(shared: Running) -> None:
     told = shared.get("/healthz")
     assert (told["status"], told["sandbox"], told["policy_version"]) == ("ok", True, 1)
+    assert told["version"] == shared.get("/openapi.json")["info"]["version"] == VERSION
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/complete/", "/policy//", "/decisions/", "/%2e"])
