@@ -6,7 +6,7 @@ from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, with
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
-MAX_MESSAGES = 1_000
+MAX_MESSAGES = 10_000
 MAX_PARTS = 256
 INSTEAD = ("tool_calls", "function_call", "refusal", "audio")
 """What an assistant's message may have instead of content."""

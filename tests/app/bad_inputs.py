@@ -130,8 +130,8 @@ FIELDS = [
 ]  # fmt: skip
 
 TOO_MANY = [
-    Bad("10,000 messages", json.dumps({"messages": user("a") * 10_000}).encode(),
-        "invalid_value", "messages", "1000"),
+    Bad("11,000 messages", json.dumps({"messages": user("a") * 11_000}).encode(),
+        "invalid_value", "messages", "10000"),
     Bad("10,000 parts", json.dumps({"messages": user([PART] * 10_000)}).encode(),
         "invalid_value", "messages[0].content", "256"),
     Bad("2,000 tools", asking(tools=[TOOL] * 2_000), "invalid_value", "tools", "256"),

@@ -171,7 +171,7 @@ def test_a_message_that_says_nothing_is_refused(messages: Any, code: str, param:
 @pytest.mark.parametrize(
     ("most", "body"),
     [
-        (1_000, lambda n: {"prompt": None, "messages": [USER] * n}),
+        (10_000, lambda n: {"prompt": None, "messages": [USER] * n}),
         (256, lambda n: {"prompt": None, "messages": [
             {"role": "user", "content": [{"type": "text", "text": "a"}] * n}]}),
         (256, lambda n: {"tools": [TOOL] * n}),
