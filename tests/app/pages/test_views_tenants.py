@@ -11,6 +11,7 @@ from app.monitoring.lookout import Alarm
 from tests.app.keyed import Keyed
 from tests.app.pages.test_sign_in import KEY
 from tests.app.running import Provider, Running, running
+from tests.storage.rounds import RETRAIN, but
 
 ALARM = Alarm("budget", "", "critical", "97% of the $4,321 for this day is spent", "wait", 0.0)
 OPERATORS = ("learned_events", "store", "counts", "alarms", "catalogue_error")
@@ -89,6 +90,8 @@ def test_figures_of_all_tenants_are_told_to_operators_only(
 def test_the_policy_as_json_keeps_them_back_as_well(
     service: Running, reader: Keyed, operator: Keyed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    record = but(RETRAIN, report={"rule": "none", "outcomes": 14, "upto_seq": 41})
+    service.parts.log.record_retrain(record).wait()
     drift = Drift("other", "gpt-4o", 14, 0.0, 1.0)
     monkeypatch.setattr(service.parts.router.drifts, "of", lambda _arm: drift)
     ours, theirs = (each.get("/policy").json for each in (operator, reader))
@@ -96,6 +99,7 @@ def test_the_policy_as_json_keeps_them_back_as_well(
     assert theirs is not None
     assert ours.keys() == theirs.keys()
     assert {name: theirs[name] for name in OPERATORS} == dict.fromkeys(OPERATORS)
+    assert [each["report"] for each in theirs["retrains"]] == [{"rule": "none", "outcomes": 14}]
     assert (ours["features"]["tasks"], theirs["features"]["tasks"]) == ([], None)
     assert [each["answers_as"]["answers"] for each in (ours["arms"][0], theirs["arms"][0])] == [
         14, None,
