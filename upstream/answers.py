@@ -72,11 +72,16 @@ def parsed(raw: bytes) -> dict[str, Any]:
 
 
 def choices_of(data: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the choices of an answer or a frame.
+    """Return the choices of an answer or a frame; where it has no word for them, none.
 
     raises : ValueError when they are not a list of objects
+
+    >>> choices_of({"type": "ping"}), choices_of({"choices": None})
+    ([], [])
     """
     choices = data.get("choices")
+    if choices is None:
+        return []
     if not isinstance(choices, list) or not all(isinstance(each, dict) for each in choices):
         raise ValueError(f"choices that are no list of objects but {type(choices).__name__}")
     return choices
@@ -119,8 +124,7 @@ def says_more(data: Mapping[str, Any]) -> bool:
     >>> says_more({"choices": [{"delta": {"reasoning": "hm", "annotations": []}, "message": 5}]})
     False
     """
-    choices = data.get("choices", ())
-    said = [each.get(name) for each in choices for name in ("message", "delta")]
+    said = [each.get(name) for each in choices_of(data) for name in ("message", "delta")]
     parts = [data, *(part for part in said if isinstance(part, dict))]
     return any(
         any(part.get(name) for name in _BESIDE)

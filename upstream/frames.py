@@ -1,7 +1,7 @@
 """Server-sent events: bytes as they come in, in any pieces, to the data of each event.
 
-Comments, names, ids and retry hints are dropped: they carry nothing for us, and a comment must not
-pass for content.
+Comments, names, ids, retry hints and events without data are dropped: they carry nothing for us,
+and a comment must not pass for content.
 """
 
 import codecs
@@ -9,15 +9,19 @@ from collections.abc import Iterable, Iterator
 
 
 def frames(received: Iterable[bytes]) -> Iterator[bytes]:
-    r"""Yield the data of each event; lines may end in LF or CRLF, the last one in nothing.
+    r"""Return the data of each event; lines may end in LF or CRLF, the last one in nothing.
 
     One byte order mark may come first.
 
-    source : the HTML standard, 9.2.6, less the lone CR that no provider uses
+    source : the HTML standard, 9.2.6, less the lone CR that no provider uses, and less empty events
 
     >>> list(frames([b": hi\n\ndata: {\"a\"", b": 1}\r\n\r\ndata: [DONE]"]))
     [b'{"a": 1}', b'[DONE]']
     """
+    return filter(bytes.strip, _events(received))
+
+
+def _events(received: Iterable[bytes]) -> Iterator[bytes]:
     data: list[bytes] = []
     pending = bytearray()
     mark = codecs.BOM_UTF8

@@ -199,6 +199,7 @@ class Stream:
         try:
             data = parsed(frame)
             self._faults.check(data)
+            data["choices"] = choices_of(data)  # clients count on a list
             text = self._take(data)
         except (ValueError, RecursionError) as error:
             raise self._faults.invalid(f"sent a broken frame: {error}") from error
@@ -212,7 +213,7 @@ class Stream:
         if data.get("model") not in (None, "", self.model):
             self.model = model_of(data, self._arm)
         text, known_tokens = "", self._output_tokens
-        for choice in choices_of(data):
+        for choice in data["choices"]:
             index, delta = choice.get("index", 0), part_of(choice, "delta")
             self._output_tokens += spoken_tokens(delta)
             self._thought = self._thought or thinks(delta)

@@ -86,6 +86,7 @@ def split_everywhere(talk: Conversation) -> None:
 
 
 ONCE = chunk(PIECES[0])
+NOTHING = b'{"choices": null}'
 CHOICE_ERROR = json.dumps(
     {"choices": [{"delta": {}, "finish_reason": "stop", "error": {"message": "died"}}]}
 ).encode()
@@ -163,6 +164,10 @@ WHOLE: Mapping[str, Scenario] = {
     "D9 several lines": raw(
         b"".join(b": hm\r\nevent: x\nid: 1\ndata: " + each + b"\r\n\r\n"
                  for each in (*map(chunk, PIECES), *ENDING))
+    ),
+    "frames that say nothing": telling(
+        NOTHING, b"", ROLE, NOTHING, ONCE, b"", b'{"type": "ping"}', *map(chunk, PIECES[1:]),
+        NOTHING, *ENDING,
     ),
     "more after done": told(*ENDING, chunk("!")),
 }  # fmt: skip

@@ -53,6 +53,9 @@ def test_data_of_several_lines_is_one_frame() -> None:
 
 def test_events_without_data_are_none() -> None:
     assert list(frames([b"event: ping\nid: 3\n\n\n\n: c\n\n"])) == []
+    assert list(frames([b"data: \n\ndata\n\ndata:\r\n\r\ndata:\ndata:  \n\ndata: 1\n\ndata:"])) == [
+        b"1"
+    ]
 
 
 def test_a_long_line_in_small_pieces_takes_time_in_proportion() -> None:
