@@ -21,7 +21,7 @@ operating = Blueprint("operating", __name__)
 @public
 @endpoint(None, ReadyResponse, (NotReady,))
 def readyz() -> Response:
-    """Say whether traffic should be sent here: answers can be recorded, and an arm can be asked."""
+    """Say whether traffic should be sent here: it is not ending, and can record answers."""
     running = parts()
     if reasons := not_ready(running):
         raise NotReady(f"not ready: {'; '.join(reasons)}")
@@ -30,15 +30,15 @@ def readyz() -> Response:
 
 
 def not_ready(running: Parts) -> list[str]:
-    """Return why no traffic should be sent here. What serves has learned all that it will fold."""
-    standing, health = running.log.standing, running.router.health
+    """Return why no traffic should be sent here. What serves has learned all that it will fold.
+
+    How arms stand is no reason: nothing is refused because they are left alone.
+    """
+    standing = running.log.standing
     found = {
         "the service is being stopped": running.drain.is_begun,
         f"answers cannot be recorded ({standing.why or 'the writer has stopped'})": (
             not standing.takes_rows
-        ),
-        "every arm is shut": all(
-            health.standing(arm).state == "open" for arm in running.catalogue().arms.values()
         ),
     }
     return [reason for reason, holds in found.items() if holds]

@@ -10,7 +10,7 @@ import pytest
 from app.monitoring.doctor import Finding, examine
 from app.settings import Settings
 from storage.sqlite_log import SqliteLog
-from tests.app.faulty import broken, faulty, good
+from tests.app.faulty import faulty, good
 from tests.app.running import catalogue
 from tests.app.serving import served
 from tests.upstream.test_reach import plain, saying
@@ -117,15 +117,14 @@ def test_whatever_has_the_port_of_the_service_the_doctor_says_whether_it_is_one(
 
 
 def test_a_service_that_wants_no_traffic_is_a_problem_with_its_reason(tmp_path: Path) -> None:
-    with faulty(tmp_path, {"a": broken}) as made, served(made.service) as url:
+    with faulty(tmp_path, {"a": good}) as made, served(made.service) as url:
         bind, settings = url.removeprefix("http://"), made.service.parts.settings
         dials = {"bind": bind, "database": settings.database, "sandbox": "on"}
         assert found(tmp_path, url, "service", **dials).level == "ok"
-        for _ in range(10):
-            made.service.post("/complete", {"prompt": "hi"})
+        made.service.parts.drain.begin(60)
         finding = found(tmp_path, url, "service", **dials)
     assert finding.level == "problem"
-    assert finding.says.endswith("and is not ready: every arm is shut")
+    assert finding.says.endswith("and is not ready: the service is being stopped")
 
 
 @pytest.mark.parametrize("garbage", [b"\xff", b"\0"], ids=["ends the check", "is found"])
