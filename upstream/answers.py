@@ -15,7 +15,9 @@ from policy.types import Arm, Usage
 from upstream.calls import require_calls
 
 # Answers that may be empty without being broken: cut by a limit, or held back by a filter.
-MAY_BE_BLANK = ("length", "content_filter")
+_MAY_BE_BLANK = ("length", "content_filter")
+# Ends that say the answer calls something.
+_CALLS = ("tool_calls", "function_call")
 # Other words for that of OpenAI's which means the same: GLM's.
 _IN_OTHER_WORDS = {"sensitive": "content_filter"}
 # How providers call what a model thinks before it answers.
@@ -190,8 +192,15 @@ def part_of(choice: Mapping[str, Any], key: str) -> dict[str, Any]:
     return part or {}
 
 
-def read_answer(data: Mapping[str, Any]) -> tuple[str, str]:
+def may_be_blank(reason: str, *, excused: bool) -> bool:
+    """Return whether an answer that ends so may say nothing; `excused` if it has another reason."""
+    return reason in _MAY_BE_BLANK or (excused and reason not in _CALLS)
+
+
+def read_answer(data: Mapping[str, Any], *, excused: bool = False) -> tuple[str, str]:
     """Return the text and the finish_reason of the first choice.
+
+    It says nothing if that is `excused`, or where it has brought thoughts.
 
     raises : Blank when it says nothing; ValueError when there is none, or it did not finish
     """
@@ -203,7 +212,8 @@ def read_answer(data: Mapping[str, Any]) -> tuple[str, str]:
         raise ValueError("no finish_reason")
     called_by(message)
     require_calls(message)
-    if not speaks(message) and reason not in MAY_BE_BLANK:
+    excused = excused or thinks(message)
+    if not speaks(message) and not may_be_blank(reason, excused=excused):
         raise Blank(reason)
     return text_of(message), reason
 

@@ -9,7 +9,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
-from policy.errors import UpstreamBusy, UpstreamError, UpstreamRejected, UpstreamUnauthorised
+from policy.errors import UpstreamBusy, UpstreamError, UpstreamUnauthorised
+from upstream.refusals import FORBIDDEN, GONE
 
 State = Literal["closed", "open", "half-open"]
 
@@ -73,12 +74,7 @@ class Breaker:
     def fail(
         self, error: UpstreamError, *, begun_s: float, now_s: float, at_once: bool = False
     ) -> None:
-        """Record a failure; open if it is one too many, or the first when `at_once`.
-
-        What a provider says of a request that is wrong says nothing about the provider.
-        """
-        if isinstance(error, UpstreamRejected):
-            return
+        """Record a failure; open if it is one too many, or the first when `at_once`."""
         self.results.append(False)
         self.failures_in_a_row += 1
         if self.why and begun_s < self.opened_s:
@@ -126,6 +122,8 @@ def _is_plain(error: UpstreamError) -> bool:
 
 def _lasts_s(error: UpstreamError) -> float | None:
     """Return for how long a failure is to be believed; None when nothing says so."""
-    if isinstance(error, UpstreamUnauthorised) or error.http_status in LASTING:
+    is_forbidden = error.http_status == FORBIDDEN
+    is_refused = isinstance(error, UpstreamUnauthorised) and not is_forbidden
+    if is_refused or error.http_status in LASTING or error.code == GONE:
         return REFUSED_S
     return error.retry_after_s or None

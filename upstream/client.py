@@ -17,13 +17,7 @@ import openai
 from policy import VERSION
 from policy.errors import ConfigError, NotServed, UpstreamUnauthorised
 from policy.types import Arm, Timeouts
-from upstream.answers import (
-    Answer,
-    Blank,
-    model_of,
-    parsed,
-    read_answer,
-)
+from upstream.answers import Answer, Blank, model_of, parsed, read_answer
 from upstream.catalogue import Catalogue, Provider
 from upstream.deadlines import Deadline
 from upstream.faults import Faults
@@ -52,8 +46,10 @@ class Upstream:
         for provider in providers.values():
             self._client(provider, providers)
 
-    def answer(self, arm: Arm, body: Mapping[str, Any]) -> Answer:
+    def answer(self, arm: Arm, body: Mapping[str, Any], *, excused: bool = False) -> Answer:
         """Return the whole answer to a chat-completions body that has no `model` and no `stream`.
+
+        It may say nothing if that is `excused`.
 
         raises : UpstreamError
         """
@@ -67,15 +63,15 @@ class Upstream:
             faults.check(data)
             usage = counted(answer_tokens(data))
             faults.used = lambda: usage
-            text, finish_reason = read_answer(data)
+            text, finish_reason = read_answer(data, excused=excused)
         except Blank as error:
-            raise faults.invalid("sent a blank answer with finish_reason ", error.reason) from error
+            raise faults.blank(error.reason) from error
         except (ValueError, RecursionError) as error:
             raise faults.invalid(f"sent no answer: {error}") from error
         model, latency_s = model_of(data, arm), deadline.elapsed_s()
         return Answer(text, finish_reason, usage, model, data, latency_s, ttft_s)
 
-    def stream(self, arm: Arm, body: Mapping[str, Any]) -> Stream:
+    def stream(self, arm: Arm, body: Mapping[str, Any], *, excused: bool = False) -> Stream:
         """Return the answer as a stream whose first content has come.
 
         The provider is always asked for usage, in a frame of its own before the end.
@@ -90,7 +86,7 @@ class Upstream:
             with closing(response):
                 _reject_page(_whole(response, deadline, faults)[0], arm, body, faults)
         received = _received(response, deadline, faults)
-        return Stream(arm, body, received, response.close, deadline, faults)
+        return Stream(arm, body, received, response.close, deadline, faults, excused=excused)
 
     def pass_on(
         self, endpoint: str, body: Mapping[str, Any], timeouts: Timeouts = UNHURRIED

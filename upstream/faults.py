@@ -13,36 +13,22 @@ from typing import Any
 
 from policy.errors import (
     ContextLengthExceeded,
-    ParameterUnsupported,
-    UpstreamBusy,
     UpstreamError,
     UpstreamInvalid,
     UpstreamRejected,
     UpstreamTimeout,
-    UpstreamUnauthorised,
 )
 from policy.types import NOTHING, Usage
 from upstream.answers import finish_of
+from upstream.doubt import BLANK
 from upstream.redact import MAX_CHARS, redacted, said_in
+from upstream.refusals import STATUS_ERRORS, meant_by
 
 MAX_RETRY_AFTER_S = 300.0
-_STATUS_ERRORS: Mapping[int, type[UpstreamError]] = {
-    400: UpstreamRejected,
-    401: UpstreamUnauthorised,
-    403: UpstreamUnauthorised,
-    408: UpstreamTimeout,
-    413: UpstreamRejected,
-    422: UpstreamRejected,
-    429: UpstreamBusy,
-}
 # How providers say at the end of a 200 answer that it broke off: OpenRouter, GLM, DeepSeek.
 _BROKEN_OFF = ("error", "network_error", "insufficient_system_resource")
-_UNSUPPORTED = ("unsupported_parameter", "unsupported_value")
+_BAD_REQUEST = 400
 _FIELD = re.compile(r"[A-Za-z_][\w.\[\]-]{0,63}", re.ASCII)
-_TOO_LONG = re.compile(
-    r"(?i)context[ _-]?(?:length|window|size)|(?:prompt|input) is too long|reduce the length"
-    r"|too many (?:input )?tokens|maximum (?:prompt|input) length"
-)
 
 
 class Faults:
@@ -65,6 +51,12 @@ class Faults:
         """Return the error for an answer that is none."""
         return UpstreamInvalid(self._message(what, said), arm=self.arm, usage=self.used())
 
+    def blank(self, reason: str) -> UpstreamInvalid:
+        """Return the error for an answer that says nothing and has no reason to."""
+        error = self.invalid("sent a blank answer with finish_reason ", reason)
+        error.code = BLANK
+        return error
+
     def late(self, what: str) -> UpstreamTimeout:
         """Return the error for a deadline that passed once the request was sent."""
         return UpstreamTimeout(self._message(what), arm=self.arm, usage=self.used())
@@ -82,12 +74,7 @@ class Faults:
         """Return the error for an HTTP status that is not a success, with whatever came with it."""
         error = body.get("error", body) if isinstance(body, Mapping) else body
         said, code = _said(error)
-        kind = _STATUS_ERRORS.get(status, UpstreamError)
-        if issubclass(kind, UpstreamRejected):
-            if _is_too_long(said, code):
-                kind = ContextLengthExceeded
-            elif code in _UNSUPPORTED:
-                kind = ParameterUnsupported
+        kind, meant = meant_by(status, said, code)
         message = self._message(f"answered {status}: ", said)
         return kind(
             message,
@@ -95,6 +82,7 @@ class Faults:
             http_status=status,
             retry_after_s=retry_after_s(retry_after),
             param=self._param(error) if issubclass(kind, UpstreamRejected) else None,
+            code=meant,
         )
 
     def check(self, data: Mapping[str, Any]) -> None:
@@ -108,10 +96,11 @@ class Faults:
             self._check_choices(data.get("choices"))
             return
         said, code = _said(error)
-        if isinstance(code, int) and code in _STATUS_ERRORS:
+        if isinstance(code, int) and code in STATUS_ERRORS:
             raise self.refused(code, error)
-        if _is_too_long(said, code):
-            raise ContextLengthExceeded(self._message("sent an error: ", said), arm=self.arm)
+        kind, _ = meant_by(_BAD_REQUEST, said, code)
+        if kind is ContextLengthExceeded:
+            raise kind(self._message("sent an error: ", said), arm=self.arm)
         raise self.invalid("sent an error in a 200 answer: ", said)
 
     def _check_choices(self, choices: object) -> None:
@@ -187,7 +176,3 @@ def _place(loc: object) -> str:
     steps = loc if isinstance(loc, list) else []
     told = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps]
     return "".join(told[1:] if steps[:1] == ["body"] else told).removeprefix(".") or "the body"
-
-
-def _is_too_long(said: str, code: object) -> bool:
-    return code == "context_length_exceeded" or _TOO_LONG.search(said) is not None

@@ -15,6 +15,7 @@ from statistics import median
 from policy.errors import UpstreamBusy, UpstreamError, UpstreamRejected
 from policy.types import Arm
 from upstream.breaker import WINDOW, Breaker, State
+from upstream.doubt import is_doubtful, rejects
 from upstream.retries import Retries
 
 LATELY_S = 30.0
@@ -52,11 +53,12 @@ class Standing:
 
 @dataclass(slots=True)
 class _Kept:
-    """What is known of one arm; a failed call has no seconds."""
+    """What is known of one arm; a failed call has no seconds, `rejections` are in a row."""
 
     breaker: Breaker = field(default_factory=Breaker)
     under_way: int = 0
     answered_s: float = -math.inf
+    rejections: int = 0
     recent: deque[float | None] = field(default_factory=lambda: deque(maxlen=WINDOW))
 
     @property
@@ -103,10 +105,10 @@ class Health:
             unavailable = {name: why for name, (rank, why) in stands.items() if rank > worst}
             yield Step(unavailable, sound=worst < (WELL, 1), lifted=worst[0] > WELL)
 
-    def begin(self, arm: Arm, *, again: bool) -> "Call":
-        """Return a call that is under way until it ends; `again` if its request has made others."""
+    def begin(self, arm: Arm, after: Sequence["Call"] = ()) -> "Call":
+        """Return a call that is under way until it ends."""
         with self._lock:
-            if again:
+            if after:
                 self._retries.spend()
             else:
                 self._retries.earn()
@@ -115,7 +117,7 @@ class Health:
             tried = [each for each in self._breakers(arm) if each.state(now_s) != "closed"]
             for each in tried:
                 each.trials += 1
-            return Call(self, arm, now_s, tried)
+            return Call(self, arm, now_s, tried, after)
 
     @property
     def can_pay(self) -> bool:
@@ -176,19 +178,27 @@ class Health:
                 each.trials -= 1
 
     def learn(self, call: "Call", error: UpstreamError | None) -> None:
-        """Record how a call has ended."""
+        """Record how a call has ended; what may be its request's own fault is only doubted."""
         with self._lock:
-            kept, was_away = self._of(call.arm), self._is_away(call.arm)
+            kept = self._of(call.arm)
             if error is None:
                 kept.breaker.succeed()
                 kept.recent.append(call.ttft_s)
+                kept.rejections = 0
                 return
-            if isinstance(error, UpstreamRejected):
-                return
+            kept.rejections += rejects(error)
+            if is_doubtful(error, kept.rejections):
+                call.doubted = error
+        if call.doubted is None and not isinstance(error, UpstreamRejected):
+            self.fail(call, error)
+
+    def fail(self, call: "Call", error: UpstreamError) -> None:
+        """Record that a call has failed by the fault of its arm."""
+        with self._lock:
+            kept, was_away = self._of(call.arm), self._is_away(call.arm)
             kept.recent.append(None)
             breaker = self._quota(call.arm) if isinstance(error, UpstreamBusy) else kept.breaker
-            at_once = not self._retries.can_pay
-            now_s = self._clock()
+            at_once, now_s = not self._retries.can_pay, self._clock()
             breaker.fail(error, begun_s=call.begun_s, now_s=now_s, at_once=at_once)
             why = breaker.why
         if why and not was_away:
@@ -198,8 +208,7 @@ class Health:
         """Return how an arm stands, and why it is passed over while others stand better."""
         kept, limit = self._of(arm), arm.max_concurrent or self._limit
         for breaker in self._breakers(arm):
-            left = self._left_alone(breaker, bool(failed), now_s)
-            if left is not None:
+            if left := self._left_alone(breaker, bool(failed), now_s):
                 return left
         if kept.under_way >= limit:
             return (FULL,), f"{kept.under_way} calls to it are under way, its limit is {limit}"
@@ -245,30 +254,46 @@ def _quota_name(arm: Arm) -> str:
     return arm.quota_group or arm.name
 
 
+@dataclass(slots=True, eq=False)
 class Call:
-    """One call under way, until it ends or is dropped."""
+    """One call under way, until it ends or is dropped; `after` are others that failed its request.
 
-    def __init__(self, health: Health, arm: Arm, begun_s: float, tried: Sequence[Breaker]) -> None:
-        self.arm = arm
-        self.begun_s = begun_s
-        self.tried = tried
-        self.ttft_s = 0.0
-        self._health = health
-        self._is_over = False
+    `doubted` is how it has failed, while nobody knows whose fault that is.
+    """
+
+    health: Health
+    arm: Arm
+    begun_s: float
+    tried: Sequence[Breaker]
+    after: Sequence["Call"]
+    ttft_s: float = 0.0
+    doubted: UpstreamError | None = None
+    is_over: bool = False
 
     def answer(self, ttft_s: float) -> None:
         """Record that the first content has come: the arm lives."""
         self.ttft_s = ttft_s
-        self._health.answered(self)
+        self.health.answered(self)
 
-    def end(self, error: UpstreamError | None = None) -> None:
-        """Record how it has ended; nothing happens when it is over already."""
-        if not self._is_over:
+    def end(self, error: UpstreamError | None = None, *, speaks: bool = True) -> None:
+        """Record how it has ended; nothing happens when it is over already.
+
+        If it `speaks`, the request can be answered: what failed it before was the arms' fault.
+        """
+        if not self.is_over:
             self.drop()
-            self._health.learn(self, error)
+            self.health.learn(self, error)
+            for each in self.after if error is None and speaks else ():
+                each.blame()
+
+    def blame(self) -> None:
+        """Record that a failure that was doubted was the arm's."""
+        doubted, self.doubted = self.doubted, None
+        if doubted is not None:
+            self.health.fail(self, doubted)
 
     def drop(self) -> None:
         """Record that it is over, and nothing of how; nothing happens when it is over already."""
-        if not self._is_over:
-            self._is_over = True
-            self._health.over(self)
+        if not self.is_over:
+            self.is_over = True
+            self.health.over(self)

@@ -14,11 +14,11 @@ from typing import Any, Self
 from policy.errors import UpstreamError
 from policy.types import Arm, Usage
 from upstream.answers import (
-    MAY_BE_BLANK,
     acts,
     called_by,
     choices_of,
     finish_of,
+    may_be_blank,
     model_of,
     parsed,
     part_of,
@@ -60,7 +60,7 @@ class Chunk:
 class Stream:
     """An answer on its way; iterate to receive it, close it to stop the provider.
 
-    `called` are the ids of the tool calls that have come.
+    `called` are the ids of the tool calls that have come; `excused` is one that may say nothing.
     Iterating raises UpstreamError when the rest does not come; `usage` then counts what did. What
     ends blank is read to its end all the same: the count of its tokens may come, and is billed.
     """
@@ -73,6 +73,8 @@ class Stream:
         hang_up: Callable[[], None],
         deadline: Deadline,
         faults: Faults,
+        *,
+        excused: bool = False,
     ) -> None:
         self.model = arm.model
         self.ttft_s = 0.0
@@ -82,6 +84,7 @@ class Stream:
         self._hang_up = hang_up
         self._deadline = deadline
         self._faults = faults
+        self._excused = excused
         self._faults.used = lambda: self.usage
         self._reported_usage: object = None
         self._output_tokens = 0.0
@@ -182,7 +185,7 @@ class Stream:
         finally:
             self._end()
         if self._blank:
-            raise self._faults.invalid("sent a blank answer with finish_reason ", self._blank)
+            raise self._faults.blank(self._blank)
         if self.finish_reason is None:
             raise self._faults.invalid("ended the stream without a finish_reason")
 
@@ -232,7 +235,8 @@ class Stream:
         return text
 
     def _finish(self, index: str, reason: str | None) -> None:
-        if reason and not self._spoke and reason not in MAY_BE_BLANK:
+        excused = self._excused or self._thought
+        if reason and not self._spoke and not may_be_blank(reason, excused=excused):
             self._blank = reason
             self._deadline.wait_for_end()
             reason = None

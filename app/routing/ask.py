@@ -80,6 +80,11 @@ class Ask:
         return int(self.parameters.get("n") or 1)
 
     @property
+    def may_be_blank(self) -> bool:
+        """Return whether an answer may say nothing: it stops at once, or the work is done."""
+        return bool(self.parameters.get("stop")) or self.in_tool_loop
+
+    @property
     def is_free_text(self) -> bool:
         """Return whether another arm could go on from a part of the answer.
 

@@ -10,6 +10,7 @@ from app.routing.ask import Ask
 from app.routing.live import Choice
 from app.routing.retention import Retention
 from app.routing.seats import Place, Seat, Seats
+from app.routing.turn import Turn
 from features.prompt import Prompt
 from features.sketch import Sketch
 from jobs.learned import Learned
@@ -25,14 +26,17 @@ from policy.letters import about_tokens
 from policy.types import Arm, Floats
 from storage.cache_file import StoredAnswer
 from storage.records import Decision, DecisionKind
+from upstream.doubt import BLANK
+from upstream.health import Call
 
 GOES_ON = frozenset({"trailing_assistant"})
 
 
 @dataclass(slots=True)
 class Asking:
-    """One request under way; `asked` are the arms that have failed it, `failures` says how.
+    """One request under way; `calls` are those that have failed it, `failures` says how.
 
+    `takes_blank` says whether an answer may say nothing.
     `overflowed` is the largest window that the prompt did not fit. `partial` is what the client has
     of an answer that broke off: the next arm goes on from there. `stands_in` says whether an older
     answer could be given instead. `seat` is that of the conversation's last turn.
@@ -48,11 +52,12 @@ class Asking:
     place: Place
     seat: Seat | None
     began_s: float = field(default_factory=time.monotonic)
-    asked: list[Arm] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
     overflowed: int = 0
     retry_of: str | None = None
     error: UpstreamError | None = None
+    takes_blank: bool = False
     partial: str = ""
     stands_in: Callable[[], bool] = bool
 
@@ -61,12 +66,18 @@ class Asking:
         """Return a request that nobody has been asked yet."""
         prompt = Prompt.of(ask.messages, ask.task, ask.tools, ask.parameters.get("response_format"))
         sketch, place = retention.sketch(prompt), Place.of(ask, holder.tenant)
-        return cls(ask, holder, retention, prompt, sketch, place, seats.find(place))
+        seat, blank = seats.find(place), ask.may_be_blank
+        return cls(ask, holder, retention, prompt, sketch, place, seat, takes_blank=blank)
 
     @property
     def body(self) -> dict[str, Any]:
         """Return what the next arm is sent, but for the model."""
         return self.ask.after(self.partial) if self.partial else self.ask.body
+
+    @property
+    def asked(self) -> list[Arm]:
+        """Return the arms that have failed it."""
+        return [each.arm for each in self.calls]
 
     @property
     def pinned(self) -> bool:
@@ -87,20 +98,26 @@ class Asking:
     def is_final(self) -> bool:
         """Return whether what went wrong would go wrong with any arm, as far as can be told.
 
-        What the model of one arm does not take is tried with one other, where none was wanted.
+        What the model of one arm does not take is tried with one other, where none was wanted; so
+        is what an arm has rejected that rejects whatever comes.
         """
+        rejected = isinstance(self.error, UpstreamRejected)
+        if not rejected or isinstance(self.error, ContextLengthExceeded):
+            return False
         if isinstance(self.error, ParameterUnsupported):
             return self.pinned or len(self.asked) > 1
-        rejected = isinstance(self.error, UpstreamRejected)
-        return rejected and not isinstance(self.error, ContextLengthExceeded)
+        return self.calls[-1].doubted is None or len(self.asked) > 1
 
-    def blame(self, decision: Decision, arm: Arm, error: UpstreamError) -> None:
-        """Remember that the arm of this decision has failed."""
-        self.asked.append(arm)
+    def blame(self, turn: Turn, error: UpstreamError) -> None:
+        """Remember that the arm of this turn has failed."""
+        arm = turn.arm
+        if isinstance(turn.call, Call):
+            self.calls.append(turn.call)
+        self.takes_blank = self.takes_blank or error.code == BLANK
         self.failures[arm.name] = f"it has just failed: {error.message}"
         if isinstance(error, ContextLengthExceeded):
             self.overflowed = max(self.overflowed, arm.context_window)
-        self.retry_of = decision.id
+        self.retry_of = turn.decision.id
         self.error = error
 
     def question(

@@ -141,7 +141,8 @@ class Router:
         for turn in self._turns(asking):
             completion = None
             with self._blaming(asking, turn):
-                answer = self._upstream.answer(turn.arm, asking.body)
+                body, excused = asking.body, asking.takes_blank
+                answer = self._upstream.answer(turn.arm, body, excused=excused)
                 turn.call.answer(answer.ttft_s)
                 completion = completed(turn, answer, asking.attempts)
             if completion is not None:
@@ -153,7 +154,8 @@ class Router:
         for turn in self._turns(asking):
             stream = None
             with self._blaming(asking, turn):
-                stream = self._upstream.stream(turn.arm, asking.body)
+                body, excused = asking.body, asking.takes_blank
+                stream = self._upstream.stream(turn.arm, body, excused=excused)
                 turn.call.answer(stream.ttft_s)
             if stream is not None and self._may_start(asking, turn, stream, whole=whole):
                 return turn, stream
@@ -167,7 +169,7 @@ class Router:
             turn.recorded.wait()
         except UpstreamError as error:
             self._record(turn, streamed(stream, broken_off(error), error))
-            asking.blame(turn.decision, turn.arm, error)
+            asking.blame(turn, error)
             return False
         except StoreUnavailable:
             stream.close()
@@ -184,7 +186,7 @@ class Router:
         self, asking: Asking, turn: Turn, error: UpstreamError, text: str
     ) -> tuple[Turn, Stream]:
         """Return the stream of another arm that goes on from a part of an answer."""
-        asking.blame(turn.decision, turn.arm, error)
+        asking.blame(turn, error)
         asking.partial = text
         return self._begun(asking)
 
@@ -201,7 +203,7 @@ class Router:
                 failing.callback(self._live.settle, decision, 0.0)
                 recorded = self._log.decide(decision, asking.prompt.text)
                 failing.pop_all()
-            call = self.health.begin(arm, again=bool(asking.asked))
+            call = self.health.begin(arm, asking.calls)
             keys, known, n = asking.place.after, self._catalogue().arms, asking.ask.choices
             yield Turn(decision, arm, recorded, call, time.time(), keys, known, choices=n)
 
@@ -253,7 +255,7 @@ class Router:
             yield
         except UpstreamError as error:
             self._record(turn, failed(error, time.time() - turn.started_at_s))
-            asking.blame(turn.decision, turn.arm, error)
+            asking.blame(turn, error)
         except Exception as error:
             turn.call.drop()
             self._record(turn, left(turn, time.time() - turn.started_at_s, error))
@@ -275,7 +277,7 @@ class Router:
 
     def _record(self, turn: Turn, ended: Ended) -> Durable:
         """Return where decision and outcome are recorded, once they are."""
-        turn.call.end(ended.error)
+        turn.call.end(ended.error, speaks=ended.speaks)
         self._live.settle(turn.decision, cost_usd(turn, ended))
         turn.recorded.wait()
         if turn.cache == "miss":

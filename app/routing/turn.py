@@ -18,7 +18,7 @@ from policy.types import NOTHING, Arm, Usage
 from storage.records import Attempt, AttemptStatus, CacheUse, Decision, Outcome, OutcomeStatus
 from storage.spool import Durable
 from storage.ticket import Ticket
-from upstream.answers import Answer, called_by, part_of
+from upstream.answers import Answer, acts, called_by, part_of
 from upstream.health import Call
 from upstream.naming import answering
 from upstream.stream import Stream
@@ -50,7 +50,7 @@ class NoCall:
     def answer(self, ttft_s: float) -> None:
         """Record nothing."""
 
-    def end(self, error: UpstreamError | None = None) -> None:
+    def end(self, error: UpstreamError | None = None, *, speaks: bool = True) -> None:
         """Record nothing."""
 
     def drop(self) -> None:
@@ -103,6 +103,11 @@ class Ended:
     called: tuple[str, ...] = ()
     text: str = ""
     message: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def speaks(self) -> bool:
+        """Return whether this call brought more than thoughts."""
+        return bool(self.text.strip()) or acts(self.message)
 
 
 @dataclass(frozen=True, slots=True)

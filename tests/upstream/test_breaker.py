@@ -3,14 +3,13 @@
 import pytest
 
 from policy.errors import (
-    ContextLengthExceeded,
     UpstreamBusy,
     UpstreamError,
-    UpstreamRejected,
     UpstreamTimeout,
     UpstreamUnauthorised,
 )
 from upstream.breaker import Breaker
+from upstream.refusals import GONE
 
 BROKEN = UpstreamError("it broke", arm="a", http_status=500)
 
@@ -99,10 +98,10 @@ def test_an_outage_of_days_is_counted_like_one_of_minutes() -> None:
     ("error", "wait_s"),
     [
         (UpstreamUnauthorised("bad key", arm="a", http_status=401), 60),
-        (UpstreamUnauthorised("not for you", arm="a", http_status=403), 60),
         (UpstreamUnauthorised("no key in the environment", arm="a"), 60),
         (UpstreamError("no credit", arm="a", http_status=402), 60),
         (UpstreamError("no such model", arm="a", http_status=404), 60),
+        (UpstreamError("no such model", arm="a", http_status=400, code=GONE), 60),
         (UpstreamBusy("slow down", arm="a", http_status=429), 5),
         (UpstreamBusy("slow down", arm="a", http_status=429, retry_after_s=120), 120),
         (UpstreamBusy("slow down", arm="a", http_status=429, retry_after_s=0), 5),
@@ -114,12 +113,11 @@ def test_some_failures_open_it_at_once(error: UpstreamError, wait_s: float) -> N
     assert (breaker.state(wait_s - 0.1), breaker.state(wait_s)) == ("open", "half-open")
 
 
-@pytest.mark.parametrize("error", [UpstreamRejected, ContextLengthExceeded])
-def test_a_request_that_is_wrong_says_nothing_of_the_provider(error: type[UpstreamError]) -> None:
-    breaker = failing(Breaker(), 0, 0, error=BROKEN)
-    failing(breaker, *range(50), error=error("wrong", arm="a", http_status=400))
-    assert breaker.state(50) == "closed"
-    assert len(breaker.results) == 2
+def test_what_is_forbidden_opens_it_like_any_other_failure() -> None:
+    forbidden = UpstreamUnauthorised("not for you", arm="a", http_status=403)
+    assert failing(Breaker(), 0, 0, error=forbidden).state(0) == "closed"
+    breaker = failing(Breaker(), 0, 0, 0, error=forbidden)
+    assert (breaker.state(4.9), breaker.state(5)) == ("open", "half-open")
 
 
 def test_only_a_moment_that_the_provider_named_is_waited_for_whatever_happens() -> None:

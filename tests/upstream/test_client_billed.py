@@ -48,7 +48,7 @@ BOTH: dict[str, tuple[Scenario, Usage]] = {
 PLAIN = BOTH | {
     "blank and counted": (replying(completion({"content": " "}, usage=COUNTED)), Usage(3, 8000)),
     "blank and not counted": (
-        replying(completion({"content": "", "reasoning": "12345678"}, usage=None)),
+        replying(completion({"content": "", "some_vendors_thoughts": "12345678"}, usage=None)),
         Usage(8, 2, estimated=True),
     ),
     "no JSON": (replying(b"{"), ASKED),

@@ -5,12 +5,26 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from policy.errors import UpstreamBusy, UpstreamError, UpstreamRejected, UpstreamUnauthorised
+from policy.errors import (
+    ContextLengthExceeded,
+    ParameterUnsupported,
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamInvalid,
+    UpstreamRejected,
+    UpstreamUnauthorised,
+)
 from policy.types import Arm
-from upstream.health import Health
+from upstream.doubt import BLANK
+from upstream.health import Call, Health
+from upstream.refusals import FILTERED, GONE
 from upstream.retries import BURST
 
 BROKEN = UpstreamError("it broke", arm="a", http_status=500)
+REJECTED = UpstreamRejected("bad temperature", arm="a", http_status=400)
+FORBIDDEN = UpstreamUnauthorised("not for you", arm="a", http_status=403)
+BLANK_ANSWER = UpstreamInvalid("said nothing", arm="a", code=BLANK)
+MODEL_GONE = UpstreamError("no such model", arm="a", http_status=400, code=GONE)
 WAIT = UpstreamBusy("slow down", arm="a", http_status=429, retry_after_s=30)
 
 
@@ -33,7 +47,7 @@ class World:
 
     def call(self, arm: Arm, error: UpstreamError | None = None, times: int = 1) -> None:
         for _ in range(times):
-            call = self.health.begin(arm, again=False)
+            call = self.health.begin(arm)
             if error is None:
                 call.answer(0.5)
             call.end(error)
@@ -47,8 +61,10 @@ class World:
         return next(iter(self.health.steps([A, B, C]))).unavailable.get(arm.name, "")
 
     def spend_all(self) -> None:
+        first = self.health.begin(arm("other"))
         while self.health.can_pay:
-            self.health.begin(arm("other"), again=True).drop()
+            self.health.begin(arm("other"), [first]).drop()
+        first.drop()
 
 
 @pytest.fixture
@@ -80,7 +96,7 @@ def test_one_request_at_a_time_tries_out_an_arm(world: World) -> None:
     world.call(A, BROKEN, times=3)
     world.now_s += 5
     assert world.asked(A, B) == [{"a", "b"}]
-    trial = world.health.begin(A, again=False)
+    trial = world.health.begin(A)
     assert world.asked(A, B) == [{"b"}, {"a", "b"}]
     assert "another request is to try it out" in world.why(A)
     trial.answer(0.1)
@@ -91,9 +107,9 @@ def test_one_request_at_a_time_tries_out_an_arm(world: World) -> None:
 def test_a_trial_that_says_nothing_leaves_the_place_to_the_next(world: World, end: str) -> None:
     world.call(A, BROKEN, times=3)
     world.now_s += 5
-    trial = world.health.begin(A, again=False)
+    trial = world.health.begin(A)
     if end == "rejected":
-        trial.end(UpstreamRejected("bad temperature", arm="a", http_status=400))
+        trial.end(REJECTED)
     else:
         trial.drop()
     assert world.health.standing(A).state == "half-open"
@@ -167,13 +183,13 @@ def test_an_arm_is_back_only_when_its_quota_is_too(world: World) -> None:
     told: list[str] = []
     world.health = Health(4, lambda: world.now_s, notice=lambda _arm, why: told.append(why))
     world.call(A, BROKEN, times=3)
-    trial = world.health.begin(A, again=False)
+    trial = world.health.begin(A)
     world.now_s += 1
     world.call(A, WAIT)
     trial.answer(0.5)
     assert told == ["3 calls in a row failed"]
     world.now_s += 30
-    world.health.begin(A, again=False).answer(0.5)
+    world.health.begin(A).answer(0.5)
     assert told[1:] == [""]
 
 
@@ -186,8 +202,8 @@ def test_a_refused_key_shuts_only_its_own_arm(world: World) -> None:
 
 def test_a_full_arm_is_passed_over_while_another_can_serve(world: World) -> None:
     small = arm("small", max_concurrent=1)
-    calls = [world.health.begin(A, again=False) for _ in range(4)]
-    small_call = world.health.begin(small, again=False)
+    calls = [world.health.begin(A) for _ in range(4)]
+    small_call = world.health.begin(small)
     assert world.asked(A, B, small) == [{"b"}, {"a", "b", "small"}]
     assert world.why(A) == "4 calls to it are under way, its limit is 4"
     calls[0].end()
@@ -195,10 +211,97 @@ def test_a_full_arm_is_passed_over_while_another_can_serve(world: World) -> None
     assert world.asked(A, B, small) == [{"a", "b", "small"}]
 
 
-def test_a_request_that_is_wrong_is_no_failure_of_the_arm(world: World) -> None:
-    world.call(A, UpstreamRejected("bad temperature", arm="a", http_status=400), times=3)
-    shown = world.health.standing(A)
-    assert (shown.state, shown.calls, shown.failures) == ("closed", 0, 0)
+def failed(world: World, error: UpstreamError) -> Call:
+    call = world.health.begin(A)
+    call.end(error)
+    return call
+
+
+def shown(world: World) -> tuple[str, int, int]:
+    standing = world.health.standing(A)
+    return standing.state, standing.calls, standing.failures
+
+
+@pytest.mark.parametrize("error", [REJECTED, FORBIDDEN, BLANK_ANSWER, MODEL_GONE])
+def test_what_may_be_the_requests_own_fault_is_no_failure_by_itself(
+    world: World, error: UpstreamError
+) -> None:
+    world.call(A, error, times=50)
+    assert shown(world) == ("closed", 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "enough"), [(FORBIDDEN, 3), (BLANK_ANSWER, 3), (MODEL_GONE, 1), (REJECTED, 3)]
+)
+def test_it_is_one_once_another_arm_has_answered_the_same(
+    world: World, error: UpstreamError, enough: int
+) -> None:
+    world.call(A, REJECTED, times=2)
+    for n in range(1, enough + 1):
+        call = failed(world, error)
+        world.health.begin(B, [call]).end()
+        assert shown(world) == ("open" if n == enough else "closed", n, n)
+
+
+@pytest.mark.parametrize("again", [BROKEN, FORBIDDEN, BLANK_ANSWER])
+def test_it_is_none_where_another_arm_fails_too_or_says_nothing(
+    world: World, again: UpstreamError
+) -> None:
+    for _ in range(4):
+        call = failed(world, FORBIDDEN)
+        world.health.begin(B, [call]).end(again)
+        world.health.begin(C, [call]).end(speaks=False)
+    assert shown(world) == ("closed", 0, 0)
+
+
+def test_a_third_arm_that_answers_tells_of_both_that_failed_and_once(world: World) -> None:
+    first, second = failed(world, FORBIDDEN), world.health.begin(B)
+    second.end(FORBIDDEN)
+    third = world.health.begin(C, [first, second])
+    third.end()
+    third.end()
+    assert [world.health.standing(each).failures for each in (A, B, C)] == [1, 1, 0]
+
+
+def test_a_rejection_is_doubted_when_it_is_the_third_in_a_row(world: World) -> None:
+    for answers in (False, True):
+        doubted = [failed(world, REJECTED).doubted for _ in range(4)]
+        assert doubted == [None, None, REJECTED, REJECTED]
+        world.call(A)
+        assert answers or failed(world, REJECTED).doubted is None
+        world.call(A)
+
+
+CLEARED = [
+    ContextLengthExceeded("too long", arm="a", http_status=400),
+    ParameterUnsupported("no images", arm="a", http_status=404),
+    UpstreamRejected("flagged", arm="a", http_status=403, code=FILTERED),
+]
+
+
+@pytest.mark.parametrize("error", CLEARED)
+def test_a_rejection_that_clears_the_arm_is_never_doubted(
+    world: World, error: UpstreamError
+) -> None:
+    world.call(A, error, times=5)
+    assert failed(world, error).doubted is None
+    assert failed(world, REJECTED).doubted is None
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (UpstreamUnauthorised("bad key", arm="a", http_status=401), "open"),
+        (UpstreamError("no money", arm="a", http_status=402), "open"),
+        (UpstreamError("no such model", arm="a", http_status=404, code=GONE), "open"),
+        (UpstreamInvalid("no JSON", arm="a"), "closed"),
+    ],
+)
+def test_what_is_surely_the_arms_fault_counts_at_once(
+    world: World, error: UpstreamError, state: str
+) -> None:
+    world.call(A, error)
+    assert shown(world) == (state, 1, 1)
 
 
 def test_without_a_retry_in_hand_one_failure_is_enough_to_be_left_alone(world: World) -> None:
@@ -211,7 +314,7 @@ def test_without_a_retry_in_hand_one_failure_is_enough_to_be_left_alone(world: W
 
 def test_an_answer_that_breaks_off_after_content_counts_as_a_failure(world: World) -> None:
     for _ in range(3):
-        call = world.health.begin(A, again=False)
+        call = world.health.begin(A)
         call.answer(0.2)
         call.end(BROKEN)
     assert world.health.standing(A).state == "open"
@@ -220,7 +323,7 @@ def test_an_answer_that_breaks_off_after_content_counts_as_a_failure(world: Worl
 def test_what_is_shown_of_an_arm(world: World) -> None:
     world.call(A)
     world.call(A, BROKEN, times=3)
-    held = world.health.begin(A, again=False)
+    held = world.health.begin(A)
     shown = world.health.standing(A)
     assert (shown.state, shown.why) == ("open", "3 calls in a row failed")
     assert (shown.tried_again_in_s, shown.under_way) == (5, 1)
@@ -230,12 +333,13 @@ def test_what_is_shown_of_an_arm(world: World) -> None:
 
 
 def test_the_budget_comes_from_requests_and_goes_to_further_calls(world: World) -> None:
+    first = world.health.begin(B)
     for _ in range(int(BURST)):
         assert world.health.can_pay
-        world.health.begin(A, again=True).drop()
+        world.health.begin(A, [first]).drop()
     assert not world.health.can_pay
     for _ in range(5):
-        world.health.begin(A, again=False).drop()
+        world.health.begin(A).drop()
     assert world.health.can_pay
 
 
@@ -243,11 +347,12 @@ def test_many_threads_leave_no_call_under_way_behind() -> None:
     health = Health(limit=4)
 
     def work() -> None:
+        calls: list[Call] = []
         for turn in range(200):
             list(health.steps([A, B], (B,)))
-            call = health.begin(A, again=bool(turn % 5))
+            calls = [call := health.begin(A, calls if turn % 5 else ())]
             call.answer(0.1)
-            call.end(BROKEN if turn % 3 else None)
+            call.end(FORBIDDEN if turn % 3 else None)
             call.drop()
 
     threads = [threading.Thread(target=work, daemon=True) for _ in range(8)]
@@ -256,5 +361,5 @@ def test_many_threads_leave_no_call_under_way_behind() -> None:
     for thread in threads:
         thread.join()
     assert health.standing(A).under_way == 0
-    with_trials = [each for each in health.begin(A, again=False).tried if each.trials != 1]
+    with_trials = [each for each in health.begin(A).tried if each.trials != 1]
     assert with_trials == []

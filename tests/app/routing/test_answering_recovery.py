@@ -163,16 +163,11 @@ def thinking(talk: Conversation) -> None:
     talk.events(chunk(delta={"reasoning_content": "hm"}))
 
 
-def thinking_blankly(talk: Conversation) -> None:
-    talk.events(chunk(delta={"reasoning_content": "hm"}), chunk(finish="stop"), b"[DONE]")
-
-
-@pytest.mark.parametrize("breaks", [thinking, thinking_blankly])
 @pytest.mark.parametrize("asked", [{}, {"response_format": {"type": "json_object"}}])
 def test_where_only_thoughts_have_come_another_arm_begins_anew(
-    tmp_path: Path, breaks: Scenario, asked: dict[str, Any]
+    tmp_path: Path, asked: dict[str, Any]
 ) -> None:
-    with faulty(tmp_path, {"a": breaks, "b": rest}, {"a": CHEAP, "b": DEAR}) as made:
+    with faulty(tmp_path, {"a": thinking, "b": rest}, {"a": CHEAP, "b": DEAR}) as made:
         told = streamed(made, **asked)
         assert (text(told), told[-1]) == (" there was.", "[DONE]")
         assert made.seen.bodies[1]["messages"] == made.seen.bodies[0]["messages"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from tests.app.faulty import Faulty, broken, busy, faulty, good, refusing, unauthorised
+from tests.app.faulty import Faulty, broken, busy, faulty, good, unauthorised
 from tests.app.running import eventually
 from tests.upstream.misbehaving import Conversation, completion
 
@@ -206,14 +206,6 @@ def test_a_refused_key_leaves_the_arm_alone_for_a_minute(tmp_path: Path) -> None
         assert ask(made) == ["bad", "good"]
         assert ask(made) == ["good"]
         assert 55 < float(str(health(made, "bad")["tried_again_in_s"])) <= 60
-
-
-def test_a_request_that_is_wrong_costs_no_arm_its_breaker(tmp_path: Path) -> None:
-    with faulty(tmp_path, {"bad": refusing, "good": good}, FIRST_BAD) as made:
-        for _ in range(10):
-            made.service.refused("/complete", SOBER)
-        assert made.asked == ["bad"] * 10
-        assert health(made, "bad")["state"] == "closed"
 
 
 def test_a_slow_arm_holds_only_so_many_requests_and_the_rest_go_elsewhere(

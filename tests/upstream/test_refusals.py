@@ -1,0 +1,94 @@
+"""What a refusal means, in the words of those who refuse."""
+
+import time
+
+import pytest
+
+from policy.errors import (
+    ParameterUnsupported,
+    UpstreamError,
+    UpstreamRejected,
+    UpstreamUnauthorised,
+)
+from upstream.refusals import FILTERED, GONE, meant_by
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("m2 is not a valid model ID", 400),
+        ("no", "model_decommissioned"),
+        ("no", "model_not_available"),
+        ("The model `llama-3.1:70b` has been decommissioned and is no longer supported.", None),
+        ("The model gpt-9 does not exist or you do not have access to it.", None),
+        ("The model 'x/y' has been deprecated", None),
+        ("Model x is no longer available", None),
+        ("Model Not Exist", None),
+        ("Invalid model: mistral-old", "1500"),
+        ("model: claude-1 was retired", None),
+    ],
+)
+@pytest.mark.parametrize("status", [400, 403, 404, 422])
+def test_a_model_that_is_gone_is_known_in_every_providers_words(
+    status: int, said: str, code: object
+) -> None:
+    assert meant_by(status, said, code) == (UpstreamError, GONE)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "The parameter n of this model is deprecated",
+        "This model, `temperature` is deprecated",
+        "`temperature` is deprecated for this model",
+        "the file does not exist",
+        "the model said: file not found",
+        "flagged by nobody",
+        "this account was flagged",
+    ],
+)
+def test_what_is_said_of_anything_else_means_no_more_than_its_status(said: str) -> None:
+    assert meant_by(400, said, None) == (UpstreamRejected, None)
+    assert meant_by(403, said, None) == (UpstreamUnauthorised, None)
+    assert meant_by(404, said, None) == (UpstreamError, None)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "No endpoints found that support image input",
+        "No endpoints found that can handle the requested parameters.",
+        "No allowed providers are available for the selected model.",
+        "x/y does not support tools",
+        "This model does not support image input",
+    ],
+)
+@pytest.mark.parametrize("status", [400, 404])
+def test_what_cannot_do_what_was_asked_is_known(status: int, said: str) -> None:
+    assert meant_by(status, said, None) == (ParameterUnsupported, None)
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ('Your chosen model requires moderation and your input was flagged for "x"', 403),
+        ("The response was filtered due to Azure's content management policy.", "content_filter"),
+        ("Your request was rejected by our safety system", None),
+        ("no", "content_policy_violation"),
+    ],
+)
+@pytest.mark.parametrize("status", [400, 403])
+def test_what_a_filter_holds_back_is_known(status: int, said: str, code: object) -> None:
+    assert meant_by(status, said, code) == (UpstreamRejected, FILTERED)
+
+
+@pytest.mark.parametrize("status", [401, 402, 429, 500, 503])
+def test_words_change_nothing_where_the_request_cannot_be_at_fault(status: int) -> None:
+    assert meant_by(status, "x is not a valid model", GONE) == meant_by(status, "no", None)
+
+
+@pytest.mark.parametrize("said", ["model:", "model `", "input a ", "support a ", "model" + "a" * 9])
+def test_words_without_end_take_time_in_proportion(said: str) -> None:
+    began = time.process_time()
+    meant_by(400, said * 200_000, None)
+    assert time.process_time() - began < 5

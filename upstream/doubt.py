@@ -1,0 +1,28 @@
+"""Which failures may be the request's own fault as well as the arm's.
+
+They count against the arm only once another arm has answered the same request: else anybody could
+have every arm left alone, with requests that each of them is right to fail.
+"""
+
+from policy.errors import UpstreamError, UpstreamRejected
+from upstream.refusals import FILTERED, FORBIDDEN, GONE, NOT_FOUND
+
+BLANK = "blank_answer"
+"""The code of the error for an answer that says nothing and has no reason to."""
+REJECTIONS = 3
+
+
+def rejects(error: UpstreamError) -> bool:
+    """Return whether a provider calls the request wrong, in no way that clears the arm."""
+    return type(error) is UpstreamRejected and error.code != FILTERED
+
+
+def is_doubtful(error: UpstreamError, rejections: int) -> bool:
+    """Return whether a failure may be the arm's or the request's.
+
+    A rejection is the request's, until the arm has rejected `rejections` calls in a row.
+    """
+    if isinstance(error, UpstreamRejected):
+        return rejects(error) and rejections >= REJECTIONS
+    is_gone = error.code == GONE and error.http_status != NOT_FOUND
+    return is_gone or error.http_status == FORBIDDEN or error.code == BLANK

@@ -1,0 +1,76 @@
+"""What a provider means when it refuses: the status says what kind of error it is, its words more.
+
+Some words say more than their status: that the model is gone, that it cannot do something that was
+asked, that a filter has held the request back.
+"""
+
+import re
+from collections.abc import Mapping
+
+from policy.errors import (
+    ContextLengthExceeded,
+    ParameterUnsupported,
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamRejected,
+    UpstreamTimeout,
+    UpstreamUnauthorised,
+)
+
+FORBIDDEN, NOT_FOUND = 403, 404
+STATUS_ERRORS: Mapping[int, type[UpstreamError]] = {
+    400: UpstreamRejected,
+    401: UpstreamUnauthorised,
+    FORBIDDEN: UpstreamUnauthorised,
+    408: UpstreamTimeout,
+    413: UpstreamRejected,
+    422: UpstreamRejected,
+    429: UpstreamBusy,
+}
+FILTERED, GONE = "content_filter", "model_not_found"
+"""The codes of an error whose words say more than its status."""
+
+_ABOUT_THE_REQUEST = frozenset({400, FORBIDDEN, NOT_FOUND, 413, 422})
+_TOO_LONG = re.compile(
+    r"(?i)context[ _-]?(?:length|window|size)|(?:prompt|input) is too long|reduce the length"
+    r"|too many (?:input )?tokens|maximum (?:prompt|input) length"
+)
+# OpenRouter's words where nobody behind it takes all of a request; and what others say of a model.
+_UNSUPPORTED = re.compile(
+    r"(?i)no endpoints found (?:that|matching)|no allowed providers are available"
+    r"|(?:does not|doesn't|do not) support (?:\w+ ){0,2}(?:images?|vision|audio|tools?|function)\b"
+)
+_FILTER = re.compile(
+    r"(?i)requires moderation|content[ _-](?:filter|management|policy)|safety system"
+    r"|(?:input|prompt|content|messages?|request|text|image) (?:\w+ ){0,2}flagged"
+)
+# The model is what a sentence begins with: that a parameter of it is deprecated is another matter.
+_GONE = re.compile(
+    r"(?i)not a valid model|model not exists?\b|invalid model(?: name| id|:)"
+    r"|(?:^|[.:;(] ?)(?:(?:the|this|your|requested|selected) ){0,2}model[\s`'\":]{1,3}"
+    r"(?:[\w./:@-]{1,99}[\s`'\"]{1,3})?"
+    r"(?:does not exist|not found|(?:has been|is|was) (?:decommissioned|deprecated|retired)"
+    r"|is no longer (?:available|supported))"
+)
+_MEANINGS: tuple[tuple[type[UpstreamError], str | None, tuple[str, ...], re.Pattern[str]], ...] = (
+    (ContextLengthExceeded, None, ("context_length_exceeded",), _TOO_LONG),
+    (ParameterUnsupported, None, ("unsupported_parameter", "unsupported_value"), _UNSUPPORTED),
+    (UpstreamRejected, FILTERED, (FILTERED, "content_policy_violation"), _FILTER),
+    (UpstreamError, GONE, (GONE, "model_decommissioned", "model_not_available"), _GONE),
+)
+
+
+def meant_by(status: int, said: str, code: object) -> tuple[type[UpstreamError], str | None]:
+    """Return which error a refusal is, and its code where that is not the error's own.
+
+    >>> meant_by(400, "m2 is not a valid model ID", 400)
+    (<class 'policy.errors.UpstreamError'>, 'model_not_found')
+    >>> meant_by(403, "Your chosen model requires moderation", 403)
+    (<class 'policy.errors.UpstreamRejected'>, 'content_filter')
+    """
+    found = (
+        (kind, meant)
+        for kind, meant, codes, words in _MEANINGS
+        if status in _ABOUT_THE_REQUEST and (code in codes or words.search(said))
+    )
+    return next(found, (STATUS_ERRORS.get(status, UpstreamError), None))
