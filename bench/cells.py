@@ -54,10 +54,6 @@ class Cell:
         raises : ValueError if it cannot be played so
         """
         learn_on = "" if self.options.learn_on == HALF else self.options.learn_on
-        if learn_on and find(learn_on) == find(self.table) is not None:
-            raise ValueError(
-                f"learn_on is {learn_on!r}, the table that is judged; 'half' splits it"
-            )
         # By its file, not by its name: another folder has tables so named too.
         path = str(find(self.table) or self.table)
         table = _loaded(path, self.arms, learn_on, self.prompts, self.crowd, self.uneven)

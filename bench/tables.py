@@ -127,7 +127,10 @@ def load(name: str, arms: Sequence[str] = (), learn_on: str = "") -> Table:
         raise refused(paths[-1], "every arm has a gap; name the arms whose common rows are to do")
     gapless = [part.filter(pa.array(_gapless(part, chosen))) for part in parts]
     kept = _shared_columns(gapless)
-    raw = pa.concat_tables([part.select(kept) for part in gapless])
+    alike = [part.select(kept) for part in gapless]
+    if len(alike) > 1 and alike[0].equals(alike[1]):
+        raise refused(paths[-1], f"its rows are those of {paths[0]}; --learn-on half splits it")
+    raw = pa.concat_tables(alike)
     left = [] if arms else [m for m in here if m not in chosen]
     _say_left_out(paths, left, sum(map(len, parts)) - len(raw))
     if len(raw) < FEWEST_PROMPTS:

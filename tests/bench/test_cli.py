@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.csv
+import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
 
@@ -165,10 +167,14 @@ def test_what_cannot_be_replayed_is_said_before_anything_is(
 
 def test_a_table_is_not_written_over_and_not_learned_from_what_it_judges(tmp_path: Path) -> None:
     table = written(easy(40), tmp_path / "easy.parquet")
+    (tmp_path / "folder").mkdir()
+    copy = tmp_path / "copy.csv"
+    pyarrow.csv.write_csv(pyarrow.parquet.read_table(table), copy)
+    same_rows = (table, tmp_path / "folder" / ".." / "easy.parquet", copy)
     before = table.read_bytes()
     for asked, said in (
         (["--json", str(table)], "a table itself; name another file"),
-        (["--learn-on", str(table)], "the table that is judged; 'half' splits it"),
+        *((["--learn-on", str(same)], f"its rows are those of {same}") for same in same_rows),
     ):
         done = CliRunner().invoke(main, ["replay", str(table), *asked, *keeping(tmp_path)])
         assert done.exit_code == 2
