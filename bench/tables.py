@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
+from operator import ne
 from pathlib import Path
 from typing import Literal
 
@@ -41,6 +42,8 @@ UNITS_OF_AN_ANSWER = 100
 UNEXPLAINED = 0.05
 """The most of an arm's dollars that prices of its tokens may leave out, or invent."""
 NOT_HERE = 2
+TASK_LEVELS, TASK_CHARS = 4, 64
+"""As much as a task of a request may have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,4 +263,18 @@ def _gapless(raw: pa.Table, models: Sequence[str]) -> NDArray[np.bool_]:
 def _tasks(raw: pa.Table) -> list[str | None]:
     told = [raw[name].to_pylist() for name in ("category", "source") if name in raw.column_names]
     named = zip(*told, strict=True) if told else [()] * len(raw)
-    return ["/".join(filter(None, each)) or None for each in named]
+    tasks = [" ".join("/".join(filter(None, each)).split()) for each in named]
+    cut = [_cut(task) for task in tasks]
+    if long := sum(map(ne, cut, tasks)):
+        kept = f"their first {TASK_LEVELS} levels and {TASK_CHARS} characters"
+        print(f"{long} tasks are cut to {kept}: the service takes no longer ones", file=sys.stderr)
+    return [task or None for task in cut]
+
+
+def _cut(task: str) -> str:
+    """Return as much of a task as the service takes; a document's text may stand in its place.
+
+    >>> _cut("https://a.example/papers/2026/x.pdf")
+    'https://a.example/papers'
+    """
+    return "/".join(task.split("/")[:TASK_LEVELS])[:TASK_CHARS]

@@ -8,8 +8,11 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
+from pydantic import TypeAdapter
 
+from app.api.schemas import Task
 from bench.tables import REPLAY, Table, load
+from features.sketch import Sketch
 from tests.bench.worlds import easy, written
 
 PRICES = {"large|2026": (2.5, 10.0), "small": (0.1, 0.4)}
@@ -178,6 +181,21 @@ def test_a_source_is_a_part_of_the_task(tmp_path: Path) -> None:
     assert load(saved(tmp_path, made)).tasks[:3] == ("maths/gsm", "code", "maths/gsm")
     del made["category"]
     assert load(saved(tmp_path, made)).tasks[:2] == ("gsm", None)
+
+
+def test_a_source_that_is_a_document_is_cut_to_what_the_service_takes_for_a_task(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    levels = "/".join(f"level {i}" for i in range(200))
+    made = {**columns(), "source": ["gsm", levels, "a word and\n" * 10_000, *["gsm"] * 47]}
+    table = load(saved(tmp_path, made))
+    assert table.tasks[:2] == ("maths/gsm", "code/level 0/level 1/level 2")
+    assert table.tasks[2] == ("maths/" + "a word and " * 6)[:64]
+    for task in table.tasks:
+        TypeAdapter(Task).validate_python(task)
+    for sketch in table.sketches("both"):
+        assert Sketch.from_bytes(sketch.to_bytes()).tags == sketch.tags
+    assert "2 tasks are cut to their first 4 levels and 64 characters" in capsys.readouterr().err
 
 
 def test_a_table_written_by_the_schema_is_read_back(tmp_path: Path) -> None:
