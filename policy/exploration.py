@@ -35,7 +35,7 @@ class Allowance:
         return type(self)(min(self.mass + share, BURST))
 
     def spend(self, mass: float) -> Self:
-        """Return the allowance after a decision that explored with this probability mass."""
+        """Return the allowance after a decision was charged this mass; what is beyond was free."""
         return type(self)(max(self.mass - mass, 0.0))
 
     def beside(self, charged: float, left: float) -> Self:
@@ -94,7 +94,9 @@ def charges(seen: Floats, served: Floats, free_trials: float) -> Floats:
 
 
 def limited(pmf: Floats, best: int, allowance: Allowance, charge: Floats) -> Floats:
-    """Return the distribution with no more off the best arm than the allowance pays for.
+    """Return the distribution with no more off the best arm than is free or the allowance pays for.
+
+    Of an arm's mass the part `charge` is charged, and of that the same share is kept of every arm.
 
     shapes : pmf, charge (k,) -> (k,)
 

@@ -11,29 +11,31 @@ from policy.hyper import Hyper
 from policy.types import Arm, Floats
 from tests.policy.worlds import GROUPS, contexts
 
-FULL = np.ones(4)
 KNOWN = np.array([900.0, 0.0, 900.0])
 
 
-def explored(pmfs: Floats, best: Floats, share: float) -> Floats:
-    """Return the mass put off the best arm in each round of a stretch of traffic."""
+def explored(pmfs: Floats, best: Floats, share: float, charged: Floats) -> Floats:
+    """Return the mass put off the best arm in each round of a stretch, less what of it is free."""
     allowance, masses = Allowance(), []
-    for pmf, arm in zip(pmfs, best, strict=True):
+    for pmf, arm, charge in zip(pmfs, best, charged, strict=True):
         allowance = allowance.earn(share)
-        mass = charged_off(limited(pmf, int(arm), allowance, FULL), int(arm), FULL)
-        allowance = allowance.spend(mass)
-        masses.append(mass)
+        cut = limited(pmf, arm, allowance, charge)
+        allowance = allowance.spend(charged_off(cut, arm, charge))
+        masses.append(np.delete(cut - pmf * (1.0 - charge), arm).sum())
     return np.array(masses)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.1, 1.0])
 @pytest.mark.parametrize("quiet", [0, 500])
-def test_every_stretch_keeps_to_its_share_and_a_burst(share: float, quiet: int) -> None:
+@pytest.mark.parametrize("least", [0.0, 1.0])
+def test_every_stretch_keeps_to_its_share_and_a_burst(
+    share: float, quiet: int, least: float
+) -> None:
     rng = np.random.default_rng(0)
-    pmfs = rng.dirichlet(np.ones(4), 1500)
+    pmfs, charged = rng.dirichlet(np.ones(4), 1500), rng.uniform(least, 1.0, (1500, 4))
     pmfs[:quiet] = [1.0, 0.0, 0.0, 0.0]
     best = np.where(np.arange(1500) < quiet, 0, rng.integers(4, size=1500))
-    spent = np.concatenate([[0.0], explored(pmfs, best, share).cumsum()])
+    spent = np.concatenate([[0.0], explored(pmfs, best, share, charged).cumsum()])
     over = spent - share * np.arange(1501)  # mass above the share since the first round
     assert (over - np.minimum.accumulate(over)).max() <= BURST + 1e-9
 
