@@ -1,7 +1,8 @@
 """Cheap facts of a prompt: length, code, digits, question form, script, turns, tools.
 
 Each is a bounded number on a scale of its own; the feature space standardises them. None depends on
-capitals, on spaces or on where lines end: the same prompt set otherwise is the same prompt.
+capitals, on spaces or on where lines end: the same prompt set otherwise is the same prompt. Of what
+a text has beyond its first 20,000 characters only the length is read, and spaces count there.
 """
 
 import re
@@ -56,13 +57,14 @@ def facts(prompt: Prompt) -> Floats:
     >>> float(facts(Prompt("What is 2+2?", 3.0, 1, 0, 0, 0))[NAMES.index("question marks")])
     0.69
     """
-    words = prompt.text[:READ_CHARS].split() or [""]
+    told = " ".join(prompt.text.split(None, READ_CHARS // 2))  # of so many words are those read
+    words = told[:READ_CHARS].split() or [""]
     text = " ".join(words)
     n = max(len(text), 1)
     sentences = max(sum(text.count(mark) for mark in ".?!"), 1)
     digits, signs, foreign = _kinds(text)
     row: Sequence[float] = (
-        log1p(len(text) + max(len(prompt.text) - READ_CHARS, 0)),
+        log1p(len(text) + max(len(told) - READ_CHARS, 0)),
         min(sum(map(len, words)) / len(words), 12.0),
         log1p(len(words) / sentences),
         digits / n,

@@ -130,8 +130,6 @@ def _pieces(word: str) -> Iterator[str]:
 
 def _excerpt(text: str) -> str:
     """Return the beginning and the end of a long text: what is asked stands in one of them."""
-    words = text.split()
-    if len(words) <= READ_WORDS:
-        return text[:READ_CHARS]
-    half = READ_WORDS // 2
-    return " ".join([*words[:half], *words[-half:]])[:READ_CHARS]
+    words, half = text.split(), READ_WORDS // 2
+    kept = words if len(words) <= READ_WORDS else [*words[:half], *words[-half:]]
+    return " ".join(kept)[:READ_CHARS]

@@ -91,10 +91,27 @@ def test_a_letter_within_a_word_or_a_formula_lists_nothing(text: str) -> None:
 
 
 @pytest.mark.parametrize("between", ["\n", "  ", " \n\n\t"])
-@pytest.mark.parametrize("text", [LETTER, "Which?\nA. one\nB. two", "请问 这份 发票 什么 时候?"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        LETTER,
+        "Which?\nA. one\nB. two",
+        "请问 这份 发票 什么 时候?",
+        LETTER * 250,  # with wider spaces it is longer than what is read
+        "a " * (READ_CHARS // 2 - 1) + "b",
+    ],
+    ids=["letter", "options", "Chinese", "long", "short words"],
+)
 def test_spaces_and_line_ends_change_no_fact(text: str, between: str) -> None:
     set_otherwise = between + text.replace("\n", " ").replace(" ", between)
     np.testing.assert_array_equal(facts(asked(set_otherwise)), facts(asked(text)))
+
+
+def test_spaces_change_nothing_that_is_read_of_a_text_longer_than_that() -> None:
+    text = LETTER * 1_000
+    np.testing.assert_array_equal(
+        facts(asked(text.replace(" ", "   ")))[1:], facts(asked(text))[1:]
+    )
 
 
 def test_turns_system_prompt_tools_and_images_count_together() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from features.facts import TYPICAL_MEAN
 from features.prompt import Prompt
-from features.sketch import BUCKETS, READ_WORDS, SIGNS, Sketch
+from features.sketch import BUCKETS, READ_CHARS, READ_WORDS, SIGNS, Sketch
 from tests.features.texts import STRANGE, asked, sketches
 
 SENTENCE = "Why is my invoice 20417 overdue, and who can refund it?"
@@ -76,8 +76,9 @@ def test_the_grams_of_a_small_text_are_those_counted_by_hand() -> None:
         SENTENCE.replace(" ", "  "),
         f"\n\t {SENTENCE.replace(' ', chr(10))} ",
         SENTENCE.replace("ff", "\ufb00").replace("fu", "\uff46\uff55"),
+        SENTENCE.replace(" ", " " * READ_CHARS),
     ],
-    ids=["upper", "lower", "double spaces", "line ends", "other forms of the same letters"],
+    ids=["upper", "lower", "double spaces", "line ends", "other forms", "very wide spaces"],
 )
 def test_case_spacing_and_the_form_of_letters_change_no_word(other: str) -> None:
     one, two = Sketch.of(asked(SENTENCE)), Sketch.of(asked(other))
