@@ -13,6 +13,7 @@ class Ledger:
     def __init__(self, hyper: Hyper) -> None:
         self._events: list[Event] = []
         self._decisions: list[Decision] = []
+        self._rows: dict[str, int] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._rewards: dict[str, float] = {}
         self._policies: list[PolicyVersion] = []
@@ -28,9 +29,14 @@ class Ledger:
         )
         self.adopt(first)
 
-    def decide(self, decision: Decision) -> None:
-        """Record a decision."""
+    def decide(self, decision: Decision, row: int) -> None:
+        """Record a decision on the prompt of this row of the table."""
         self._decisions.append(decision)
+        self._rows[decision.id] = row
+
+    def row(self, decision: Decision) -> int:
+        """Return the row of the table whose prompt was decided on."""
+        return self._rows[decision.id]
 
     def settle(self, decision: Decision, outcome: Outcome) -> OutcomeEvent:
         """Record how a decision ended, and return the event."""

@@ -108,7 +108,7 @@ class _Month:
     def __init__(self, table: Table, ledger: Ledger, rng: np.random.Generator) -> None:
         self.table = table
         self.paid: list[_Paid] = []
-        self.asked: list[Decision] = []
+        self.asked: list[tuple[int, int]] = []
         self._ledger = ledger
         self._rng = rng
         self.rows: list[Spending] = []
@@ -137,7 +137,8 @@ class _Month:
         else:
             self.rows.append(row)
             self._plain.add(decision.id)
-            self.asked.append(decision)
+            asked = self._ledger.row(decision), self.table.names.index(decision.arm)
+            self.asked.append(asked)
             self._pay(decision, decision.arm, row.cost_usd)
         if self._rng.random() < AGAIN:
             self.rows.append(_again(row))
@@ -162,7 +163,7 @@ class _Month:
         self.paid.append(_Paid(arm, spent_usd, bills))
 
     def _cost_usd(self, decision: Decision, arm: str) -> float:
-        row, column = int(decision.prompt_sha256), self.table.names.index(arm)
+        row, column = self._ledger.row(decision), self.table.names.index(arm)
         return float(self.table.cost_usd[row, column])
 
 
@@ -241,9 +242,9 @@ def _saved(what: str, made: Saving, truth: float) -> Told:
 def _satisfied(month: _Month) -> Iterator[Told]:
     """Yield what the report says of those who rated, were they asked or with the baseline."""
     said = votes(month.decisions())
-    scores = month.table.scores[[int(each.prompt_sha256) for each in month.asked]]
-    column = [month.table.names.index(each.arm) for each in month.asked]
-    got = float(scores[np.arange(len(scores)), column].mean())
+    row, arm = np.array(month.asked).T
+    scores = month.table.scores[row]
+    got = float(scores[np.arange(len(scores)), arm].mean())
     always = float(scores[:, month.table.names.index(month.dearest)].mean())
     baseline_got, gain = of_baseline(said, month.dearest)
     for what, made, truth in (

@@ -90,7 +90,7 @@ class Study:
         incumbent = log.latest_policy()
         space = fit([Sketch.from_bytes(each.sketch) for each in log.recent(self.rounds)], 99)
         rounds, after, before, _ = contest(log, incumbent, space)
-        world = _World.around(self, rounds, (after, before))
+        world = _World.around(self, log, rounds, (after, before))
         return Found(list(_estimates(world)), [_verdict(world, name) for name in PLANTED])
 
 
@@ -111,12 +111,12 @@ class _World:
 
     @classmethod
     def around(
-        cls, study: Study, rounds: Sequence[Round], policies: tuple[Learned, Learned]
+        cls, study: Study, log: Ledger, rounds: Sequence[Round], policies: tuple[Learned, Learned]
     ) -> "_World":
         table = study.table
         arms = sorted(table.names)
         columns = [table.names.index(arm) for arm in arms]
-        rows = [int(each.decision.prompt_sha256) for each in rounds]
+        rows = [log.row(each.decision) for each in rounds]
         asked = [_asked(rounds[0], row, sketch) for row, sketch in enumerate(study.sketches)]
         theirs, ours = (answers(rounds, policy, arms) for policy in policies)
         after, before = (answers(asked, policy, arms).target for policy in policies)

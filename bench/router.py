@@ -88,14 +88,14 @@ class Router:
         self._pacer = self._pacer.decided(verdict.forecast(START_S + t), hold, START_S + t)
         self.decide_s += perf_counter() - started
         decision = self._record(identity, t, row, question, verdict)
-        self._ledger.decide(decision)
+        self._ledger.decide(decision, row)
         self._unrated[t] = decision
         return decision.arm
 
     def settle(self, t: int, cost_usd: float) -> None:
         """Learn how long the answer was and what it cost."""
         decision = self._unrated[t]
-        row, arm = int(decision.prompt_sha256), self._table.names.index(decision.arm)
+        row, arm = self._ledger.row(decision), self._table.names.index(decision.arm)
         outcome = Outcome(
             decision_id=decision.id,
             at_s=decision.decided_at_s,
@@ -133,7 +133,7 @@ class Router:
                     seq=self._ledger.position() + 1,
                     at_s=START_S + evals.t,
                     batch=f"{self._run}-{evals.t}",
-                    prompt_sha256=str(row),
+                    prompt_sha256=self._table.identities[row],
                     task=self._table.tasks[row],
                     sketch=self._sketches[row].to_bytes(),
                     arm=self._table.names[arm],
@@ -182,6 +182,6 @@ class Router:
             context=question.context,
             sketch=self._sketches[row].to_bytes(),
             input_tokens_estimated=question.demand.input_tokens,
-            prompt_sha256=str(row),
+            prompt_sha256=self._table.identities[row],
             words=question.words,
         )

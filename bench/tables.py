@@ -82,6 +82,16 @@ class Table:
         made.update("\0".join(self.prompts).encode("utf-8", "replace"))
         return made.hexdigest()
 
+    @cached_property
+    def identities(self) -> tuple[str, ...]:
+        """Return what stands for each prompt's hash: equal texts are one prompt, as in the service.
+
+        Where no text was recorded each row is a prompt of its own.
+        """
+        first: dict[str, int] = {}
+        each = enumerate(self.prompts)
+        return tuple(str(first.setdefault(text, row) if text else row) for row, text in each)
+
     def sample(self, n: int, seed: int) -> "Table":
         """Return the table of n prompts drawn with this seed, or of all if there are fewer.
 

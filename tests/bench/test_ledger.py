@@ -49,7 +49,7 @@ def both(tmp_path: Path) -> Iterator[tuple[Ledger, LearnableLog]]:
         for i, decision in enumerate(decisions()):
             outcome = replace(OUTCOME, decision_id=decision.id, at_s=decision.decided_at_s)
             log.decide(decision).wait()
-            ledger.decide(decision)
+            ledger.decide(decision, 0)
             log.settle(outcome).wait()
             ledger.settle(decision, outcome)
             if i % 2 == 0:

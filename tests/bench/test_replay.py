@@ -9,6 +9,7 @@ from bench import replay
 from bench.course import order
 from bench.options import Options
 from bench.replay import play
+from bench.router import Router
 from tests.bench.worlds import easy, nearly_as_good
 
 WORLD = easy(400)
@@ -41,6 +42,24 @@ def test_nothing_is_learned_of_arms_that_were_not_chosen() -> None:
     other[untold] = 1.0 - other[untold]
     again = play(replace(table, scores=other), sketches, Options(), 0)
     np.testing.assert_array_equal(again.arms, first.arms)
+
+
+@pytest.mark.parametrize(("text", "prompts"), [("question {}", 10), ("", 60)])
+def test_equal_texts_are_one_prompt_to_a_retrain_but_not_rows_without_a_text(
+    text: str, prompts: int
+) -> None:
+    table = replace(easy(60), prompts=tuple(text.format(row % 10) for row in range(60)))
+    router = Router(table, table.sketches("category"), "r", Options("category"))
+    for t in range(60):
+        arm = table.names.index(router.choose(t, t, table.arms))
+        router.settle(t, float(table.cost_usd[t, arm]))
+        router.rate(t, 1.0, t)
+    asked = router.ledger.recent(60)
+    assert len({each.prompt_sha256 for each in asked}) == prompts
+    assert [router.ledger.row(each) for each in asked] == list(range(60))
+    done = router.retrain(60, asked=True)
+    assert done is not None
+    assert ("10 prompts (20 needed)" in done.reason) == (prompts == 10)
 
 
 def test_the_same_seed_gives_the_same_choices_and_another_seed_others() -> None:
