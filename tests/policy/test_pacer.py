@@ -67,6 +67,15 @@ class Alike(World):
         return Forecast(ARMS, quality, cost, drawn, cost[None], np.full(2, 0.01), at_s)
 
 
+class Worsening(World):
+    """The cheap arm is above a floor of 0.6 for 600 requests, and far below it from then on."""
+
+    def prompt(self, at_s: float) -> Forecast:
+        quality = np.array([0.7 if at_s < NOON_S + 600 else 0.3, 0.75])
+        cost, drawn = np.array([1e-5, 1e-3]), quality + 0.05 * self.rng.standard_normal((16, 2))
+        return Forecast(ARMS, quality, cost, drawn, cost[None], np.full(2, 0.01), at_s)
+
+
 def run(goal: Goal, world: World, n: int, every_s: float = 1.0) -> tuple[Pacer, np.ndarray]:
     """Return the pacer after n requests, and the arm, quality and dollars of each, (n, 3)."""
     pacer, rounds = Pacer.of(goal, Ring(0.1), NOON_S), []
@@ -168,6 +177,15 @@ def test_a_floor_is_kept_where_all_prompts_are_alike_and_prices_move() -> None:
     for seed in range(4):
         _, rounds = run(QualityFloor(0.55, "dear"), Alike(seed), 400)
         assert 0.485 <= rounds[100:, 1].mean() < 0.53
+
+
+def test_what_was_long_above_a_floor_pays_for_few_requests_below_it() -> None:
+    for seed in range(2):
+        _, rounds = run(QualityFloor(0.8, "dear"), Worsening(seed), 900)
+        short = np.cumsum(0.6 - rounds[:, 1])
+        assert short[599] < -40  # thumbs above it
+        assert (short[600:] - short[599]).max() < 12
+        assert short[-1] < short[599]
 
 
 def test_a_floor_that_no_arm_can_reach_leaves_nothing_to_make_up_for() -> None:
