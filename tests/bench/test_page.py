@@ -12,11 +12,13 @@ from bench.cells import Cell
 from bench.cli import main
 from bench.frontiers import frontiers
 from bench.options import Options
-from bench.page import page
+from bench.page import HEAD, page
 from bench.runs import finish
 from bench.standard import TABLES, Section
 from bench.tables import REPLAY
 from tests.bench.worlds import easy, written
+
+DOCS = Path(__file__).parents[2] / "docs" / "results"
 
 
 @pytest.fixture
@@ -28,6 +30,12 @@ def cell(tmp_path: Path) -> Cell:
 def found(section: Section, seeds: int) -> Mapping[str, Mapping[str, Any]]:
     finish(job for cell in section.cells.values() for job in cell.jobs(range(seeds)))
     return {label: cell.result(range(seeds)) for label, cell in section.cells.items()}
+
+
+def test_the_page_that_is_kept_begins_as_it_would_be_written() -> None:
+    _, head = HEAD.split("\n", 1)
+    kept = (DOCS / "replay.md").read_text(encoding="utf-8")
+    assert head.strip() in kept.partition("##")[0]
 
 
 @pytest.mark.slow
