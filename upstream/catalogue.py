@@ -145,11 +145,18 @@ class _Mistakes:
     def check_fields(
         self, path: tuple[str, ...], table: Mapping[str, Any], fields: Mapping[str, Field]
     ) -> None:
+        divided = 0
         for key, value in table.items():
-            if key not in fields:
+            if path and (rest := _rest_of_name(key, value, fields)):
+                divided += 1
+                whole = f'[{path[0]}."{path[-1]}.{rest}"]'
+                self.add((*path, *rest.split(".")), f"a name with a dot must be quoted: {whole}")
+            elif key not in fields:
                 self.add((*path, key), f"unknown field{_nearest(key, fields)}")
             elif not fields[key].holds(value):
                 self.add_wrong((*path, key), value, fields[key].right)
+        if divided and divided == len(table):
+            return
         for key, field in fields.items():
             if field.required and key not in table:
                 self.add(path, f"{key} is missing; it must be {field.right}")
@@ -178,6 +185,20 @@ class _Mistakes:
 def _tables(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     tables = tree.get(key, {})
     return tables if isinstance(tables, dict) else {}
+
+
+def _rest_of_name(key: str, value: Any, fields: Mapping[str, Field]) -> str:
+    """Return what TOML took off a name at a dot without quotes, nothing if this is no such table.
+
+    >>> _rest_of_name("1", {"model": "m"}, ARM), _rest_of_name("limits", {"n": 1}, ARM)
+    ('1', '')
+    """
+    if key in fields or not TABLE.holds(value):
+        return ""
+    if any(field.required and name in value for name, field in fields.items()):
+        return key
+    rests = (_rest_of_name(each, table, fields) for each, table in value.items())
+    return next((f"{key}.{rest}" for rest in rests if rest), "")
 
 
 def _nearest(key: str, fields: Iterable[str]) -> str:

@@ -24,7 +24,9 @@ Numbers = NDArray[np.uint64]
 SAID = ("messages", "prompt", "input", "instructions")
 NO_WORDS = frozenset({"role", "type", "name", "id", "tool_call_id"})
 SECRET_SHAPES = re.compile(
-    r"(?i)\b(?:sk|rk|pk)[-_][a-z0-9_*.-]{6,}|\bbearer\s+\S+|(?:\bapi[-_]?|[?&])key\s*[=:]\s*[^\s,;}]+"
+    r"(?i)\b(?:sk|rk|pk)[-_][a-z0-9_*.-]{6,}|\bbearer\s+\S+"
+    # Of a field `api_key` we say ourselves that it is unknown, which is no key.
+    r"|(?:\bapi[-_]?|[?&])key\s*[=:]\s*(?!unknown field\b)[^\s,;}]+"
 )
 WORD = re.compile(r"\w+")
 PLAIN = frozenset(

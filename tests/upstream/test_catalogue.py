@@ -260,6 +260,35 @@ def test_a_key_pasted_in_the_place_of_its_name_is_not_shown(path: Path) -> None:
     assert "abcdef" not in message
 
 
+@pytest.mark.parametrize("key", ["sk-proj-abcdef123456", "abcdef", "unknown field abcdef"])
+def test_a_key_pasted_under_another_name_is_not_shown_and_the_right_name_is(
+    path: Path, key: str
+) -> None:
+    message = complaint(path, GOOD.replace('api_key_env = "MAIN_KEY"', f'api_key = "{key}"'))
+    assert message == (
+        f"{path} line 3: provider.main.api_key: unknown field; did you mean api_key_env?"
+    )
+
+
+@pytest.mark.parametrize("name", ["gpt-4.1", "a.b.c"])
+def test_a_name_with_a_dot_is_to_be_quoted(path: Path, name: str) -> None:
+    text = GOOD.replace("[arm.large]", f"[arm.{name}]")
+    assert complaint(path, text) == (
+        f'{path} line 12: arm.{name}: a name with a dot must be quoted: [arm."{name}"]'
+    )
+    path.write_text(text.replace(f"[arm.{name}]", f'[arm."{name}"]'))
+    assert name in load(path).arms
+
+
+def test_what_else_is_wrong_beside_a_name_with_a_dot_is_named_too(path: Path) -> None:
+    text = GOOD.replace("[arm.large]", "[arm.small.1]").replace("= 8000", "= 0")
+    both = complaint(path, text).splitlines()
+    assert ["line 10" in both[0], "line 12" in both[1]] == [True, True]
+    assert "arm.small.limits: unknown field" in complaint(path, GOOD + "[arm.small.limits]\nn = 1")
+    named = GOOD.replace("[provider.main]", "[provider.our.host]")
+    assert '[provider."our.host"]' in complaint(path, named)
+
+
 @pytest.mark.parametrize(
     ("url", "told"),
     [
