@@ -114,7 +114,7 @@ def import_(table: Path, as_json: bool) -> None:
     """Warm-start from a team's own evals: a CSV with prompt, task and a score column per arm."""
     from app.commands.evals import import_evals as run
 
-    run(chosen(), table, as_json=as_json)
+    run(chosen(needs_arms=True), table, as_json=as_json)
 
 
 @main.command()

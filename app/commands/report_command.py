@@ -28,7 +28,7 @@ def report(since: str, as_json: bool, as_table: bool, keep: bool) -> None:
     """Say what was spent and saved, with intervals, and how satisfied users are."""
     from app.monitoring.reporting import as_csv, as_text
 
-    settings = chosen()
+    settings = chosen(needs_arms=True)
     if keep:
         _keep(settings)
         return

@@ -10,20 +10,24 @@ from policy.errors import ConfigError
 from storage.place import shown
 from upstream.catalogue import load
 
+NAMING = "TURNPIKE_SANDBOX to on or to off, which says which log is meant without it"
 
-def chosen(*, is_grave: bool = False) -> Settings:
+
+def chosen(*, is_grave: bool = False, needs_arms: bool = False) -> Settings:
     """Return the settings in force; what is grave is not done to a log that nobody has named.
+
+    `needs_arms` says that the command can do nothing without the catalogue, whichever log is meant.
 
     raises : ConfigError if a setting or the catalogue is wrong, or the log is to be named first
     """
     given = Settings.load()
     try:
+        if needs_arms:
+            load(given.arms)
         found = in_force(given)
     except ConfigError as error:
-        if not is_grave:
-            raise
-        both = "TURNPIKE_SANDBOX to on or to off, which says which log is meant without it"
-        raise ConfigError(f"{error.message}; mend it, or set {both}") from error
+        way = ": this command needs its arms" if needs_arms else f", or set {NAMING}"
+        raise ConfigError(f"{error.message}; mend it{way}") from error
     if given.sandbox == "auto" and found.sandbox == "on" and _exists(given):
         unset = ", ".join(missing_keys(load(given.arms), os.environ))
         said = f"sandbox log {shown(found.database)}, because {unset} is not set"

@@ -58,7 +58,8 @@ def doctor(settings: Settings, as_json: bool) -> int:
     else:
         for finding in findings:
             mark = click.style(f"{finding.level:8}", fg=COLOURS[finding.level])
-            click.echo(f"{mark}{finding.about:12}{finding.says}")
+            says = finding.says.replace("\n", f"\n{'':20}")
+            click.echo(f"{mark}{finding.about:12}{says}")
     return int(any(finding.level == "problem" for finding in findings))
 
 
@@ -68,6 +69,10 @@ def examine(settings: Settings) -> Iterator[Finding]:
         catalogue, in_use = load(settings.arms), in_force(settings)
     except ConfigError as error:
         yield Finding("problem", "catalogue", error.message)
+        if settings.sandbox == "auto":
+            meant = "off" if _reality(settings, settings) else "on"
+            settings = settings.model_copy(update={"sandbox": meant})
+        yield from _beside_the_catalogue(in_force(settings), every_page=True)
         return
     yield from findings(in_use, catalogue, _reality(settings, in_use), every_page=True)
 
@@ -96,6 +101,11 @@ def findings(
     yield _agreement(settings, catalogue)
     yield from _keys(settings, catalogue, real)
     yield from (_reachable(provider, settings) for provider in catalogue.providers.values())
+    yield from _beside_the_catalogue(settings, every_page)
+
+
+def _beside_the_catalogue(settings: Settings, every_page: bool) -> Iterator[Finding]:
+    """Yield what was found of that for which no catalogue is needed."""
     yield _service(settings)
     yield from (_writable(folder) for folder in folders(settings))
     yield from _store(settings)

@@ -7,7 +7,7 @@ from click.testing import Result
 
 from storage.sqlite_log import SqliteLog
 from tests.app.commands.test_cli import turnpike
-from tests.app.running import catalogue
+from tests.app.running import catalogue, evals_table
 
 UNSET = "SOME_KEY_THAT_IS_NOT_SET"
 GRAVE = (["forget", "--tenant", "acme", "--yes"], ["prune"], ["keys", "list"],
@@ -52,7 +52,7 @@ def test_without_another_log_nothing_is_said(tmp_path: Path) -> None:
     assert ended(tmp_path, "keys", "list").stderr == ""
 
 
-@pytest.mark.parametrize("arguments", GRAVE[:-1], ids=" ".join)
+@pytest.mark.parametrize("arguments", [*GRAVE[:-1], ["withdraw"]], ids=" ".join)
 def test_while_the_catalogue_is_wrong_what_needs_none_is_done_to_the_log_that_is_named(
     both: Path, arguments: list[str]
 ) -> None:
@@ -64,3 +64,14 @@ def test_while_the_catalogue_is_wrong_what_needs_none_is_done_to_the_log_that_is
     assert "or set TURNPIKE_SANDBOX to on or to off" in refused.stderr
     done = turnpike(both, *arguments, TURNPIKE_ARMS=str(arms), TURNPIKE_SANDBOX="off")
     assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize("sandbox", ["auto", "off"])
+def test_while_the_catalogue_is_wrong_what_needs_its_arms_says_so(both: Path, sandbox: str) -> None:
+    arms, evals = both / "arms.toml", evals_table(both / "evals.csv", 1)
+    arms.write_text("oops =", encoding="utf-8")
+    for arguments in (["report"], ["import", str(evals)]):
+        refused = turnpike(both, *arguments, TURNPIKE_ARMS=str(arms), TURNPIKE_SANDBOX=sandbox)
+        assert refused.exit_code == 78
+        assert "the line says 'oops ='" in refused.stderr
+        assert refused.stderr.endswith("; mend it: this command needs its arms\n")

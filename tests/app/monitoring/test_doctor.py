@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.monitoring.doctor import Finding, examine
+from app.monitoring.doctor import Finding, doctor, examine
 from app.settings import Settings
 from storage.sqlite_log import SqliteLog
 from tests.app.faulty import faulty, good
@@ -101,6 +101,30 @@ def test_a_key_that_is_missing_where_providers_were_asked_is_a_problem(
     if mode == "auto" and real:
         assert why[real] in finding.says
         assert "a start without it puts the sandbox in the place" in finding.says
+
+
+def test_a_wrong_catalogue_hides_nothing_of_what_needs_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "real").mkdir()
+    with faulty(tmp_path / "real", {"a": good}) as made:
+        made.service.ask("hi")
+    arms = tmp_path / "arms.toml"
+    arms.write_text('[provider.p]\nurl = "x"\n', encoding="utf-8")
+    told = {}
+    capsys.readouterr()  # what the service said of itself
+    for name in ("real", "new"):
+        folder = tmp_path / name
+        dials = {"arms": arms, "data": folder, "database": folder / "turnpike.db"}
+        assert doctor(Settings(bind="127.0.0.1:9", **dials), as_json=False) == 1
+        told[name] = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in told["real"] if line[:8].strip()] == [
+        "catalogue", "service", "folder", "sqlite", "log", "feedback", "retrain", "access",
+    ]  # fmt: skip
+    assert "1 decisions" in next(line for line in told["real"] if " log " in line)
+    assert [len(line) - len(line.lstrip()) for line in told["real"][:3]] == [0, 20, 20]
+    never = next(line for line in told["new"] if " log " in line)
+    assert str(tmp_path / "new/sandbox/turnpike.db") in never
 
 
 def test_whatever_has_the_port_of_the_service_the_doctor_says_whether_it_is_one(
