@@ -141,16 +141,22 @@ class Service:
         try:
             connection.request(method, path, body, self._headers)
             response = connection.getresponse()
-            answer: dict[str, Any] = json.loads(response.read())
-        except (OSError, http.client.HTTPException) as error:
+            answer = json.loads(response.read())
+        except (OSError, http.client.IncompleteRead) as error:
             connection.close()
             raise ConfigError(
                 f"no answer from {self._host}:{self._port}: {error!r}; "
                 f"start it with {command()} serve"
             ) from error
-        if "error" in answer:
-            raise ConfigError(f"{method} {path}: {answer['error']['message']}")
-        return answer
+        except (http.client.HTTPException, ValueError) as error:
+            connection.close()
+            raise _is_another(f"{self._host}:{self._port}") from error
+        match answer:
+            case {"error": {"message": message}}:
+                raise ConfigError(f"{method} {path}: {message}")
+            case dict():
+                return answer
+        raise _is_another(f"{self._host}:{self._port}")
 
     def _connection(self) -> http.client.HTTPConnection:
         if not hasattr(self._local, "connection"):
@@ -242,7 +248,16 @@ def _line(run: Run, prompts: int, elapsed_s: float) -> str:
     return f"{start}{told}  ${run.turnpike.cost_usd:.4f}  {shares}  {left_s:.0f} s left"
 
 
+def _is_another(bind: str) -> ConfigError:
+    return ConfigError(
+        f"something else than Turnpike answers at {bind}; end it, or choose another address for "
+        f"{command()} serve and demo with TURNPIKE_BIND"
+    )
+
+
 def _require_sandbox(policy: Mapping[str, Any], settings: Settings) -> None:
+    if "sandbox" not in policy:
+        raise _is_another(settings.bind)
     if not policy["sandbox"]:
         raise ConfigError(
             f"the service at {settings.bind} asks real providers, and the demo would spend real "

@@ -19,7 +19,7 @@ from app.given import command
 from app.keys.keyring import STRANGE, known, require_a_key, unopened
 from app.mode import folders, in_force, missing_keys
 from app.processes.berth import waiting_beside
-from app.processes.children import answers, health, why_not_ready
+from app.processes.children import health, listens, why_not_ready
 from app.settings import Settings
 from policy.errors import ConfigError, StoreUnavailable
 from storage.database import REMOTE_LOSES, has_wal_reset_race, sqlite_version
@@ -155,7 +155,10 @@ def _reachable(provider: Provider, settings: Settings) -> Finding:
 
 def _service(settings: Settings) -> Finding:
     url = f"http://{settings.bind}/healthz"
-    if not answers(settings.bind, ANSWER_WITHIN_S):
+    if health(settings.bind, ANSWER_WITHIN_S).get("status") != "ok":
+        if listens(settings.bind, ANSWER_WITHIN_S):
+            says = f"something else answers at {settings.bind}, or a service that hangs: end it, "
+            return Finding("problem", "service", f"{says}or choose another with TURNPIKE_BIND")
         says = f"does not answer at {url}; start it with {command()} serve"
         return Finding("note", "service", says)
     if why := why_not_ready(settings.bind, ANSWER_WITHIN_S):

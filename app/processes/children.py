@@ -83,6 +83,14 @@ def health(address: str, within_s: float = 2.0) -> dict[str, Any]:
     return _object(_asked(address, "/healthz", within_s)[1])
 
 
+def listens(address: str, within_s: float = 2.0) -> bool:
+    """Return whether anything takes connections at a host and port."""
+    with suppress(OSError), closing(HTTPConnection(address, timeout=within_s)) as to:
+        to.connect()
+        return True
+    return False
+
+
 def _object(body: bytes) -> dict[str, Any]:
     with suppress(ValueError):
         said = json.loads(body)

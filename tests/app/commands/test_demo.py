@@ -4,10 +4,12 @@ import pytest
 
 from app.commands.demo import Run, Tally, demo, table
 from app.settings import Settings
+from policy.errors import ConfigError
 from policy.types import Arm
 from tests.app.keyed import Keyed
 from tests.app.running import Running
 from tests.app.serving import served
+from tests.upstream.test_reach import plain, saying
 
 
 @pytest.mark.parametrize("scopes", [("complete", "read"), ("read",)])
@@ -22,6 +24,19 @@ def test_where_every_request_fails_that_is_said_and_nothing_compared(
     assert "a request failed: POST /" in told.err
     assert told.err.endswith("every request failed, so there is nothing to compare\n")
     assert told.out == ""
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b'{"detail": "Not Found"}', b'{"error": "away"}', b"[]", b"<html>", None]
+)
+def test_what_is_no_service_of_ours_is_told_as_such(answer: bytes | None) -> None:
+    said = b"SSH-2.0-OpenSSH_9\r\n"
+    if answer is not None:
+        said = plain("200 OK", "Connection: close").replace(b"th: 0", b"th: %d" % len(answer))
+    with saying(said + (answer or b"")) as (other, _):
+        bind = other.base_url.removeprefix("http://").removesuffix("/v1")
+        with pytest.raises(ConfigError, match=f"something else than Turnpike answers at {bind};"):
+            demo(Settings.load({}, {"bind": bind}), 4, 1.0, 0)
 
 
 @pytest.mark.parametrize("name", ["small", "the_best_of_all_models_of_the_european_region_2026"])

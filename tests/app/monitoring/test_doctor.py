@@ -131,13 +131,17 @@ def test_whatever_has_the_port_of_the_service_the_doctor_says_whether_it_is_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    levels = {}
-    for answer in (plain("200 OK"), plain("503 Ending"), b"SSH-2.0-OpenSSH_9\r\n"):
+    ours = plain("200 OK").replace(b"Length: 0", b"Length: 16") + b'{"status": "ok"}'
+    found_there = []
+    for answer in (ours, plain("200 OK"), plain("404 No such path"), b"SSH-2.0-OpenSSH_9\r\n"):
         with saying(answer) as (other, _):
             bind = other.base_url.removeprefix("http://").removesuffix("/v1")
-            finding = found(tmp_path, other.base_url, "service", bind=bind)
-        levels[answer[:12]] = finding.level
-    assert list(levels.values()) == ["ok", "note", "note"]
+            found_there.append(found(tmp_path, other.base_url, "service", bind=bind))
+    found_there.append(found(tmp_path, other.base_url, "service", bind="127.0.0.1:9"))
+    levels = [finding.level for finding in found_there]
+    assert levels == ["ok", "problem", "problem", "problem", "note"]
+    assert all("something else answers" in finding.says for finding in found_there[1:4])
+    assert "start it with" in found_there[4].says
 
 
 def test_a_service_that_wants_no_traffic_is_a_problem_with_its_reason(tmp_path: Path) -> None:
