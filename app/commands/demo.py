@@ -106,7 +106,7 @@ def demo(
     if not run.turnpike.prompts:
         click.echo("every request failed, so there is nothing to compare", err=True)
         return 1
-    tell(_as_data(run), "\n".join(table(run, arms)), as_json=as_json)
+    tell(as_data(run), "\n".join(table(run, arms)), as_json=as_json)
     return int(bool(failures))
 
 
@@ -209,17 +209,21 @@ def table(run: Run, arms: Mapping[str, Arm]) -> Iterator[str]:
     yield f"{'':{wide}}{'satisfaction':>13}{'cost':>12}{'of dearest':>12}"
     rows.sort(key=lambda row: -row[1].cost_usd)
     for name, tally in [*rows, ("Turnpike", run.turnpike), ("Turnpike, second half", run.lately)]:
-        share = tally.cost_usd / max(tally.prompts, 1) / (base / max(run.turnpike.prompts, 1))
+        if not tally.prompts:
+            yield f"{name:{wide}}{'nothing was answered':>35}"
+            continue
+        share = tally.cost_usd / tally.prompts / (base / run.turnpike.prompts)
         yield f"{name:{wide}}{tally.satisfaction:>12.1%} {tally.cost_usd:>10.4f}$ {share:>10.0%}"
     yield ""
     yield f"{run.turnpike.prompts} sandbox prompts, {run.thumbs} thumbs; nothing was billed."
 
 
-def _as_data(run: Run) -> dict[str, Any]:
+def as_data(run: Run) -> dict[str, Any]:
     """Return the result for scripts."""
     ways = {**run.always, "turnpike": run.turnpike, "turnpike second half": run.lately}
     told = {
-        name: {**asdict(tally), "satisfaction": tally.satisfaction} for name, tally in ways.items()
+        name: {**asdict(tally), "satisfaction": tally.satisfaction if tally.prompts else None}
+        for name, tally in ways.items()
     }
     return {"prompts": run.turnpike.prompts, "thumbs": run.thumbs, "ways": told}
 

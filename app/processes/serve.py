@@ -100,8 +100,9 @@ def _greet(settings: Settings, environ: Mapping[str, str]) -> None:
     click.echo(f"  {url}/ in a browser shows what it spends, believes and decides.")
     click.echo(f"""  curl {url}/complete -H 'content-type: application/json' \\
        -d '{{"prompt": "What is 17 * 23?", "task": "maths"}}'
-  curl {url}/policy
-  {command()} demo      sends prompts and thumbs, and shows what is learned""")
+  curl {url}/policy""")
+    if SANDBOX_URL in environ:
+        click.echo(f"  {command()} demo      sends prompts and thumbs, and shows what is learned")
 
 
 def _make(folder: Path) -> None:

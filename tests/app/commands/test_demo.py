@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.commands.demo import Run, Tally, demo, table
+from app.commands.demo import Run, Tally, as_data, demo, table
 from app.settings import Settings
 from policy.errors import ConfigError
 from policy.types import Arm
@@ -46,8 +46,19 @@ def test_the_columns_of_the_table_stand_under_each_other_whatever_the_arms_are_c
     arms = {each: Arm(each, "p", each, 1.0, 1.0, 8_000) for each in (name, "other")}
     run = Run(always={each: Tally(3, 0.5, 4) for each in arms})
     run.turnpike.add(True, 0.1)
+    run.lately.add(True, 0.1)
     _, heading, *rows, _, _ = table(run, arms)
     assert len({len(row) for row in rows}) == 1
     assert 0 <= len(heading) - len(rows[0]) <= 2
     assert any(row.startswith(f"always {name} ") for row in rows)
     assert all(row.endswith("%") for row in rows)
+
+
+def test_of_a_half_in_which_nothing_was_answered_no_figure_is_told() -> None:
+    arms = {"only": Arm("only", "p", "only", 1.0, 1.0, 8_000)}
+    run = Run(always={"only": Tally(3, 0.5, 4)}, turnpike=Tally(3, 0.5, 4))
+    always, whole, half = list(table(run, arms))[2:5]
+    assert " ".join(half.split()) == "Turnpike, second half nothing was answered"
+    assert len(always) == len(whole) == len(half)
+    told = {name: way["satisfaction"] for name, way in as_data(run)["ways"].items()}
+    assert told == {"only": 0.75, "turnpike": 0.75, "turnpike second half": None}

@@ -308,6 +308,19 @@ def test_the_demo_shows_what_is_learned_also_where_a_key_is_needed(tmp_path: Pat
         assert service.ended() == 0
 
 
+@pytest.mark.parametrize(("sandbox", "offered"), [("on", 1), ("off", 0)])
+def test_the_demo_is_offered_where_it_costs_nothing(
+    tmp_path: Path, sandbox: str, offered: int
+) -> None:
+    with served(tmp_path, TURNPIKE_SANDBOX=sandbox, GLOBAL_API_KEY="k") as service:
+        service.process.terminate()
+        assert service.ended() == 0
+        assert service.process.stdout is not None
+        told = service.process.stdout.read().decode()
+    assert told.count("/policy\n") == 1
+    assert told.count(" demo ") == offered
+
+
 def test_a_taken_port_is_told_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
