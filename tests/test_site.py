@@ -11,6 +11,14 @@ from tests.clients.installing import ROOT, python_with
 LOADED = re.compile(r'<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)="(https?:[^"]*)"')
 
 
+def test_the_first_page_leads_to_every_page_of_the_site() -> None:
+    site = (ROOT / "zensical.toml").read_text(encoding="utf-8")
+    first = (ROOT / "docs/index.md").read_text(encoding="utf-8")
+    pages = set(re.findall(r'= "([\w/.-]+\.md)"', site)) - {"index.md"}
+    assert len(pages) > 20
+    assert sorted(page for page in pages if f"]({page})" not in first) == []
+
+
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning_and_loads_nothing_from_outside() -> None:
     zensical = python_with(ROOT / "docs" / "requirements.txt").with_name("zensical")
