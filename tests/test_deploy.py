@@ -4,6 +4,7 @@ No engine runs here. Every file is parsed and held against the program, and the 
 nothing but what the image holds, with what the manifests tell it.
 """
 
+import configparser
 import os
 import re
 import shlex
@@ -26,6 +27,7 @@ import yaml
 from flask import Flask
 
 from app.commands.cli import main
+from app.commands.told import EX_CONFIG
 from app.given import PREFIX
 from app.processes import gunicorn_conf, serve
 from app.processes.children import SERVICE
@@ -112,6 +114,25 @@ def test_the_settings_of_the_image_and_of_compose_start_a_service() -> None:
     settings = Settings.load({**ours, **{n: v for n, v in filled.items() if n.startswith(PREFIX)}})
     assert settings.database == "postgresql://turnpike:secret@database:5432/turnpike"
     assert settings.workers == 2
+
+
+def test_compose_hands_on_the_key_of_whatever_provider_the_catalogue_names() -> None:
+    service = compose()["services"]["turnpike"]
+    assert service["env_file"] == [{"path": ".env", "required": False}]
+    named = {p.api_key_env for p in load(ROOT / "data/arms.toml").providers.values()}
+    assert named <= service["environment"].keys()
+
+
+def test_the_unit_of_systemd_ends_in_order_and_tries_no_wrong_setting_again() -> None:
+    page = (ROOT / "docs/how-to/deploy.md").read_text(encoding="utf-8")
+    unit = configparser.ConfigParser()
+    unit.read_string(page.partition("```ini\n")[2].partition("```")[0])
+    told = unit["Service"]
+    assert told["ExecStart"] == f"{told['WorkingDirectory']}/run"
+    assert int(told["RestartPreventExitStatus"]) == EX_CONFIG
+    assert told["KillMode"] == "mixed"
+    drain_s = Settings.model_fields["drain_s"].default
+    assert int(told["TimeoutStopSec"]) > drain_s + serve.ENDED_WITHIN_S
 
 
 def _filled(value: str, given: Mapping[str, str]) -> str:
