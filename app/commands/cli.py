@@ -15,6 +15,7 @@ from app.commands.told import EXIT_CODES, Between, File, Sections, as_json_optio
 from app.commands.which_log import chosen
 from app.mode import in_force
 from app.settings import Settings
+from policy import VERSION
 from storage.records import RetrainTrigger
 from storage.rows import INTEGER_LIMIT
 
@@ -36,6 +37,7 @@ SECTIONS = {
     + "; ".join(f"{code} {means}" for code, means in EXIT_CODES.items())
     + ".",
 )
+@click.version_option(VERSION, prog_name="turnpike", message="%(prog)s %(version)s")
 def main() -> None:
     """Turnpike: the LLM router that learns.
 

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app.commands.cli import main
+from policy import VERSION
 from storage.sqlite_reader import SqliteReader
 from tests.app.running import BESIDE, CATALOGUE, Provider, Running, catalogue, evals_table, running
 
@@ -32,6 +33,11 @@ def started_once(tmp_path: Path, provider: Provider) -> Path:
     with running(tmp_path, sandbox_url=provider.url) as service:
         service.rate(service.ask()["id"])
     return tmp_path
+
+
+def test_the_version_that_runs_is_told(tmp_path: Path) -> None:
+    ended = turnpike(tmp_path, "--version")
+    assert (ended.exit_code, ended.output) == (0, f"turnpike {VERSION}\n")
 
 
 WRONG = {
