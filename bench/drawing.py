@@ -39,6 +39,7 @@ def page(table: Table, traffic: Traffic, lived: Lived) -> Iterator[str]:
     yield ""
     yield from rows(found)
     yield ""
+    yield _beside_the_dearest(table, lived, figures["reward"])
     yield f"Regret against the oracle {regret:.4f} per prompt; most is noise nobody can learn."
     yield f"Booked ${booked:.4f}, recorded for the same answers ${recorded:.4f}."
     yield f"Policy version {lived.policy['policy_version']} after {len(retrains)} retrains:"
@@ -47,6 +48,15 @@ def page(table: Table, traffic: Traffic, lived: Lived) -> Iterator[str]:
         yield f"- {'promoted' if each['promoted'] else 'refused'}: {each['reason']}"
     yield ""
     yield f"![What was earned, spent and chosen, prompt by prompt]({PICTURE})"
+
+
+def _beside_the_dearest(table: Table, lived: Lived, reward: float) -> str:
+    arm = int(table.cost_usd.mean(axis=0).argmax())
+    rows = lived.played.rows
+    always, usd = table.scores[rows, arm].mean(), table.cost_usd[rows, arm].mean()
+    share, cost = reward / always, lived.played.cost_usd.mean() / usd
+    told = f"Always {table.names[arm]}, the dearest: {always:.4f} for ${usd:.3g} per prompt;"
+    return f"{told} of that the router has {share:.1%}, at {cost:.0%} of the cost."
 
 
 def plot(table: Table, traffic: Traffic, lived: Lived, path: Path) -> None:

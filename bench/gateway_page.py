@@ -37,7 +37,8 @@ asking the provider itself.
 Not every gateway does the same work. Turnpike validates the request, computes features, draws among
 five arms, and has the decision and the outcome on disk (`synchronous = FULL`) before the client has
 its last byte; its delay is mostly those two waits. Portkey and LiteLLM are as they come, with one
-process and one model, and record nothing durably. nginx only passes bytes.
+process and one model, and record nothing durably. nginx only passes bytes; where
+it is not installed it has no row.
 """.strip()
 
 
