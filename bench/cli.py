@@ -101,7 +101,8 @@ def main() -> None:
     "willingness_to_pay_usd",
     type=Finite(0, min_open=True),
     default=NO_BUDGET_USD,
-    help="Dollars that one more thumbs-up is worth.",
+    show_default="a million",
+    help="Dollars that one more thumbs-up is worth; the service's default is 0.01.",
 )
 @click.option(
     "--budget",
