@@ -175,6 +175,21 @@ def test_the_lines_of_the_csv_add_up_to_what_was_asked_and_spent() -> None:
     assert told[3] == "25"
 
 
+def test_satisfaction_stands_in_no_column_of_dollars_or_requests(priced: Running) -> None:
+    asked(priced)
+    said = priced.get("/report?since=1d")["satisfaction"]["ours"]
+    text = priced.client.get("/report?since=1d&format=csv").text
+    table = list(csv.DictReader(io.StringIO(text)))
+    told = [row for row in table if row["section"] == "satisfaction"]
+    added = [name for name in table[0] if name.endswith("_usd") or name == "requests"]
+    assert [row["name"] for row in told] == ["ours", "baseline", "more_than_baseline"]
+    assert {row[name] for row in told for name in added} == {""}
+    assert told[0]["rated"] == "20"
+    for figure in ("mean", "low", "high"):
+        assert float(told[0][figure]) == pytest.approx(said[figure])
+    assert not any(row["mean"] or row["rated"] for row in table if row not in told)
+
+
 def test_a_spreadsheet_takes_no_name_for_a_formula() -> None:
     names = [row["name"] for row in csv.DictReader(io.StringIO(as_csv(a_report())))]
     assert '\'@cmd|"calc"!A1' in names
