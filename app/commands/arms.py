@@ -95,9 +95,9 @@ def sync(settings: Settings, named: str, matching: str, *, write: bool, as_json:
         each for each in offered if each.model not in there and matching in each.model.lower()
     ]
     entries = list(_entries(missing, named, set(catalogue.arms)))
-    if write and entries:
-        _append(settings.arms, entries)
-    done = f"appended to {settings.arms}" if write else "nothing is written without --write"
+    done = "nothing is written without --write"
+    if write:
+        done = f"{_append(settings.arms, entries)} appended to {settings.arms}"
     summary = f"# {len(offered)} models listed, {len(missing)} not in the catalogue; {done}"
     told = [{**asdict(each), "is_complete": each.is_priced} for each in missing]
     tell(told, "\n".join([*([] if write else entries), summary]), as_json=as_json)
@@ -136,7 +136,7 @@ def _checked(upstream: Upstream, arm: Arm, catalogue: Catalogue) -> Checked:
         return Checked(arm.name, False, 0.0, error.message)
     if answering(arm, answer.model, catalogue.arms.values()) is arm:
         return Checked(arm.name, True, answer.latency_s, f"answers as {answer.model}")
-    says = f"answers as {answer.model}; if that is right, say answers_as in [arm.{arm.name}]"
+    says = f"answers as {answer.model}; if that is right, say answers_as in its table"
     return Checked(arm.name, True, answer.latency_s, says, answer.model)
 
 
@@ -184,8 +184,8 @@ def _toml(value: object) -> str:
     return f"  # {UNKNOWN}" if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def _append(path: Path, entries: Sequence[str]) -> None:
-    """Write the catalogue anew with the entries at its end, whole or not at all.
+def _append(path: Path, entries: Sequence[str]) -> int:
+    """Return how many entries were new and now stand at the catalogue's end, all of them or none.
 
     raises : ConfigError if it would be no catalogue any more, or cannot be written, with the old
              one left as it was
@@ -194,15 +194,24 @@ def _append(path: Path, entries: Sequence[str]) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     try:
         text = path.read_text(encoding="utf-8").rstrip()
-        draft.write_text("\n\n".join([text, *entries]), encoding="utf-8")
+        new = [entry for entry in entries if not _stands_in(text, entry)]
+        if not new:
+            return 0
+        draft.write_text("\n\n".join([text, *new]), encoding="utf-8")
         draft.chmod(path.stat().st_mode & 0o7777)
         load(draft)
         draft.replace(path)
+        return len(new)
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
         with suppress(OSError):  # a disk that takes nothing does not let go of it either
             draft.unlink(missing_ok=True)
+
+
+def _stands_in(text: str, entry: str) -> bool:
+    """Return whether the entry's provider and model are there, under whatever name."""
+    return "\n".join(entry.splitlines()[1:3]) in text
 
 
 def _arm(name: str, catalogue: Catalogue) -> Arm:

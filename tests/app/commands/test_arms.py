@@ -82,7 +82,7 @@ def test_an_arm_that_answers_as_another_model_is_noted(tmp_path: Path) -> None:
         path = catalogue(tmp_path, provider.base_url, {"one": {}})
         ended = arms(path, "check")
     assert (ended.exit_code, ended.stdout.splitlines()[1].split()[:2]) == (0, ["note", "one"])
-    assert "answers as another-model; if that is right, say answers_as in [arm.one]" in ended.stdout
+    assert "answers as another-model; if that is right, say answers_as in its table" in ended.stdout
 
 
 def test_a_name_that_is_no_arm_is_told(tmp_path: Path, provider: Serving) -> None:
@@ -112,6 +112,9 @@ def test_sync_appends_comments_that_leave_the_catalogue_as_it_is(
     before, text = load(path), path.read_text(encoding="utf-8")
     assert arms(path, "sync", "p", "--write").exit_code == 0
     after = path.read_text(encoding="utf-8")
+    again = arms(path, "sync", "p", "--write")
+    assert "3 not in the catalogue; 0 appended" in again.stdout
+    assert path.read_text(encoding="utf-8") == after
     assert after.startswith(text)
     assert '# [arm."four-b"]' in after
     assert load(path) == before
