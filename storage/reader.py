@@ -30,6 +30,7 @@ from storage.spending import DECIDED_SINCE, Spending, spending
 from storage.states import STATE, SavedState
 
 PAGE = 500
+NEWEST = 10
 
 _OUTCOME_COLUMNS = ", ".join(f"o.{name} AS outcome_{name}" for name in columns(Outcome))
 
@@ -265,10 +266,9 @@ class LogReader(ABC):
         """
         row = self._one(POLICY, version=version)
         if row is None:
-            raise InvalidInput(
-                f"there is no policy version {version}: the log lists those that were adopted",
-                param="version",
-            )
+            newest = [str(each.version) for each in self.lookups.versions(NEWEST)]
+            says = f"there is no policy version {version}; the newest are {', '.join(newest)}"
+            raise InvalidInput(says, param="version")
         return restore(PolicyVersion, row)
 
     def retrains(self, limit: int = 20) -> list[Retrain]:

@@ -98,7 +98,7 @@ def used(tmp_path_factory: pytest.TempPathFactory, provider: Provider) -> Path:
 
 
 WRONG = {
-    "rollback 99": "there is no policy version 99: the log lists those that were adopted",
+    "rollback 99": "there is no policy version 99; the newest are 2, 1",
     "forget --yes --tenant (forgotten)": "tenant is '(forgotten)': so is called whoever is",
     "export {folder}/x.parquet --since foo": "since is 'foo': it must be a span such as 36h",
     "arms check nope": "'nope' is no arm; the arms are ",
