@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from types import FrameType
 
+import click
 from structlog import get_logger
 
 from app.mode import beside_log
@@ -164,6 +165,8 @@ def sandbox(settings: Settings, port: int, fd: int | None = None) -> None:
     file = CatalogueFile(settings.arms, look_every_s=0.0)
     listener = listening(port) if fd is None else socket.socket(fileno=fd)
     serving = serve_sandbox(file.current, settings.sandbox_latency_s, listener=listener)
+    if fd is None:
+        click.echo(f"The sandbox answers at {serving.url}. Ctrl-C ends it.")
     try:
         serving.wait()
     finally:

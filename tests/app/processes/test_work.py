@@ -1,11 +1,15 @@
 """What the scheduler does by what the log says."""
 
+import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from app.monitoring.reporting import AT_ONCE
+from app.processes.children import answers
 from app.processes.work import jobs
 from app.settings import Settings
 from jobs.scheduler import Job
@@ -65,3 +69,13 @@ def kept_reports(path: Path, job: Job) -> int:
     with SqliteReader(path) as log:
         made = log.latest("report")
     return 0 if made is None else made.version
+
+
+def test_a_sandbox_that_is_run_alone_says_where_it_answers() -> None:
+    command = [sys.executable, "-m", "app", "sandbox", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told = re.match(r"The sandbox answers at http://(\S+)/v1\.", process.stdout.readline())
+        assert told is not None
+        assert answers(told[1])
+        process.terminate()
