@@ -287,7 +287,8 @@ def _in_our_words(deadline: Deadline, faults: Faults) -> Iterator[None]:
     except BodyTooLarge as error:
         raise faults.invalid(f"sent {error}") from error
     except (openai.APIConnectionError, httpx2.HTTPError) as error:
-        what, said = "broke the connection: ", str(error.__cause__ or error)
+        broke, said = "broke the connection: ", str(error.__cause__ or error)
         if isinstance(error.__cause__, httpx2.ConnectError | httpx2.WriteError):
-            raise faults.unsent(what, said) from error
-        raise faults.broken(what, said) from error
+            reached = isinstance(error.__cause__, httpx2.WriteError)
+            raise faults.unsent(broke if reached else "cannot be reached: ", said) from error
+        raise faults.broken(broke, said) from error

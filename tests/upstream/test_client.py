@@ -219,7 +219,7 @@ def test_a_refused_connection_is_an_error_with_its_reason() -> None:
     catalogue = Catalogue({"p": Provider("p", f"http://127.0.0.1:{port}/v1")}, {})
     with (
         Upstream(lambda: catalogue, {}) as upstream,
-        pytest.raises(UpstreamError, match="refused"),
+        pytest.raises(UpstreamError, match="cannot be reached: .*refused"),
     ):
         upstream.answer(arm_on(), BODY)
 
@@ -228,7 +228,7 @@ def test_a_host_that_does_not_exist_is_an_error() -> None:
     catalogue = Catalogue({"p": Provider("p", "http://nowhere.invalid/v1")}, {})
     with (
         Upstream(lambda: catalogue, {}) as upstream,
-        pytest.raises(UpstreamError, match="broke the connection"),
+        pytest.raises(UpstreamError, match="cannot be reached"),
     ):
         upstream.answer(arm_on(), BODY)
 
@@ -248,7 +248,7 @@ def test_a_provider_that_does_not_speak_tls_is_an_error() -> None:
         catalogue = Catalogue({"p": Provider("p", url)}, {})
         with (
             Upstream(lambda: catalogue, {}) as upstream,
-            pytest.raises(UpstreamError, match="broke the connection.*SSL"),
+            pytest.raises(UpstreamError, match="cannot be reached.*SSL"),
         ):
             upstream.answer(arm_on(), BODY)
         provider.join()
