@@ -70,5 +70,5 @@ def _told(arm: Arm, model: str, answered: Arm | None) -> dict[str, Any]:
         "asked": arm.model,
         "answered": model,
         "price": price,
-        "remedy": f"if that is right, say answers_as in [arm.{arm.name}] of the catalogue",
+        "remedy": "if that is right, say answers_as in its table of the catalogue",
     }

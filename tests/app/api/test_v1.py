@@ -1,6 +1,8 @@
 """`/v1` as a client of OpenAI's meets it: what goes through untouched, and what is ours."""
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from werkzeug.test import TestResponse
 
 from tests.app.faulty import Faulty, broken, busy, faulty, refusing
 from tests.app.running import CATALOGUE, SUM, Provider, Running, running
+from tests.app.serving import served
 from tests.upstream.misbehaving import Conversation, Scenario, chunk, completion, usage_frame
 from upstream.catalogue import load
 
@@ -21,6 +24,18 @@ MESSAGES = [{"role": "user", "content": SUM}]
 
 def asked(model: str = "auto", **more: Any) -> dict[str, Any]:
     return {"model": model, "messages": MESSAGES, **more}
+
+
+def test_the_first_python_of_the_readme_is_answered_as_it_stands(shared: Running) -> None:
+    page = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    script = page.partition("```python\n")[2].partition("```")[0]
+    with served(shared) as url:
+        command = [sys.executable, "-c", script.replace("http://127.0.0.1:8000", url)]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    answered, _, text = ended.stdout.partition(" ")
+    assert shared.get(f"/decisions/{answered}")["id"] == answered
+    assert text.strip()
 
 
 def frames(response: TestResponse) -> list[Any]:
