@@ -250,7 +250,10 @@ class UpstreamError(TurnpikeError):
 
 
 class UpstreamRejected(UpstreamError):
-    """The provider says the request is wrong: passed on to the caller, not shopped around."""
+    """The provider says the request is wrong, which the caller is told.
+
+    An arm that rejects whatever comes is doubted: one other is asked (`upstream/doubt.py`).
+    """
 
     code = "invalid_value"
 
