@@ -143,7 +143,7 @@ class Upstream:
         with _in_our_words(deadline, faults), deadline.active():
             response = client.post(
                 # Whole, because joining it to the client's own takes longer than a dictionary.
-                f"{client.base_url}{path.removeprefix('/')}",
+                f"{str(client.base_url).removesuffix('/')}{path}",
                 cast_to=httpx2.Response,
                 content=content,
                 stream=True,

@@ -19,7 +19,7 @@ from policy.errors import (
     UpstreamUnauthorised,
 )
 from policy.types import Usage
-from tests.upstream.misbehaving import Conversation, completion
+from tests.upstream.misbehaving import Conversation, completion, misbehaving
 from tests.upstream.talking import BODY, KEY, arm_on, talking_to
 from upstream.catalogue import Catalogue, Provider
 from upstream.client import Upstream
@@ -211,6 +211,16 @@ def test_a_redirect_is_not_followed() -> None:
             upstream.answer(arm, BODY)
     assert len(seen.bodies) == 1
     assert seen_there.connections == 0
+
+
+@pytest.mark.parametrize("path", ["", "/", "/v1", "/v1/", "/a/b"])
+def test_the_address_of_a_provider_may_have_a_path_or_none(path: str) -> None:
+    with misbehaving({"m": replying(completion())}) as (url, seen):
+        provider = Provider("p", f"{url.removesuffix('/v1')}{path}")
+        with Upstream(lambda: Catalogue({"p": provider}, {}), {}) as upstream:
+            upstream.answer(arm_on(), BODY)
+    [head] = seen.heads
+    assert head.startswith(f"POST {path.rstrip('/')}/chat/completions HTTP/1.1")
 
 
 def test_a_refused_connection_is_an_error_with_its_reason() -> None:
