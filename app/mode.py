@@ -30,10 +30,7 @@ def in_force(settings: Settings, environ: Mapping[str, str] | None = None) -> Se
 
 
 def beside_log(settings: Settings) -> Path:
-    """Return the folder of what lies beside the log in force: parcels that wait, snapshots, sums.
-
-    Logs may share the folder in which it lies, and the secret there.
-    """
+    """Return the folder of what lies beside the log in force: parcels, snapshots, sums."""
     return of_one_log(settings.folder, settings.database)
 
 

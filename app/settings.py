@@ -42,8 +42,8 @@ class Settings(BaseSettings):
     )
     data: File | None = Field(
         None,
-        description="The folder of what lies beside the log: snapshots, handovers, stored answers, "
-        "the spool; by default that of the SQLite file, or `data`.",
+        description="The folder of the secret, and of a folder of what lies beside each log: "
+        "snapshots, handovers, stored answers; by default that of the SQLite file, or `data`.",
     )
     workers: int = Field(
         1, ge=1, le=64, description="Processes that serve; more than one needs PostgreSQL."
@@ -257,7 +257,7 @@ class Settings(BaseSettings):
 
     @property
     def folder(self) -> Path:
-        """Return the folder of what lies beside the log."""
+        """Return the folder that logs may share: of the secret, and of what lies beside each."""
         if self.data is not None:
             return self.data
         return self.database.parent if isinstance(self.database, Path) else Path("data")

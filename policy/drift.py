@@ -152,7 +152,7 @@ class Watch:
         return replace(self, reference=standing.weights, doubt=standing.sd, due=due)
 
     def observe(self, context: Floats, reward: float, at_s: float) -> Self:
-        """Return the watch after one rated outcome.
+        """Return the watch after the first rating of one answer.
 
         shapes : context (d,)
         source : Shin, Ramdas and Rinaldo 2023, e-detectors; bets as in Waudby-Smith and Ramdas 2024

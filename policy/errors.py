@@ -26,7 +26,7 @@ TurnpikeError
   CallerGone                   whoever asked has gone, so nobody waits for the answer
   DamagedFile                  a file of ours is cut short, altered or from a newer version
   UpstreamError                a provider failed: `arm` names whom we asked
-    UpstreamRejected           it says the request is wrong (400, 413, 422): passed on, not retried
+    UpstreamRejected           it says the request is wrong (400, 413, 422, or a filter)
       ContextLengthExceeded    the prompt is longer than its window
       ParameterUnsupported     its model does not take a parameter, or a value of one
     UpstreamUnauthorised       it does not take our key (401, 403)

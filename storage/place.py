@@ -38,7 +38,10 @@ def shown(place: Place) -> str:
 
 
 def of_one_log(folder: Path, place: Place) -> Path:
-    """Return the folder, in this one, of what lies beside this log and beside no other.
+    """Return the folder, in this one, of what lies beside this log.
+
+    Logs have it for themselves that differ in name: of a server it is not told, whose name may
+    change while rows of the log wait in there.
 
     >>> of_one_log(Path("data"), Path("data/turnpike.db")).as_posix()
     'data/turnpike.db-beside'
@@ -73,5 +76,6 @@ def _name(place: Place) -> str:
     if isinstance(place, Path):
         return place.name
     parts = urlsplit(place)
+    [named] = parse_qs(parts.query).get("dbname", [parts.path[1:]])[-1:]
     schema = SEARCH_PATH.search(unquote(parts.query))
-    return quote(".".join([parts.path[1:], *([schema.group()] if schema else [])]), safe="")
+    return quote(".".join([named, *([schema.group()] if schema else [])]), safe="")

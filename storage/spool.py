@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, Generic, Literal, Self, TypeVar
 
@@ -62,9 +62,11 @@ class Spare(Generic[T]):
 
     @staticmethod
     def from_bytes(entry: bytes) -> "Spare[int]":
-        """Return the row that an entry holds."""
-        kind, values = json.loads(entry, object_hook=_unpacked)
-        return Spare(KINDS[kind], values, UNASSIGNED)
+        """Return the row that an entry holds; a version that had fewer columns may have put it."""
+        name, values = json.loads(entry, object_hook=_unpacked)
+        kind = KINDS[name]
+        since = {each.name: each.default for each in fields(kind) if each.default is not MISSING}
+        return Spare(kind, {**since, **values}, UNASSIGNED)
 
 
 @dataclass(frozen=True, slots=True)

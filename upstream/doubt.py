@@ -20,7 +20,8 @@ def rejects(error: UpstreamError) -> bool:
 def is_doubtful(error: UpstreamError, rejections: int) -> bool:
     """Return whether a failure may be the arm's or the request's.
 
-    A rejection is the request's, until the arm has rejected `rejections` calls in a row.
+    So are a 403, a blank answer, and a model that is said to be gone, but by a 404. A rejection is
+    the request's, until it is one of `REJECTIONS` in a row.
     """
     if isinstance(error, UpstreamRejected):
         return rejects(error) and rejections >= REJECTIONS

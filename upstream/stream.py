@@ -108,6 +108,11 @@ class Stream:
         return reasons[0] if len(reasons) >= self._awaited and all(reasons) else None
 
     @property
+    def choices(self) -> int:
+        """How many answers have come, or begun to."""
+        return max(len(self._finishes), 1)
+
+    @property
     def is_plain_text(self) -> bool:
         """Whether only text and thoughts of the first choice have come, no tool call or refusal."""
         return not self._acted and self._finishes.keys() <= {"0"}

@@ -101,12 +101,11 @@ class Asking:
         What the model of one arm does not take is tried with one other, where none was wanted; so
         is what an arm has rejected that rejects whatever comes.
         """
-        rejected = isinstance(self.error, UpstreamRejected)
-        if not rejected or isinstance(self.error, ContextLengthExceeded):
-            return False
+        if not self._is_rejected or len(self.asked) > 1:
+            return self._is_rejected
         if isinstance(self.error, ParameterUnsupported):
-            return self.pinned or len(self.asked) > 1
-        return self.calls[-1].doubted is None or len(self.asked) > 1
+            return self.pinned
+        return self.calls[-1].doubted is None
 
     def blame(self, turn: Turn, error: UpstreamError) -> None:
         """Remember that the arm of this turn has failed."""
@@ -118,7 +117,9 @@ class Asking:
         if isinstance(error, ContextLengthExceeded):
             self.overflowed = max(self.overflowed, arm.context_window)
         self.retry_of = turn.decision.id
-        self.error = error
+        # What one arm says of the request is told, whatever others did with it.
+        if not self._is_rejected:
+            self.error = error
 
     def question(
         self,
@@ -226,6 +227,12 @@ class Asking:
         """Return the arms that the key of the request does not allow."""
         allowed = self.holder.among(arms)
         return {name: FORBIDDEN for name in arms if name not in allowed}
+
+    @property
+    def _is_rejected(self) -> bool:
+        """Return whether an arm has said that the request is wrong, not only too long for it."""
+        rejected = isinstance(self.error, UpstreamRejected)
+        return rejected and not isinstance(self.error, ContextLengthExceeded)
 
     @property
     def _is_bound(self) -> bool:

@@ -187,7 +187,7 @@ class Router:
     ) -> tuple[Turn, Stream]:
         """Return the stream of another arm that goes on from a part of an answer."""
         asking.blame(turn, error)
-        asking.partial = text
+        asking.error, asking.partial = error, text
         return self._begun(asking)
 
     def _turns(self, asking: Asking) -> Iterator[Turn]:
@@ -203,9 +203,9 @@ class Router:
                 failing.callback(self._live.settle, decision, 0.0)
                 recorded = self._log.decide(decision, asking.prompt.text)
                 failing.pop_all()
-            call = self.health.begin(arm, asking.calls)
-            keys, known, n = asking.place.after, self._catalogue().arms, asking.ask.choices
-            yield Turn(decision, arm, recorded, call, time.time(), keys, known, choices=n)
+            call = self.health.begin(arm, tuple(asking.calls))
+            keys, known = asking.place.after, self._catalogue().arms
+            yield Turn(decision, arm, recorded, call, time.time(), keys, known)
 
     def _choose(self, asking: Asking, *, spend: bool = True) -> tuple[Decision, Arm]:
         """Return the next decision, among the healthiest arms that fit the request.

@@ -62,7 +62,7 @@ class Turn:
     """A decision on its way to the log, with the arm that is asked, or has answered before.
 
     `keys` are what the conversation's next turn may look for; `known` is the catalogue at whose
-    prices another model is booked that answers in the arm's place; of so many `choices` is asked.
+    prices another model is booked that answers in the arm's place.
     """
 
     decision: Decision
@@ -73,7 +73,6 @@ class Turn:
     keys: tuple[bytes, ...] = ()
     known: Mapping[str, Arm] = field(default_factory=dict)
     cache: CacheUse = "miss"
-    choices: int = 1
 
 
 def least(*places: Durable) -> Durable:
@@ -99,6 +98,7 @@ class Ended:
     ttft_s: float | None = None
     finish_reason: str | None = None
     model: str | None = None
+    choices: int = 1
     error: UpstreamError | None = None
     called: tuple[str, ...] = ()
     text: str = ""
@@ -154,6 +154,7 @@ def completed(turn: Turn, answer: Answer, attempts: int) -> Completion:
         ttft_s=answer.ttft_s,
         finish_reason=answer.finish_reason,
         model=answer.model,
+        choices=len(answer.data["choices"]),
         called=tuple(called_by(message)),
         text=answer.text,
         message=message,
@@ -191,6 +192,7 @@ def streamed(
         ttft_s=stream.ttft_s,
         finish_reason=stream.finish_reason,
         model=stream.model,
+        choices=stream.choices,
         error=error,
         called=tuple(stream.called),
         message=stream.message,
@@ -279,7 +281,7 @@ def outcome_row(turn: Turn, ended: Ended, at_s: float) -> Outcome:
         ttft_s=ended.ttft_s,
         cache=turn.cache,
         attempts=int(turn.cache == "miss"),
-        choices=turn.choices,
+        choices=ended.choices,
     )
 
 

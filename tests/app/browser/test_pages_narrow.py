@@ -10,7 +10,7 @@ from tests.app.browser.browsing import PHONE, cut_off, drawn, flaws, keep, looki
 from tests.app.browser.test_pages_used import LOOK_NOW
 from tests.app.faulty import faulty, good
 from tests.app.hostile import status
-from tests.app.running import Running
+from tests.app.running import Running, eventually
 from tests.app.serving import served
 
 PATHS = ("/", "/pages/policy", "/pages/decisions", "/pages/report")
@@ -88,7 +88,7 @@ def test_every_arm_of_a_task_has_room_or_the_table_fades_where_it_goes_on(page: 
         page.set_viewport_size({"width": width, "height": 900})
         assert (scroll.evaluate(hidden) > 0) == scroll.evaluate(fades) == (width == PHONE)
     scroll.evaluate("each => { each.scrollLeft = each.scrollWidth; }")
-    page.wait_for_function(f"!({fades})(document.querySelector('#tasks .scroll'))")
+    assert eventually(lambda: not scroll.evaluate(fades))
 
 
 @pytest.mark.slow

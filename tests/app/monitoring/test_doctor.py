@@ -119,7 +119,8 @@ def test_a_wrong_catalogue_hides_nothing_of_what_needs_none(
         assert doctor(Settings(bind="127.0.0.1:9", **dials), as_json=False) == 1
         told[name] = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in told["real"] if line[:8].strip()] == [
-        "catalogue", "service", "folder", "sqlite", "log", "feedback", "retrain", "access",
+        "catalogue", "service", "folder", "folder", "sqlite", "log", "feedback", "retrain",
+        "access",
     ]  # fmt: skip
     assert "1 decisions" in next(line for line in told["real"] if " log " in line)
     assert [len(line) - len(line.lstrip()) for line in told["real"][:3]] == [0, 20, 20]

@@ -114,6 +114,26 @@ def test_a_request_that_every_arm_rejects_is_the_callers_and_counts_against_none
         assert health(made) == [("closed", 0), ("closed", 0)]
 
 
+@pytest.mark.parametrize(
+    ("second", "before"),
+    [(refusing, 0), (refusing, 2), (broken, 0)],
+    ids=["rejects too", "rejects whatever comes", "breaks"],
+)
+def test_after_a_rejection_one_other_arm_is_asked_and_no_more(
+    tmp_path: Path, second: Scenario, before: int
+) -> None:
+    arms = {"bad": CHEAP, "dead": {**CHEAP, "output_usd_per_mtok": 0.3}, "good": DEAR}
+    scenarios = {"bad": refusing, "dead": second, "good": good}
+    with faulty(tmp_path, scenarios, arms) as made:
+        pinned = {**SOBER, "models": ["bad"]}
+        for arm in ["bad"] * 2 + ["dead"] * before:
+            assert ask(made, models=[arm]) == 400
+        answer = made.service.post("/complete", {**pinned, "fallbacks": ["dead", "good"]})
+        assert answer.status_code == 400
+        assert "temperature must be below 2" in answer.json["error"]["message"]
+        assert made.asked == ["bad"] * 2 + ["dead"] * before + ["bad", "dead"]
+
+
 def test_an_answer_between_ends_the_row_of_rejections(tmp_path: Path) -> None:
     def odd(talk: Conversation) -> None:
         (refusing if len(made.seen.bodies) % 3 else good)(talk)

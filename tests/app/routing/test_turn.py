@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from storage.events import OutcomeEvent
 from tests.app.faulty import STREAMED, Faulty, broken, busy, endless, faulty, good, silent
+from tests.app.running import SUM, Running
 from tests.upstream.misbehaving import Conversation, Scenario, chunk, completion
 from upstream.stream import Stream
 
@@ -187,3 +189,26 @@ def test_a_failed_call_that_is_billed_teaches_nothing(
         made.service.rate(only.decision.id, "down")
         arrays = made.service.learned.to_arrays()
         assert not [name for name in arrays if name.startswith(("rated/", "tokens/"))]
+
+
+def of_the_only_outcome(service: Running) -> tuple[int, int, float]:
+    """Return of how many answers it tells, their tokens, and how long one is."""
+    [event] = [each for each in service.parts.log.events() if isinstance(each, OutcomeEvent)]
+    return event.choices, event.output_tokens, event.length
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_outcome_tells_how_many_answers_have_come(
+    service: Running, tmp_path: Path, stream: bool
+) -> None:
+    """One provider answers as often as it was asked to, another does not know how."""
+    body = {"model": "auto", "messages": [{"role": "user", "content": SUM}], "n": 3}
+    assert service.post("/v1/chat/completions", {**body, "stream": stream}).get_data()
+    choices, tokens, length = of_the_only_outcome(service)
+    assert (choices, length) == (3, tokens / 3)
+    other = tmp_path / "other"
+    other.mkdir()
+    with faulty(other, {"a": good}) as made:
+        assert made.service.post("/v1/chat/completions", body).status_code == 200
+        choices, tokens, length = of_the_only_outcome(made.service)
+        assert (choices, length) == (1, tokens)
