@@ -15,7 +15,8 @@ import numpy as np
 from bench.course import Evals
 from bench.options import START_S, Options
 from bench.tables import Table
-from policy.pacer import Hold, Pacer
+from policy.books import Hold
+from policy.pacer import Pacer
 from policy.ring import Forecast, Ring
 from policy.types import Arm, Floats
 from storage.records import Retrain

@@ -14,11 +14,12 @@ from features.sketch import Sketch
 from jobs.due import due
 from jobs.learned import Learned
 from jobs.retrain import retrain
+from policy.books import Hold
 from policy.decide import Question, Verdict, decide, seeded
 from policy.eligibility import Demand
 from policy.exploration import Allowance, Control
 from policy.hyper import Hyper
-from policy.pacer import Hold, Pacer, control_of
+from policy.pacer import Pacer, control_of
 from policy.ring import Ring
 from policy.types import Arm
 from storage.events import EvalEvent

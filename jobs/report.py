@@ -40,7 +40,7 @@ LINES = tuple(
         "exploration": "answers by arms that did not look best, the control group among them, and "
         "what they were expected to cost more",
         "pinned": "the caller named the arm: counted alike on both sides",
-        "not delivered": "no whole answer came of them: counted alike on both sides",
+        "not delivered": "no arm gave a whole answer: counted alike on both sides",
         "stored answers": "answers that were given again and asked nobody: not in the saving",
     }.items()
 )
@@ -146,6 +146,9 @@ def begins_s(period: str, now_s: float) -> float:
 def _report(month: "_Period", baseline_arm: str, rules: Sequence[str]) -> dict[str, Any]:
     whole = month.whole
     answered = whole.line("asked").requests - whole.line("not delivered").requests
+    answered += sum(
+        not vote.is_whole for vote in month.said
+    )  # a part of an answer can be rated too
     always, gain = of_baseline(month.said, baseline_arm)
     return {
         "baseline": baseline_arm,

@@ -11,6 +11,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from jobs.judge import usable
+from jobs.requests import DELIVERED
 from policy.evaluate import (
     LoggedRounds,
     Value,
@@ -21,6 +22,7 @@ from policy.evaluate import (
 )
 from storage.records import Round
 
+WHOLE = DELIVERED | {"continued"}
 FEWEST_ESS = 30.0
 MOST_BLIND = 0.25
 
@@ -28,7 +30,8 @@ MOST_BLIND = 0.25
 class Vote(NamedTuple):
     """One rated round: what was said of the arm that answered, and what it was drawn from.
 
-    Without `propensities` the round tells nothing of other arms.
+    Without `propensities` the round tells nothing of other arms. An answer is not whole that its
+    reader has stopped, or that broke off.
     """
 
     at_s: float
@@ -39,6 +42,7 @@ class Vote(NamedTuple):
     eligible: tuple[str, ...] = ()
     propensities: tuple[float, ...] = ()
     quality: tuple[float, ...] = ()
+    is_whole: bool = True
 
     @classmethod
     def of(cls, each: Round) -> Self | None:
@@ -47,9 +51,11 @@ class Vote(NamedTuple):
         if each.reward is None or outcome is None or decision.kind == "cached":
             return None
         said = decision.decided_at_s, decision.tenant, decision.task, outcome.arm, each.reward
+        whole = outcome.status in WHOLE
         if not usable([each]):
-            return cls(*said)
-        return cls(*said, decision.eligible, decision.propensities, decision.quality)
+            return cls(*said, is_whole=whole)
+        drawn = decision.eligible, decision.propensities, decision.quality
+        return cls(*said, *drawn, is_whole=whole)
 
 
 def votes(rounds: Iterable[Round]) -> list[Vote]:

@@ -13,12 +13,12 @@ import numpy as np
 
 from policy.baselines import Fixed, Greedy, Uniform, WordCount, baseline, looks_best
 from policy.belief import Belief
+from policy.books import Hold
 from policy.eligibility import Demand, affordable, divided, require_some, within_budget
 from policy.errors import BudgetExceeded, ConfigError
 from policy.exploration import Allowance, Control, charged_off, charges, limited, taken
 from policy.hyper import Hyper
 from policy.offer import Offer, Policy, choose
-from policy.pacer import Hold
 from policy.prediction import Prediction
 from policy.ring import Forecast
 from policy.thompson import Thompson

@@ -8,10 +8,11 @@ A budget per hour or day is a ceiling too: what a call may cost at most is reser
 settled after it, and an arm that would not fit into what is left is not asked.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import exp
 from typing import Literal, Self
 
+from policy.books import Books, Elsewhere, Hold
 from policy.exploration import Control
 from policy.ring import HIGHEST_USD, Forecast, Ring
 from policy.types import DAY_S, HOUR_S
@@ -89,64 +90,13 @@ def window_of(goal: Goal | None) -> float | None:
     return SECONDS.get(goal.per) if isinstance(goal, Budget) else None
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """What one call under way is expected to cost, and what is reserved for it."""
-
-    expected_usd: float
-    reserved_usd: float
-
-
-@dataclass(frozen=True, slots=True)
-class Elsewhere:
-    """What others who share a budget have taken of it in this window, and have spent of that.
-
-    `gone_usd` is what they have spent, and all that those have taken who are heard of no more:
-    nobody will spend the rest of it. `rate_hz` is how often the others are asked.
-    """
-
-    taken_usd: float = 0.0
-    spent_usd: float = 0.0
-    gone_usd: float = 0.0
-    rate_hz: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Books:
-    """What was spent in this window, or since the start without one, and what is under way.
-
-    `allotted_usd` is what we may spend of a budget that others share, None where nobody does.
-    `forgone_usd` is what a budget per request would have paid for long ago, and nobody wanted.
-    `short` is how many thumbs requests so far are believed to be below a floor of quality, in all.
-    """
-
-    settled_usd: float = 0.0
-    expected_usd: float = 0.0
-    reserved_usd: float = 0.0
-    requests: int = 0
-    window: int = 0
-    allotted_usd: float | None = None
-    elsewhere: Elsewhere = Elsewhere()
-    forgone_usd: float = 0.0
-    short: float = 0.0
-
-    def spare_usd(self, budget_usd: float) -> float:
-        """Return what a budget per request leaves to be made up for, below 0 what is overspent."""
-        return budget_usd * self.requests - self.spent_usd - self.forgone_usd
-
-    @property
-    def spent_usd(self) -> float:
-        """Return what is settled and what the calls under way are expected to cost."""
-        return self.settled_usd + self.expected_usd
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Pacer:
     """A goal, the recent prompts and the books: together they set the willingness to pay."""
 
     goal: Goal
     ring: Ring
-    books: Books = Books()
+    books: Books = field(default_factory=Books)
     willingness_to_pay_usd: float = HIGHEST_USD
     solved_at: int = 0
     cap: Budget | None = None
@@ -177,17 +127,14 @@ class Pacer:
         """Return the pacer at this moment: a new hour or day starts with nothing spent.
 
         A clock that is set back a little does not start one again. One that is more than a window
-        behind the books was wrong by far when they began, and they begin anew.
+        behind the books was wrong by far when they began, and they begin anew; or it is wrong now,
+        and when it comes back to the latest window that has been spent from already.
         """
         window_s = window_of(self.ceiling)
         window = 0 if window_s is None else int(now_s // window_s)
         if window in {self.books.window, self.books.window - 1}:
             return self
-        elsewhere = Elsewhere(rate_hz=self.books.elsewhere.rate_hz)
-        books = replace(self.books, settled_usd=0.0, window=window, elsewhere=elsewhere)
-        if books.allotted_usd is not None:
-            books = replace(books, allotted_usd=0.0)
-        return replace(self, books=books)
+        return replace(self, books=self.books.moved(window))
 
     def allotted(self, usd: float, elsewhere: Elsewhere) -> Self:
         """Return the pacer with a piece of the budget, where others have taken theirs."""

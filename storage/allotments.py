@@ -7,7 +7,7 @@ can know that it is dead: what it had not spent of it is then nobody's to spend.
 
 from dataclasses import dataclass
 
-from policy.pacer import Elsewhere
+from policy.books import Elsewhere
 from storage.sql import Sql, Values
 
 TABLES = """

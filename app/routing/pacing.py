@@ -9,17 +9,9 @@ import numpy as np
 from structlog import get_logger
 
 from jobs.learned import Learned
+from policy.books import Elsewhere, Hold
 from policy.decide import DRAWS_KEPT, Question, Verdict, seeded
-from policy.pacer import (
-    Budget,
-    Elsewhere,
-    Goal,
-    Hold,
-    Pacer,
-    WillingnessToPay,
-    ceiling_of,
-    window_of,
-)
+from policy.pacer import Budget, Goal, Pacer, WillingnessToPay, ceiling_of, window_of
 from policy.ring import Forecast, Ring
 from policy.thompson import Thompson
 from policy.types import Floats

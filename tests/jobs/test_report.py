@@ -148,6 +148,13 @@ def test_coverage_is_the_share_of_answers_that_were_rated() -> None:
     assert said["ours"]["mean"] == 1.0
 
 
+def test_an_answer_that_its_reader_has_stopped_and_rated_counts_as_one() -> None:
+    rows = [row(f"d{n}", n, status="client_gone") for n in range(4)]
+    left = Round(decision=DECISION, outcome=but(OUTCOME, status="client_gone"), reward=1.0)
+    said = of(Logged([*rows, row("whole", 5)], [left] * 4))["satisfaction"]
+    assert (said["answered"], said["rated"], said["coverage"]) == (5, 4, 0.8)
+
+
 def test_a_report_of_a_real_log_is_plain_json(tmp_path: Path) -> None:
     with SqliteLog(tmp_path / "turnpike.db") as log:
         for n in range(20):

@@ -279,6 +279,17 @@ def test_a_clock_that_was_years_ahead_leaves_the_budget_as_it_is_now() -> None:
     assert pacer.left_usd(NOON_S + 86_400) == 10.0
 
 
+def test_a_clock_that_goes_back_for_days_and_comes_again_opens_no_budget_again() -> None:
+    pacer, hold = Pacer.of(Budget(10.0, "day"), Ring(0.1), NOON_S), Hold(4.0, 4.0)
+    pacer = pacer.decided(None, hold, NOON_S).settled(hold, 4.0, NOON_S)
+    for _ in range(3):
+        pacer = pacer.at(NOON_S - 3 * 86_400)
+        assert pacer.left_usd(NOON_S - 3 * 86_400) == 10.0
+        pacer = pacer.at(NOON_S + 60)
+        assert pacer.left_usd(NOON_S + 60) == 6.0
+    assert pacer.left_usd(NOON_S + 86_400) == 10.0
+
+
 def test_before_the_first_prompt_the_price_is_tight_and_spend_of_earlier_counts() -> None:
     pacer = Pacer.of(Budget(0.5, "day"), Ring(0.1), NOON_S, settled_usd=0.2)
     assert LOWEST_USD < pacer.willingness_to_pay_usd <= 0.5

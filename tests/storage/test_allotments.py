@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from policy.pacer import Elsewhere
+from policy.books import Elsewhere
 from storage import allotments
 from storage.allotments import Allotment, Wish
 from storage.log import Log

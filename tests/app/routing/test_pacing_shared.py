@@ -8,9 +8,10 @@ import pytest
 
 from app.routing.pacing import Pacing, Past, Piece
 from jobs.learned import Learned
+from policy.books import Elsewhere, Hold
 from policy.decide import Question
 from policy.eligibility import Demand
-from policy.pacer import Budget, Elsewhere, Hold
+from policy.pacer import Budget
 from storage.allotments import Allotment
 from storage.sqlite_log import SqliteLog
 from tests.jobs.test_learned import HYPER, SPACE
