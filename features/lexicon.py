@@ -12,10 +12,17 @@ def _set(*lines: str) -> frozenset[str]:
 
 
 # Left out of a comparison: they hold a sentence together.
-LIGHT = _set(
-    "a an the my our me i we do does is are be please kindly der dem ein eine einen einem einer",
-    "eines ich mich wir bitte ist sind le la les un une je vous el los las una unos unas yo gli",
-    "het een",
+LIGHT = _set("a an the i we do does is are be please kindly ich wir bitte ist sind je yo")
+# As small, but they count: whose it is, and articles that may make another noun of one, as in
+# "la capital", the town, and "el capital", the money.
+COUNTED = _set(
+    "my our me mich vous der dem ein eine einen einem einer eines le la les un une el los las una",
+    "unos unas gli het een",
+)
+# Units that are others in other capitals: a milliwatt and a megawatt, a bit and a byte.
+UNITS_BY_CAPITALS = _set(
+    "mw mwh ms ma mah mv mm mg ml mj mn mpa mhz mbar mol pa pw ps pg pm pf kb kbps kbs kib kbit mb",
+    "mbps mbs mib mbit gb gbps gbs gib gbit tb tbps tib pb pbps eb cal mcal mcd mci mbq msv mgy",
 )
 # Where the words themselves are the matter, every one of them counts, and how it is written.
 ABOUT_WORDS = re.compile(
@@ -27,8 +34,10 @@ ABOUT_WORDS = re.compile(
 )
 # Spaces and signs count where a text may be code or a formula.
 CODE = re.compile(
-    r"[`{}\\\[\]^=<>|~√∑∫∂≤≥≈÷·\u00d7]|[*/+]\s*\w|\w\s+[-\u2212\u2013]\s+\w"
-    r"|\w\(|;\s*$|^[ \t]+\S|!=|[^\W\d]\.[^\W\d]|\w_\w",
+    r"[`{}\\\[\]^=<>|~√∑∫∂≤≥≈÷·\u00d7\u2044\u2215]|[*/+]\s*\w|\w\s+[-\u2212\u2013]\s+\w"
+    r"|\w\(|;\s*$|^[ \t]+\S|!=|[^\W\d]\.[^\W\d]|\w_\w"
+    # Feet and inches, minutes and seconds.
+    r"|\d['\"\u2018\u2019“”]|\d\s+['\"\u2018\u2019“”](?!\w)",
     re.M,
 )
 
@@ -40,7 +49,7 @@ _ASKING = (
 _INDIRECT = r"(?=\s+(?:how|what|which|who|when|where|why|if|whether)\b)"
 OPENINGS = (
     *(
-        re.compile(rf"(?:{pattern})[\s,.!:;]*", re.I)
+        re.compile(rf"(?:{pattern})(?:\s|[,.!:;](?!\d))*", re.I)
         for pattern in (
             rf"(?:hi(?: there)?|hello(?: there)?|hey(?: there)?|thanks|thank you){_ASKING}",
             rf"good (?:morning|afternoon|evening){_ASKING}|quick question(?=:)|(?:please|kindly)\b",
@@ -61,8 +70,8 @@ OPENINGS = (
 )
 # Taken off the end, after a sign: "how do you say please" asks for the word.
 ENDINGS = re.compile(
-    r"[,.!?;]\s*(?:please|thanks(?: in advance| a lot)?|thank you(?: very much)?|bitte|danke|merci"
-    r"|gracias|por favor|grazie|obrigad[oa]|пожалуйста|спасибо|谢谢)[\s.!?]*$",
+    r"(?:[,.?;]|(?<!\d)!)\s*(?:please|thanks(?: in advance| a lot)?|thank you(?: very much)?|bitte"
+    r"|danke|merci|gracias|por favor|grazie|obrigad[oa]|пожалуйста|спасибо|谢谢)[\s.!?]*$",
     re.I,
 )
 
@@ -155,6 +164,7 @@ STARTERS = _set(
 BEFORE_A_WORD = (
     STARTERS
     | LIGHT
+    | COUNTED
     | MEANING.keys()
     | _set(
         "like into about than because that which while get got buy build change cook create design",

@@ -19,6 +19,8 @@ from features.wording import Wording
 HASH_BYTES = 16
 HEADER = struct.Struct("<BHHH")
 FORMAT = 1
+# Counts up when questions are read in another way: what was stored before is then no equal.
+READING = "2"
 # Beyond so many shared words one that is added or left out hardly moves a similarity.
 LONG = 8
 FEW = 2
@@ -55,7 +57,8 @@ class Likeness:
         if wording is None:
             return None
         words, names = _hashes(wording.words), _hashes(wording.names)
-        return cls(_hash(wording.words), _hash(wording.marks), words, names, NO_VECTOR)
+        whole, marks = _hash([READING, *wording.words]), _hash([READING, *wording.marks])
+        return cls(whole, marks, words, names, NO_VECTOR)
 
     def with_vector(self, vector: NDArray[np.float32], model: str) -> Self:
         """Return the likeness by a model, which is comparable with those of this model only."""

@@ -13,6 +13,7 @@ from features.lexicon import (
     ABOUT_WORDS,
     BEFORE_A_WORD,
     CODE,
+    COUNTED,
     ENDINGS,
     LIGHT,
     MEANING,
@@ -22,21 +23,28 @@ from features.lexicon import (
     OPENINGS,
     SPELT_OUT,
     STARTERS,
+    UNITS_BY_CAPITALS,
 )
 
 READ_CHARS = 2_000
 TAIL_CHARS = 60
 COURTESIES = 8
-# A quotation and what follows a colon are one token each: nothing in them is light.
+# A quotation and what follows a colon are one token each: nothing in them is light. A sign or a
+# point before a number is part of it.
 TOKEN = re.compile(
     r"\"[^\"]*\"|“[^”]*”|„[^“]*“|«[^»]*»|「[^」]*」|(?::\s|\n)[\s\S]*"
-    r"|[^\W\d_]+|-?\d+(?:[.,:]\d+)*!?|[^\s\w.,;:!?…'\u2019\u2018\"“”„«»「」¿¡()\u2013—、。\uff0c\uff01\uff1f\u061f-]"
+    r"|[^\W\d_]+|(?:[-\u2010-\u2015\u2212]\s*)?[.,!]?\d+(?:[.,:]\d+)*(?:\s*!)*"
+    r"|[^\s\w.,;:!?…'\u2019\u2018\"“”„«»「」¿¡()\u2013—、。\uff0c\uff01\uff1f\u061f-]"
 )
 SIGNS = re.compile("[\u4e00-\u9fff]|[\u3040-\u30ff]+|[^\u3040-\u30ff\u4e00-\u9fff]+")
 # What stands after a colon or in quotes is what the question is about: no courtesy ends it.
 PAYLOAD = re.compile(r":\s|\n|[\"”»」]$")
-ORDINARY = (LIGHT | MEANING.keys() | STARTERS) - NEGATIONS
+ORDINARY = (LIGHT | COUNTED | MEANING.keys() | STARTERS) - NEGATIONS
 LETTERS = frozenset("aAiI")
+KEPT = re.compile(r"'[^\W\d_]{2,}")
+DIGIT = re.compile(r"\d")
+# Signs that say another thing than the same letters on the line: 10² is not 102.
+OFF_THE_LINE = ("<super>", "<sub>", "<fraction>", "<circle>", "<square>")
 ARTICLE = re.compile(r"\s+\w")
 
 
@@ -53,21 +61,31 @@ class Wording:
 
     @classmethod
     def of(cls, text: str) -> Self | None:
-        """Return the wording; None of a long text, of code, and of nothing but courtesies.
+        """Return the wording; None of a long text, code, raised signs, nothing but courtesies.
 
         >>> Wording.of("Hi! Could you tell me the capital of France, please?").words
         ('capital', 'of', 'france')
         """
         plain = unicodedata.normalize("NFKC", text).strip()
-        if len(plain) > READ_CHARS or CODE.search(plain):
+        if len(plain) > READ_CHARS or CODE.search(plain) or _is_off_the_line(text):
             return None
-        plain = _bare(plain.lower() if plain.isupper() else plain)
+        is_shouted = plain.isupper() and not DIGIT.search(plain)
+        plain = _bare(plain.lower() if is_shouted else plain)
         tokens = list(_tokens(plain))
         is_matter = ABOUT_WORDS.search(plain) is not None
         words = _as_written(tokens) if is_matter else [w for w in map(_folded, tokens) if w]
         marks = [mark for mark in map(_mark, tokens) if mark] + NEGATION_SIGNS.findall(plain)
         names = tuple(filter(None, map(_folded, _names(plain))))
         return cls(tuple(words), tuple(sorted(marks)), names) if words else None
+
+
+def _is_off_the_line(text: str) -> bool:
+    """Return whether a sign is raised, lowered or a fraction, or numbers by itself, as ⒈ does."""
+    return any(
+        unicodedata.category(sign) == "No"
+        or unicodedata.decomposition(sign).startswith(OFF_THE_LINE)
+        for sign in text
+    )
 
 
 def _bare(text: str) -> str:
@@ -93,7 +111,7 @@ def _tokens(text: str) -> Iterator[str]:
         said = match[0].strip(": \n")
         before = "" if _begins(text, match.start()) else before
         is_letter = said in LETTERS and not _is_word(said, before, text[match.end() :])
-        if is_letter or not match[0][0].isalpha():
+        if is_letter or not match[0][0].isalpha() or _is_unit(said, before):
             yield f"'{said}"  # it stands for itself
         else:
             yield from SIGNS.findall(said)
@@ -107,6 +125,12 @@ def _is_word(letter: str, before: str, after: str) -> bool:
     return not before or before in BEFORE_A_WORD
 
 
+def _is_unit(said: str, before: str) -> bool:
+    """Return whether a word with capitals may be a unit, which with others would be another."""
+    is_after_number = before[-1:].isdigit()
+    return said != said.lower() and (is_after_number or said.casefold() in UNITS_BY_CAPITALS)
+
+
 def _begins(text: str, at: int) -> bool:
     """Return whether a sentence begins here."""
     before = text[:at].rstrip()
@@ -115,16 +139,17 @@ def _begins(text: str, at: int) -> bool:
 
 def _as_written(tokens: list[str]) -> list[str]:
     """Return every word as it is, but for the capital of the first: it is what is to be done."""
-    return [token.casefold() if i == 0 else token for i, token in enumerate(tokens)]
+    first = tokens[0].casefold() if tokens and tokens[0].isalpha() and tokens[0].istitle() else ""
+    return [first, *tokens[1:]] if first else tokens
 
 
 def _folded(token: str) -> str:
     """Return the word as it is compared; nothing of a light one.
 
-    Capitals are kept where without them it would be another word: US, IT, WHO.
+    Capitals are kept where without them it would be another word: US, IT, WHO, a unit.
     """
     word = token.casefold()
-    if len(token) > 1 and token.isupper() and word in ORDINARY:
+    if KEPT.fullmatch(token) or (len(token) > 1 and token.isupper() and word in ORDINARY):
         return token
     return "" if word in LIGHT else word
 
@@ -138,9 +163,13 @@ def _mark(token: str) -> str:
 
 
 def _names(text: str) -> Iterator[str]:
-    """Yield the words with a capital, but for the one that a sentence begins with."""
+    """Yield the words with a capital, but for the one that a sentence begins with, and units."""
+    before = ""
     for match in TOKEN.finditer(text):
         said = match[0]
-        is_ordinary = _begins(text, match.start()) and said.casefold() in STARTERS
-        if said.isalpha() and said != "I" and said.lower() != said and not is_ordinary:
+        begins = _begins(text, match.start())
+        is_ordinary = begins and said.casefold() in STARTERS
+        is_unit = _is_unit(said, "" if begins else before)
+        if said.isalpha() and said != "I" and said.lower() != said and not is_ordinary | is_unit:
             yield said
+        before = said

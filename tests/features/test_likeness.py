@@ -53,6 +53,13 @@ def test_it_comes_back_from_its_bytes() -> None:
     assert np.array_equal(stored.vector, vector)
 
 
+def test_what_was_read_in_another_way_is_no_equal(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = likeness("Why is the sky blue?")
+    monkeypatch.setattr("features.likeness.READING", "1")
+    assert likeness("Why is the sky blue?").whole != one.whole
+    assert likeness("Why is the sky blue?").marks != one.marks
+
+
 def test_vectors_of_two_models_are_never_compared() -> None:
     vector = np.array([1.0], np.float32)
     one = likeness("Why is the sky blue?")

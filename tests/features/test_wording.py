@@ -47,6 +47,41 @@ UNLIKE = [
     ("Can dogs eat chocolate?", "Do dogs eat chocolate?"),
     ("Could you?", "Would you?"),
     ("How do you say hello?\nPlease", "How do you say hello?\nThanks"),
+    ("What is my IP address?", "What is an IP address?"),
+    ("Show our data", "Show me data"),
+    ("What is LA?", "what is la?"),
+    ("la capital", "el capital"),
+    ("la livre", "le livre"),
+    ("der Leiter", "Leiter"),
+]
+NUMBERS_UNLIKE = [
+    (".5 mg", "5 mg"),
+    (",5 mg", "5 mg"),
+    ("what is .25 of 80", "what is 25 of 80"),
+    ("Hi, .5 mg", "Hi, 5 mg"),
+    ("\u201340", "40"),
+    ("\u2212.5", "5"),
+    ("What is - 40 in F?", "What is 40 in F?"),
+    ("What is 5 !", "What is 5?"),
+    ("What is 5! please", "What is 5 please"),
+    ("102 in binary", "10² in binary"),
+    ("312 cups", "3½ cups"),
+    ("31\u20442 cups", "3½ cups"),
+    ("2⒈", "21"),
+    ('6"', "6'"),
+    ("a 6 \u201d pipe", "a 6 \u2019 pipe"),
+    ("5 MW", "5 mW"),
+    ("5 MW", "5 mw"),
+    ("5MW", "5mW"),
+    ("a 5-MW plant", "a 5-mW plant"),
+    ("100 MBps", "100 Mbps"),
+    ("10 Ms", "10 ms"),
+    ("5 M", "5 m"),
+    ("10 mPa", "10 MPa"),
+    ("5 kB", "5 kb"),
+    ("Convert watts to mW", "Convert watts to MW"),
+    ("mW meaning", "MW meaning"),
+    ("CONVERT 5 MW", "convert 5 mw"),
 ]
 
 
@@ -60,7 +95,7 @@ def test_small_words_make_no_difference(one: str, other: str) -> None:
     assert words(one) == words(other)
 
 
-@pytest.mark.parametrize(("one", "other"), UNLIKE)
+@pytest.mark.parametrize(("one", "other"), [*UNLIKE, *NUMBERS_UNLIKE])
 def test_everything_else_does(one: str, other: str) -> None:
     assert words(one) != words(other)
 
@@ -77,6 +112,13 @@ def test_marks_are_what_a_paraphrase_cannot_change() -> None:
     wording = Wording.of("Why can't I enable 2 alarms before 7:30 from Paris?")
     assert wording is not None
     assert wording.marks == ("'2", "'7:30", "before", "can", "enable", "from", "not", "why")
+    assert wording.names == ("paris",)
+
+
+def test_a_unit_is_a_mark_and_no_name() -> None:
+    wording = Wording.of("How far is 5 Mm from Paris in MB?")
+    assert wording is not None
+    assert wording.marks == ("'5", "'MB", "'Mm", "far", "from", "in")
     assert wording.names == ("paris",)
 
 
