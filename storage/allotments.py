@@ -8,6 +8,7 @@ can know that it is dead: what it had not spent of it is then nobody's to spend.
 from dataclasses import dataclass
 
 from policy.books import Elsewhere
+from policy.types import DAY_S
 from storage.sql import Sql, Values
 
 TABLES = """
@@ -47,7 +48,10 @@ ON CONFLICT (budget, process) DO UPDATE SET span = excluded.span,
     rate_hz = excluded.rate_hz, at_s = excluded.at_s
 """
 
-FORGET = "DELETE FROM allotments WHERE budget = :budget AND span < :span - 1"
+FORGET = "DELETE FROM allotments WHERE budget = :budget AND at_s < :before_s"
+
+KEPT_S = 2 * DAY_S
+"""No hour or day lasts so long; the store's clock says it, as that of a process may be wrong."""
 
 BEFORE = "before"
 """Who has spent what the log knows of before anybody took a piece."""
@@ -93,5 +97,5 @@ def allot(db: Sql, wish: Wish) -> Allotment:
     usd = max(min(wish.usd, wish.limit_usd - elsewhere.taken_usd), 0.0)
     told = {"spent_usd": wish.spent_usd, "rate_hz": wish.rate_hz, "at_s": now_s}
     db.execute(TAKE, {**mine, "taken_usd": usd, **told})
-    db.execute(FORGET, {"budget": wish.budget, "span": wish.span})
+    db.execute(FORGET, {"budget": wish.budget, "before_s": now_s - KEPT_S})
     return Allotment(usd, elsewhere)

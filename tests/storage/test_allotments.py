@@ -6,6 +6,7 @@ import random
 import pytest
 
 from policy.books import Elsewhere
+from policy.types import HOUR_S
 from storage import allotments
 from storage.allotments import Allotment, Wish
 from storage.log import Log
@@ -39,14 +40,30 @@ def test_each_span_and_each_budget_is_its_own(log: Log) -> None:
     assert log.allot(wish(process="bob", budget="a key")).usd == 2.0
 
 
-def test_a_span_is_forgotten_when_the_one_after_the_next_begins(log: Log) -> None:
-    for span in (7, 8):
-        log.allot(wish(process=f"at {span}", span=span))
-    spans = "SELECT span FROM allotments WHERE budget = 'service' ORDER BY span"
-    assert [row["span"] for row in log.ask(spans, {})] == [7, 8]
-    log.allot(wish(budget="a key", span=9))
-    log.allot(wish(process="at 9", span=9))
-    assert [row["span"] for row in log.ask(spans, {})] == [8, 9]
+def test_a_piece_is_forgotten_two_days_after_it_was_last_heard_of(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processes = "SELECT process FROM allotments WHERE budget = 'service' ORDER BY process"
+
+    def at(hour: int, process: str, budget: str = "service") -> list[str]:
+        monkeypatch.setattr(allotments, "NOW", f"SELECT {hour * HOUR_S} AS now_s")
+        log.allot(wish(process=process, budget=budget))
+        return [row["process"] for row in log.ask(processes, {})]
+
+    at(100, "ann")
+    at(101, "bob")
+    assert at(148, "cid") == ["ann", "bob", "cid"]
+    assert at(149, "cid", budget="a key") == ["ann", "bob", "cid"]
+    assert at(149, "cid") == ["bob", "cid"]
+
+
+@pytest.mark.parametrize("span", [9, 7 * 24])
+def test_who_has_a_wrong_clock_or_counts_in_hours_deletes_nothing_of_today(
+    log: Log, span: int
+) -> None:
+    log.allot(wish(usd=9.0))
+    log.allot(wish(process="skewed", span=span))
+    assert log.allot(wish(process="bob")).usd == 1.0
 
 
 def test_what_was_spent_before_anybody_shared_counts(log: Log) -> None:
