@@ -31,8 +31,7 @@ FRESH_S = 10.0
 NOW = "SELECT (julianday('now') - 2440587.5) * 86400.0 AS now_s"
 
 OTHERS = """
-SELECT count(CASE WHEN span = :span THEN 1 END) AS rows,
-    COALESCE(sum(CASE WHEN span = :span THEN taken_usd END), 0.0) AS taken_usd,
+SELECT COALESCE(sum(CASE WHEN span = :span THEN taken_usd END), 0.0) AS taken_usd,
     COALESCE(sum(CASE WHEN span = :span THEN spent_usd END), 0.0) AS spent_usd,
     COALESCE(sum(CASE WHEN span <> :span THEN 0.0 WHEN at_s > :fresh_s THEN spent_usd
         ELSE taken_usd END), 0.0) AS gone_usd,
@@ -53,16 +52,23 @@ FORGET = "DELETE FROM allotments WHERE budget = :budget AND at_s < :before_s"
 KEPT_S = 2 * DAY_S
 """No hour or day lasts so long; the store's clock says it, as that of a process may be wrong."""
 
-BEFORE = "before"
-"""Who has spent what the log knows of before anybody took a piece."""
+MISSING = """
+INSERT INTO allotments (budget, process, span, taken_usd, spent_usd, rate_hz, at_s)
+VALUES (:budget, :process, :span, :usd, :usd, 0.0, :at_s)
+ON CONFLICT (budget, process) DO UPDATE SET taken_usd = allotments.taken_usd + excluded.taken_usd,
+    spent_usd = allotments.spent_usd + excluded.spent_usd, at_s = excluded.at_s
+"""
+
+BEFORE = "before {span}"
+"""Who has spent what the log knows of and nobody took: before there was a budget, say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
     """What a process wants of a budget of this span: in all, with what it has spent already.
 
-    `spent_usd` is what it has spent in the span, `before_usd` what the log says was spent in it
-    before anybody took a piece.
+    `spent_usd` is what it has spent in the span, `before_usd` what the log said when it began that
+    others had spent in it.
 
     units  : span counts hours or days; rate_hz requests per second
     """
@@ -90,9 +96,14 @@ def allot(db: Sql, wish: Wish) -> Allotment:
     now_s = db.query(NOW)[0]["now_s"]
     mine: Values = {"budget": wish.budget, "process": wish.process, "span": wish.span}
     others = dict(db.query(OTHERS, {**mine, "fresh_s": now_s - FRESH_S})[0])
-    if not others.pop("rows") and wish.before_usd > 0:
-        others |= dict.fromkeys(("taken_usd", "spent_usd", "gone_usd"), wish.before_usd)
-        db.execute(TAKE, {**mine, **others, "process": BEFORE, "rate_hz": 0.0, "at_s": now_s})
+    # Nobody spends more within a budget than was taken of it, so the rest was spent without one.
+    missing_usd = wish.before_usd - others["taken_usd"]
+    if missing_usd > 0:
+        who = {"process": BEFORE.format(span=wish.span), "usd": missing_usd, "at_s": now_s}
+        db.execute(MISSING, {**mine, **who})
+        others |= {
+            name: others[name] + missing_usd for name in ("taken_usd", "spent_usd", "gone_usd")
+        }
     elsewhere = Elsewhere(**others)
     usd = max(min(wish.usd, wish.limit_usd - elsewhere.taken_usd), 0.0)
     told = {"spent_usd": wish.spent_usd, "rate_hz": wish.rate_hz, "at_s": now_s}

@@ -72,6 +72,29 @@ def test_what_was_spent_before_anybody_shared_counts(log: Log) -> None:
     assert then == Elsewhere(taken_usd=10.0, spent_usd=4.0, gone_usd=4.0, rate_hz=3.0)
 
 
+def test_what_was_spent_without_a_budget_later_in_the_day_counts_too(log: Log) -> None:
+    log.allot(wish(usd=1.0, spent_usd=1.0, before_usd=0.5))
+    noon = log.allot(wish(process="bob", usd=9.0, before_usd=4.0))
+    assert noon == Allotment(6.0, Elsewhere(4.0, 4.0, 4.0, rate_hz=3.0))
+    log.allot(wish(process="bob", usd=1.0, spent_usd=1.0, before_usd=4.0))
+    for _ in range(2):
+        evening = log.allot(wish(process="cid", usd=9.0, before_usd=8.0))
+        assert evening == Allotment(2.0, Elsewhere(8.0, 8.0, 8.0, rate_hz=6.0))
+
+
+def test_what_others_took_and_have_not_spent_covers_what_the_log_knows_of(log: Log) -> None:
+    log.allot(wish(usd=5.0))
+    assert log.allot(wish(process="bob", before_usd=4.0)).elsewhere.taken_usd == 5.0
+    log.allot(wish(usd=1.0, spent_usd=1.0))
+    assert log.allot(wish(process="bob", before_usd=4.0)).elsewhere.taken_usd == 4.0
+
+
+def test_what_was_spent_before_is_kept_of_each_span(log: Log) -> None:
+    log.allot(wish(before_usd=4.0))
+    log.allot(wish(process="bob", span=8, before_usd=3.0))
+    assert log.allot(wish()).elsewhere.taken_usd == 4.0
+
+
 def test_of_who_is_heard_of_only_what_is_spent_is_gone_of_others_all_they_took(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
