@@ -31,11 +31,12 @@ def abandon(db: Sql, between: Values, at_s: float) -> int:
     """Record an outcome for each decision that has none, and return how many there were."""
     lost = db.query(UNSETTLED, between)
     for row in lost:
-        append(db, Outcome, plain(_abandoned(row, at_s)))
+        append(db, Outcome, plain(abandoned(row, at_s)))
     return len(lost)
 
 
-def _abandoned(row: Row, at_s: float) -> Outcome:
+def abandoned(row: Row, at_s: float) -> Outcome:
+    """Return the end of a decision, from its row with what its attempts add up to."""
     decision = restore(Decision, row)
     # Not strict: a row that another hand has spoilt must not keep the others from their end.
     predicted = dict(zip(decision.eligible, decision.cost_usd_predicted, strict=False))

@@ -7,7 +7,12 @@ gaps, so that folding them in that order is well defined.
 
 from storage.reader import LogReader
 from storage.recorder import LogRecorder
+from storage.unbooked import Unbooked
 
 
 class Log(LogRecorder, LogReader):
     """The log: the truth that posterior and policy are folded from."""
+
+    def unbooked(self) -> Unbooked:
+        """Return what the rows cost that wait in the spool, for a process that has just begun."""
+        return Unbooked(self._spool.waiting(), self.ask)

@@ -10,7 +10,7 @@ from policy.decide import Question, Verdict
 from policy.errors import BudgetExceeded
 from policy.pacer import Budget, Goal, WillingnessToPay, ceiling_of, window_of
 from policy.ring import RING
-from storage.reader import LogReader
+from storage.log import Log
 from storage.records import Decision
 
 SERVICE = "service"
@@ -26,7 +26,7 @@ class Treasury:
 
     def __init__(
         self,
-        log: LogReader,
+        log: Log,
         learned: Callable[[], Learned],
         goals: Goals,
         priced_apart: Callable[[str], bool],
@@ -35,6 +35,7 @@ class Treasury:
         goal = goals.service
         self._is_shared = goals.are_shared
         self._log = log
+        self._unbooked = log.unbooked()
         self._learned = learned
         self._of_keys: dict[str, Pacing] = {}
         past = [] if isinstance(goal, WillingnessToPay) else self._log.recent(RING)
@@ -113,7 +114,10 @@ class Treasury:
         window_s = window_of(ceiling_of(goal, cap))
         spent_usd = 0.0
         if window_s is not None:
-            spent_usd = self._log.spend_usd(now_s - now_s % window_s, key_id=key_id)
+            since_s = now_s - now_s % window_s
+            # In this order: what comes into the log meanwhile counts twice then, and never not.
+            spent_usd = self._unbooked.usd(since_s, key_id)
+            spent_usd += self._log.spend_usd(since_s, key_id=key_id)
         return Pacing.start(
             goal, cap, Past(decisions, spent_usd, self._is_shared), self._learned(), now_s
         )
