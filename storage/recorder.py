@@ -160,12 +160,9 @@ class LogRecorder(ABC):
         """Let the next one take a lease at once."""
         self._writer.submit(lambda db: leases.give_back(db, fence)).wait()
 
-    def allot(self, wish: allotments.Wish) -> allotments.Allotment:
-        """Give a process its piece of a budget, durably: as much of its wish as is left.
-
-        raises : StoreUnavailable
-        """
-        return self._writer.submit(lambda db: allotments.allot(db, wish)).wait()
+    def allot(self, wish: allotments.Wish) -> Ticket[allotments.Allotment]:
+        """Give a process its piece of a budget, durably: as much of its wish as is left."""
+        return self._writer.submit(lambda db: allotments.allot(db, wish))
 
     def abandon(
         self, decided_before_s: float, at_s: float, decided_after_s: float = float("-inf")

@@ -41,22 +41,28 @@ class Sharing:
         self._kept_at_s = now_s
         with self._lock:
             budgets = dict(self._budgets())
-        for name, pacing in budgets.items():
-            self._take(name, pacing, piece, now_s)
+        self._take(budgets, piece, now_s)
 
     def more(self, budgets: Mapping[str, Pacing], piece: Piece, now_s: float) -> bool:
         """Return whether more may be left now of one of these budgets.
 
         raises : StoreUnavailable
         """
-        for name, pacing in budgets.items():
-            self._take(name, pacing, piece, now_s)
+        self._take(budgets, piece, now_s)
         return bool(budgets)
 
-    def _take(self, name: str, pacing: Pacing, piece: Piece, now_s: float) -> None:
+    def _take(self, budgets: Mapping[str, Pacing], piece: Piece, now_s: float) -> None:
+        """Ask for all of them at once, so that they share a commit."""
         with self._asking:
             with self._lock:
-                wish = pacing.wish(name, self._process, piece, now_s)
-            allotment = self._log.allot(wish)
+                wishes = [
+                    pacing.wish(name, self._process, piece, now_s)
+                    for name, pacing in budgets.items()
+                ]
+            tickets = [self._log.allot(wish) for wish in wishes]
+            allotments = [ticket.wait() for ticket in tickets]
             with self._lock:
-                pacing.allot(allotment, wish.span)
+                for pacing, allotment, wish in zip(
+                    budgets.values(), allotments, wishes, strict=True
+                ):
+                    pacing.allot(allotment, wish.span)

@@ -203,7 +203,7 @@ def test_what_is_kept_of_a_budget_by_processes_that_were_killed_is_said(
         spent_usd = service.parts.log.spend_usd(0.0)
         span, who = service.parts.live.pacer.books.window, {"budget": SERVICE, "process": "killed"}
         piece = Wish(**who, span=span, usd=45.0, limit_usd=50.0, rate_hz=1.0, spent_usd=0.5)
-        service.parts.log.allot(piece)
+        service.parts.log.allot(piece).wait()
         with patch.object(allotments, "FRESH_S", -1.0):
             service.parts.live.share(time.time() + 60)
         goal = service.get("/policy")["goal"]

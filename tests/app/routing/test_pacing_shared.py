@@ -1,19 +1,23 @@
 """What is wished for of a budget that others spend too, what is given back, and what counts."""
 
 import dataclasses
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from app.routing.pacing import Pacing, Past, Piece
+from app.routing.sharing import Sharing
 from jobs.learned import Learned
 from policy.books import Elsewhere, Hold
 from policy.decide import Question
 from policy.eligibility import Demand
 from policy.pacer import Budget
-from storage.allotments import Allotment
+from storage.allotments import Allotment, Wish
+from storage.spool import Durable
 from storage.sqlite_log import SqliteLog
+from storage.ticket import DURABLE_WITHIN_S, Ticket
 from tests.jobs.test_learned import HYPER, SPACE
 
 NOON_S = 20_000 * 86_400.0 + 43_200.0
@@ -80,9 +84,35 @@ def test_eight_who_share_a_day_plan_with_all_that_none_has_spent(tmp_path: Path)
                 wish = dataclasses.replace(
                     each.wish("service", str(n), "some", NOON_S), rate_hz=1.0
                 )
-                each.allot(log.allot(wish), wish.span)
+                each.allot(log.allot(wish).wait(), wish.span)
     taken_usd = eight[0].pacer.books.elsewhere.taken_usd
     assert 0.4 * budget.usd < taken_usd < 0.6 * budget.usd
     for each in eight:
         assert each.pacer.unspent_usd(NOON_S) == pytest.approx(budget.usd)
         assert each.pacer.target_usd(NOON_S) == pytest.approx(budget.usd / (7 * 43_200))
+
+
+def test_the_wishes_of_a_round_are_asked_for_together(tmp_path: Path) -> None:
+    """Each that was waited for alone would be a commit of its own."""
+    told: list[str] = []
+    budgets = {f"key {n}": shared() for n in range(20)}
+
+    class Telling(SqliteLog):
+        def allot(self, wish: Wish) -> "Told":
+            told.append("asked")
+            return Told(super().allot(wish))
+
+    class Told:
+        durable: Durable = "log"
+
+        def __init__(self, ticket: Ticket[Allotment]) -> None:
+            self._ticket = ticket
+
+        def wait(self, timeout_s: float = DURABLE_WITHIN_S) -> Allotment:
+            told.append("waited")
+            return self._ticket.wait(timeout_s)
+
+    with Telling(tmp_path / "turnpike.db") as log:
+        Sharing(log, threading.Lock(), lambda: budgets).keep(NOON_S)
+    assert told == ["asked"] * 20 + ["waited"] * 20
+    assert [each.pacer.books.allotted_usd for each in budgets.values()] == [pytest.approx(2.8)] * 20
