@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from app.settings import Settings
-from storage.place import beside, of_one_log
+from storage.place import apart, of_one_log
 from upstream.catalogue import Catalogue, load
 
 APART = "sandbox"
@@ -25,8 +25,8 @@ def in_force(settings: Settings, environ: Mapping[str, str] | None = None) -> Se
         wanted = bool(missing_keys(load(settings.arms), environ))
     else:
         wanted = settings.sandbox == "on"
-    apart = {"database": beside(settings.database, APART), "data": settings.folder / APART}
-    return settings.model_copy(update={"sandbox": "on", **apart} if wanted else {"sandbox": "off"})
+    own = {"database": apart(settings.database, APART), "data": settings.folder / APART}
+    return settings.model_copy(update={"sandbox": "on", **own} if wanted else {"sandbox": "off"})
 
 
 def beside_log(settings: Settings) -> Path:

@@ -25,7 +25,7 @@ from bench.victims import Service
 from jobs.invariants import broken
 from jobs.witness import Journal, Witness
 from policy.exploration import Control
-from storage.place import beside
+from storage.place import apart
 from storage.postgres_reader import PostgresReader
 from storage.postgres_server import PostgresServer
 
@@ -101,7 +101,7 @@ def run(restarts: int, seed: int, folder: Path, told: Callable[[str], None]) -> 
                 told(f"{n} of {len(deck)} after {time.monotonic() - began_s:.0f} s: {what}")
             time.sleep(BETWEEN_S[1])
         agreed_s = _agreed(replicas, time.monotonic())
-        with PostgresReader(str(beside(server.url, "sandbox"))) as log:
+        with PostgresReader(str(apart(server.url, "sandbox"))) as log:
             witness = Witness(journal=diary.journal, control=CONTROL, is_quiet=False)
             return Restarted(
                 disturbed,

@@ -2,10 +2,10 @@
 
 Each rated answer is bet on twice: that the arm is worse than its belief allows, and that it is
 better. Only its first rating is bet on: ten readers of one answer are one outcome of the arm. While
-the belief is right neither bet can be expected to win, so wealth beyond `ALARM` means a change: at
-most once in `ALARM` answers of an arm without one, whatever rewards in 0..1 look like. A purse that
-is lost is filled up again, so the day of the change need not be known; it is told afterwards by
-where the winnings began.
+the belief is right neither bet can be expected to win, so wealth beyond `ALARM` means a change:
+without one each bet gets there at most once in `ALARM` answers of an arm, whatever rewards in 0..1
+look like. A purse that is lost is filled up again, so the day of the change need not be known; it
+is told afterwards by where the winnings began.
 
 A watch never changes: watching returns a new one.
 """
@@ -160,7 +160,7 @@ class Watch:
         seen = self.seen + 1.0
         if not len(self.reference):
             return replace(self, seen=seen)
-        worse, better = self._won(context, reward)
+        worse, better = self._winnings(context, reward)
         return replace(
             self,
             seen=seen,
@@ -182,7 +182,7 @@ class Watch:
         be a newer one.
         """
         is_won = bet and len(self.reference) > 0
-        worse, better = self._won(context, reward) if is_won else (0.0, 0.0)
+        worse, better = self._winnings(context, reward) if is_won else (0.0, 0.0)
         told = context, reward, at_s, -weight
         return replace(
             self,
@@ -190,7 +190,7 @@ class Watch:
             better=self.better.counted(*told, won=better),
         )
 
-    def _won(self, context: Floats, reward: float) -> tuple[float, float]:
+    def _winnings(self, context: Floats, reward: float) -> tuple[float, float]:
         """Return what the bet that the arm is worse wins on an outcome, and that it is better."""
         expected, slack = float(context @ self.reference), SLACK + 2.0 * self.doubt
         return _won(1.0 - expected + slack, 1.0 - reward), _won(expected + slack, reward)

@@ -51,12 +51,12 @@ def of_one_log(folder: Path, place: Place) -> Path:
     return folder / f"{_name(place)}-beside"
 
 
-def beside(place: Place, name: str) -> Place:
+def apart(place: Place, name: str) -> Place:
     """Return the place of another log that is kept apart: a folder, or a schema, of this name.
 
-    >>> beside(Path("data/turnpike.db"), "sandbox").as_posix()
+    >>> apart(Path("data/turnpike.db"), "sandbox").as_posix()
     'data/sandbox/turnpike.db'
-    >>> beside("postgresql://db/turnpike", "sandbox")
+    >>> apart("postgresql://db/turnpike", "sandbox")
     'postgresql://db/turnpike?options=-c%20search_path%3Dsandbox'
     """
     if isinstance(place, Path):

@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any, TypeVar
 
 import numpy as np
@@ -108,6 +108,12 @@ def plain(record: Record) -> dict[str, SqlValue]:
         value = getattr(record, name)
         row[name] = ENCODERS.get(type(value), _sql_value)(name, value)
     return row
+
+
+def defaults(kind: type[Any]) -> dict[str, SqlValue]:
+    """Return the columns of a record that need not be given, as a row of it has them."""
+    given = {each.name: each.default for each in fields(kind) if each.default is not MISSING}
+    return {name: _sql_value(name, value) for name, value in given.items()}
 
 
 def restore(kind: type[R], row: Row, prefix: str = "") -> R:

@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, Self, TypeVar
 
@@ -19,7 +19,7 @@ from structlog import get_logger
 from policy.errors import TurnpikeError
 from storage.parcel import flush_folder, private
 from storage.records import UNASSIGNED, Attempt, Decision, Outcome
-from storage.rows import SqlValue, plain
+from storage.rows import SqlValue, defaults, plain
 from storage.spool_file import SpoolFile
 from storage.words import Transcript
 
@@ -64,9 +64,7 @@ class Spare(Generic[T]):
     def from_bytes(entry: bytes) -> "Spare[int]":
         """Return the row that an entry holds; a version that had fewer columns may have put it."""
         name, values = json.loads(entry, object_hook=_unpacked)
-        kind = KINDS[name]
-        since = {each.name: each.default for each in fields(kind) if each.default is not MISSING}
-        return Spare(kind, {**since, **values}, UNASSIGNED)
+        return Spare(KINDS[name], {**defaults(KINDS[name]), **values}, UNASSIGNED)
 
 
 @dataclass(frozen=True, slots=True)

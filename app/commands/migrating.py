@@ -11,7 +11,7 @@ from jobs.intake import records
 from jobs.learned import Learned
 from policy.errors import ConfigError, InvalidInput
 from storage.handover import take
-from storage.place import Place, beside, is_postgres, shown
+from storage.place import Place, apart, is_postgres, shown
 from storage.reader import LogReader
 from storage.snapshots import digest
 from storage.spool import Spooling
@@ -34,7 +34,7 @@ def migrate_to(settings: Settings, url: str) -> None:
         raise InvalidInput(
             f"{url!r} is no PostgreSQL database: give postgresql://user@host/name", param="url"
         )
-    target = str(beside(url, APART)) if settings.sandbox == "on" else url
+    target = str(apart(url, APART)) if settings.sandbox == "on" else url
     with open_log(source, spooling=Spooling(settings.spool_bytes)) as log:
         log.bring_back()  # what waits beside the log is moved too
         take(beside_log(settings) / "handover", log, records, time.time())

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from policy.errors import InvalidInput
 from storage.records import Decision
-from storage.rows import plain, restore, text
+from storage.rows import columns, defaults, plain, restore, text
 from tests.storage.rounds import DECISION, RETRAIN, but
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -53,3 +53,9 @@ def test_what_no_store_keeps_is_refused_by_name(changes: dict[str, object], mess
 def test_nested_json_comes_back_as_it_was() -> None:
     report = {"arms": {"a": [1, 2.5, None, True]}, "text": "é\ud800"}
     assert restore(type(RETRAIN), plain(but(RETRAIN, report=report))).report == report
+
+
+def test_what_need_not_be_given_has_the_form_of_a_row() -> None:
+    found = defaults(Decision)
+    assert found.keys() < set(columns(Decision))
+    assert (found["sandbox"], type(found["sandbox"]), found["answer_of"]) == (0, int, None)

@@ -18,7 +18,7 @@ from app.mode import APART
 from app.settings import Settings
 from jobs.invariants import broken
 from jobs.witness import Journal, Witness
-from storage.place import beside
+from storage.place import apart
 from storage.postgres_reader import PostgresReader
 from tests.app.running import CATALOGUE, eventually
 
@@ -119,7 +119,7 @@ def test_restarts_of_replicas_and_of_the_store_are_seen_by_nobody(cluster: Clust
     policies = cluster.agree()
     assert policies is not None, cluster.policies()
     journal = Journal(frozenset(load.outcomes), load.thumbs)
-    with PostgresReader(str(beside(cluster.database, APART))) as log:
+    with PostgresReader(str(apart(cluster.database, APART))) as log:
         assert log.position() == policies[0]["learned_events"]
         # A replica that was killed leaves decisions without an end, until the keeper gives it one.
         assert broken(log, Witness(journal=journal, is_quiet=False)) == []
