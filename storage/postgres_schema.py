@@ -5,20 +5,20 @@ Processes that start together wait for each other, so that each change is made o
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
 
 from policy.errors import ConfigError
-from storage.migrations import Change, changes
+from storage.migrations import CHANGES, statements
 from storage.place import shown
 from storage.postgres_sql import Connection, PostgresSql
 
 # "turnpike" as a number: whoever changes the schema holds this lock.
 LOCK = "SELECT pg_advisory_xact_lock(8391739299332713317)"
 
-CHANGES = """
+CHANGES_TABLE = """
 CREATE TABLE IF NOT EXISTS schema_changes (
     n BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -104,17 +104,6 @@ ANNOUNCE = (
 )
 
 
-class InOtherWords:
-    """A connection that is told the schema as SQLite says it."""
-
-    def __init__(self, db: PostgresSql) -> None:
-        self._db = db
-
-    def execute(self, sql: str, /) -> object:
-        """Do what a statement says."""
-        return self._db.execute(translated(sql))
-
-
 def translated(ddl: str) -> str:
     """Return a statement of the schema in PostgreSQL's words.
 
@@ -133,11 +122,12 @@ def migrate(url: str, connection: Connection) -> None:
         connection.execute(LOCK)
         db = PostgresSql(connection)
         _make_schema(db)
-        db.execute(CHANGES)
+        db.execute(CHANGES_TABLE)
         have = _applied(url, db)
-        for name, change in _changes():
+        for name, change in _changes().items():
             if name not in have:
-                change(db)
+                for statement in change:
+                    db.execute(statement)
                 db.execute(RECORD, {"name": name})
 
 
@@ -149,7 +139,7 @@ def pending(url: str, connection: Connection) -> list[str]:
     db = PostgresSql(connection)
     [row] = db.query(HAS_CHANGES)
     have = _applied(url, db) if row["found"] else []
-    return [name for name, _ in _changes() if name not in have]
+    return [name for name in _changes() if name not in have]
 
 
 def _make_schema(db: PostgresSql) -> None:
@@ -159,31 +149,19 @@ def _make_schema(db: PostgresSql) -> None:
         db.execute(f'CREATE SCHEMA "{named}"')
 
 
-def _changes() -> list[tuple[str, Callable[[PostgresSql], None]]]:
-    same = [(name, _same(change)) for name, change in changes()]
-    return [
-        ("functions", _all(*FUNCTIONS, COMMITS)),
-        ("functions_in_utc", _all(*FUNCTIONS_IN_UTC)),
-        *same,
-        ("announce", _all(*ANNOUNCE)),
-    ]
-
-
-def _same(change: Change) -> Callable[[PostgresSql], None]:
-    return lambda db: change(InOtherWords(db))
-
-
-def _all(*statements: str) -> Callable[[PostgresSql], None]:
-    def change(db: PostgresSql) -> None:
-        for statement in statements:
-            db.execute(statement)
-
-    return change
+def _changes() -> dict[str, tuple[str, ...]]:
+    same = {name: tuple(map(translated, statements(each))) for name, each in CHANGES.items()}
+    return {
+        "functions": (*FUNCTIONS, COMMITS),
+        "functions_in_utc": FUNCTIONS_IN_UTC,
+        **same,
+        "announce": ANNOUNCE,
+    }
 
 
 def _applied(url: str, db: PostgresSql) -> list[str]:
     have = [row["name"] for row in db.query(APPLIED)]
-    known = {name for name, _ in _changes()}
+    known = _changes()
     newer = [name for name in have if name not in known]
     if newer:
         raise ConfigError(
