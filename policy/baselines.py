@@ -1,8 +1,7 @@
-"""Policies to beat: uniform, one fixed arm, greedy, and the word-count rule. Same two methods."""
+"""Policies to beat: uniform, one fixed arm, greedy, and the word-count rule."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,16 +13,8 @@ from policy.types import Arm, Floats
 WORD_LIMITS = (100, 1_000, 8_000)
 
 
-class Unlearning:
-    """A rule that is written down once and learns nothing."""
-
-    def update(self, arm: str, context: Floats, reward: float, weight: float = 1.0) -> Self:
-        """Return the same rule."""
-        return self
-
-
 @dataclass(frozen=True)
-class Uniform(Unlearning):
+class Uniform:
     """Every eligible arm alike: what a comparison of arms needs and no product wants."""
 
     name: str = "uniform"
@@ -34,7 +25,7 @@ class Uniform(Unlearning):
 
 
 @dataclass(frozen=True)
-class Fixed(Unlearning):
+class Fixed:
     """One arm whenever it is eligible, else the cheapest that is: what teams do today."""
 
     arm: str
@@ -52,7 +43,7 @@ class Fixed(Unlearning):
 
 
 @dataclass(frozen=True)
-class WordCount(Unlearning):
+class WordCount:
     """The static rule many teams write first: the longer the prompt, the dearer the arm.
 
     The eligible arms are ranked by expected price and cut into four tiers: under 100 words, under
@@ -93,10 +84,6 @@ class Greedy:
         """Return certainty of the arm that looks best."""
         said = self.belief.predict(offer.context, offer.arms)
         return certain(looks_best(said, offer.price), len(offer.arms))
-
-    def update(self, arm: str, context: Floats, reward: float, weight: float = 1.0) -> Self:
-        """Return the policy after one rated outcome."""
-        return replace(self, belief=self.belief.update(arm, context, reward, weight))
 
 
 def baseline(arms: Sequence[Arm], named: str | None = None) -> str:

@@ -1,7 +1,7 @@
-"""What a policy is asked, and the two methods every policy answers with."""
+"""What a policy is asked, and what every policy answers with."""
 
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class Offer:
 
 
 class Policy(Protocol):
-    """A map from offers to distributions over arms, and how it learns."""
+    """A map from offers to distributions over arms."""
 
     @property
     def name(self) -> str:
@@ -39,13 +39,6 @@ class Policy(Protocol):
         """Return the probability of each arm; the arm must be drawn from this very vector.
 
         shapes : (k,), sums to 1
-        """
-        ...
-
-    def update(self, arm: str, context: Floats, reward: float, weight: float = 1.0) -> Self:
-        """Return the policy after one rated outcome; a negative weight takes one back.
-
-        shapes : context (d,)
         """
         ...
 

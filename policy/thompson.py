@@ -5,9 +5,8 @@ from that very vector: the logged propensity is then exact by construction, howe
 Choosing by a fresh draw and logging a Monte-Carlo estimate instead is biased.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import log
-from typing import Self
 
 import numpy as np
 
@@ -93,10 +92,6 @@ class Thompson:
         floor = self.hyper.floor / k / np.maximum(price / usual, 1.0)
         kept: Floats = (1.0 - floor.sum()) * wins + floor
         return kept
-
-    def update(self, arm: str, context: Floats, reward: float, weight: float = 1.0) -> Self:
-        """Return the policy after one rated outcome; a negative weight takes one back."""
-        return replace(self, belief=self.belief.update(arm, context, reward, weight))
 
     def _deviations(self, said: Prediction, rng: np.random.Generator) -> Floats:
         k, seen = len(said.mean), np.maximum(said.weight, 0.0)

@@ -253,19 +253,20 @@ PROBLEMS, K = 340, 4
 
 def played(world: World, how: str, rng: np.random.Generator) -> Belief:
     """Return what is believed at the end; only rounds that will be rated are played."""
-    policy = Thompson(Belief(COVERAGE), Hyper(draws=16))
+    belief = Belief(COVERAGE)
     rated = {"thompson": 60, "greedy": 60, "sparse": 30, "delayed": 100}[how]
     delay = 50 if how == "delayed" else 0  # 500 rounds of which every tenth is rated
     waiting = []
     for x in contexts(rng, rated, 4):
         if how == "greedy":
-            arm = int(policy.belief.predict(x, ARMS4).mean.argmax())
+            arm = int(belief.predict(x, ARMS4).mean.argmax())
         else:
+            policy = Thompson(belief, Hyper(draws=16))
             arm = choose(policy.propensities(Offer(x, ARMS4, np.zeros(K)), rng), rng)
         waiting.append((ARMS4[arm], x, world.reward(arm, x, rng)))
         if len(waiting) > delay:
-            policy = policy.update(*waiting.pop(0))
-    return policy.belief
+            belief = belief.update(*waiting.pop(0))
+    return belief
 
 
 ARMS4 = ("a", "b", "c", "d")

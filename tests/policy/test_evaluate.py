@@ -61,14 +61,14 @@ TARGETS = {
 def logged(rng: np.random.Generator) -> tuple[LoggedRounds, Floats, Floats]:
     """Return a log of a policy that learned while it was written, its contexts and true means."""
     world = replace(World.drawn(PRIOR, 3, np.random.default_rng(99)), noise=0.05)
-    policy = Thompson(Belief(PRIOR), LOGGING)
+    belief = Belief(PRIOR)
     x = contexts(rng, N)
     action, reward, behaviour = np.zeros(N, dtype=np.int64), np.zeros(N), np.zeros((N, 3))
     for t, context in enumerate(x):
-        pmf = policy.propensities(Offer(context, ARMS, np.zeros(3)), rng)
+        pmf = Thompson(belief, LOGGING).propensities(Offer(context, ARMS, np.zeros(3)), rng)
         action[t], behaviour[t] = choose(pmf, rng), pmf
         reward[t] = world.reward(int(action[t]), context, rng)
-        policy = policy.update(ARMS[action[t]], context, float(reward[t]))
+        belief = belief.update(ARMS[action[t]], context, float(reward[t]))
     quality = x @ world.weights.T
     nothing = np.zeros((N, 3))
     return LoggedRounds(action, reward, behaviour, np.ones(N), nothing, nothing), x, quality

@@ -56,25 +56,6 @@ def test_the_same_generator_gives_the_same_answer(policy: Policy) -> None:
         np.testing.assert_array_equal(one, other)
 
 
-@every_policy
-def test_learning_leaves_the_old_policy_as_it_was(policy: Policy) -> None:
-    offer = offers(3)[2]
-    before = policy.propensities(offer, np.random.default_rng(6))
-    for _ in range(20):
-        policy.update("a", offer.context, 0.0)
-    np.testing.assert_array_equal(policy.propensities(offer, np.random.default_rng(6)), before)
-
-
-@every_policy
-def test_an_outcome_taken_back_leaves_the_policy_that_never_saw_it(policy: Policy) -> None:
-    x = np.array([1.0, -0.5, 0.3, 1.0])
-    again = policy.update("a", x, 0.0).update("a", x, 0.0, -1.0)
-    for offer in offers(20):
-        one, other = (p.propensities(offer, np.random.default_rng(7)) for p in (policy, again))
-        np.testing.assert_allclose(one, other)
-    assert again.name == policy.name
-
-
 @pytest.mark.parametrize("floor", [0.0, 0.01, 0.3, 1.0])
 def test_thompson_never_goes_below_its_floor_at_the_price_of_each_arm(floor: float) -> None:
     policy = Thompson(BELIEF, Hyper(floor=floor))
