@@ -4,9 +4,9 @@ It is plain JSON, made from sums over the log. `docs/report.md` has the equation
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from jobs.requests import busy_s, requests
 from jobs.satisfaction import Vote, of_baseline, ours, votes
@@ -22,8 +22,7 @@ from jobs.tally import (
 from policy.baselines import baseline
 from policy.savings import FEWEST_OF_A_PART, Saving, Sums, saving
 from policy.types import DAY_S, Arm
-from storage.records import Decision, Round
-from storage.spending import Spending
+from storage.reader import LogReader
 
 PERIODS: Mapping[str, int] = {"1d": 1, "7d": 7, "30d": 30, "90d": 90}
 """Whole days (UTC) that a report may be about, today among them."""
@@ -46,33 +45,8 @@ LINES = tuple(
 )
 
 
-class Reported(Protocol):
-    """What a report asks of a log."""
-
-    def decisions(
-        self,
-        *,
-        since_s: float | None,
-        until_s: float | None,
-        tenant: str | None,
-        rated_only: bool,
-    ) -> Iterable[Round]:
-        """Yield decisions with since_s <= decided_at_s < until_s."""
-        ...
-
-    def recent(self, n: int) -> list[Decision]:
-        """Return the last n decisions that asked an arm."""
-        ...
-
-    def spending(
-        self, since_s: float, until_s: float, tenant: str | None = None
-    ) -> Iterable[Spending]:
-        """Yield every decision that has ended, with what it cost, oldest first."""
-        ...
-
-
 def reports(
-    log: Reported,
+    log: LogReader,
     arms: Sequence[Arm],
     named: str | None,
     now_s: float,
