@@ -204,7 +204,7 @@ def _verdict(killing: Killing) -> Crashed:
     with SqliteReader(killing.database) as log:
         policy = log.latest_policy()
         folder = of_one_log(killing.database.parent, killing.database) / "snapshots"
-        saved = newest(folder, log.mark, policy.version if policy else 0).snapshot
+        saved = newest(folder, log.mark, policy.version if policy else 0)
         witness = Witness(
             journal=journal,
             live=saved.arrays if saved else None,

@@ -113,7 +113,7 @@ def _is_exact(database: Path) -> bool:
         if policy is None:
             return False
         folder = of_one_log(database.parent, database) / "snapshots"
-        saved = newest(folder, log.mark, policy.version).snapshot
+        saved = newest(folder, log.mark, policy.version)
         if saved is None or saved.upto_seq != log.position():
             return False
         folded = Learned.start(policy).fold(log.events())

@@ -204,10 +204,7 @@ def saved(data: Path, log: LogReader, start: Learned) -> Learned | None:
     None without either, or if it is of an earlier version of ours; what is damaged is told.
     """
     version = start.policy_version
-    found = snapshots.newest(data / "snapshots", log.mark, version)
-    for reason in found.damaged:
-        LOGGER.warning("snapshot passed over", reason=reason)
-    newest = found.snapshot or _adopted_with(log, version)
+    newest = snapshots.newest(data / "snapshots", log.mark, version) or _adopted_with(log, version)
     return None if newest is None else start.restored(newest.arrays, newest.upto_seq)
 
 

@@ -44,14 +44,6 @@ class Snapshot:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Found:
-    """The newest snapshot that is whole, if any, and what was wrong with newer ones."""
-
-    snapshot: Snapshot | None
-    damaged: tuple[str, ...]
-
-
 def digest(arrays: Arrays) -> str:
     """Return the SHA-256 over the names, types, shapes and bytes of the arrays.
 
@@ -127,13 +119,12 @@ def forget_before(folder: Path, policy_version: int) -> None:
             path.unlink(missing_ok=True)
 
 
-def newest(folder: Path, mark: Mark, policy_version: int) -> Found:
-    """Return the whole snapshot that has learned furthest of one policy version.
+def newest(folder: Path, mark: Mark, policy_version: int) -> Snapshot | None:
+    """Return the whole snapshot that has learned furthest of one policy version, None without one.
 
     One whose last event is not the log's, of whatever version, is deleted: the log would grow past
     it one day.
     """
-    damaged: list[str] = []
     for path in _newest_first(folder):
         named = NAME.fullmatch(path.name)
         if named is None:
@@ -143,10 +134,10 @@ def newest(folder: Path, mark: Mark, policy_version: int) -> Found:
             _delete(path)
         elif int(named["version"]) == policy_version:
             try:
-                return Found(load(path), tuple(damaged))
+                return load(path)
             except DamagedFile as error:
-                damaged.append(error.message)
-    return Found(None, tuple(damaged))
+                LOGGER.warning("snapshot passed over", reason=error.message)
+    return None
 
 
 def _delete(path: Path) -> None:

@@ -255,7 +255,7 @@ class Following:
     def _begun(self, newest: int) -> Traffic:
         """Return what was kept, or the traffic before the first event of the days that are."""
         now_s, log = self._clock(), self._log.lookups
-        kept = beside(partial(snapshots.newest, self._folder, self._log.mark, FORM)).snapshot
+        kept = beside(partial(snapshots.newest, self._folder, self._log.mark, FORM))
         self._fine_seq = _before(beside(partial(log.first_since, now_s - FINE_S)), newest)
         if kept is not None:
             self._saved_seq = kept.upto_seq

@@ -45,22 +45,21 @@ def test_the_digest_is_of_the_arrays_alone(tmp_path: Path) -> None:
 def test_the_newest_whole_one_wins_and_damage_is_told(tmp_path: Path) -> None:
     for seq in (7, 100, 23):
         snapshots.save(tmp_path, 1, seq, ARRAYS, MARK)
-    assert snapshots.newest(tmp_path, ours, 1).damaged == ()
-    best = snapshots.newest(tmp_path, ours, 1).snapshot
-    assert best is not None
-    assert best.upto_seq == 100
-    best.path.write_bytes(best.path.read_bytes()[:-1])
-    found = snapshots.newest(tmp_path, ours, 1)
-    assert found.snapshot is not None
-    assert found.snapshot.upto_seq == 23
-    assert [str(best.path) in complaint for complaint in found.damaged] == [True]
+    with capture_logs() as said:
+        best = snapshots.newest(tmp_path, ours, 1)
+        assert best is not None
+        assert (best.upto_seq, said) == (100, [])
+        best.path.write_bytes(best.path.read_bytes()[:-1])
+        found = snapshots.newest(tmp_path, ours, 1)
+    assert found is not None
+    assert found.upto_seq == 23
+    assert [str(best.path) in line["reason"] for line in said] == [True]
 
 
 def test_no_snapshot_is_an_answer(tmp_path: Path) -> None:
-    assert snapshots.newest(tmp_path / "missing", ours, 1).snapshot is None
+    assert snapshots.newest(tmp_path / "missing", ours, 1) is None
     (tmp_path / f"000000000007-v000001-{MARK}.snapshot").touch()
-    found = snapshots.newest(tmp_path, ours, 1)
-    assert (found.snapshot, len(found.damaged)) == (None, 1)
+    assert snapshots.newest(tmp_path, ours, 1) is None
 
 
 def test_what_another_log_has_taught_is_deleted_and_told_whatever_its_version(
@@ -70,8 +69,8 @@ def test_what_another_log_has_taught_is_deleted_and_told_whatever_its_version(
         snapshots.save(tmp_path, version, seq, ARRAYS, MARK)
     with capture_logs() as said:
         found = snapshots.newest(tmp_path, lambda seq: MARK if seq < 7 else "f" * 16, 1)
-    assert found.snapshot is not None
-    assert (found.snapshot.upto_seq, found.damaged) == (5, ())
+    assert found is not None
+    assert found.upto_seq == 5
     assert [path.name[:12] for path in tmp_path.iterdir()] == ["000000000005"]
     assert [line["log_level"] for line in said] == ["error", "error"]
 
@@ -82,7 +81,7 @@ def test_what_an_earlier_version_has_left_is_deleted_and_no_fault_of_the_log(
     left = tmp_path / "000000000009-v000001.snapshot"
     left.touch()
     with capture_logs() as said:
-        assert snapshots.newest(tmp_path, ours, 1).snapshot is None
+        assert snapshots.newest(tmp_path, ours, 1) is None
     assert not left.exists()
     assert [line["log_level"] for line in said] == ["warning"]
 

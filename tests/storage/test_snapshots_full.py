@@ -30,7 +30,6 @@ def test_the_snapshot_before_stays_when_there_is_no_room_for_another(tmp_path: P
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert ended.stdout.startswith("OSError")
     found = snapshots.newest(tmp_path, lambda _seq: MARK, 1)
-    assert found.damaged == ()
-    assert found.snapshot is not None
-    assert found.snapshot.upto_seq == 10
+    assert found is not None
+    assert found.upto_seq == 10
     assert len(list(tmp_path.iterdir())) == 1
