@@ -8,13 +8,17 @@ from typing import Any, Generic, TypeVar
 from policy.errors import StoreUnavailable, TurnpikeError
 from storage.spool import Durable, Spare
 from storage.sql import Sql
-from storage.ticket import DURABLE_WITHIN_S
 
 T = TypeVar("T")
 
+DURABLE_WITHIN_S = 20.0
+
 
 class Unit(Generic[T]):
-    """One unit of work and the ticket for it; `durable` tells where it is, once it is."""
+    """One unit of work and the ticket for it; `durable` tells where it is, once it is.
+
+    `error` is what has refused it.
+    """
 
     def __init__(
         self, work: Callable[[Sql], T], spare: Spare[T] | None = None, *, scrubs: bool = False
@@ -26,24 +30,19 @@ class Unit(Generic[T]):
         self._waiting = threading.Lock()
         self._waiting.acquire()
         self._found: T
-        self._error: TurnpikeError | None = None
+        self.error: TurnpikeError | None = None
         # Until the commit says otherwise: whatever ends the writer early, nobody is told a lie.
         self._is_kept = False
         self._is_released = False
 
     def run(self, db: Sql) -> None:
         """Do the work, perhaps not for the first time, and keep what it found for the ticket."""
-        self._error = None
+        self.error = None
         self._found = self._work(db)
 
     def refuse(self, error: TurnpikeError) -> None:
         """Keep the error for the holder of the ticket."""
-        self._error = error
-
-    @property
-    def error(self) -> TurnpikeError | None:
-        """Return what has refused the work, None if nothing has."""
-        return self._error
+        self.error = error
 
     def confirm(self) -> None:
         """Keep that the work is durable, unless it was refused."""
@@ -65,8 +64,8 @@ class Unit(Generic[T]):
         """
         if not self._is_released:
             self._await(timeout_s)
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         if not self._is_kept:
             raise StoreUnavailable(
                 "the log's writer has stopped, so nothing can be recorded: restart the service"

@@ -1,6 +1,6 @@
 """The log as the other rooms see it: everything they may write to it and read from it.
 
-Writing returns a `Ticket` at once; the row is durable when `wait` returns. Units are committed in
+Writing returns a `Unit` at once; the row is durable when `wait` returns. Units are committed in
 the order in which they were submitted. Learning events get one strictly increasing `seq` without
 gaps, so that folding them in that order is well defined.
 """

@@ -10,6 +10,7 @@ from policy.errors import InvalidInput
 from storage import abandoning, allotments, leases, writes
 from storage.erasing import ERASERS
 from storage.feed import Feed, Subscriber
+from storage.inbox import Unit
 from storage.keys import Key, Revocation
 from storage.latest import REPLACE_KNOWN, Latest
 from storage.records import (
@@ -28,7 +29,6 @@ from storage.rows import Record, plain, text
 from storage.spool import Spare, Spool, Standing
 from storage.sql import Sql, Values
 from storage.states import SavedState
-from storage.ticket import Ticket
 from storage.words import Expiry, Stripped, Transcript
 from storage.writer import GroupWriter
 
@@ -57,7 +57,7 @@ class LogRecorder(ABC):
     _spool: Spool
     _feed: Feed
 
-    def decide(self, decision: Decision) -> Ticket[None]:
+    def decide(self, decision: Decision) -> Unit[None]:
         """Record a decision; wait for it before the first byte of the answer.
 
         While the log cannot be written, decisions, attempts and outcomes wait in the spool: they
@@ -67,15 +67,15 @@ class LogRecorder(ABC):
         """
         return self._insert(decision, Spare.of(decision, None))
 
-    def attempt(self, attempt: Attempt) -> Ticket[None]:
+    def attempt(self, attempt: Attempt) -> Unit[None]:
         """Record one upstream call."""
         return self._insert(attempt, Spare.of(attempt, None))
 
-    def keep(self, transcript: Transcript) -> Ticket[None]:
+    def keep(self, transcript: Transcript) -> Unit[None]:
         """Record the text of a prompt or an answer, after its decision."""
         return self._insert(transcript, Spare.of(transcript, None))
 
-    def settle(self, outcome: Outcome) -> Ticket[int]:
+    def settle(self, outcome: Outcome) -> Unit[int]:
         """Record how a decision ended, and give the event's seq; once per decision.
 
         raises : UnknownDecision; InvalidInput if the decision is already settled
@@ -115,12 +115,12 @@ class LogRecorder(ABC):
         )
         return self._writer.submit(rate).wait()
 
-    def add_evals(self, evals: Sequence[Eval]) -> Ticket[int]:
+    def add_evals(self, evals: Sequence[Eval]) -> Unit[int]:
         """Record an imported evaluation, and give how many rows were new (a batch counts once)."""
         rows = [plain(one) for one in evals]
         return self._writer.submit(lambda db: writes.add_evals(db, rows))
 
-    def adopt(self, policy: PolicyVersion) -> Ticket[int]:
+    def adopt(self, policy: PolicyVersion) -> Unit[int]:
         """Record that a policy version serves from now on, and give the event's seq.
 
         raises : InvalidInput unless its version is above every earlier one
@@ -128,11 +128,11 @@ class LogRecorder(ABC):
         values = plain(policy)
         return self._writer.submit(lambda db: writes.adopt(db, values))
 
-    def record_retrain(self, retrain: Retrain) -> Ticket[None]:
+    def record_retrain(self, retrain: Retrain) -> Unit[None]:
         """Record a retrain with its verdict."""
         return self._insert(retrain)
 
-    def replace(self, latest: Latest) -> Ticket[bool]:
+    def replace(self, latest: Latest) -> Unit[bool]:
         """Record a result in place of the one before it, whose version is one less.
 
         Gives False, and changes nothing, if that is not the one that is there.
@@ -142,7 +142,7 @@ class LogRecorder(ABC):
 
     def receive(
         self, handover_id: str, kind: str, at_s: float, records: Sequence[HandedOver]
-    ) -> Ticket[bool]:
+    ) -> Unit[bool]:
         """Record what another process handed over, all or nothing; False if it was in already.
 
         What it takes out is gone from the files too, as soon as nobody reads them.
@@ -160,7 +160,7 @@ class LogRecorder(ABC):
         """Let the next one take a lease at once."""
         self._writer.submit(lambda db: leases.give_back(db, fence)).wait()
 
-    def allot(self, wish: allotments.Wish) -> Ticket[allotments.Allotment]:
+    def allot(self, wish: allotments.Wish) -> Unit[allotments.Allotment]:
         """Give a process its piece of a budget, durably: as much of its wish as is left."""
         return self._writer.submit(lambda db: allotments.allot(db, wish))
 
@@ -202,7 +202,7 @@ class LogRecorder(ABC):
         """Return how many units of work are in line for the next commits."""
         return self._writer.waiting
 
-    def _insert(self, record: Record, spare: Spare[None] | None = None) -> Ticket[None]:
+    def _insert(self, record: Record, spare: Spare[None] | None = None) -> Unit[None]:
         kind, values = type(record), plain(record) if spare is None else spare.values
 
         def work(db: Sql) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from app.routing.retention import Retention
+from storage.inbox import Unit
 from storage.log import Log
 from storage.records import Attempt, Decision, Outcome, Rating
-from storage.ticket import Ticket
 from storage.words import Part
 
 
@@ -41,7 +41,7 @@ class Observed:
         self._retention = retention
         self._observers = observers
 
-    def decide(self, decision: Decision, prompt: str) -> Ticket[None]:
+    def decide(self, decision: Decision, prompt: str) -> Unit[None]:
         """Record a decision, and of the prompt what is to be kept."""
         ticket = self._log.decide(decision)
         self._keep(decision.id, "prompt", decision.decided_at_s, prompt)
@@ -49,14 +49,14 @@ class Observed:
             each.decided(decision, prompt)
         return ticket
 
-    def attempt(self, attempt: Attempt) -> Ticket[None]:
+    def attempt(self, attempt: Attempt) -> Unit[None]:
         """Record one upstream call."""
         ticket = self._log.attempt(attempt)
         for each in self._observers:
             each.attempted(attempt)
         return ticket
 
-    def settle(self, outcome: Outcome, answer: str) -> Ticket[int]:
+    def settle(self, outcome: Outcome, answer: str) -> Unit[int]:
         """Record how a decision ended, and before that of the answer what is to be kept."""
         self._keep(outcome.decision_id, "answer", outcome.at_s, answer)
         ticket = self._log.settle(outcome)

@@ -15,9 +15,9 @@ from policy.errors import (
     UpstreamUnauthorised,
 )
 from policy.types import NOTHING, Arm, Usage
+from storage.inbox import Unit
 from storage.records import Attempt, AttemptStatus, CacheUse, Decision, Outcome, OutcomeStatus
 from storage.spool import Durable
-from storage.ticket import Ticket
 from upstream.answers import Answer, acts, called_by, part_of
 from upstream.health import Call
 from upstream.naming import answering
@@ -67,7 +67,7 @@ class Turn:
 
     decision: Decision
     arm: Arm
-    recorded: Ticket[None]
+    recorded: Unit[None]
     call: Call | NoCall
     started_at_s: float
     keys: tuple[bytes, ...] = ()

@@ -13,9 +13,9 @@ import pytest
 
 from policy.errors import StoreUnavailable
 from storage.database import open_reader
+from storage.inbox import Unit
 from storage.sqlite_log import SqliteLog
 from storage.sqlite_reader import SqliteReader
-from storage.ticket import Ticket
 from tests.storage.rounds import (
     ATTEMPT,
     DECISION,
@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 WRITES_AND_REPORTS = """
 import sys, threading
 from pathlib import Path
-from storage.ticket import Ticket
+from storage.inbox import Unit
 from storage.sqlite_log import SqliteLog
 from tests.storage.rounds import DECISION, OUTCOME, but
 
@@ -122,7 +122,7 @@ def test_a_lock_held_for_too_long_is_unavailable_not_locked(
         log.decide(DECISION).wait()
 
 
-def is_durable(ticket: Ticket[None]) -> bool:
+def is_durable(ticket: Unit[None]) -> bool:
     try:
         ticket.wait()
     except StoreUnavailable:

@@ -15,9 +15,9 @@ from policy.decide import Question
 from policy.eligibility import Demand
 from policy.pacer import Budget
 from storage.allotments import Allotment, Wish
+from storage.inbox import DURABLE_WITHIN_S, Unit
 from storage.spool import Durable
 from storage.sqlite_log import SqliteLog
-from storage.ticket import DURABLE_WITHIN_S, Ticket
 from tests.jobs.test_learned import HYPER, SPACE
 
 NOON_S = 20_000 * 86_400.0 + 43_200.0
@@ -105,7 +105,7 @@ def test_the_wishes_of_a_round_are_asked_for_together(tmp_path: Path) -> None:
     class Told:
         durable: Durable = "log"
 
-        def __init__(self, ticket: Ticket[Allotment]) -> None:
+        def __init__(self, ticket: Unit[Allotment]) -> None:
             self._ticket = ticket
 
         def wait(self, timeout_s: float = DURABLE_WITHIN_S) -> Allotment:
