@@ -1,1 +1,1 @@
-"""Work that nobody waits for: retrain, report, prune, and the scheduler."""
+"""Work that nobody waits for: retrain, report, forget, and the scheduler."""

@@ -7,7 +7,7 @@ import click
 
 from app.commands.delivery import delivered
 from app.commands.told import tell
-from app.processes.work import keeping
+from app.processes.work import overdue
 from app.settings import Settings
 from jobs.intake import hand_over_expiries
 from storage.stores import open_reader
@@ -21,9 +21,9 @@ def prune(settings: Settings, *, confirmed: bool, as_json: bool) -> None:
 
     raises : ConfigError if there is no log; StoreUnavailable
     """
-    kept, gone = keeping(settings), {"text": 0, "hash": 0}
+    gone = {"text": 0, "hash": 0}
     with open_reader(settings.database) as log:
-        while found := kept.overdue(log.ask, time.time()):
+        while found := overdue(settings, log.ask, time.time()):
             if not confirmed:
                 click.confirm(_asked(settings), abort=True, err=True)
                 confirmed = True

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from types import FrameType
 
 import click
@@ -21,12 +22,14 @@ from app.routing.retention import Retention
 from app.settings import Settings
 from jobs import failures
 from jobs.due import due
-from jobs.prune import Keeping
 from jobs.scheduler import Job, run
 from policy.errors import ConfigError, StoreUnavailable
 from policy.types import DAY_S
+from storage import erasing
 from storage.reader import LogReader
+from storage.sql import Ask
 from storage.stores import open_reader
+from storage.words import Expiry
 from upstream.provider import listening
 from upstream.sandbox import serve_sandbox
 from upstream.watch import CatalogueFile
@@ -34,6 +37,8 @@ from upstream.watch import CatalogueFile
 LOGGER = get_logger()
 LOOK_EVERY_S = 5.0
 PRUNE_EVERY_S = 60.0
+PIECE = 1_000
+"""Words that are taken out at a time: requests wait for no long deletion."""
 AFTER_FAILURE_S = 60.0
 TOLD_WITHIN_S = 5.0
 
@@ -106,7 +111,7 @@ def _failure(process: subprocess.Popen[bytes], deadline_s: float) -> str | None:
 def jobs(settings: Settings) -> list[Job]:
     """Return what runs when: retrains, reports, and the end of what is kept for a time."""
     retrain, prune = Starter(settings, "retrain", "--trigger"), Starter(settings, "prune", "--yes")
-    report, kept = Starter(settings, "report", "--keep"), keeping(settings)
+    report = Starter(settings, "report", "--keep")
 
     def enough_is_rated(log: LogReader) -> bool:
         return due(log.counts(), settings.retrain_first_outcomes)
@@ -116,7 +121,7 @@ def jobs(settings: Settings) -> list[Job]:
         return any(age_s > settings.retrain_every_s for age_s in ages_s)
 
     def is_overdue(log: LogReader) -> bool:
-        return bool(kept.overdue(log.ask, time.time()))
+        return bool(overdue(settings, log.ask, time.time()))
 
     return [
         Job("retrain", settings.retrain_every_s, partial(retrain.start, "schedule")),
@@ -136,15 +141,12 @@ def jobs(settings: Settings) -> list[Job]:
     ]
 
 
-def keeping(settings: Settings) -> Keeping:
-    """Return for how long words are kept, and in which forms."""
+def overdue(settings: Settings, ask: Ask, now_s: float) -> list[Expiry]:
+    """Return a piece of the texts and hashes that must go now; nothing when all may stay."""
     retention = Retention(settings.prompts)
-    return Keeping(
-        retention.forms,
-        retention.hashes,
-        settings.prompts_keep_days * DAY_S,
-        settings.hashes_keep_days * DAY_S,
-    )
+    texts_before_s = now_s - settings.prompts_keep_days * DAY_S
+    hashes_before_s = now_s - settings.hashes_keep_days * DAY_S if retention.hashes else inf
+    return erasing.overdue(ask, retention.forms, texts_before_s, hashes_before_s, PIECE)
 
 
 def work(settings: Settings) -> None:

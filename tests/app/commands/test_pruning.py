@@ -1,14 +1,13 @@
 """What the log keeps no longer is taken out of it, beside a running service or without one."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
 
-from app.commands.pruning import keeping
-from app.processes.work import jobs
+from app.processes.work import PIECE, jobs, overdue
 from app.settings import Settings
-from jobs.prune import FOREVER_S, PIECE
 from policy.types import DAY_S
 from storage.erasing import transcripts
 from storage.sqlite_log import SqliteLog
@@ -45,24 +44,26 @@ def aged(folder: Path, days: float, texts: int = 1) -> None:
         ticket.wait()
 
 
-def test_each_mode_keeps_its_forms_for_its_days() -> None:
-    kept = keeping(Settings.load({}, {"prompts": "redacted", "prompts_keep_days": 2}))
-    assert (kept.forms, kept.texts_s, kept.hashes_s) == (("redacted",), 2 * DAY_S, 400 * DAY_S)
-    assert kept.hashes
-    assert not keeping(Settings.load({}, {"prompts": "off"})).hashes
-
-
-def test_the_days_are_counted_from_the_decision(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("dials", "gone"),
+    [
+        ({"prompts": "full"}, {("d31-0", "text"), ("d401-0", "text"), ("d401-0", "hash")}),
+        ({"prompts": "full", "prompts_keep_days": 500}, {("d401-0", "hash")}),
+        (
+            {"prompts": "off"},
+            {(f"d{n}-0", what) for n in (29, 31, 401) for what in ("text", "hash")},
+        ),
+    ],
+)
+def test_the_days_are_counted_from_the_decision(
+    tmp_path: Path, dials: dict[str, Any], gone: set[tuple[str, str]]
+) -> None:
     for days in (31, 29, 401):
         aged(tmp_path, days)
-    kept = keeping(Settings.load({}, {"prompts": "full"}))
+    settings = Settings.load({}, dials)
     with SqliteReader(tmp_path / "turnpike.db") as log:
-        found = {(each.decision_id, each.what) for each in kept.overdue(log.ask, NOW_S)}
-        assert found == {("d31-0", "text"), ("d401-0", "text"), ("d401-0", "hash")}
-        off = keeping(Settings.load({}, {"prompts": "off"}))
-        assert {each.what for each in off.overdue(log.ask, NOW_S)} == {"text", "hash"}
-        assert len(off.overdue(log.ask, NOW_S)) == 6
-    assert FOREVER_S > NOW_S
+        found = [(each.decision_id, each.what) for each in overdue(settings, log.ask, NOW_S)]
+    assert sorted(found) == sorted(gone)
 
 
 def test_words_go_without_a_service_and_leave_nothing_in_the_files(tmp_path: Path) -> None:
