@@ -32,7 +32,6 @@ from app.processes.loop import beside
 from app.routing.goals import goals
 from app.routing.live import Live
 from app.routing.observed import Observed
-from app.routing.ratings import Ratings
 from app.routing.retention import Retention
 from app.routing.router import Router, Terms
 from app.settings import Settings
@@ -66,7 +65,7 @@ class Parts:
     upstream: Upstream
     cache: Cache
     router: Router
-    ratings: Ratings
+    observed: Observed
     keyring: Keyring
     instruments: Instruments
     traffic: Following
@@ -111,7 +110,7 @@ def _assembled(
     alarms = _alarms(settings, catalogue, log, live, health)
     _start(ending, Keeper(folder, log, live, catalogue, cache, traffic, keyring), alarms)
     instruments = ending.enter_context(closing(Instruments.new(environ, catalogue)))
-    observed = Observed(log, terms.retention, instruments.observers)
+    observed = Observed(log, terms.retention, instruments.observers, settings.feedback_window_s)
     return Parts(
         settings=settings,
         file=file,
@@ -121,7 +120,7 @@ def _assembled(
         upstream=upstream,
         cache=cache,
         router=Router(terms, catalogue, upstream, observed, live, health, cache),
-        ratings=Ratings(observed, settings.feedback_window_s),
+        observed=observed,
         keyring=keyring,
         instruments=instruments,
         traffic=traffic,

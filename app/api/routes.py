@@ -84,9 +84,9 @@ def feedback() -> Response:
     by_token = voter(raw.get("id"), raw.get("feedback_token"))
     given = checked(FeedbackRequest, raw)
     if by_token is None:
-        rating = parts().ratings.rate(given.vote, who().sees)
+        rating = parts().observed.rate(given.vote, who().sees)
     else:
-        rating = parts().ratings.rate(given.browsers_vote, None)
+        rating = parts().observed.rate(given.browsers_vote, None)
     return jsonify({"id": given.id, "status": rating.status, "revision": rating.revision})
 
 

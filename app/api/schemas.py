@@ -24,7 +24,7 @@ from app.api.parameters import PASSED_THROUGH, OneChoice, OpenAIParameters
 from app.keys.feedback_tokens import BROWSER
 from app.mistakes import KEY_CHARS, explained, json_path, place_of, right, seen, seen_at
 from app.routing.ask import Ask, CacheWish, Recovery
-from app.routing.ratings import Vote
+from app.routing.observed import Vote
 from policy.errors import InvalidInput, MissingField
 
 MAX_FIELDS = 100

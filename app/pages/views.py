@@ -133,7 +133,7 @@ def show_decision(decision_id: str) -> str:
 def rate(decision_id: str) -> WsgiResponse:
     """Take a thumb from the page, as /feedback takes it."""
     body = {"id": decision_id, "thumbs": request.form.get("thumbs"), "rater": RATER}
-    parts().ratings.rate(checked(FeedbackRequest, body).vote, who().sees)
+    parts().observed.rate(checked(FeedbackRequest, body).vote, who().sees)
     return _back("pages.show_decision", decision_id=decision_id)
 
 

@@ -3,7 +3,9 @@
 Counting where the log is written keeps the two alike, and nothing in the router knows of either.
 """
 
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from app.routing.retention import Retention
@@ -11,6 +13,16 @@ from storage.inbox import Unit
 from storage.log import Log
 from storage.records import Attempt, Decision, Outcome, Rating
 from storage.words import Part
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What one rater says of one decision; a reward of None withdraws what was said before."""
+
+    decision_id: str
+    rater: str
+    reward: float | None
+    comment: str | None = None
 
 
 class Observer(Protocol):
@@ -34,12 +46,18 @@ class Observer(Protocol):
 
 
 class Observed:
-    """The log of the router, observed; of what was said it gets what is to be kept."""
+    """The log of the router, observed; of what was said it gets what is to be kept.
 
-    def __init__(self, log: Log, retention: Retention, observers: Sequence[Observer]) -> None:
+    A decision is rated within `window_s` of it.
+    """
+
+    def __init__(
+        self, log: Log, retention: Retention, observers: Sequence[Observer], window_s: float
+    ) -> None:
         self._log = log
         self._retention = retention
         self._observers = observers
+        self._window_s = window_s
 
     def decide(self, decision: Decision, prompt: str) -> Unit[None]:
         """Record a decision, and of the prompt what is to be kept."""
@@ -64,26 +82,20 @@ class Observed:
             each.settled(outcome, answer)
         return ticket
 
-    def rate(
-        self,
-        decision_id: str,
-        rater: str,
-        reward: float | None,
-        *,
-        comment: str | None,
-        at_s: float,
-        tenant: str | None,
-        window_s: float,
-    ) -> Rating:
-        """Record a reward, durably, and return what that changed; None withdraws."""
+    def rate(self, vote: Vote, tenant: str | None) -> Rating:
+        """Return what a vote changed, durably; `tenant` None may rate whosever decision it is.
+
+        raises : UnknownDecision, also where it is another tenant's; FeedbackClosed, InvalidInput,
+                 StoreUnavailable
+        """
         rating = self._log.rate(
-            decision_id,
-            rater,
-            reward,
-            comment=comment,
-            at_s=at_s,
+            vote.decision_id,
+            vote.rater,
+            vote.reward,
+            comment=vote.comment,
+            at_s=time.time(),
             tenant=tenant,
-            window_s=window_s,
+            window_s=self._window_s,
         )
         for each in self._observers:
             each.rated(rating)

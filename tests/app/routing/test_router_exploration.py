@@ -9,7 +9,7 @@ import pytest
 from app.commands.evals import import_evals
 from app.keys.holder import ANYBODY
 from app.routing.ask import Ask
-from app.routing.ratings import Vote
+from app.routing.observed import Vote
 from policy.exploration import BURST
 from tests.app.running import Running, evals_table, eventually
 from upstream.tasks import is_right, tasks
@@ -27,7 +27,7 @@ def test_after_first_trials_an_hour_explores_no_more_than_its_share_and_a_burst(
     for task in itertools.islice(tasks(random.Random(3)), REQUESTS):
         done = router.complete(Ask(messages=list(task.messages), task=task.task_tag), ANYBODY)
         thumbs = float(is_right(task, done.text))
-        service.parts.ratings.rate(Vote(done.turn.decision.id, "ann", thumbs), None)
+        service.parts.observed.rate(Vote(done.turn.decision.id, "ann", thumbs), None)
     share, spread, off = service.learned.hyper.explored_share, 0.0, 0
     for each in reversed(list(service.parts.log.decisions())):
         row = each.decision
