@@ -24,7 +24,6 @@ from app.monitoring.instruments import Instruments
 from app.monitoring.lookout import Lookout
 from app.monitoring.reporting import Reports
 from app.monitoring.traffic import Following
-from app.monitoring.webhook import Webhook
 from app.processes.berth import berth
 from app.processes.drain import Drain
 from app.processes.keeper import Keeper, abandon
@@ -255,7 +254,7 @@ def _alarms(
 ) -> Alarms:
     lookout = Lookout(settings, lambda: catalogue().arms, log, live, health, time.time())
     url = settings.alarm_webhook
-    webhook = None if url is None else Webhook(url.get_secret_value())
+    webhook = None if url is None else url.get_secret_value()
     return Alarms(lookout, log, webhook, uuid.uuid4().hex)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from structlog import get_logger
 
+from app.monitoring import webhook
 from app.monitoring.lookout import KEPT_S, PUT_BACK, Alarm, Key, Lookout
-from app.monitoring.webhook import Webhook
 from app.processes.loop import beside
 from policy.errors import StoreUnavailable
 from storage.latest import Latest
@@ -30,13 +30,13 @@ MOST_UNTOLD = 200
 
 
 class Alarms(threading.Thread):
-    """Looks, keeps and tells. Of several processes the one that holds the lease does."""
+    """Looks, keeps and tells a webhook. Of several processes the one that holds the lease does."""
 
-    def __init__(self, lookout: Lookout, log: Log, webhook: Webhook | None, holder: str) -> None:
+    def __init__(self, lookout: Lookout, log: Log, url: str | None, holder: str) -> None:
         super().__init__(name="alarms", daemon=True)
         self._lookout = lookout
         self._log = log
-        self._webhook = webhook
+        self._url = url
         self._holder = holder
         self._stopping = threading.Event()
         self._usual: tuple[float, Mapping[str, Signs]] = -KEPT_S, {}
@@ -107,15 +107,15 @@ class Alarms(threading.Thread):
     def _note(self, alarm: Alarm, state: str, now_s: float) -> None:
         tell = LOGGER.warning if state == "raised" else LOGGER.info
         tell(f"alarm {state}", alarm=alarm.name, arm=alarm.about or None, reason=alarm.says)
-        if self._webhook is not None:
+        if self._url is not None:
             self._untold = [*self._untold, _change(alarm, state, now_s)][-MOST_UNTOLD:]
             self._told_at_s, self._retry_s = 0.0, 0.0
 
     def _tell(self, now_s: float) -> None:
         """Tell the oldest change; the next try waits twice as long as the last."""
-        if self._webhook is None:
+        if self._url is None:
             return
-        problem = self._webhook.post(self._untold[0])
+        problem = webhook.post(self._url, self._untold[0])
         self._told_at_s = now_s
         if problem is not None:
             self._retry_s = min(max(2 * self._retry_s, FIRST_RETRY_S), LONGEST_RETRY_S)

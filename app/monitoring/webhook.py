@@ -12,25 +12,20 @@ ANSWER_WITHIN_S = 5.0
 TAKEN = int(HTTPStatus.OK)
 
 
-class Webhook:
-    """The address that is told. It is never shown: such addresses hold secrets."""
+def post(url: str, data: Mapping[str, Any]) -> str | None:
+    """Send the data; return None if it was taken, else what went wrong. Redirects are not.
 
-    def __init__(self, url: str) -> None:
-        self._parts = urlsplit(url)
-
-    def post(self, data: Mapping[str, Any]) -> str | None:
-        """Send the data; return None if it was taken, else what went wrong. Redirects are not."""
-        query = f"?{self._parts.query}" if self._parts.query else ""
-        headers, body = {"content-type": "application/json"}, json.dumps(data, allow_nan=False)
-        try:
-            with closing(self._connection()) as connection:
-                path = f"{self._parts.path or '/'}{query}"
-                connection.request("POST", path, body.encode(), headers)
-                status = connection.getresponse().status
-        except (OSError, HTTPException, ValueError) as error:  # the last: of no URL one can send to
-            return f"{type(error).__name__}: {error}"
-        return None if TAKEN <= status < TAKEN + 100 else f"it answered {status}"
-
-    def _connection(self) -> HTTPConnection:
-        kind = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
-        return kind(self._parts.hostname or "", self._parts.port, timeout=ANSWER_WITHIN_S)
+    The address is never shown: such addresses hold secrets.
+    """
+    parts = urlsplit(url)
+    query = f"?{parts.query}" if parts.query else ""
+    headers, body = {"content-type": "application/json"}, json.dumps(data, allow_nan=False)
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    try:
+        to = kind(parts.hostname or "", parts.port, timeout=ANSWER_WITHIN_S)
+        with closing(to) as connection:
+            connection.request("POST", f"{parts.path or '/'}{query}", body.encode(), headers)
+            status = connection.getresponse().status
+    except (OSError, HTTPException, ValueError) as error:  # the last: of no URL one can send to
+        return f"{type(error).__name__}: {error}"
+    return None if TAKEN <= status < TAKEN + 100 else f"it answered {status}"

@@ -12,7 +12,6 @@ from structlog.testing import capture_logs
 from app.monitoring import alarms as module
 from app.monitoring.alarms import LOOK_EVERY_S, Alarms
 from app.monitoring.lookout import Alarm, Lookout
-from app.monitoring.webhook import Webhook
 from storage.log import Log
 from storage.sqlite_log import SqliteLog
 from tests.app.monitoring.test_metrics import scraped, value
@@ -45,7 +44,7 @@ def log(tmp_path: Path) -> Iterator[Log]:
 
 
 def watching(log: Log, url: str | None = None, holder: str = "me") -> Alarms:
-    return Alarms(Sights(), log, None if url is None else Webhook(url), holder)
+    return Alarms(Sights(), log, url, holder)
 
 
 class Costly(Sights):

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from app.monitoring.webhook import Webhook
+from app.monitoring.webhook import post
 from tests.app.receiver import receiving
 
 DATA = {"alarm": "budget", "since_s": 1.5}
@@ -12,7 +12,7 @@ DATA = {"alarm": "budget", "since_s": 1.5}
 
 def test_what_is_told_arrives_as_json() -> None:
     with receiving() as receiver:
-        assert Webhook(receiver.url).post(DATA) is None
+        assert post(receiver.url, DATA) is None
     assert receiver.taken == [DATA]
 
 
@@ -21,18 +21,18 @@ def test_an_answer_that_is_no_success_is_a_problem_and_a_redirect_is_not_followe
     status: int,
 ) -> None:
     with receiving(status) as receiver:
-        assert Webhook(receiver.url).post(DATA) == f"it answered {status}"
+        assert post(receiver.url, DATA) == f"it answered {status}"
     assert (receiver.tries, receiver.taken) == (1, [])
 
 
 def test_a_receiver_that_hangs_up_or_is_not_there_is_a_problem() -> None:
     with receiving(0) as receiver:
-        problem = Webhook(receiver.url).post(DATA)
+        problem = post(receiver.url, DATA)
     assert problem is not None
     assert "Disconnected" in problem
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        refused = Webhook(f"http://127.0.0.1:{taken.getsockname()[1]}/").post(DATA)
+        refused = post(f"http://127.0.0.1:{taken.getsockname()[1]}/", DATA)
     assert refused is not None
     assert "Refused" in refused
 
@@ -42,4 +42,4 @@ def test_a_receiver_that_hangs_up_or_is_not_there_is_a_problem() -> None:
     ["http://127.0.0.1:99999/x", "http://127.0.0.1/\u00fc", f"http://{'a' * 70}.example/"],
 )
 def test_a_url_that_nothing_can_be_sent_to_is_a_problem(url: str) -> None:
-    assert Webhook(url).post(DATA) is not None
+    assert post(url, DATA) is not None
