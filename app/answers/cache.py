@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 
 from structlog import get_logger
 
-from app.answers.flights import Flight, Flights
+from app.answers.flights import Flights
 from app.answers.request_key import RequestKey, is_repeatable
 from app.answers.similar import Similar
 from app.answers.stored import as_stored, is_whole
@@ -238,7 +238,7 @@ class Visit:
         self._sought = sought
         self._tenant = tenant
         self._arms = arms
-        self._flight: Flight | None = None
+        self._flight: threading.Event | None = None
 
     def look(self) -> None:
         """Find a fresh answer, once nobody else is getting the same."""

@@ -32,5 +32,5 @@ def test_who_has_waited_long_enough_is_the_first_of_a_new_flight() -> None:
     assert lost is not None
     assert taken_over is not None
     flights.land(b"a", lost)
-    assert not taken_over.landed.is_set()
+    assert not taken_over.is_set()
     assert flights._under_way == {b"a": taken_over}
