@@ -19,21 +19,16 @@ OTHERS = 0o077
 FEWEST_BYTES = 32
 
 
-def hkdf(secret: bytes, salt: bytes, info: bytes, length: int = 32) -> bytes:
-    """Return a key derived from a secret for one purpose.
+def hkdf(secret: bytes, salt: bytes, info: bytes) -> bytes:
+    """Return a key of 32 bytes derived from a secret for one purpose.
 
     source : RFC 5869, with SHA-256
 
     >>> hkdf(b"secret", b"", b"a") == hkdf(b"secret", b"", b"b")
     False
     """
-    extracted = hmac.digest(salt or bytes(sha256().digest_size), secret, sha256)
-    block, derived, n = b"", b"", 0
-    while len(derived) < length:
-        n += 1
-        block = hmac.digest(extracted, block + info + bytes([n]), sha256)
-        derived += block
-    return derived[:length]
+    extracted = hmac.digest(salt, secret, sha256)
+    return hmac.digest(extracted, info + b"\x01", sha256)
 
 
 class Subkeys:

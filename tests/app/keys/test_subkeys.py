@@ -10,15 +10,15 @@ from app.keys.subkeys import Purpose, Subkeys, hkdf, is_tag, subkeys, tag
 from app.settings import Settings
 from policy.errors import ConfigError
 
-# RFC 5869, appendix A: cases 1 and 3.
+# RFC 5869, appendix A: cases 1 and 3, their first 32 bytes.
 VECTORS = [
     (
         "0b" * 22, "000102030405060708090a0b0c", "f0f1f2f3f4f5f6f7f8f9",
-        "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865",
+        "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf",
     ),
     (
         "0b" * 22, "", "",
-        "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8",
+        "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d",
     ),
 ]  # fmt: skip
 
@@ -27,8 +27,7 @@ VECTORS = [
 def test_keys_are_derived_as_the_standard_says(
     secret: str, salt: str, info: str, expected: str
 ) -> None:
-    derived = hkdf(*map(bytes.fromhex, (secret, salt, info)), length=42)
-    assert derived.hex() == expected
+    assert hkdf(*map(bytes.fromhex, (secret, salt, info))).hex() == expected
 
 
 def test_a_tag_of_one_purpose_is_none_of_another() -> None:
