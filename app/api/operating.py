@@ -8,7 +8,6 @@ from app.api.access import needs, public, who
 from app.api.openapi import endpoint
 from app.api.responses import Anything, ReadyResponse
 from app.api.routes import parts, queried
-from app.monitoring.gauges import Standing
 from app.monitoring.metrics import CONTENT_TYPE
 from app.monitoring.reporting import ReportQuery, as_csv
 from app.wiring import Parts
@@ -70,9 +69,7 @@ def report_of(asked: ReportQuery) -> Response:
 def metrics() -> Response:
     """Show every counter and gauge, in the text format of Prometheus."""
     running = parts()
-    health = running.router.health
-    standing = Standing(
-        running.catalogue().arms, running.log, running.live, health, running.alarms.open
-    )
-    running.instruments.gauges.look(standing, time.time())
+    arms, health, alarms = running.catalogue().arms, running.router.health, running.alarms.open
+    gauges = running.instruments.gauges
+    gauges.look(arms, running.log, running.live, health, alarms, time.time())
     return Response(running.instruments.metrics.page(), content_type=CONTENT_TYPE)

@@ -1,7 +1,6 @@
 """How the service stands, as gauges: breakers, the price of a dollar, queues, what is learned."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import nan
 
 from app.monitoring.lookout import Alarm
@@ -13,17 +12,6 @@ from upstream.breaker import State
 from upstream.health import Health
 
 STATES: dict[State, int] = {"closed": 0, "half-open": 1, "open": 2}
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What the gauges are read from."""
-
-    arms: Mapping[str, Arm]
-    log: Log
-    live: Live
-    health: Health
-    alarms: Sequence[Alarm]
 
 
 class Gauges:
@@ -48,19 +36,26 @@ class Gauges:
         )
         self._left = gauge("budget_left_usd", "Dollars left of the hour's or day's budget", newest)
 
-    def look(self, at: Standing, now_s: float) -> None:
+    def look(
+        self,
+        arms: Mapping[str, Arm],
+        log: Log,
+        live: Live,
+        health: Health,
+        alarms: Sequence[Alarm],
+        now_s: float,
+    ) -> None:
         """Set every gauge to how things stand now.
 
         raises : StoreUnavailable
         """
         shown = self._metrics.shown()
-        standing = {name: at.health.standing(arm) for name, arm in at.arms.items()}
+        standing = {name: health.standing(arm) for name, arm in arms.items()}
         states = [({"arm": name}, STATES[each.state]) for name, each in standing.items()]
         show(self._breaker, states, shown)
         under_way = [({"arm": name}, each.under_way) for name, each in standing.items()]
         show(self._under_way, under_way, shown)
-        show(self._alarms, [(_labels(alarm), 1) for alarm in at.alarms], shown)
-        log, live = at.log, at.live
+        show(self._alarms, [(_labels(alarm), 1) for alarm in alarms], shown)
         self._queue.set(log.waiting)
         self._lag.set(max(log.position() - live.learned.upto_seq, 0))
         self._version.set(live.learned.policy_version)
