@@ -1,6 +1,5 @@
 """What people ask of a log: sums of what went through, decisions looked up, who said what."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,6 @@ from storage.search import (
     Version,
     questions,
 )
-from storage.signs import Rated, Signs, rated, signs
 from storage.sql import Ask
 from storage.traffic import FIRST_SINCE, RATED, SETTLED, TrafficRow
 
@@ -65,14 +63,6 @@ class Lookups:
             return Found(rows, Mark(rows[-1].decided_at_s, rows[-1].id))
         end = self._one(last, values)
         return Found(rows, None if end is None else Mark(end["decided_at_s"], end["id"]))
-
-    def signs(self, since_s: float, until_s: float) -> Mapping[str, Signs]:
-        """Return what the answers of each arm were like with since_s <= at_s < until_s."""
-        return signs(self._ask, since_s, until_s)
-
-    def rated(self, since_s: float) -> Rated:
-        """Return how many ratings came since a moment, and when the last one did."""
-        return rated(self._ask, since_s)
 
     def retries(self, decision_id: str) -> list[str]:
         """Return the decisions that were made because this one failed, oldest first."""

@@ -12,7 +12,7 @@ from policy.pacer import SECONDS, Budget
 from policy.shifts import grown, risen, shrunk
 from policy.types import DAY_S, HOUR_S, Arm
 from storage.log import Log
-from storage.signs import Signs
+from storage.signs import Signs, rated, signs
 from upstream.health import Health
 
 Severity = Literal["warning", "critical"]
@@ -81,7 +81,7 @@ class Lookout:
         """
         yield from self._log_away(now_s)
         yield from self._outage(now_s)
-        lately = self.log.lookups.signs(now_s - LATELY_S, now_s)
+        lately = signs(self.log.ask, now_s - LATELY_S, now_s)
         for arm in self.arms():
             yield from self._changed(arm, now_s)
             if arm in lately and arm in before:
@@ -93,7 +93,7 @@ class Lookout:
 
     def usual(self, now_s: float) -> Mapping[str, Signs]:
         """Return how answers were in the days before the last hour."""
-        return self.log.lookups.signs(now_s - BEFORE_S, now_s - LATELY_S)
+        return signs(self.log.ask, now_s - BEFORE_S, now_s - LATELY_S)
 
     def _log_away(self, now_s: float) -> Iterator[Alarm]:
         standing = self.log.standing
@@ -166,21 +166,21 @@ class Lookout:
 
     def _drought(self, now_s: float) -> Iterator[Alarm]:
         """Yield that ratings have stopped, or never came."""
-        rated = self.log.lookups.rated(now_s - BEFORE_S)
+        heard = rated(self.log.ask, now_s - BEFORE_S)
         remedy = "see that the product still posts thumbs to /feedback, with ids of answers"
-        if rated.last_at_s is None:
-            if rated.answers_since >= NEVER_RATED:
-                says = f"none of {rated.answers_since} answers was ever rated"
+        if heard.last_at_s is None:
+            if heard.answers_since >= NEVER_RATED:
+                says = f"none of {heard.answers_since} answers was ever rated"
                 yield Alarm("feedback", "", "warning", says, remedy, now_s)
             return
-        answered = max(rated.answers - rated.answers_since, 1)
-        missed = rated.answers_since * rated.ratings / answered
-        if missed >= MISSED_RATINGS and rated.answers_since >= FEWEST_UNRATED:
+        answered = max(heard.answers - heard.answers_since, 1)
+        missed = heard.answers_since * heard.ratings / answered
+        if missed >= MISSED_RATINGS and heard.answers_since >= FEWEST_UNRATED:
             says = (
-                f"{rated.answers_since} answers since the last rating, where {missed:.0f} ratings "
+                f"{heard.answers_since} answers since the last rating, where {missed:.0f} ratings "
                 "would have come"
             )
-            yield Alarm("feedback", "", "warning", says, remedy, rated.last_at_s)
+            yield Alarm("feedback", "", "warning", says, remedy, heard.last_at_s)
 
 
 def _when_spent(per: Literal["hour", "day"], now_s: float) -> str:

@@ -3,6 +3,7 @@
 import pytest
 
 from storage.log import Log
+from storage.signs import rated, signs
 from tests.storage.rounds import ATTEMPT, DECISION, NOON_S, OUTCOME, but
 
 
@@ -19,7 +20,7 @@ def test_answers_are_summed_by_arm(log: Log) -> None:
     answered(log, "e", 4, arm="large", status="error")
     answered(log, "hit", 5, cache="hit", latency_s=0.0)
     answered(log, "late", 60)
-    found = log.lookups.signs(NOON_S, NOON_S + 60)
+    found = signs(log.ask, NOON_S, NOON_S + 60)
     small = found["small"]
     assert (small.errors.n, small.errors.total) == (4, 1)
     assert (small.refusals.n, small.refusals.total) == (4, 1)
@@ -37,20 +38,20 @@ def test_calls_that_were_given_up_or_whose_request_was_wrong_say_nothing(log: Lo
         log.attempt(but(ATTEMPT, decision_id="whole", n=2 + n, status="rejected"))
         answered(log, status, 2 + n, status="error")
         log.attempt(but(ATTEMPT, decision_id=status, status=status)).wait()
-    errors = log.lookups.signs(NOON_S, NOON_S + 60)["small"].errors
+    errors = signs(log.ask, NOON_S, NOON_S + 60)["small"].errors
     assert (errors.n, errors.total) == (2, 1)
 
 
 def test_ratings_are_counted_and_the_last_one_is_known(log: Log) -> None:
-    nothing = log.lookups.rated(NOON_S)
+    nothing = rated(log.ask, NOON_S)
     assert (nothing.last_at_s, nothing.ratings, nothing.answers_since) == (None, 0, 0)
     for n in range(4):
         answered(log, f"d{n}", n * 10)
     log.rate("d0", "r", 1.0, at_s=NOON_S + 15, tenant="acme", window_s=1e9)
-    found = log.lookups.rated(NOON_S)
+    found = rated(log.ask, NOON_S)
     assert (found.last_at_s, found.ratings) == (NOON_S + 15, 1)
     assert (found.answers, found.answers_since) == (4, 2)
-    assert log.lookups.rated(NOON_S + 20).ratings == 0
+    assert rated(log.ask, NOON_S + 20).ratings == 0
 
 
 def test_only_answers_that_were_asked_and_delivered_count_and_ratings_of_those(log: Log) -> None:
@@ -59,8 +60,8 @@ def test_only_answers_that_were_asked_and_delivered_count_and_ratings_of_those(l
     answered(log, "hit", 2, cache="hit")
     answered(log, "failed", 3, status="error", output_tokens=0)
     answered(log, "gone", 4, status="client_gone", output_tokens=0)
-    for n, rated in enumerate(("whole", "hit", "failed")):
-        log.rate(rated, "r", 1.0, at_s=NOON_S + n / 2, tenant="acme", window_s=1e9)
-    found = log.lookups.rated(NOON_S)
+    for n, each in enumerate(("whole", "hit", "failed")):
+        log.rate(each, "r", 1.0, at_s=NOON_S + n / 2, tenant="acme", window_s=1e9)
+    found = rated(log.ask, NOON_S)
     assert (found.last_at_s, found.ratings) == (NOON_S, 1)
     assert (found.answers, found.answers_since) == (2, 1)
