@@ -5,7 +5,6 @@ connections write and checkpoint a WAL at once, so a lock of the operating syste
 writer out. Readers may be many, in any process.
 """
 
-import fcntl
 import os
 import sqlite3
 import time
@@ -19,7 +18,7 @@ from structlog import get_logger
 from policy.errors import ConfigError
 from storage.migrations import MIGRATIONS, migrate, unknown
 from storage.mounts import remote
-from storage.parcel import PRIVATE
+from storage.parcel import PRIVATE, is_taken
 from storage.sqlite_sql import SqliteWriter, is_busy, kind_of, said
 
 LOGGER = get_logger()
@@ -130,7 +129,7 @@ def _lock(path: Path, patience_s: float) -> int:
             "give a path in a folder this user may write"
         ) from error
     give_up_at = time.monotonic() + patience_s
-    while not _has(lock):
+    while is_taken(lock):
         if time.monotonic() > give_up_at:
             pid = os.pread(lock, 20, 0).decode(errors="replace").strip() or "unknown"
             os.close(lock)
@@ -143,14 +142,6 @@ def _lock(path: Path, patience_s: float) -> int:
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     return lock
-
-
-def _has(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _refuse_no_file(path: Path) -> None:

@@ -132,11 +132,7 @@ def _take_locked(path: Path, log: LogRecorder, translate: Translate, at_s: float
     except PermissionError as error:
         return [_rejected(path, f"cannot read {path}: {error.strerror}")]
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return []
-        return [_take_one(path, log, translate, at_s)]
+        return [] if parcel.is_taken(file.fileno()) else [_take_one(path, log, translate, at_s)]
 
 
 def _take_one(path: Path, log: LogRecorder, translate: Translate, at_s: float) -> Taken:

@@ -4,6 +4,7 @@ The first line is the SHA-256 of everything after it, the second the header with
 blob, then come the blobs themselves. Nothing in it can be executed, and no altered byte passes.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -94,6 +95,15 @@ def identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def is_taken(lock: int) -> bool:
+    """Return whether another process holds the lock of an open file; if not, it is ours now."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
 
 
 def flush_folder(folder: Path) -> None:

@@ -13,7 +13,6 @@ import click
 from app.commands.delivery import delivered, unwritable
 from app.commands.told import tell
 from app.mode import beside_log
-from app.processes.berth import is_taken
 from app.settings import Settings
 from features.space import Space
 from jobs.alone import alone
@@ -23,6 +22,7 @@ from jobs.learned import Learned
 from jobs.refold import Fold, LogSource, folding, followed
 from policy.errors import InvalidInput
 from policy.hyper import Hyper
+from storage.parcel import is_taken
 from storage.reader import LogReader
 from storage.records import Fence, PolicySource, PolicyVersion, RetrainTrigger
 from storage.stores import open_log, open_reader

@@ -4,7 +4,6 @@ What one process alone may write lies in it: its spool and the answers it has st
 is started again takes the folder of one that has ended, with all that still waits in it.
 """
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from app.mode import beside_log
 from app.settings import Settings
+from storage.parcel import is_taken
 from storage.spool import spool_path
 from storage.spool_file import waiting_in
 
@@ -48,12 +48,3 @@ def waiting_beside(settings: Settings) -> int:
     at = settings.database
     logs = [at] if isinstance(at, Path) else [each / "log" for each in berths(beside_log(settings))]
     return sum(waiting_in(spool_path(log)) for log in logs)
-
-
-def is_taken(lock: int) -> bool:
-    """Return whether another process holds the lock of an open file; if not, it is ours now."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    return False
