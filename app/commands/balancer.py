@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import gevent
 from gevent.pywsgi import WSGIServer
 
+from app.processes.children import asked
 from upstream.provider import listening
 
 LOOK_EVERY_S = 0.2
@@ -47,7 +48,8 @@ class Balancer:
         """Ask every replica again and again whether it takes requests."""
         while True:
             for replica in self._replicas:
-                self._ready[replica] = _is_ready(replica)
+                status, _ = asked(replica, "/readyz", CONNECT_WITHIN_S)
+                self._ready[replica] = status == HTTPStatus.OK
             gevent.sleep(LOOK_EVERY_S)
 
     def __call__(self, environ: Mapping[str, Any], start_response: Any) -> Iterator[bytes]:
@@ -128,12 +130,3 @@ def _headers(environ: Mapping[str, Any]) -> dict[str, str]:
     if environ.get("CONTENT_TYPE"):
         given["content-type"] = environ["CONTENT_TYPE"]
     return {**given, "connection": "close"}
-
-
-def _is_ready(replica: str) -> bool:
-    try:
-        connection = http.client.HTTPConnection(replica, timeout=CONNECT_WITHIN_S)
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False

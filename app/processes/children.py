@@ -66,12 +66,12 @@ def wait_until_ready(name: str, address: str, children: Sequence[Child]) -> None
 
 def answers(address: str, within_s: float = 2.0) -> bool:
     """Return whether a service of ours is well, asked directly: no proxy stands between."""
-    return _asked(address, "/healthz", within_s)[0] == HTTPStatus.OK
+    return asked(address, "/healthz", within_s)[0] == HTTPStatus.OK
 
 
 def why_not_ready(address: str, within_s: float = 2.0) -> str:
     """Return what a service of ours that wants no traffic says of it, nothing if it wants some."""
-    status, body = _asked(address, "/readyz", within_s)
+    status, body = asked(address, "/readyz", within_s)
     error = _object(body).get("error")
     if status != HTTPStatus.SERVICE_UNAVAILABLE or not isinstance(error, dict):
         return ""
@@ -80,7 +80,7 @@ def why_not_ready(address: str, within_s: float = 2.0) -> str:
 
 def health(address: str, within_s: float = 2.0) -> dict[str, Any]:
     """Return what a service of ours says of itself, nothing where none does, asked directly."""
-    return _object(_asked(address, "/healthz", within_s)[1])
+    return _object(asked(address, "/healthz", within_s)[1])
 
 
 def listens(address: str, within_s: float = 2.0) -> bool:
@@ -98,7 +98,7 @@ def _object(body: bytes) -> dict[str, Any]:
     return {}
 
 
-def _asked(address: str, path: str, within_s: float) -> tuple[int, bytes]:
+def asked(address: str, path: str, within_s: float) -> tuple[int, bytes]:
     """Return the status and the body of an answer, 0 and nothing where there is none."""
     with suppress(OSError, HTTPException), closing(HTTPConnection(address, timeout=within_s)) as to:
         to.request("GET", path)
