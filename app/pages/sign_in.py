@@ -2,12 +2,13 @@
 
 import hmac
 
-from flask import Response, current_app, request
+from flask import Response, request
 
 from app.api.access import SESSION, bearer, count_wrong_key, require_own_page
 from app.api.body import reading
+from app.api.routes import parts
 from app.keys.holder import Holder
-from app.keys.keyring import SESSION_S, Keyring
+from app.keys.keyring import SESSION_S
 from policy.errors import Forbidden, Unauthenticated
 
 TOKEN = "token"  # noqa: S105 (the name of a field, not what is in it)
@@ -18,7 +19,7 @@ def begin(response: Response, key: str) -> None:
 
     raises : Unauthenticated, or RateLimited if there were too many wrong ones
     """
-    keyring = _keyring()
+    keyring = parts().keyring
     try:
         given = keyring.holder(key)
     except Unauthenticated:
@@ -44,14 +45,14 @@ def holder() -> Holder | None:
     if bearer() is not None:
         return None
     try:
-        return _keyring().holder_of(request.cookies.get(SESSION, ""))
+        return parts().keyring.holder_of(request.cookies.get(SESSION, ""))
     except Unauthenticated:
         return None
 
 
 def token() -> str:
     """Return what a form of this session sends along."""
-    return _keyring().form_token(request.cookies.get(SESSION, ""))
+    return parts().keyring.form_token(request.cookies.get(SESSION, ""))
 
 
 def require_own_form() -> None:
@@ -64,8 +65,3 @@ def require_own_form() -> None:
         given = request.form.get(TOKEN, "")
     if not hmac.compare_digest(given.encode(errors="replace"), token().encode()):
         raise Forbidden("this was not sent by a page of ours; load the page anew and try again")
-
-
-def _keyring() -> Keyring:
-    keyring: Keyring = current_app.extensions["turnpike"].keyring
-    return keyring
