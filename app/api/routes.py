@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 from flask import Blueprint, Response, current_app, jsonify, request
@@ -227,19 +228,13 @@ def event(data: Mapping[str, Any]) -> str:
 def completion_json(completion: Completion, tokens: FeedbackTokens) -> dict[str, Any]:
     """Return an answer as `/complete` shows it."""
     turn, ended = completion.turn, completion.ended
-    usage = TokensUsed(
-        input_tokens=ended.usage.input_tokens,
-        cached_tokens=ended.usage.cached_tokens,
-        output_tokens=ended.usage.output_tokens,
-        estimated=ended.usage.estimated,
-    )
     return CompleteResponse(
         id=turn.decision.id,
         arm=turn.arm.name,
         model=completion.model,
         text=completion.text,
         finish_reason=ended.finish_reason,
-        usage=usage,
+        usage=TokensUsed(**asdict(ended.usage)),
         cost_usd=completion.cost_usd,
         latency_s=ended.latency_s,
         ttft_s=ended.ttft_s,
