@@ -82,8 +82,7 @@ SELECT COALESCE(sum(o.cost_usd), 0) + (
         SELECT COALESCE(sum(f.usd), 0) FROM forgotten_spending f
         WHERE f.key_id = :key_id AND f.hour_s >= :since_s) AS spend_usd
 FROM outcomes o JOIN decisions d ON d.id = o.decision_id
-WHERE o.at_s >= :since_s AND (CAST(:tenant AS TEXT) IS NULL OR d.tenant = :tenant)
-    AND (CAST(:key_id AS TEXT) IS NULL OR d.key_id = :key_id)
+WHERE o.at_s >= :since_s AND (CAST(:key_id AS TEXT) IS NULL OR d.key_id = :key_id)
 """
 
 CACHE_USE = """
@@ -209,15 +208,13 @@ class LogReader(ABC):
         whose = tenant and text(tenant)
         return self._all(CacheSummary, CACHE_USE, since_s=since_s, tenant=whose)[0]
 
-    def spend_usd(
-        self, since_s: float, tenant: str | None = None, key_id: str | None = None
-    ) -> float:
-        """Return the dollars booked by outcomes since then, of one tenant or key if named.
+    def spend_usd(self, since_s: float, key_id: str | None = None) -> float:
+        """Return the dollars booked by outcomes since then, of one key if named.
 
         Of a key they count on the day on which they are forgotten.
         """
-        whose = {"tenant": tenant and text(tenant), "key_id": key_id and text(key_id)}
-        return float(self.ask(SPEND, {"since_s": since_s, **whose})[0]["spend_usd"])
+        values = {"since_s": since_s, "key_id": key_id and text(key_id)}
+        return float(self.ask(SPEND, values)[0]["spend_usd"])
 
     def received_at_s(self, kind: str) -> float:
         """Return when a parcel of this kind was last received, 0 for never."""

@@ -38,10 +38,10 @@ class Reached:
         return self.status is None or self.status // 100 in (3, 5)
 
 
-def reach(provider: Provider, environ: Mapping[str, str], within_s: float = WITHIN_S) -> Reached:
+def reach(provider: Provider, environ: Mapping[str, str]) -> Reached:
     """Return whether the provider answers, asked with its key where there is one."""
     try:
-        with asked(provider, environ, within_s) as response:
+        with asked(provider, environ, WITHIN_S) as response:
             return Reached(response.status_code, told(response))
     except (ConfigError, UpstreamError) as error:
         return Reached(None, f"cannot be reached: {error.message}")

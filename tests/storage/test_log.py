@@ -316,7 +316,6 @@ def test_counts_and_spend_add_up(log: Log) -> None:
     log.rate("d2", "bob", 1.0, at_s=NOON_S + 50, tenant="acme", window_s=HOUR_S)
     assert log.counts().feedback_since_retrain == 2
     assert log.spend_usd(NOON_S + 1) == 1.5
-    assert log.spend_usd(0, tenant="rival") == 0.5
 
 
 def test_a_decision_without_an_end_is_abandoned_at_its_estimated_cost(log: Log) -> None:
