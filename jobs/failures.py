@@ -4,7 +4,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from jobs.intake import hand_over_latest
+from jobs.intake import of_latest
+from storage.handover import hand_over
 from storage.latest import Latest
 from storage.reader import LogReader
 
@@ -24,7 +25,8 @@ def follow(data: Path, log: LogReader, job: str, reason: str | None) -> None:
     now = others if reason is None else {**others, job: reason}
     if now != before:
         version = 1 if kept is None else kept.version + 1
-        hand_over_latest(data, Latest(name=NAME, at_s=time.time(), version=version, body=now))
+        told = Latest(name=NAME, at_s=time.time(), version=version, body=now)
+        hand_over(data / "handover", *of_latest(told))
 
 
 def _whys(kept: Latest | None) -> Mapping[str, str]:

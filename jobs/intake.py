@@ -1,13 +1,13 @@
 """Results of jobs on their way to the log: child processes hand them over, the writer takes them.
 
-A parcel says what was made; `records` says which rows of the log that is.
+A parcel says what was made, by `of_` and its name; `records` says which rows of the log that is.
 """
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
@@ -16,9 +16,10 @@ from structlog import get_logger
 from jobs.learned import Learned
 from policy.errors import ConfigError, DamagedFile, InvalidInput
 from storage import snapshots
-from storage.handover import Handover, hand_over
+from storage.handover import Handover
 from storage.keys import Key, Revocation
 from storage.latest import Latest
+from storage.parcel import Blobs
 from storage.reader import LogReader
 from storage.recorder import HandedOver
 from storage.records import Eval, Fence, PolicyVersion, Retrain, Withdrawal
@@ -32,14 +33,21 @@ KEY, REVOCATION, LATEST = "key", "revocation", "latest"
 PRUNE, FORGET, WITHDRAW = "prune", "forget", "withdraw"
 
 
-def hand_over_retrain(
-    data: Path,
+class Parcel(NamedTuple):
+    """What `storage.handover.hand_over` puts into a folder."""
+
+    kind: str
+    payload: dict[str, Any]
+    blobs: Blobs
+
+
+def of_retrain(
     retrain: Retrain,
     policy: PolicyVersion | None,
     learned: Learned | None,
     fence: Fence | None = None,
-) -> str:
-    """Return the id of the parcel with a retrain, and what its policy has learned."""
+) -> Parcel:
+    """Return a retrain, and what its policy has learned."""
     payload: dict[str, Any] = {"retrain": asdict(retrain)}
     if fence is not None:
         payload["fence"] = asdict(fence)
@@ -47,59 +55,57 @@ def hand_over_retrain(
     if policy is not None:
         payload["policy"], blobs = _policy(policy)
         blobs |= _state(payload, learned)
-    return hand_over(data / "handover", RETRAIN, payload, blobs)
+    return Parcel(RETRAIN, payload, blobs)
 
 
-def hand_over_policy(data: Path, policy: PolicyVersion, learned: Learned) -> str:
-    """Return the id of the parcel with a policy to go back to, and what it has learned."""
+def of_policy(policy: PolicyVersion, learned: Learned) -> Parcel:
+    """Return a policy to go back to, and what it has learned."""
     fields, blobs = _policy(policy)
     payload = {"policy": fields}
     blobs |= _state(payload, learned)
-    return hand_over(data / "handover", ROLLBACK, payload, blobs)
+    return Parcel(ROLLBACK, payload, blobs)
 
 
-def hand_over_evals(data: Path, evals: Sequence[Eval]) -> str:
-    """Return the id of the parcel with an imported evaluation."""
+def of_evals(evals: Sequence[Eval]) -> Parcel:
+    """Return an imported evaluation."""
     rows = [{**asdict(each), "sketch": each.sketch.hex()} for each in evals]
-    return hand_over(data / "handover", EVALS, {}, {"evals": json.dumps(rows).encode()})
+    return Parcel(EVALS, {}, {"evals": json.dumps(rows).encode()})
 
 
-def hand_over_expiries(data: Path, expiries: Sequence[Expiry]) -> str:
-    """Return the id of the parcel with what the log is to keep no longer."""
-    return hand_over(data / "handover", PRUNE, {"expiries": [asdict(e) for e in expiries]}, {})
+def of_expiries(expiries: Sequence[Expiry]) -> Parcel:
+    """Return what the log is to keep no longer."""
+    return Parcel(PRUNE, {"expiries": [asdict(e) for e in expiries]}, {})
 
 
-def hand_over_stripped(data: Path, stripped: Sequence[Stripped]) -> str:
-    """Return the id of the parcel with what stays of decisions that are forgotten."""
+def of_stripped(stripped: Sequence[Stripped]) -> Parcel:
+    """Return what stays of decisions that are forgotten."""
     rows = [
         {**plain(each), "sketch": each.sketch.hex(), "context": each.context.tolist()}
         for each in stripped
     ]
-    return hand_over(data / "handover", FORGET, {}, {"stripped": json.dumps(rows).encode()})
+    return Parcel(FORGET, {}, {"stripped": json.dumps(rows).encode()})
 
 
-def hand_over_withdrawal(data: Path, withdrawal: Withdrawal) -> str:
-    """Return the id of the parcel that withdraws evals, or takes that back."""
-    return hand_over(data / "handover", WITHDRAW, asdict(withdrawal), {})
+def of_withdrawal(withdrawal: Withdrawal) -> Parcel:
+    """Return what withdraws evals, or takes that back."""
+    return Parcel(WITHDRAW, asdict(withdrawal), {})
 
 
-def hand_over_key(data: Path, key: Key) -> str:
-    """Return the id of the parcel with a new key, of which only the digest is told."""
+def of_key(key: Key) -> Parcel:
+    """Return a new key, of which only the digest is told."""
     fields = asdict(key)
-    return hand_over(data / "handover", KEY, fields, {"digest": fields.pop("digest")})
+    return Parcel(KEY, fields, {"digest": fields.pop("digest")})
 
 
-def hand_over_revocation(data: Path, revocation: Revocation) -> str:
-    """Return the id of the parcel with the end of a key."""
-    return hand_over(data / "handover", REVOCATION, asdict(revocation), {})
+def of_revocation(revocation: Revocation) -> Parcel:
+    """Return the end of a key."""
+    return Parcel(REVOCATION, asdict(revocation), {})
 
 
-def hand_over_latest(data: Path, latest: Latest) -> str:
-    """Return the id of the parcel with a result that takes the place of the one before."""
+def of_latest(latest: Latest) -> Parcel:
+    """Return a result that takes the place of the one before."""
     fields = asdict(latest)
-    return hand_over(
-        data / "handover", LATEST, fields, {"body": json.dumps(fields.pop("body")).encode()}
-    )
+    return Parcel(LATEST, fields, {"body": json.dumps(fields.pop("body")).encode()})
 
 
 def records(parcel: Handover) -> Sequence[HandedOver]:

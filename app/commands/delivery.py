@@ -7,9 +7,9 @@ from pathlib import Path
 
 from app.mode import beside_log
 from app.settings import Settings
-from jobs.intake import records
+from jobs.intake import Parcel, records
 from policy.errors import ConfigError, InvalidInput, StoreUnavailable, TurnpikeError
-from storage.handover import REJECTED, pending, take, withdraw
+from storage.handover import REJECTED, hand_over, pending, take, withdraw
 from storage.stores import open_log
 
 TAKEN_WITHIN_S = 30.0
@@ -18,19 +18,19 @@ AHEAD = 8
 """Pieces that may wait for the service, which takes all that wait twice a second."""
 
 
-def delivered(settings: Settings, hand_over: Callable[[Path], str]) -> None:
-    """Hand something over, and return when it is in the log; without a service, write it here.
+def delivered(settings: Settings, parcel: Parcel) -> None:
+    """Hand a parcel over, and return when it is in the log; without a service, write it here.
 
     Whoever is told that it was not done may rely on that: nobody takes it later.
 
     raises : ConfigError if it cannot be handed over, or nobody took it in time; InvalidInput if it
              was rejected; StoreUnavailable if the log could not be written in that time
     """
-    delivered_in_pieces(settings, [hand_over], lambda: None)
+    delivered_in_pieces(settings, [parcel], lambda: None)
 
 
 def delivered_in_pieces(
-    settings: Settings, pieces: Iterable[Callable[[Path], str]], told: Callable[[], None]
+    settings: Settings, pieces: Iterable[Parcel], told: Callable[[], None]
 ) -> None:
     """Hand over one piece after another, and tell of each that is in the log.
 
@@ -41,8 +41,8 @@ def delivered_in_pieces(
     """
     folder, waiting = beside_log(settings) / "handover", deque[str]()
     try:
-        for hand_over in pieces:
-            waiting.append(_handed_over(settings, hand_over))
+        for piece in pieces:
+            waiting.append(_handed_over(folder, piece))
             if len(waiting) > AHEAD:
                 _take_off(settings, folder, waiting, told)
         while waiting:
@@ -52,11 +52,11 @@ def delivered_in_pieces(
             withdraw(folder, identity)
 
 
-def _handed_over(settings: Settings, hand_over: Callable[[Path], str]) -> str:
+def _handed_over(folder: Path, piece: Parcel) -> str:
     try:
-        return hand_over(beside_log(settings))
+        return hand_over(folder, *piece)
     except OSError as error:
-        raise unwritable(beside_log(settings) / "handover", error) from error
+        raise unwritable(folder, error) from error
 
 
 def _take_off(

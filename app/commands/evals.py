@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import partial
 from hashlib import sha256
 from itertools import islice
 from math import isfinite
@@ -31,7 +30,7 @@ from app.mistakes import seen
 from app.settings import Settings
 from features.prompt import Prompt
 from features.sketch import Sketch
-from jobs.intake import hand_over_evals
+from jobs.intake import of_evals
 from policy.errors import InvalidInput, TurnpikeError
 from storage.records import Eval
 from storage.stores import open_reader
@@ -89,9 +88,7 @@ def _deliver(settings: Settings, table: "Table", n: int, at_s: float) -> None:
             bar.update(PIECE)
 
         try:
-            delivered_in_pieces(
-                settings, (partial(hand_over_evals, evals=piece) for piece in pieces), told
-            )
+            delivered_in_pieces(settings, map(of_evals, pieces), told)
         except TurnpikeError as error:
             if not done:
                 raise

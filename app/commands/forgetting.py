@@ -8,7 +8,6 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from app.processes.berth import waiting_beside
 from app.settings import Settings
 from app.wiring import cache_path
 from jobs.forget import PIECE, stripped
-from jobs.intake import FORGET, hand_over_stripped
+from jobs.intake import FORGET, of_stripped
 from policy.errors import ConfigError, InvalidInput, StoreUnavailable
 from storage import snapshots
 from storage.cache_file import remove
@@ -83,12 +82,8 @@ def _strip(settings: Settings, log: LogReader, whose: Whose, decisions: int) -> 
     """Hand over what stays until nothing is left to be found, also of what came meanwhile."""
     with click.progressbar(length=decisions, label="forgetting", file=sys.stderr) as shown:
         while held(log.ask, whose).decisions:
-            pieces = stripped(log.ask, whose)
-            delivered_in_pieces(
-                settings,
-                (partial(hand_over_stripped, stripped=piece) for piece in pieces),
-                lambda: shown.update(PIECE),
-            )
+            pieces = map(of_stripped, stripped(log.ask, whose))
+            delivered_in_pieces(settings, pieces, lambda: shown.update(PIECE))
 
 
 def _forget_answers(settings: Settings) -> None:

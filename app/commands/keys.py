@@ -14,7 +14,7 @@ from app.given import command
 from app.keys.keyring import digest, known
 from app.keys.subkeys import subkeys
 from app.settings import Settings
-from jobs.intake import hand_over_key, hand_over_revocation
+from jobs.intake import of_key, of_revocation
 from policy.errors import InvalidInput
 from policy.pacer import SECONDS
 from storage.keys import Key, Revocation
@@ -49,7 +49,7 @@ def create(settings: Settings, wanted: Mapping[str, Any], *, as_json: bool) -> N
         created_at_s=time.time(),
         **wanted,
     )
-    delivered(settings, lambda data: hand_over_key(data, key))
+    delivered(settings, of_key(key))
     made = f"made key {key.name} ({key.id}) of tenant {key.tenant}: {', '.join(key.scopes)}"
     told = f"{made}{_limits(key, '; ')}\n\n  {secret}\n\n{SHOWN_ONCE}"
     tell({**_described(key), "key": secret}, told, as_json=as_json)
@@ -82,7 +82,7 @@ def revoke(settings: Settings, named: str, *, as_json: bool) -> None:
             f"{named!r} is no key that could be revoked; the keys: {listed}", param="key"
         )
     revocation = Revocation(key_id=found.id, at_s=time.time())
-    delivered(settings, lambda data: hand_over_revocation(data, revocation))
+    delivered(settings, of_revocation(revocation))
     told = f"key {found.name} ({found.id}) opens nothing any more"
     tell(
         {"id": found.id, "name": found.name, "revoked_at_s": revocation.at_s}, told, as_json=as_json

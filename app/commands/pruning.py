@@ -1,7 +1,6 @@
 """What the log keeps no longer: taken out of it piece by piece, by the process that writes it."""
 
 import time
-from functools import partial
 
 import click
 
@@ -9,7 +8,7 @@ from app.commands.delivery import delivered
 from app.commands.told import tell
 from app.processes.work import overdue
 from app.settings import Settings
-from jobs.intake import hand_over_expiries
+from jobs.intake import of_expiries
 from storage.stores import open_reader
 
 
@@ -27,7 +26,7 @@ def prune(settings: Settings, *, confirmed: bool, as_json: bool) -> None:
             if not confirmed:
                 click.confirm(_asked(settings), abort=True, err=True)
                 confirmed = True
-            delivered(settings, partial(hand_over_expiries, expiries=found))
+            delivered(settings, of_expiries(found))
             for expiry in found:
                 gone[expiry.what] += 1
             click.echo(f"{sum(gone.values())} taken out ...", err=True)

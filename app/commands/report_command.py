@@ -59,7 +59,7 @@ def _keep(settings: Settings) -> None:
     """Hand the reports of all periods over, unless the log is short enough to ask at any time."""
     from app.commands.delivery import delivered
     from app.monitoring.reporting import NAME, is_long, kept
-    from jobs.intake import hand_over_latest
+    from jobs.intake import of_latest
     from storage.stores import open_reader
 
     with open_reader(settings.database) as log:
@@ -67,4 +67,4 @@ def _keep(settings: Settings) -> None:
         if not is_long(log, time.time()):
             return
     latest = kept(_made(settings, list(PERIODS)), before, time.time())
-    delivered(settings, lambda data: hand_over_latest(data, latest))
+    delivered(settings, of_latest(latest))

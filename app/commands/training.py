@@ -17,7 +17,7 @@ from app.settings import Settings
 from features.space import Space
 from jobs.alone import alone
 from jobs.due import due
-from jobs.intake import FORGET, WITHDRAW, hand_over_policy, hand_over_retrain
+from jobs.intake import FORGET, WITHDRAW, of_policy, of_retrain
 from jobs.learned import Learned
 from jobs.refold import Fold, LogSource, folding, followed
 from policy.errors import InvalidInput
@@ -62,10 +62,7 @@ def _retrain(
     with _folding(settings, log) as fold:
         result = fit_and_judge(log, trigger, time.time, settings.retrain_first_outcomes, fold)
     made = result.retrain
-    delivered(
-        settings,
-        lambda data: hand_over_retrain(data, made, result.policy, result.learned, fence),
-    )
+    delivered(settings, of_retrain(made, result.policy, result.learned, fence))
     return {
         "id": made.id,
         "promoted": made.promoted,
@@ -163,7 +160,7 @@ def readopted(
     click.echo(f"folding {position} events under policy {wanted.version} ...", err=True)
     with _folding(settings, log) as fold:
         learned = fold(Learned.start(policy), position)
-    delivered(settings, lambda data: hand_over_policy(data, policy, learned))
+    delivered(settings, of_policy(policy, learned))
     return policy
 
 

@@ -6,14 +6,13 @@ only has to say it again.
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import partial
 
 from app.commands.delivery import delivered
 from app.commands.told import tell
 from app.commands.training import awaits_fold, refolded
 from app.figures import counted
 from app.settings import Settings
-from jobs.intake import WITHDRAW, hand_over_withdrawal
+from jobs.intake import WITHDRAW, of_withdrawal
 from policy.errors import InvalidInput
 from storage.reader import LogReader
 from storage.records import Withdrawal
@@ -45,7 +44,7 @@ def withdraw(settings: Settings, named: str, *, withdrawn: bool, as_json: bool) 
         is_new, version = batch.withdrawn != withdrawn, None
         if is_new:
             made = Withdrawal(batch=batch.batch, withdrawn=withdrawn)
-            delivered(settings, partial(hand_over_withdrawal, withdrawal=made))
+            delivered(settings, of_withdrawal(made))
         if is_new or awaits_fold(log, WITHDRAW):
             version = refolded(settings, log, "withdraw")
         batch = _named(log, batch.batch)

@@ -10,7 +10,8 @@ import pytest
 
 from app.commands.evals import import_evals
 from app.commands.training import retrain
-from jobs.intake import hand_over_evals
+from jobs.intake import of_evals
+from storage.handover import hand_over
 from storage.spool import Spare, Spool, Spooling
 from storage.sqlite_log import SqliteLog
 from tests.app.running import BESIDE, Provider, Running, evals_table, eventually, running
@@ -44,7 +45,7 @@ def test_nothing_of_a_service_can_be_read_by_others(tmp_path: Path, provider: Pr
         } <= beside
         assert readable_by_others(tmp_path) == []
     own = tmp_path / BESIDE
-    hand_over_evals(own, [EVAL])
+    hand_over(own / "handover", *of_evals([EVAL]))
     assert {each.name for each in own.iterdir()} >= {"handover", "snapshots", "traffic"}
     assert readable_by_others(tmp_path) == []
 

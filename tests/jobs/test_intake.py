@@ -8,18 +8,19 @@ import pytest
 
 from features.space import Space
 from jobs.intake import (
-    hand_over_evals,
-    hand_over_key,
-    hand_over_policy,
-    hand_over_retrain,
-    hand_over_revocation,
+    Parcel,
+    of_evals,
+    of_key,
+    of_policy,
+    of_retrain,
+    of_revocation,
     records,
     save,
 )
 from jobs.learned import Learned
 from policy.errors import InvalidInput
 from policy.hyper import Hyper
-from storage.handover import Handover, pending, read, take
+from storage.handover import Handover, hand_over, pending, take
 from storage.keys import KeyStanding, Revocation
 from storage.records import PolicyVersion
 from storage.snapshots import digest, of_state
@@ -39,15 +40,15 @@ POLICY = PolicyVersion(
 KNOWN = learned(rated(1, TEXTS[0], 1.0))
 
 
-def taken(data: Path, log: SqliteLog) -> list[str]:
-    return [each.status for each in take(data / "handover", log, records, NOON_S)]
+def taken(folder: Path, log: SqliteLog, parcel: Parcel) -> list[str]:
+    hand_over(folder, *parcel)
+    return [each.status for each in take(folder, log, records, NOON_S)]
 
 
 def test_a_promoted_retrain_arrives_with_policy_and_what_it_knows(tmp_path: Path) -> None:
     promoted = but(RETRAIN, promoted=True, candidate_version=1)
-    hand_over_retrain(tmp_path, promoted, POLICY, KNOWN)
     with SqliteLog(tmp_path / "turnpike.db") as log:
-        assert taken(tmp_path, log) == ["imported"]
+        assert taken(tmp_path, log, of_retrain(promoted, POLICY, KNOWN)) == ["imported"]
         assert log.retrains() == [promoted]
         adopted = log.latest_policy()
         assert adopted is not None
@@ -59,18 +60,16 @@ def test_a_promoted_retrain_arrives_with_policy_and_what_it_knows(tmp_path: Path
 
 
 def test_a_refused_retrain_arrives_alone(tmp_path: Path) -> None:
-    hand_over_retrain(tmp_path, RETRAIN, None, None)
     with SqliteLog(tmp_path / "turnpike.db") as log:
-        assert taken(tmp_path, log) == ["imported"]
+        assert taken(tmp_path, log, of_retrain(RETRAIN, None, None)) == ["imported"]
         assert log.retrains() == [RETRAIN]
         assert log.latest_policy() is None
 
 
 def test_evals_arrive_in_order_with_their_sketches(tmp_path: Path) -> None:
     evals = [but(EVAL, arm=arm, sketch=bytes([n, 0, 255])) for n, arm in enumerate("abc")]
-    hand_over_evals(tmp_path, evals)
     with SqliteLog(tmp_path / "turnpike.db") as log:
-        taken(tmp_path, log)
+        taken(tmp_path, log, of_evals(evals))
         assert [(event.arm, event.sketch) for event in log.events()] == [  # type: ignore[union-attr]
             (each.arm, each.sketch) for each in evals
         ]
@@ -79,7 +78,7 @@ def test_evals_arrive_in_order_with_their_sketches(tmp_path: Path) -> None:
 def test_a_policy_that_came_too_late_is_set_aside_and_said(tmp_path: Path) -> None:
     with SqliteLog(tmp_path / "turnpike.db") as log:
         log.adopt(but(POLICY, version=5)).wait()
-        identity = hand_over_policy(tmp_path, POLICY, KNOWN)
+        identity = hand_over(tmp_path / "handover", *of_policy(POLICY, KNOWN))
         [told] = take(tmp_path / "handover", log, records, NOON_S)
         assert (told.status, "give 6 or more" in told.reason) == ("rejected", True)
         assert pending(tmp_path / "handover") == []
@@ -91,12 +90,10 @@ def test_a_parcel_of_an_unknown_kind_is_named() -> None:
         records(Handover("x", "poem", {}, {}))
 
 
-def _altered(data: Path, **policy: Any) -> Handover:
+def _altered(**policy: Any) -> Handover:
     """Return a parcel as another version of the program might have made it."""
-    hand_over_policy(data, POLICY, KNOWN)
-    (path,) = pending(data / "handover")
-    parcel = read(path)
-    return but(parcel, payload={"policy": {**parcel.payload["policy"], **policy}})
+    kind, payload, blobs = of_policy(POLICY, KNOWN)
+    return Handover("x", kind, {"policy": {**payload["policy"], **policy}}, blobs)
 
 
 @pytest.mark.parametrize(
@@ -104,18 +101,14 @@ def _altered(data: Path, **policy: Any) -> Handover:
     [{"mood": "good"}, {"hyper": {"mood": 1.0}}, {"hyper": {"quality_shared": {"facts": 1.0}}}],
     ids=["a field", "a hyper-parameter", "scales"],
 )
-def test_a_policy_that_cannot_be_folded_never_reaches_the_log(
-    tmp_path: Path, policy: dict[str, Any]
-) -> None:
+def test_a_policy_that_cannot_be_folded_never_reaches_the_log(policy: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput, match="cannot be used"):
-        records(_altered(tmp_path, **policy))
+        records(_altered(**policy))
 
 
 @pytest.mark.parametrize("space", [b"PK\x03\x04", b"no archive at all"])
-def test_a_policy_whose_space_is_damaged_never_reaches_the_log(
-    tmp_path: Path, space: bytes
-) -> None:
-    parcel = but(_altered(tmp_path), blobs={"space": space})
+def test_a_policy_whose_space_is_damaged_never_reaches_the_log(space: bytes) -> None:
+    parcel = but(_altered(), blobs={"space": space})
     with pytest.raises(InvalidInput, match="cannot be used"):
         records(parcel)
 
@@ -126,13 +119,10 @@ def test_what_knows_nothing_yet_is_saved_in_finite_numbers(tmp_path: Path) -> No
 
 
 def test_a_key_and_its_end_arrive_as_they_were_made(tmp_path: Path) -> None:
-    revocation = Revocation(key_id=KEY.id, at_s=NOON_S)
-    hand_over_key(tmp_path, KEY)
+    revocation = of_revocation(Revocation(key_id=KEY.id, at_s=NOON_S))
     with SqliteLog(tmp_path / "turnpike.db") as log:
-        assert taken(tmp_path, log) == ["imported"]
+        assert taken(tmp_path, log, of_key(KEY)) == ["imported"]
         assert log.known_keys() == [KeyStanding(key=KEY, revoked_at_s=None)]
-        hand_over_revocation(tmp_path, revocation)
-        assert taken(tmp_path, log) == ["imported"]
+        assert taken(tmp_path, log, revocation) == ["imported"]
         assert log.known_keys() == [KeyStanding(key=KEY, revoked_at_s=NOON_S)]
-        hand_over_revocation(tmp_path, revocation)
-        assert taken(tmp_path, log) == ["rejected"]
+        assert taken(tmp_path, log, revocation) == ["rejected"]

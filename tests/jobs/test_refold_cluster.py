@@ -11,14 +11,14 @@ from distributed import LocalCluster
 from structlog.testing import capture_logs
 
 from features.space import Space
-from jobs.intake import hand_over_policy, records
+from jobs.intake import of_policy, records
 from jobs.learned import Learned
 from jobs.refold import LogSource, computing, folding, followed, refolded
 from jobs.retrain import retrain
 from policy.hyper import Hyper
 from policy.types import DAY_S
 from storage import snapshots
-from storage.handover import take
+from storage.handover import hand_over, take
 from storage.sqlite_log import SqliteLog
 from storage.sqlite_reader import SqliteReader
 from storage.words import Stripped
@@ -115,7 +115,7 @@ def test_on_another_machine_the_changes_are_those_the_policy_was_adopted_with(
 ) -> None:
     policy = but(POLICY, hyper=Hyper().to_json())
     with SqliteLog(tmp_path / "turnpike.db") as log:
-        hand_over_policy(tmp_path, policy, replace(changed(), upto_seq=0))
+        hand_over(tmp_path / "handover", *of_policy(policy, replace(changed(), upto_seq=0)))
         take(tmp_path / "handover", log, records, NOON_S)
         [watch] = followed(tmp_path / "elsewhere", log, start()).watches.values()
         assert watch.changes == changed().watches["a"].changes != ()
@@ -126,7 +126,8 @@ def test_on_another_machine_the_changes_are_those_the_policy_was_adopted_with(
 def test_what_an_older_copy_of_the_log_does_not_have_is_not_believed(tmp_path: Path) -> None:
     policy = but(POLICY, hyper=Hyper().to_json())
     with SqliteLog(tmp_path / "turnpike.db") as log:
-        hand_over_policy(tmp_path, policy, changed())  # it has learned from more than there is
+        # It has learned from more than there is.
+        hand_over(tmp_path / "handover", *of_policy(policy, changed()))
         take(tmp_path / "handover", log, records, NOON_S)
         with capture_logs() as said:
             assert followed(tmp_path / "elsewhere", log, start()).watches == {}

@@ -8,7 +8,7 @@ import pytest
 from app.commands.delivery import AHEAD, delivered, delivered_in_pieces
 from app.mode import beside_log
 from app.settings import Settings
-from jobs.intake import hand_over_key, hand_over_retrain
+from jobs.intake import of_key, of_retrain
 from policy.errors import StoreUnavailable
 from storage.handover import pending
 from storage.sqlite_log import SqliteLog
@@ -47,7 +47,7 @@ def test_who_is_interrupted_takes_back_what_nobody_took(
     with SqliteLog(settings.folder / "turnpike.db"):
         monkeypatch.setattr("app.commands.delivery.time.sleep", interrupt)
         with pytest.raises(end):
-            delivered(settings, lambda data: hand_over_key(data, PLAIN))
+            delivered(settings, of_key(PLAIN))
     assert pending(beside_log(settings) / "handover") == []
 
 
@@ -62,7 +62,7 @@ def test_of_pieces_that_are_broken_off_none_is_left_to_be_taken_later(
 
     with SqliteLog(settings.folder / "turnpike.db"):  # it holds the log, and takes nothing
         monkeypatch.setattr("app.commands.delivery.time.sleep", interrupt)
-        pieces = [lambda data: hand_over_key(data, PLAIN)] * 20
+        pieces = [of_key(PLAIN)] * 20
         with pytest.raises(KeyboardInterrupt):
             delivered_in_pieces(settings, pieces, lambda: None)
     assert waiting == [AHEAD + 1]
@@ -78,7 +78,7 @@ def test_a_server_that_is_away_is_waited_for(
     nowhere = "postgresql://nobody@127.0.0.1:1/none"
     settings = Settings.load({}, {"database": nowhere, "data": tmp_path})
     with pytest.raises(StoreUnavailable, match="nobody took it"):
-        delivered(settings, lambda data: hand_over_retrain(data, RETRAIN, None, None))
+        delivered(settings, of_retrain(RETRAIN, None, None))
     assert len(tries) > 1
     assert pending(tmp_path / BESIDE / "handover") == []
 

@@ -1,10 +1,11 @@
 """A team's own evals: a good table is learned once, a bad cell is named by line and column."""
 
-from collections.abc import Sequence
+import json
 from errno import ENOSPC
 from os import mkfifo
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -13,11 +14,10 @@ from app.commands.withdrawing import list_batches
 from app.settings import Settings
 from features.prompt import Prompt
 from features.sketch import Sketch
-from jobs.intake import hand_over_evals
 from policy.errors import ConfigError, InvalidInput
 from storage.events import EvalEvent
-from storage.handover import pending
-from storage.records import Eval
+from storage.handover import hand_over, pending
+from storage.parcel import Blobs
 from storage.sqlite_reader import SqliteReader
 from storage.stores import open_reader
 from tests.app.running import BESIDE, CATALOGUE, Provider, Running, evals_table, running
@@ -115,15 +115,15 @@ def test_many_scores_are_written_in_pieces_and_what_was_broken_off_is_taken_up_a
 ) -> None:
     given, handed = settings(tmp_path), []
 
-    def hand_over(data: Path, evals: Sequence[Eval]) -> str:
-        handed.append(len(evals))
+    def handing_over(folder: Path, kind: str, payload: dict[str, Any], blobs: Blobs) -> str:
+        handed.append(len(json.loads(blobs["evals"])))
         if len(handed) == broken_off_at:
             raise OSError(ENOSPC, "No space left on device")
-        return hand_over_evals(data, evals)
+        return hand_over(folder, kind, payload, blobs)
 
     monkeypatch.setattr("app.commands.evals.PIECE", 2)
     monkeypatch.setattr("app.commands.delivery.AHEAD", 0)
-    monkeypatch.setattr("app.commands.evals.hand_over_evals", hand_over)
+    monkeypatch.setattr("app.commands.delivery.hand_over", handing_over)
     table.write_text("prompt,gpt-4o,qwen3-32b\nsame,1,0\nsame,0,1\nother,1,\n")
     broken_off_at = 2
     with pytest.raises(ConfigError, match="cannot write .* 2 of 5 scores are in; import"):

@@ -3,7 +3,6 @@
 import json
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from click.testing import Result
 
 from app.commands.delivery import delivered
 from jobs.forget import stripped
-from jobs.intake import hand_over_stripped
+from jobs.intake import of_stripped
 from jobs.learned import Learned
 from storage.erasing import FORGOTTEN, Whose, held
 from storage.snapshots import digest
@@ -117,8 +116,7 @@ def test_what_was_killed_in_between_is_gone_on_with(tmp_path: Path) -> None:
         before = made.service.digest
         log = made.service.parts.log
         for piece in stripped(log.ask, Whose(session=SESSION)):
-            strip = partial(hand_over_stripped, stripped=piece)
-            delivered(made.service.parts.settings, strip)
+            delivered(made.service.parts.settings, of_stripped(piece))
         assert held(log.ask, Whose(session=SESSION)).decisions == 0
         assert made.service.digest == before  # not folded anew yet
         said = told(forgot(tmp_path, "--session", SESSION, "--yes", "--json"))

@@ -1,6 +1,5 @@
 """Evals that were imported by mistake are withdrawn, and the policy is folded without them."""
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ from click.testing import Result
 
 from app.commands.delivery import delivered
 from app.commands.evals import import_evals
-from jobs.intake import hand_over_withdrawal
+from jobs.intake import of_withdrawal
 from storage.records import Withdrawal
 from storage.withdrawing import batches
 from tests.app.commands.test_cli import turnpike
@@ -65,7 +64,7 @@ def test_what_is_withdrawn_beside_a_service_is_as_if_it_had_never_come(
 def test_what_was_killed_before_the_fold_is_gone_on_with(service: Running, tmp_path: Path) -> None:
     wrong = imported(service, tmp_path, WRONG)
     made = Withdrawal(batch=wrong, withdrawn=True)
-    delivered(service.parts.settings, partial(hand_over_withdrawal, withdrawal=made))
+    delivered(service.parts.settings, of_withdrawal(made))
     assert told(withdraw(service, wrong, "--json"))["policy_version"] == 2
     assert told(withdraw(service, wrong, "--json"))["policy_version"] is None
     assert eventually(lambda: effective_n(service)["gpt-4o"] == 0)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from jobs.intake import hand_over_key, hand_over_revocation
+from jobs.intake import of_key, of_revocation
 from policy.decide import decide, seeded
 from storage.handover import hand_over
 from storage.keys import Revocation
@@ -63,7 +63,7 @@ def test_parcels_that_make_no_sense_are_set_aside_and_the_next_one_is_taken(
 ) -> None:
     folder = tmp_path / BESIDE / "handover"
     with running(tmp_path, sandbox_url=provider.url) as service:
-        hand_over_revocation(folder.parent, Revocation(key_id="nope", at_s=NOON_S))
+        hand_over(folder, *of_revocation(Revocation(key_id="nope", at_s=NOON_S)))
         hand_over(folder, "prune", {"expiries": [{"decision_id": "x", "what": "comment"}]}, {})
         hand_over(folder, "retrain", {"fence": {"name": "retrain", "token": "abc"}}, {})
         stripped = {
@@ -74,7 +74,7 @@ def test_parcels_that_make_no_sense_are_set_aside_and_the_next_one_is_taken(
             "context": ["a"],
         }
         hand_over(folder, "forget", {}, {"stripped": json.dumps([stripped]).encode()})
-        hand_over_key(folder.parent, KEY)
+        hand_over(folder, *of_key(KEY))
         assert eventually(lambda: service.parts.log.known_keys() != [])
         assert len(list((folder / "rejected").glob("*.handover"))) == 4
         assert not service.parts.log.standing.is_stopped
