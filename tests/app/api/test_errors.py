@@ -165,13 +165,6 @@ def test_a_strange_path_is_only_a_path(client: FlaskClient, path: str) -> None:
     assert len(message) < 400
 
 
-def test_a_wrong_method_is_told_which_ones_are_right(client: FlaskClient) -> None:
-    answer = client.post("/raises")
-    assert answer.status_code == 405
-    assert answer.json["error"]["code"] == "method_not_allowed"
-    assert set(re.split(", ?", answer.headers["allow"])) == {"GET", "HEAD", "OPTIONS"}
-
-
 def test_an_http_error_in_no_table_is_told_by_its_name_under_a_code_that_is(app: Flask) -> None:
     from werkzeug.exceptions import ImATeapot
 
