@@ -19,6 +19,7 @@ from policy.errors import ConfigError, NotServed, UpstreamUnauthorised
 from policy.types import Arm, Timeouts
 from upstream.answers import Answer, Blank, model_of, parsed, read_answer
 from upstream.catalogue import Catalogue, Provider
+from upstream.counting import Counting
 from upstream.deadlines import Deadline
 from upstream.faults import Faults
 from upstream.passing import Passed
@@ -42,6 +43,7 @@ class Upstream:
         self._lock = threading.Lock()
         self._clients: dict[Provider, openai.OpenAI] = {}
         self._keys: list[str] = []  # only grows: faults under way see what comes
+        self._counting = Counting()
         providers = catalogue().providers
         for provider in providers.values():
             self._client(provider, providers)
@@ -74,14 +76,14 @@ class Upstream:
     def stream(self, arm: Arm, body: Mapping[str, Any], *, excused: bool = False) -> Stream:
         """Return the answer as a stream whose first content has come.
 
-        The provider is always asked for usage, in a frame of its own before the end.
+        The provider is asked for usage, in a frame of its own before the end, if it takes that.
 
         raises : UpstreamError
         """
         deadline, faults = Deadline(arm.timeouts), self._faults(arm, body)
-        options = {**(body.get("stream_options") or {}), "include_usage": True}
-        streamed = {**body, "stream": True, "stream_options": options}
-        response = self._ask(arm, streamed, deadline, faults)
+        whom = (self._catalogue().providers.get(arm.provider), arm.model)
+        send = partial(self._ask, arm, deadline=deadline, faults=faults)
+        response = self._counting.stream(whom, body, send)
         if _is_no_stream(response):
             with closing(response):
                 _reject_page(_whole(response, deadline, faults)[0], arm, body, faults)
