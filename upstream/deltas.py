@@ -13,7 +13,8 @@ class Deltas:
     """The tool calls, refusal, media and thoughts of one choice, as far as they have come.
 
     A piece belongs to the last call of its index; where the index is missing, to the last of all.
-    Whoever gives every call the same index begins another one with another id and a name.
+    Whoever gives every call the same index begins another one with another id and a name. Clients
+    tell calls apart by their index alone, so each piece is given one that no other call has.
 
     >>> deltas = Deltas()
     >>> deltas.add({"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f"}}]})
@@ -24,13 +25,14 @@ class Deltas:
 
     def __init__(self) -> None:
         self._calls: list[dict[str, Any]] = []
+        self._indexes: list[int] = []
         self._rest: dict[str, Any] = {}
         self._thoughts: dict[str, list[str]] = {}
 
     def add(self, delta: Mapping[str, Any]) -> None:
         """Take in what one delta brings; its calls must be a list of objects."""
         for piece in delta.get("tool_calls") or ():
-            self._add_call(piece)
+            piece["index"] = self._indexes[self._add_call(piece)]
         for name in ("function_call", "refusal", *MEDIA):
             self._rest[name] = _joined(self._rest.get(name), delta.get(name), name)
         for name, said in thoughts_of(delta).items():
@@ -46,12 +48,16 @@ class Deltas:
         told = {"tool_calls": calls, **self._rest, **thoughts}
         return {name: said for name, said in told.items() if said}
 
-    def _add_call(self, piece: dict[str, Any]) -> None:
+    def _add_call(self, piece: dict[str, Any]) -> int:
+        """Return the place of the call that a piece is of."""
         for place in range(len(self._calls) - 1, -1, -1):
             if _goes_on(self._calls[place], piece):
                 self._calls[place] = _joined(self._calls[place], piece, "")
-                return
-        self._calls.append(piece)
+                return place
+        said, free = piece.get("index"), max(self._indexes, default=-1) + 1
+        self._indexes.append(free if type(said) is not int or said in self._indexes else said)
+        self._calls.append({**piece})
+        return len(self._calls) - 1
 
 
 def _goes_on(call: Mapping[str, Any], piece: Mapping[str, Any]) -> bool:

@@ -93,7 +93,7 @@ class Stream:
         self._spoke = False
         self._acted = False
         self.called: list[str] = []
-        self._deltas = Deltas()
+        self._deltas = {"0": Deltas()}
         self._blank = ""
         self._finishes: dict[str, str | None] = {}
         self._awaited = _choices_asked(body.get("n"))
@@ -120,7 +120,7 @@ class Stream:
     @property
     def message(self) -> dict[str, Any]:
         """What the first choice has said so far beside its text."""
-        return self._deltas.message
+        return self._deltas["0"].message
 
     @property
     def usage(self) -> Usage:
@@ -222,15 +222,17 @@ class Stream:
             self.model = model_of(data, self._arm)
         text, known_tokens = "", self._output_tokens
         for choice in data["choices"]:
-            index, delta = choice.get("index", 0), part_of(choice, "delta")
+            # Clients count on both; some providers leave out one where it would say nothing.
+            index = choice["index"] = choice.get("index") or 0
+            delta = choice["delta"] = part_of(choice, "delta")
             self._output_tokens += spoken_tokens(delta)
             self._thought = self._thought or thinks(delta)
             self._spoke = self._spoke or speaks(delta)
             if acts(delta):
                 self._acted = True
                 self.called += called_by(delta)
+            self._deltas.setdefault(str(index), Deltas()).add(delta)
             if index == 0:
-                self._deltas.add(delta)
                 text += text_of(delta)
                 if finish_of(choice):
                     require_calls(self.message)  # before its end is told to anybody

@@ -1,5 +1,6 @@
 """Tool calls, function calls and refusals that come in pieces, as providers cut them."""
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -72,9 +73,27 @@ def test_tool_calls_are_those_of_the_whole_answer(
     pieces: list[list[dict[str, Any]]], calls: list[dict[str, Any]]
 ) -> None:
     deltas = Deltas()
-    for each in pieces:
+    for each in deepcopy(pieces):
         deltas.add({"tool_calls": each})
     assert deltas.message == {"tool_calls": calls}
+
+
+@pytest.mark.parametrize(("pieces", "calls"), CUT.values(), ids=CUT)
+def test_who_looks_at_the_index_alone_finds_the_same_calls(
+    pieces: list[list[dict[str, Any]]], calls: list[dict[str, Any]]
+) -> None:
+    deltas, told = Deltas(), dict[int, str]()
+    for each in deepcopy(pieces):
+        deltas.add({"tool_calls": each})
+        for part in each:
+            told[part["index"]] = told.get(part["index"], "") + part["function"]["arguments"]
+    assert told == {place: each["function"]["arguments"] for place, each in enumerate(calls)}
+
+
+def test_an_index_that_no_other_call_has_stays() -> None:
+    pieces = [{"index": 3, **TWO[0]}, {"index": 1, **TWO[1]}, {**TWO[0], "index": "x", "id": "c3"}]
+    Deltas().add({"tool_calls": pieces})
+    assert [each["index"] for each in pieces] == [3, 1, 4]
 
 
 def test_a_refusal_and_a_function_call_come_in_pieces_too() -> None:

@@ -321,6 +321,20 @@ def test_what_another_choice_says_or_does_is_no_part_of_the_first() -> None:
             assert (received(stream), stream.message, stream.is_plain_text) == ("a", {}, False)
 
 
+def test_every_choice_has_an_index_and_a_delta_and_every_call_an_index_of_its_own() -> None:
+    def calling(city: str, finish: str | None = None) -> dict:
+        call = {"id": f"call-{city}", "function": {"name": "w", "arguments": city}}  # as Gemini's
+        return {"delta": {"tool_calls": [call]}, "finish_reason": finish}
+
+    choices = [calling("Bern"), {"index": 0, "content_filter_offsets": {}}, calling("Rom", "stop")]
+    frames = [json.dumps({"choices": [each]}).encode() for each in choices]
+    with talking_to(sending(*frames, DONE)) as (upstream, arm, _):
+        came = [each.data["choices"][0] for each in upstream.stream(arm, BODY)]
+    assert [each["index"] for each in came] == [0, 0, 0]
+    indexes = [[c["index"] for c in each["delta"].get("tool_calls", ())] for each in came]
+    assert indexes == [[0], [], [1]]
+
+
 def test_comments_names_and_line_ends_of_both_kinds_are_understood() -> None:
     def scenario(conversation: Conversation) -> None:
         conversation.head("200 OK", "text/event-stream; charset=utf-8")
