@@ -216,8 +216,9 @@ class Stream:
         return Chunk(text, data)
 
     def _take(self, data: dict[str, Any]) -> str:
-        if data.get("usage"):
-            self._reported_usage = data["usage"]
+        told = (data, *reversed(data["choices"]))  # Moonshot tells it at the choice
+        if usage := next((each["usage"] for each in told if each.get("usage")), None):
+            self._reported_usage = data["usage"] = usage
         if data.get("model") not in (None, "", self.model):
             self.model = model_of(data, self._arm)
         text, known_tokens = "", self._output_tokens

@@ -84,8 +84,12 @@ def spoken_tokens(message: Mapping[str, Any]) -> float:
 
 
 def _cached(usage: Mapping[str, Any]) -> int:
+    """Return the tokens read from a cache, as OpenAI, DeepSeek or Moonshot tells them."""
     details = usage.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, Mapping) else None
-    if cached is None:
-        cached = usage.get("prompt_cache_hit_tokens")
+    inner = details if isinstance(details, Mapping) else {}
+    told = (
+        inner.get("cached_tokens"),
+        *map(usage.get, ("prompt_cache_hit_tokens", "cached_tokens")),
+    )
+    cached = next((each for each in told if each is not None), 0)
     return cached if type(cached) is int and cached >= 0 else 0

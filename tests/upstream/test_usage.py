@@ -1,5 +1,7 @@
 """What a call is said to have taken, and what is booked for it."""
 
+import json
+
 import pytest
 
 from policy.types import Usage
@@ -22,6 +24,7 @@ USAGES = [
         Usage(30, 2, 30),
     ),
     ({"prompt_tokens": 30, "completion_tokens": 2, "prompt_cache_hit_tokens": -1}, Usage(30, 2)),
+    ({"prompt_tokens": 30, "completion_tokens": 2, "cached_tokens": 8}, Usage(30, 2, 8)),
     ({"prompt_tokens": 30, "completion_tokens": 2, "total_tokens": 532}, Usage(30, 502)),
     ({"prompt_tokens": 30, "completion_tokens": 2, "total_tokens": 9}, Usage(30, 2)),
     (None, None),
@@ -77,6 +80,13 @@ def test_what_a_stream_brings_after_a_count_is_booked_too() -> None:
 
 def test_a_count_at_the_end_of_a_stream_is_booked_alone() -> None:
     assert ended_after(*COUNTED_EARLY, usage_frame(3, 5)) == Usage(3, 5)
+
+
+def test_a_count_at_the_choice_that_ends_a_stream_is_booked_as_moonshot_tells_it() -> None:
+    told = {"prompt_tokens": 30, "completion_tokens": 5, "total_tokens": 35, "cached_tokens": 20}
+    end = {"index": 0, "delta": {}, "finish_reason": "stop", "usage": told}
+    frames = (chunk("hello, room!!"), json.dumps({"choices": [end]}).encode())
+    assert ended_after(*frames) == Usage(30, 5, 20)
 
 
 def test_what_is_not_counted_is_estimated_by_its_letters() -> None:
