@@ -4,8 +4,8 @@ They count against the arm only once another arm has answered the same request: 
 have every arm left alone, with requests that each of them is right to fail.
 """
 
-from policy.errors import UpstreamError, UpstreamRejected
-from upstream.refusals import FILTERED, FORBIDDEN, GONE, NOT_FOUND
+from policy.errors import UpstreamError, UpstreamRejected, UpstreamUnauthorised
+from upstream.refusals import FILTERED, GONE, NOT_FOUND, UNAUTHORISED
 
 BLANK = "blank_answer"
 """The code of the error for an answer that says nothing and has no reason to."""
@@ -20,10 +20,12 @@ def rejects(error: UpstreamError) -> bool:
 def is_doubtful(error: UpstreamError, rejections: int) -> bool:
     """Return whether a failure may be the arm's or the request's.
 
-    So are a 403, a blank answer, and a model that is said to be gone, but by a 404. A rejection is
-    the request's, until it is one of `REJECTIONS` in a row.
+    So are a key that is refused by another status than 401, a blank answer, and a model that is
+    said to be gone, but by a 404. A rejection is the request's, until it is one of `REJECTIONS` in
+    a row.
     """
     if isinstance(error, UpstreamRejected):
         return rejects(error) and rejections >= REJECTIONS
     is_gone = error.code == GONE and error.http_status != NOT_FOUND
-    return is_gone or error.http_status == FORBIDDEN or error.code == BLANK
+    is_refused = isinstance(error, UpstreamUnauthorised) and error.http_status != UNAUTHORISED
+    return is_gone or is_refused or error.code == BLANK

@@ -72,7 +72,8 @@ class Faults:
 
     def refused(self, status: int, body: object, retry_after: str | None = None) -> UpstreamError:
         """Return the error for an HTTP status that is not a success, with whatever came with it."""
-        error = body.get("error", body) if isinstance(body, Mapping) else body
+        found = body[0] if isinstance(body, list) and body else body  # Gemini wraps it in a list
+        error = found.get("error", found) if isinstance(found, Mapping) else found
         said, code = _said(error)
         kind, meant = meant_by(status, said, code)
         message = self._message(f"answered {status}: ", said)

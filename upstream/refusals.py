@@ -17,10 +17,10 @@ from policy.errors import (
     UpstreamUnauthorised,
 )
 
-FORBIDDEN, NOT_FOUND = 403, 404
+UNAUTHORISED, FORBIDDEN, NOT_FOUND = 401, 403, 404
 STATUS_ERRORS: Mapping[int, type[UpstreamError]] = {
     400: UpstreamRejected,
-    401: UpstreamUnauthorised,
+    UNAUTHORISED: UpstreamUnauthorised,
     FORBIDDEN: UpstreamUnauthorised,
     408: UpstreamTimeout,
     413: UpstreamRejected,
@@ -31,15 +31,28 @@ FILTERED, GONE = "content_filter", "model_not_found"
 """The codes of an error whose words say more than its status."""
 
 _ABOUT_THE_REQUEST = frozenset({400, FORBIDDEN, NOT_FOUND, 413, 422})
-_TOO_LONG = re.compile(
-    r"(?i)context[ _-]?(?:length|window|size)|(?:prompt|input) is too long|reduce the length"
-    r"|too many (?:input )?tokens|maximum (?:prompt|input) length"
+# Groq's 413: so many tokens are more than our quota of a minute, whatever the window.
+_TOO_FAST = re.compile(r"(?i)^request too large for model\b.*\btokens per min")
+# Gemini says of a key, and Anthropic of an account that nobody has paid for, that it is a 400.
+_NOT_OURS = re.compile(
+    r"(?i)api[ _-]?key (?:is )?(?:not valid|invalid|expired)|credit balance is too low"
 )
-# OpenRouter's words where nobody behind it takes all of a request; and what others say of a model.
+_TOO_LONG = re.compile(
+    r"(?i)context[ _-]?(?:length|window|size|limit)|(?:prompt|input) is too long|reduce the length"
+    r"|too many (?:input )?tokens|maximum (?:prompt|input|model) length"
+    r"|input token count|model token limit|range of input length|prompt exceeds max"
+)
+# OpenRouter's words where nobody behind it takes all of a request; what others say of a model; and
+# of a field: Mistral, Groq, DeepSeek, Azure, Gemini.
 _UNSUPPORTED = re.compile(
     r"(?i)no endpoints found (?:that|matching)|no allowed providers are available"
-    r"|(?:does not|doesn't|do not) support (?:\w+ ){0,2}(?:images?|vision|audio|tools?|function)\b"
+    r"|(?:does not|doesn't|do not) support (?:\w+ ){0,2}"
+    r"(?:images?|vision|audio|tools?|function|parameters?|field)\b"
+    r"|not supported (?:with|by|for) this model|extra inputs are not permitted"
+    r"|property '[^']{1,64}' is unsupported|unknown variant|unrecognized request argument"
+    r"|unknown name \W{0,2}\w{1,64}\W{0,2} ?(?:at|: cannot find field)"
 )
+_UNSUPPORTED_CODES = ("unsupported_parameter", "unsupported_value", "unknown_parameter")
 _FILTER = re.compile(
     r"(?i)requires moderation|content[ _-](?:filter|management|policy)|safety system"
     r"|(?:input|prompt|content|messages?|request|text|image) (?:\w+ ){0,2}flagged"
@@ -53,8 +66,10 @@ _GONE = re.compile(
     r"|is no longer (?:available|supported))"
 )
 _MEANINGS: tuple[tuple[type[UpstreamError], str | None, tuple[str, ...], re.Pattern[str]], ...] = (
+    (UpstreamBusy, None, ("rate_limit_exceeded",), _TOO_FAST),
+    (UpstreamUnauthorised, None, ("invalid_api_key",), _NOT_OURS),
     (ContextLengthExceeded, None, ("context_length_exceeded",), _TOO_LONG),
-    (ParameterUnsupported, None, ("unsupported_parameter", "unsupported_value"), _UNSUPPORTED),
+    (ParameterUnsupported, None, _UNSUPPORTED_CODES, _UNSUPPORTED),
     (UpstreamRejected, FILTERED, (FILTERED, "content_policy_violation"), _FILTER),
     (UpstreamError, GONE, (GONE, "model_decommissioned", "model_not_available"), _GONE),
 )

@@ -73,6 +73,12 @@ def test_retry_after_may_be_a_date() -> None:
         "The input token count exceeds the context window",
         "Please reduce the length of the messages.",
         "Too many tokens in the request",
+        "input length and `max_tokens` exceed context limit: 190000 + 21333 > 200000",
+        "The input token count (1196265) exceeds the maximum number of tokens allowed (1048575).",
+        "The decoder prompt (length 10127) is longer than the maximum model length of 8192.",
+        "Invalid request: Your request exceeded model token limit: 131072",
+        "<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 98304]",
+        "Prompt exceeds max length",
     ],
 )
 def test_a_prompt_that_is_too_long_is_known_in_every_providers_words(said: str) -> None:
@@ -82,8 +88,12 @@ def test_a_prompt_that_is_too_long_is_known_in_every_providers_words(said: str) 
 
 @pytest.mark.parametrize(
     "body",
-    ["max_tokens is too large", "context", None, [], {"error": None}, {"error": {"message": [1]}}],
-)
+    [
+        "max_tokens is too large",
+        "Invalid 'tools': array too long. Expected an array with maximum length 128",
+        "context", None, [], [[]], {"error": None}, {"error": {"message": [1]}},
+    ],
+)  # fmt: skip
 def test_another_refusal_is_not_taken_for_a_long_prompt(body) -> None:
     assert type(Faults("a").refused(400, body)) is UpstreamRejected
 
@@ -130,6 +140,11 @@ def test_fields_that_are_listed_as_wrong_are_told_with_the_reason(body, said, pa
     assert type(error) is UpstreamRejected
     assert error.message == f"a: the provider answered 422: {said}"
     assert error.param == param
+
+
+def test_an_error_in_a_list_is_read_as_gemini_sends_it() -> None:
+    body = [{"error": {"code": 429, "message": "quota", "status": "RESOURCE_EXHAUSTED"}}]
+    assert Faults("a").refused(429, body).message == "a: the provider answered 429: quota"
 
 
 def test_what_is_listed_as_wrong_quotes_no_prompt() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from policy.errors import (
     ParameterUnsupported,
+    UpstreamBusy,
     UpstreamError,
     UpstreamRejected,
     UpstreamUnauthorised,
@@ -61,11 +62,40 @@ def test_what_is_said_of_anything_else_means_no_more_than_its_status(said: str) 
         "No allowed providers are available for the selected model.",
         "x/y does not support tools",
         "This model does not support image input",
+        "stream_options.include_usage: Extra inputs are not permitted",
+        "'messages.1' : for 'role:assistant' the following must be satisfied[('messages.1' : "
+        "property 'reasoning_content' is unsupported)]",
+        "messages[0].role: unknown variant `developer`, expected one of `system`, `user`",
+        "Unrecognized request argument supplied: seed",
+        'Invalid JSON payload received. Unknown name "seed": Cannot find field.',
+        "Model grok-4 does not support parameter reasoningEffort.",
+        "This model doesn't support the stopSequences field.",
+        "'temperature' is not supported with this model.",
     ],
 )
 @pytest.mark.parametrize("status", [400, 404])
 def test_what_cannot_do_what_was_asked_is_known(status: int, said: str) -> None:
     assert meant_by(status, said, None) == (ParameterUnsupported, None)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (400, "API key not valid. Please pass a valid API key."),
+        (400, "API key expired. Please renew the API key."),
+        (400, "Your credit balance is too low to access the Anthropic API."),
+    ],
+)
+def test_a_key_or_an_account_that_is_refused_is_known_whatever_the_status(
+    status: int, said: str
+) -> None:
+    assert meant_by(status, said, None) == (UpstreamUnauthorised, None)
+
+
+def test_more_tokens_than_a_minute_has_are_no_fault_of_the_request() -> None:
+    said = "Request too large for model `x` in organization `y` on tokens per minute (TPM): Limit 6"
+    assert meant_by(413, said, None) == (UpstreamBusy, None)
+    assert meant_by(413, "no", "rate_limit_exceeded") == (UpstreamBusy, None)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +117,18 @@ def test_words_change_nothing_where_the_request_cannot_be_at_fault(status: int) 
     assert meant_by(status, "x is not a valid model", GONE) == meant_by(status, "no", None)
 
 
-@pytest.mark.parametrize("said", ["model:", "model `", "input a ", "support a ", "model" + "a" * 9])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "model:",
+        "model `",
+        "input a ",
+        "support a ",
+        "model" + "a" * 9,
+        "unknown name a",
+        "request too large for model tokens per ",
+    ],
+)
 def test_words_without_end_take_time_in_proportion(said: str) -> None:
     began = time.process_time()
     meant_by(400, said * 200_000, None)
