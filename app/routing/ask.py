@@ -140,6 +140,11 @@ class Ask:
         return self.models is not None and len(self.models) == 1
 
     @property
+    def is_conversation(self) -> bool:
+        """Return whether a model has said something before."""
+        return any(message.get("role") == "assistant" for message in self.messages)
+
+    @property
     def in_tool_loop(self) -> bool:
         """Return whether the answer continues a tool call: no place to try another arm out."""
         return self.messages[-1].get("role") in {"tool", "function"}

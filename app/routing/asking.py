@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
 from app.keys.holder import Holder
 from app.routing.ask import Ask
@@ -85,9 +85,14 @@ class Asking:
         return self.ask.pins
 
     @property
-    def caller(self) -> str | None:
-        """Return the arm that waits for the results of the tools it has called."""
-        return self.seat.arm if self.seat is not None and self.ask.in_tool_loop else None
+    def goes_back_to(self) -> str | None:
+        """Return the arm that is asked before any other: the one that has the conversation.
+
+        It waits for the results of the tools it has called; or another arm has rejected what it
+        said. Elsewhere the policy is free.
+        """
+        is_bound = self.ask.in_tool_loop or self._is_rejected
+        return self.seat.arm if self.seat is not None and is_bound else None
 
     @property
     def attempts(self) -> int:
@@ -98,14 +103,16 @@ class Asking:
     def is_final(self) -> bool:
         """Return whether what went wrong would go wrong with any arm, as far as can be told.
 
-        What the model of one arm does not take is tried with one other, where none was wanted; so
-        is what an arm has rejected that rejects whatever comes.
+        What the model of one arm does not take is tried with one other, where none was wanted, and
+        so is a conversation: what one model has said, another may not take. So is what an arm has
+        rejected that rejects whatever comes.
         """
         if not self._is_rejected or len(self.asked) > 1:
             return self._is_rejected
-        if isinstance(self.error, ParameterUnsupported):
-            return self.pinned
-        return self.calls[-1].doubted is None
+        is_taken_elsewhere = (
+            isinstance(self.error, ParameterUnsupported) or self.ask.is_conversation
+        )
+        return (self.pinned or not is_taken_elsewhere) and self.calls[-1].doubted is None
 
     def blame(self, turn: Turn, error: UpstreamError) -> None:
         """Remember that the arm of this turn has failed."""
@@ -117,8 +124,10 @@ class Asking:
         if isinstance(error, ContextLengthExceeded):
             self.overflowed = max(self.overflowed, arm.context_window)
         self.retry_of = turn.decision.id
-        # What one arm says of the request is told, whatever others did with it.
-        if not self._is_rejected:
+        # What one arm says of the request is told, whatever others did with it; but not what an arm
+        # says of a conversation that another has.
+        is_told = self._is_rejected and not self._is_foreign(self.error)
+        if self.error is None or not (is_told or self._is_foreign(error)):
             self.error = error
 
     def question(
@@ -231,8 +240,11 @@ class Asking:
     @property
     def _is_rejected(self) -> bool:
         """Return whether an arm has said that the request is wrong, not only too long for it."""
-        rejected = isinstance(self.error, UpstreamRejected)
-        return rejected and not isinstance(self.error, ContextLengthExceeded)
+        return _rejects(self.error)
+
+    def _is_foreign(self, error: UpstreamError | None) -> bool:
+        """Return whether an arm rejects a conversation that another one has."""
+        return _rejects(error) and self.seat is not None and self.seat.arm != error.arm
 
     @property
     def _is_bound(self) -> bool:
@@ -248,6 +260,11 @@ class Asking:
         if self.asked or (self.pinned and arm not in (self.ask.models or ())):
             return "fallback"
         return "pinned" if self.pinned else "routed"
+
+
+def _rejects(error: UpstreamError | None) -> TypeGuard[UpstreamRejected]:
+    is_rejection = isinstance(error, UpstreamRejected)
+    return is_rejection and not isinstance(error, ContextLengthExceeded)
 
 
 def _arms_of(verdict: Verdict) -> dict[str, Any]:

@@ -53,14 +53,15 @@ def amongst(asking: Asking, arms: Mapping[str, Arm], health: Health) -> Iterator
     """Yield the arms to choose among, those that stand best first: whoever fits there is asked.
 
     A pinned arm's own fallbacks stand in for it, at once where it is known not to stand well.
-    Before anybody else comes the arm whose tool calls this request answers.
+    Before anybody else comes the arm whose tool calls this request answers, and once another has
+    rejected a conversation, the arm that has it.
     """
     steps = [
         step
         for step in health.steps(arms.values(), asking.asked)
         if _is_worth_it(step, len(asking.asked), health)
     ]
-    wishes, others = _wishes(asking, arms), _others_than_the_caller(asking, arms)
+    wishes, others = _wishes(asking, arms), _others_than_who_has_it(asking, arms)
     if others:
         yield from (
             Among(wishes[0], {**others, **step.unavailable}) for step in steps if not step.lifted
@@ -112,12 +113,13 @@ def _stands_in(asking: Asking) -> bool:
     return not asking.partial and asking.stands_in()
 
 
-def _others_than_the_caller(asking: Asking, arms: Mapping[str, Arm]) -> dict[str, str]:
-    """Return why each arm but the one that called tools is passed over; nobody if none did."""
-    caller = asking.caller
-    if caller is None or caller not in arms:
+def _others_than_who_has_it(asking: Asking, arms: Mapping[str, Arm]) -> dict[str, str]:
+    """Return why each arm but the one to go back to is passed over; nobody if there is none."""
+    first = asking.goes_back_to
+    if first is None or first not in arms:
         return {}
-    return {name: f"{caller} waits for what its tools say" for name in arms if name != caller}
+    why = "waits for what its tools say" if asking.ask.in_tool_loop else "has the conversation"
+    return {name: f"{first} {why}" for name in arms if name != first}
 
 
 def _wishes(asking: Asking, arms: Mapping[str, Arm]) -> list[tuple[str, ...] | None]:
