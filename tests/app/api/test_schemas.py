@@ -130,10 +130,13 @@ def test_messages_are_passed_through_as_they_came() -> None:
         {"audio": {"id": "audio_1"}},
         {"content": None, "refusal": "no"},
         {"content": None, "function_call": {"name": "f", "arguments": "{}"}},
+        {"content": None, "reasoning_content": "hm"},
+        {"content": None, "images": [{"image_url": {"url": "data:,"}}]},
+        {"content": None},
     ],
     ids=lambda message: [*message][-1],
 )
-def test_a_message_may_say_something_without_content(said_so: dict[str, Any]) -> None:
+def test_an_answer_without_content_is_sent_back_as_it_came(said_so: dict[str, Any]) -> None:
     conversation = [USER, {"role": "assistant", **said_so}, USER]
     assert said(*conversation).ask().messages == conversation
 
@@ -143,7 +146,7 @@ def test_a_message_may_say_something_without_content(said_so: dict[str, Any]) ->
     [
         (["hi"], "invalid_value", "messages[0]"),
         ([{"role": "user"}], "missing_field", "messages[0]"),
-        ([USER, {"role": "assistant", "content": None}], "missing_field", "messages[1]"),
+        ([USER, {"role": "tool", "content": None}], "missing_field", "messages[1]"),
         ([{"role": "user", "content": 7}], "invalid_value", "messages[0].content"),
         ([{"role": "user", "content": {}}], "invalid_value", "messages[0].content"),
         ([{"role": "user", "content": []}], "invalid_value", "messages[0].content"),
