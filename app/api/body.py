@@ -28,7 +28,7 @@ from policy.errors import (
     UnsupportedMediaType,
 )
 
-MAX_DEPTH = 32
+MAX_DEPTH = 64  # of which a schema of ten levels, as deep as OpenAI takes, needs up to 56
 LEAST_INTEGER = -(2**63)  # what 64 bits hold, signed or not, is passed on to the digit
 MAX_INTEGER = 2**64 - 1
 MAX_DIGITS = 20

@@ -66,10 +66,10 @@ NOT_JSON = [
 ]
 
 TOO_DEEP = [
-    Bad("900 lists", b"[" * 900 + b"]" * 900, "too_deep", says="32"),
-    Bad("900 objects", b'{"a":' * 900 + b"1" + b"}" * 900, "too_deep", says="32"),
-    Bad("100,000 lists never closed", b"[" * 100_000, "too_deep", says="32"),
-    Bad("deep in a field", b'{"prompt": "hi", "x": ' + b"[" * 40 + b"]" * 40 + b"}", "too_deep"),
+    Bad("900 lists", b"[" * 900 + b"]" * 900, "too_deep", says="64"),
+    Bad("900 objects", b'{"a":' * 900 + b"1" + b"}" * 900, "too_deep", says="64"),
+    Bad("100,000 lists never closed", b"[" * 100_000, "too_deep", says="64"),
+    Bad("deep in a field", b'{"prompt": "hi", "x": ' + b"[" * 80 + b"]" * 80 + b"}", "too_deep"),
 ]
 
 NUMBERS = [
@@ -201,7 +201,7 @@ ODD_BUT_GOOD = {
     "lone surrogate in a key": rb'{"prompt": "hi", "metadata": {"\udfff": "\udfff"}}',
     "NUL": rb'{"prompt": "a\u0000b"}',
     "a backslash before u0000": rb'{"prompt": "a\\u0000b"}',
-    "32 deep": b'{"prompt": "hi", "x": ' + b"[" * 31 + b"]" * 31 + b"}",
+    "64 deep": b'{"prompt": "hi", "x": ' + b"[" * 63 + b"]" * 63 + b"}",
     "brackets in a string": b'{"prompt": "' + b"[" * 900 + b'"}',
     "an emoji of two code units": '{"prompt": "\U0001f600"}'.encode(),
     "an answer that was spoken": json.dumps(

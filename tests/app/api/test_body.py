@@ -83,6 +83,16 @@ def test_what_json_can_say_is_read_as_the_standard_library_reads_it(value: Any) 
         assert parsed(raw) == json.loads(raw)
 
 
+def test_a_schema_may_be_as_deep_as_openai_takes_it() -> None:
+    """Ten levels, each an array that may be null of objects, as generators write them."""
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(10):
+        row = {"type": "object", "properties": {"a": schema}, "required": ["a"]}
+        schema = {"anyOf": [{"type": "array", "items": row}, {"type": "null"}]}
+    asked = {"type": "json_schema", "json_schema": {"schema": {"properties": {"a": schema}}}}
+    assert parsed(json.dumps({"response_format": asked}).encode()) == {"response_format": asked}
+
+
 @given(st.binary(max_size=200) | st.text('[]{}",:\\ud8 \n19eNa-.', max_size=60).map(str.encode))
 def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     codes = {"invalid_json", "invalid_number", "invalid_value", "too_deep"}
