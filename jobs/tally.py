@@ -16,6 +16,8 @@ from storage.spending import Spending
 
 MOST_TASKS = 100
 UNUSUAL = 10.0
+FIRST = 100
+"""So many requests may have been predicted before the cost model had seen enough answers."""
 OTHER, UNNAMED = "(other)", "(none)"
 ALL = ("all", "")
 
@@ -119,8 +121,9 @@ class Tally:
 class Counting:
     """Adds requests up, by tenant and day; `arms` are those whose prices are known now.
 
-    No prediction counts for more than `most_usd` of its arm: before it has seen an answer the cost
-    model expects a thousand times too much, and a handful of such requests would drown the rest.
+    Of the first requests no prediction counts for more than `most_usd` of its arm: before it has
+    seen an answer the cost model expects a thousand times too much, and a handful of such requests
+    would drown the rest. Later a prompt that is said to be a hundred times as dear most likely is.
     """
 
     def __init__(
@@ -130,6 +133,7 @@ class Counting:
         self._rules = rules
         self._arms = arms
         self._most_usd = most_usd
+        self._asked = 0
 
     def count(self, request: Request) -> None:
         """Add one request to the lines it belongs to."""
@@ -139,6 +143,7 @@ class Counting:
         if request.is_hit:
             self._cached(tally, first)
             return
+        self._asked += 1
         tally.line("asked").count(request.spent_usd)
         if not request.is_delivered:
             tally.line("not delivered").count(request.spent_usd)
@@ -163,8 +168,12 @@ class Counting:
                 tally.rule(rule.name).cached.count(usd)
 
     def _usual(self, arm: str, predicted_usd: float) -> float:
-        """Return a prediction as it counts."""
+        """Return a prediction as it counts that may be from before an answer was seen."""
         return min(predicted_usd, self._most_usd.get(arm, inf))
+
+    def _expected(self, arm: str, predicted_usd: float) -> float:
+        """Return a prediction of the request that is counted, as it counts."""
+        return self._usual(arm, predicted_usd) if self._asked <= FIRST else predicted_usd
 
     def _explored(self, tally: Tally, row: Spending) -> None:
         """Add what the arm taken was expected to cost more than the one that looked best.
@@ -182,8 +191,8 @@ class Counting:
         won = [i for i, odds in enumerate(row.propensities) if odds > floor]
         looks_best = max(won, key=lambda i: (utility[i], -row.predicted_usd[i]))
         if taken != looks_best:
-            best_usd = self._usual(row.eligible[looks_best], row.predicted_usd[looks_best])
-            more_usd = self._usual(row.arm, row.predicted_usd[taken]) - best_usd
+            best_usd = self._expected(row.eligible[looks_best], row.predicted_usd[looks_best])
+            more_usd = self._expected(row.arm, row.predicted_usd[taken]) - best_usd
             tally.line("exploration").count(more_usd)
 
     def _compared(self, comparison: Comparison, rule: Rule, request: Request) -> None:
@@ -216,7 +225,7 @@ class Counting:
         if row.cached_by_arm and arm not in row.cached_by_arm and arm in self._arms:
             priced, tokens = self._arms[arm], max(row.cached_by_arm.values())
             warm_usd = priced.cost_usd(tokens, 0.0) - priced.cost_usd(tokens, 0.0, tokens)
-        predicted_usd = max(self._usual(arm, row.predicted_usd[place]) - warm_usd, 0.0)
+        predicted_usd = max(self._expected(arm, row.predicted_usd[place]) - warm_usd, 0.0)
         return _Choice(arm, row.propensities[place], predicted_usd, warm_usd)
 
 

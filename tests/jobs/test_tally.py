@@ -3,7 +3,7 @@
 import pytest
 
 from jobs.requests import requests
-from jobs.tally import ALL, MOST_TASKS, OTHER, Counting, Rule, Tally, most_usd
+from jobs.tally import ALL, FIRST, MOST_TASKS, OTHER, Counting, Rule, Tally, most_usd
 from policy.types import Arm
 from storage.spending import Spending
 from tests.jobs.spent import BUSY_S, after, failed, row
@@ -167,3 +167,14 @@ def test_a_prediction_from_before_anything_was_known_does_not_drown_the_rest() -
     assert sums.of(*ALL).predicted == pytest.approx(0.5 + 0.01)
     usual = [but(DECISION, cost_usd_predicted=(0.001, usd)) for usd in (0.01, 0.02, 900.0)]
     assert most_usd(usual) == {"small": pytest.approx(0.01), "large": pytest.approx(0.2)}
+
+
+def test_a_long_prompt_counts_whole_once_answers_have_been_seen() -> None:
+    many = [row(f"d{n}", n / 10) for n in range(FIRST)]
+    long = {"predicted_usd": (0.02, 1.4)}  # as dear as 140 of the others: a document among chats
+    elsewhere, there = row("a", 50, **long), row("b", 60, arm="dear", cost_usd=1.4, **long)
+    made = tally(*many, elsewhere, there)
+    sums = made.rule("always dear").of(*ALL)
+    assert sums.predicted == pytest.approx(FIRST * 0.01 + 1.4)
+    assert sums.weight_predicted == pytest.approx(9.0 * 1.4)
+    assert made.line("exploration").usd == pytest.approx(1.4 - 0.02)
