@@ -37,7 +37,8 @@ _OUTCOME_COLUMNS = ", ".join(f"o.{name} AS outcome_{name}" for name in columns(O
 # Only the names of our own fields are put into the text; values are always bound.
 ROUND = f"""
 SELECT d.*, {_OUTCOME_COLUMNS},
-    (SELECT avg(e.reward) FROM feedback_effective e WHERE e.decision_id = d.id) AS reward
+    (SELECT avg(e.reward) FROM feedback_effective e
+        WHERE e.decision_id = d.id AND (:rated_only = 0 OR e.excluded = 0)) AS reward
 FROM decisions d LEFT JOIN outcomes o ON o.decision_id = d.id
 """  # noqa: S608
 
@@ -46,8 +47,8 @@ ONE_ROUND = ROUND + "WHERE d.id = :id AND (CAST(:tenant AS TEXT) IS NULL OR d.te
 PAGE_OF_ROUNDS = f"""{ROUND}
 WHERE d.decided_at_s >= :since_s AND (d.decided_at_s, d.id) < (:until_s, :until_id)
     AND (CAST(:tenant AS TEXT) IS NULL OR d.tenant = :tenant)
-    AND (:rated_only = 0
-         OR EXISTS (SELECT 1 FROM feedback_effective e WHERE e.decision_id = d.id))
+    AND (:rated_only = 0 OR EXISTS (  -- only ratings that credit an arm are any then
+        SELECT 1 FROM feedback_effective e WHERE e.decision_id = d.id AND e.excluded = 0))
 ORDER BY d.decided_at_s DESC, d.id DESC LIMIT :limit
 """  # noqa: S608
 
@@ -155,7 +156,8 @@ class LogReader(ABC):
 
         raises : UnknownDecision, also when it belongs to another tenant
         """
-        row = self._one(ONE_ROUND, id=text(decision_id), tenant=tenant and text(tenant))
+        values = {"id": text(decision_id), "tenant": tenant and text(tenant), "rated_only": 0}
+        row = self._one(ONE_ROUND, **values)
         if row is None:
             raise unknown(decision_id)
         return _round(row)

@@ -299,6 +299,18 @@ def test_decisions_can_be_narrowed_to_a_tenant_or_to_rated_ones(log: Log) -> Non
     assert list(log.decisions(rated_only=True)) == []
 
 
+def test_a_rating_that_credits_no_arm_makes_no_decision_a_rated_one(log: Log) -> None:
+    log.decide(DECISION)
+    rate(log, 1.0, "ann")  # amid a stream that broke off afterwards, and another arm went on
+    log.settle(but(OUTCOME, status="continued"))
+    rate(log, 0.0, "bob")
+    assert [one.reward for one in log.decisions(rated_only=True)] == [1.0]
+    assert log.decision("d").reward == 0.5
+    rate(log, None, "ann")
+    assert list(log.decisions(rated_only=True)) == []
+    assert [one.reward for one in log.decisions()] == [0.0]
+
+
 def test_counts_and_spend_add_up(log: Log) -> None:
     for i in range(4):
         log.decide(but(DECISION, id=f"d{i}", tenant="acme" if i else "rival"))
