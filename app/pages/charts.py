@@ -17,13 +17,17 @@ Unit = Literal["usd", "count", "share"]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of time in steps; it ends with the step that is under way."""
+    """A stretch of time in steps; it ends with the step that is under way, of which `passed` tells.
+
+    units  : passed is the share of the stretch that is over, 0..1
+    """
 
     name: str
     label: str
     since_s: float
     until_s: float
     step_s: float
+    passed: float
 
     @property
     def length_s(self) -> float:
@@ -67,7 +71,8 @@ def span(name: str | None, traffic: Traffic, now_s: float) -> Span:
     until_s = (now_s // step_s + 1) * step_s
     # Days are whole ones, as those of the report that is shown beside them.
     ends_s = until_s if length_s <= DAY_S else (now_s // DAY_S + 1) * DAY_S
-    return Span(name, label, ends_s - length_s, until_s, step_s)
+    since_s = ends_s - length_s
+    return Span(name, label, since_s, until_s, step_s, (now_s - since_s) / (until_s - since_s))
 
 
 def colours(arms: Iterable[str], traffic: Traffic) -> dict[str, str]:

@@ -160,11 +160,14 @@ def _arms(asked: Traffic, paints: dict[str, str]) -> list[dict[str, Any]]:
     ]
 
 
-def moved(now: Sums, before: Sums) -> dict[str, float | None]:
-    """Return how much the sums have moved against those of the span before, as shares."""
+def moved(now: Sums, before: Sums, passed: float) -> dict[str, float | None]:
+    """Return how much the sums have moved, as shares, against as much of the span before.
+
+    As much as has `passed` of this one, 0..1: the day or hour under way is not over yet.
+    """
     return {
-        "cost_usd": _ratio(now.cost_usd, before.cost_usd),
-        "requests": _ratio(now.requests, before.requests),
+        "cost_usd": _ratio(now.cost_usd, passed * before.cost_usd),
+        "requests": _ratio(now.requests, passed * before.requests),
     }
 
 

@@ -91,7 +91,8 @@ def around() -> dict[str, Any]:
 def show_today() -> str:
     """Show what is spent and how satisfied users are."""
     shown = today(parts(), who().sees, request.args.get("span"), time.time())
-    return render_template("today.html", **shown, moved=moved(shown["total"], shown["before"]))
+    change = moved(shown["total"], shown["before"], shown["period"].passed)
+    return render_template("today.html", **shown, moved=change)
 
 
 @pages.get("/pages/policy")

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from app.monitoring.traffic import Traffic
+from app.monitoring.traffic import KEYS, STEP_S, SUMS, Traffic
 from app.pages.charts import OTHER, SPANS, by_arm, colours, satisfaction, span
+from app.pages.today import moved
 from jobs.report import begins_s
 from policy.types import DAY_S, HOUR_S
 from tests.app.monitoring.test_traffic import ROW, rows
@@ -35,6 +37,21 @@ def test_nothing_is_compared_with_a_time_before_the_log_began() -> None:
     assert week.before(late).total().decisions == 0
     early = late.add([replace(ROW, start_s=began_s)], 2)
     assert week.before(early).total().decisions == 2 * ROW.decisions
+
+
+@pytest.mark.parametrize("name", ["24h", "7d", "30d"])
+@pytest.mark.parametrize("hour", [0.0, 0.2, 11.9, 23.6])
+def test_what_goes_on_as_before_has_not_moved_at_any_hour(name: str, hour: float) -> None:
+    now_s, steps = NOON_S // DAY_S * DAY_S + hour * HOUR_S + 1.0, int(62 * DAY_S / STEP_S)
+    steady = replace(
+        Traffic().add([ROW], 1),
+        starts_s=(now_s // STEP_S - np.arange(steps)) * STEP_S,
+        keys=np.ones((steps, len(KEYS)), np.int64),
+        sums=np.ones((steps, len(SUMS))),
+    )
+    period = span(name, steady, now_s)
+    change = moved(period.of(steady).total(), period.before(steady).total(), period.passed)
+    assert change["cost_usd"] == pytest.approx(0.0, abs=2 * STEP_S / period.length_s)
 
 
 @pytest.mark.parametrize(
