@@ -4,6 +4,7 @@ from abc import ABC
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from policy.errors import InvalidInput
@@ -182,6 +183,15 @@ class LogRecorder(ABC):
         raises : StoreUnavailable if it is not
         """
         self._writer.submit(lambda _db: None).wait()
+
+    def take_over(self, spool: Path) -> None:
+        """Let what waits in the spool of a process that has ended wait in ours, unless some does.
+
+        Whoever asks holds the folder of that process.
+
+        raises : ConfigError if it cannot be opened or moved; StoreUnavailable
+        """
+        self._writer.submit(lambda _db: self._spool.take_over(spool)).wait()
 
     @property
     def unwiped(self) -> bool:

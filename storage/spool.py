@@ -16,7 +16,7 @@ from typing import Any, Generic, Literal, Self, TypeVar
 
 from structlog import get_logger
 
-from policy.errors import TurnpikeError
+from policy.errors import ConfigError, TurnpikeError
 from storage.parcel import flush_folder, private
 from storage.records import UNASSIGNED, Attempt, Decision, Outcome
 from storage.rows import SqlValue, defaults, plain
@@ -200,6 +200,30 @@ class Spool:
             LOGGER.error("not recorded at all", rows=lost, since_start=self._unrecorded)
         rest: Durable | None = "none" if self._goes_on else None
         return [*(SPOOL for _ in range(kept)), *(rest for _ in range(lost))]
+
+    def take_over(self, path: Path) -> None:
+        """Let what waits in another file wait here; whoever asks holds it, and it is gone then.
+
+        What waits here already comes first: until it is in the log, nothing is taken over.
+
+        raises : ConfigError if it cannot be opened or moved
+        """
+        if self._file is None or self._file.waiting:
+            return
+        theirs = SpoolFile(path, self._file.size_bytes)
+        if not theirs.waiting:
+            theirs.close()
+            return
+        try:
+            theirs.move(self._file.path)
+        except OSError as error:
+            theirs.close()
+            raise ConfigError(
+                f"cannot move the spool {path} to {self._file.path}: {error.strerror}; "
+                "let this user write in both folders"
+            ) from error
+        ours, self._file = self._file, theirs
+        ours.close()
 
     def close(self) -> None:
         """Close the file; what waits in it is brought into the log after the next start."""

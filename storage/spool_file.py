@@ -95,6 +95,13 @@ class SpoolFile:
         os.fdatasync(self._file)
         self._term, self._end, self.waiting = term, TERM_BYTES, 0
 
+    def move(self, path: Path) -> None:
+        """Put the file in the place of another; a power cut may leave it where it was.
+
+        raises : OSError
+        """
+        self.path = self.path.replace(path.absolute())
+
     def close(self) -> None:
         """Close the file; what waits in it stays, and if nothing does its space is given back."""
         if not self.waiting and self.is_there:

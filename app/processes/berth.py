@@ -46,5 +46,27 @@ def berths(folder: Path) -> list[Path]:
 def waiting_beside(settings: Settings) -> int:
     """Return how many rows wait beside the log, in the spool of whichever process."""
     at = settings.database
-    logs = [at] if isinstance(at, Path) else [each / "log" for each in berths(beside_log(settings))]
-    return sum(waiting_in(spool_path(log)) for log in logs)
+    spools = [spool_path(at)] if isinstance(at, Path) else _spools(beside_log(settings))
+    return sum(map(waiting_in, spools))
+
+
+def left_behind(folder: Path) -> Iterator[Path]:
+    """Yield the spools in which rows of a process wait that has ended; each is held by us.
+
+    It may never come again: fewer processes may be wanted than there were.
+
+    raises : OSError if one cannot be opened
+    """
+    for spool in filter(Path.exists, _spools(folder)):
+        lock = os.open(spool.with_name(LOCK), os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            if not is_taken(lock) and waiting_in(spool):
+                yield spool
+        finally:
+            os.close(lock)
+
+
+def _spools(folder: Path) -> list[Path]:
+    """Return the spools of processes; an earlier version had their folders one folder higher."""
+    ours = berths(folder)
+    return [spool_path(each / "log") for each in [*ours, *(berths(folder.parent) if ours else [])]]

@@ -12,6 +12,7 @@ from app.answers.cache import CLOCKS_APART_S, Cache
 from app.answers.clearing import NOTHING, follow
 from app.keys.keyring import Keyring
 from app.monitoring.traffic import Following
+from app.processes.berth import left_behind
 from app.routing.live import Live
 from jobs.intake import FORGET, records
 from jobs.requests import busy_s
@@ -63,6 +64,7 @@ class Keeper(threading.Thread):
         self._failing: set[str] = set()
         self._heard = NOTHING
         self._chores: dict[str, Callable[[float], None]] = {
+            "take over spools": self._take_over,
             "bring back": self._bring_back,
             "take handovers": self._take,
             "abandon": self._abandon,
@@ -94,6 +96,10 @@ class Keeper(threading.Thread):
                 self._failing.add(name)
             else:
                 self._failing.discard(name)
+
+    def _take_over(self, _now_s: float) -> None:
+        for spool in left_behind(self._data):
+            self._log.take_over(spool)
 
     def _bring_back(self, _now_s: float) -> None:
         with suppress(StoreUnavailable):  # it has told so itself

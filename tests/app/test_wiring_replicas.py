@@ -5,18 +5,22 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from app.mode import beside_log, in_force
-from app.processes.berth import berths
+from app.processes.berth import berths, is_taken, waiting_beside
 from app.settings import Settings
 from storage.postgres_log import PostgresLog
 from storage.snapshots import of_state
+from storage.spool import Spare
+from storage.spool_file import SpoolFile
 from tests.app.commands.test_cli import turnpike
 from tests.app.running import Provider, Running, evals_table, eventually, running
+from tests.storage.rounds import ATTEMPT, OUTCOME
 
 ROOT = Path(__file__).parents[2]
 USE = {"prompt": "What is the capital of France?", "cache": "use"}
@@ -129,6 +133,30 @@ def test_each_process_has_a_folder_of_its_own(replicas: list[Running]) -> None:
     for each in own:
         assert (each / "log-spool").exists()
         assert (each / "cache.db").exists()
+
+
+@pytest.mark.parametrize("is_old", [False, True], ids=["", "of an earlier version"])
+def test_what_a_process_has_left_that_does_not_come_again_is_brought_by_another(
+    is_old: bool, tmp_path: Path, postgres_url: str, provider: Provider
+) -> None:
+    dials = {"sandbox_url": provider.url, "database": postgres_url, "data": tmp_path}
+    with running(tmp_path, **dials) as service:
+        settings, log = service.parts.settings, service.parts.log
+        left = (tmp_path if is_old else beside_log(settings)) / "process-3" / "log-spool"
+        left.parent.mkdir()
+        real = log.decision(service.ask()["id"])
+        rows = [replace(real.decision, id="d"), replace(ATTEMPT, decision_id="d"), OUTCOME]
+        with (left.parent / "lock").open("w") as held:
+            assert not is_taken(held.fileno())
+            file = SpoolFile(left, 100_000)
+            file.append([Spare.of(each, None).to_bytes() for each in rows])
+            file.close()
+            assert not eventually(lambda: waiting_beside(settings) != 3, 2.0)
+        assert eventually(lambda: waiting_beside(settings) == 0, 20.0)
+        assert log.decision("d").outcome == replace(OUTCOME, seq=log.position())
+        assert not left.exists()
+        service.ask()
+        assert log.standing.waiting == 0
 
 
 @pytest.mark.slow
