@@ -86,10 +86,19 @@ def assemble(
 ) -> Parts:
     """Return a service that runs; its threads are started. Breakers count by the clock.
 
-    raises : ConfigError
+    A server that is away, or goes away meanwhile, is waited for, for ever.
+
+    raises : ConfigError; StoreUnavailable of a log on this machine
     """
-    with ExitStack() as ending:
-        return _assembled(settings, environ, clock, ending)
+    while True:
+        try:
+            with ExitStack() as ending:
+                return _assembled(settings, environ, clock, ending)
+        except StoreUnavailable as error:
+            if isinstance(settings.database, Path):
+                raise
+            LOGGER.warning("the log is waited for", reason=error.message)
+            time.sleep(STORE_AGAIN_AFTER_S)
 
 
 def _assembled(
@@ -176,14 +185,8 @@ def _log(settings: Settings, now_s: float) -> Iterator[tuple[Log, Path]]:
 
 
 def _opened(settings: Settings, own: Path) -> Log:
-    """Return the log, once its store is there: one that is away is waited for, for ever."""
     spooling = Spooling(settings.spool_bytes, goes_on=settings.without_log == "serve")
-    while True:
-        try:
-            return open_log(settings.database, beside, spooling, own, LET_GO_WITHIN_S)
-        except StoreUnavailable as error:
-            LOGGER.warning("the log is waited for", reason=error.message)
-            time.sleep(STORE_AGAIN_AFTER_S)
+    return open_log(settings.database, beside, spooling, own, LET_GO_WITHIN_S)
 
 
 def cache_path(own: Path) -> Path:
