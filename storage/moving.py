@@ -30,7 +30,7 @@ Moved = Callable[[int], None]
 def rows_in(path: Path) -> int:
     """Return how many rows there are to move.
 
-    raises : ConfigError if a service writes this log, or there is none
+    raises : ConfigError if a service writes this log
     """
     with _source(path) as db:
         return sum(db[name].count for name in _tables(db))
@@ -59,8 +59,6 @@ def move(path: Path, url: str, moved: Moved) -> None:
 @contextmanager
 def _source(path: Path) -> Iterator[Database]:
     """Yield the log that is moved, held so that nobody writes it meanwhile."""
-    if not path.exists():
-        raise ConfigError(f"there is no log at {path}, so there is nothing to move")
     writer = open_writer(path)
     try:
         yield writer.db

@@ -15,7 +15,7 @@ from storage.place import Place, apart, is_postgres, shown
 from storage.reader import LogReader
 from storage.snapshots import digest
 from storage.spool import Spooling
-from storage.stores import open_log, open_reader
+from storage.stores import exists, open_log, open_reader
 
 
 def migrate_to(settings: Settings, url: str) -> None:
@@ -34,6 +34,8 @@ def migrate_to(settings: Settings, url: str) -> None:
         raise InvalidInput(
             f"{url!r} is no PostgreSQL database: give postgresql://user@host/name", param="url"
         )
+    if not exists(source):
+        raise ConfigError(f"there is no log at {source} to move: set TURNPIKE_DATABASE to its path")
     target = str(apart(url, APART)) if settings.sandbox == "on" else url
     with open_log(source, spooling=Spooling(settings.spool_bytes)) as log:
         log.bring_back()  # what waits beside the log is moved too

@@ -79,6 +79,12 @@ def test_what_does_not_fit_leaves_nothing(used: Path, postgres_url: str) -> None
         assert log.counts().decisions == 0
 
 
+def test_where_there_is_no_log_none_is_made_and_moved(tmp_path: Path, postgres_url: str) -> None:
+    refused = turnpike(tmp_path, "migrate-to", postgres_url)
+    assert (refused.exit_code, "there is no log at" in refused.stderr) == (78, True)
+    assert not list(tmp_path.glob("turnpike.db*"))
+
+
 def test_a_log_in_use_is_not_moved(tmp_path: Path, postgres_url: str, provider: Provider) -> None:
     with running(tmp_path, sandbox_url=provider.url):
         refused = turnpike(tmp_path, "migrate-to", postgres_url)
