@@ -107,7 +107,7 @@ class Upstream:
         deadline, faults = Deadline(timeouts), Faults(provider.name, self._keys, body)
         response = self._send(provider.name, f"/{endpoint}", body, deadline, faults)
         kind = _kind(response)
-        if "html" in kind:
+        if "html" in kind.lower():
             response.close()
             raise faults.invalid("sent a page instead of an answer")
         received = _received(response, deadline, faults, renews=True)

@@ -40,6 +40,10 @@ def missing(talk: Conversation) -> None:
     talk.reply(b'{"error": {"message": "no such model"}}', "404 Not Found")
 
 
+def loud_page(talk: Conversation) -> None:
+    talk.reply(b"<HTML>Busy</HTML>", kind="Text/HTML")
+
+
 @contextmanager
 def passing(
     folder: Path, scenario: Scenario, provider: dict[str, Any] = PASSES_ON
@@ -113,6 +117,7 @@ def test_a_stream_that_breaks_off_is_an_error_to_openai_s_client(tmp_path: Path)
         (busy, 429, "rate_limited"),
         (broken, 502, "upstream_bad_response"),
         (page, 502, "upstream_bad_response"),
+        (loud_page, 502, "upstream_bad_response"),
     ],
 )
 def test_a_failure_is_an_error_of_ours(
