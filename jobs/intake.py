@@ -116,19 +116,12 @@ def records(parcel: Handover) -> Sequence[HandedOver]:
     raises : InvalidInput if this program does not know its kind, or cannot use what it holds
     """
     try:
-        return _records(parcel)
+        return READERS[parcel.kind](parcel)
     except (ConfigError, TypeError, KeyError, ValueError, EOFError, BadZipFile) as error:
         raise InvalidInput(
             f"the parcel {parcel.id} of kind {parcel.kind} cannot be used: {error!r}; "
             "it must be made by this version of Turnpike"
         ) from error
-
-
-def _records(parcel: Handover) -> Sequence[HandedOver]:
-    if parcel.kind not in READERS:
-        known = ", ".join(READERS)
-        raise InvalidInput(f"a parcel of kind {parcel.kind!r} cannot be read; it must be {known}")
-    return READERS[parcel.kind](parcel)
 
 
 def _evals(parcel: Handover) -> Sequence[HandedOver]:

@@ -177,8 +177,7 @@ def calibration_error(predicted: Floats, reward: Floats) -> float:
 
 def _weighing_at_most(rounds: LoggedRounds, largest: float) -> LoggedRounds:
     """Return the rounds with no more of the target than this many times the behaviour."""
-    drawable = np.where(rounds.behaviour > 0, largest, 0.0)
-    most = np.multiply(drawable, rounds.behaviour, where=drawable > 0, out=drawable)
+    most = np.where(rounds.behaviour > 0, largest, 0.0) * rounds.behaviour
     return replace(rounds, target=np.clip(rounds.target, -most, most))
 
 

@@ -6,6 +6,7 @@ and a comment must not pass for content.
 
 import codecs
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 
 def frames(received: Iterable[bytes]) -> Iterator[bytes]:
@@ -25,7 +26,7 @@ def _events(received: Iterable[bytes]) -> Iterator[bytes]:
     data: list[bytes] = []
     pending = bytearray()
     mark = codecs.BOM_UTF8
-    for piece in received:
+    for piece in chain(received, (b"\n\n",)):  # the last line and event may have no end
         pending += piece
         if b"\n" not in piece:
             continue
@@ -34,11 +35,6 @@ def _events(received: Iterable[bytes]) -> Iterator[bytes]:
         for line in map(bytes, lines):
             if line.startswith(b"data:"):
                 data.append(line[5:].removeprefix(b" ").removesuffix(b"\r"))
-            elif line in (b"", b"\r") and data:
+            elif line in (b"", b"\r"):
                 yield b"\n".join(data)
                 data = []
-    pending = pending.removeprefix(mark)
-    if pending.startswith(b"data:"):
-        data.append(bytes(pending[5:]).removeprefix(b" ").removesuffix(b"\r"))
-    if data:
-        yield b"\n".join(data)

@@ -64,12 +64,12 @@ def _models(listed: Any) -> Iterator[Listed]:
     holds = ARM["context_window"].holds
     for each in listed["data"] if isinstance(listed, dict) and "data" in listed else listed:
         window = next((each[name] for name in WINDOWS if holds(each.get(name))), None)
-        pricing = each.get("pricing") if isinstance(each.get("pricing"), dict) else {}
+        pricing = each.get("pricing")
         paid = _usd(pricing, "prompt", "input"), _usd(pricing, "completion", "output")
         yield Listed(str(each["id"]), window, *paid)
 
 
-def _usd(pricing: Mapping[str, Any], per_token: str, per_mtok: str) -> float | None:
+def _usd(pricing: Any, per_token: str, per_mtok: str) -> float | None:
     """Return a price in dollars per million tokens, of the two ways in which providers tell it."""
     for name, factor in ((per_token, PER_MTOK), (per_mtok, 1.0)):
         try:
