@@ -132,8 +132,8 @@ class Verdict:
 def seeded(decision_id: str) -> np.random.Generator:
     """Return the generator of a decision: the same id, the same draws.
 
-    >>> seeded("x").random() == seeded("x").random()
-    True
+    >>> seeded("x").random()
+    0.558509
     """
     return np.random.default_rng(
         int.from_bytes(blake2b(decision_id.encode(), digest_size=16).digest())

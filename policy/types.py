@@ -93,8 +93,10 @@ class Usage:
     def __add__(self, other: "Usage") -> "Usage":
         """Return the tokens of two calls.
 
-        >>> Usage(3, 2) + Usage(1, 1, estimated=True)
-        Usage(input_tokens=4, output_tokens=3, cached_tokens=0, estimated=True)
+        >>> Usage(3, 2, 1) + Usage(1, 1, 1, estimated=True)
+        Usage(input_tokens=4, output_tokens=3, cached_tokens=2, estimated=True)
+        >>> (Usage(3, 2, estimated=True) + Usage(1, 1)).estimated
+        True
         """
         return Usage(
             self.input_tokens + other.input_tokens,

@@ -7,7 +7,7 @@ import pytest
 
 from policy.baselines import baseline, best
 from policy.belief import Belief
-from policy.decide import RULES, Beliefs, Question, Verdict, decide, rule, seeded
+from policy.decide import DRAWS_KEPT, RULES, Beliefs, Question, Verdict, decide, rule, seeded
 from policy.eligibility import Demand
 from policy.errors import BudgetExceeded, ConfigError, NoEligibleArm
 from policy.exploration import BURST, FIRST_SHARE, Allowance, Control
@@ -77,6 +77,10 @@ def test_what_is_logged_of_quality_and_cost_is_what_the_beliefs_say() -> None:
     tokens = expected_output_tokens(TOKENS, CONTEXTS[0], NAMES)
     by_hand = [(500 * (i + 1) + n * (4 * i + 2)) / 1e6 for i, n in enumerate(tokens)]
     np.testing.assert_allclose(verdict.cost_usd, by_hand)
+    np.testing.assert_array_equal(verdict.doubt, np.sqrt(said.noise / (1.0 + said.weight)))
+    assert verdict.drawn.shape == verdict.drawn_usd.shape == (DRAWS_KEPT, len(NAMES))
+    off = (verdict.drawn - said.mean) / said.sd
+    assert np.abs(off.mean(axis=0)).max() < 4 / np.sqrt(DRAWS_KEPT)
 
 
 @pytest.mark.parametrize("policy", ["thompson", "greedy", "uniform"])
@@ -224,6 +228,12 @@ def test_no_control_where_nothing_may_be_tried_or_its_arm_may_not_answer() -> No
         decide(cheap, asked(), BELIEFS, seeded("x"), control=each) for each in (named, None)
     )
     assert with_it.propensities.tolist() == without.propensities.tolist()
+
+
+def test_a_control_that_names_no_arm_goes_to_the_dearest() -> None:
+    verdict = decide(ARMS, asked(), BELIEFS, seeded("x"), control=Control(0.3))
+    dearest = max(ARMS, key=lambda arm: arm.output_usd_per_mtok).name
+    assert verdict.propensities[verdict.eligible.index(dearest)] >= 0.3
 
 
 @pytest.mark.parametrize("most", [None, 100])

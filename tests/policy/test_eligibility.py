@@ -99,6 +99,12 @@ def test_the_answers_limit_is_to_blame_where_the_prompt_alone_fits_an_arm(
     assert (error.code, error.about[0]) == ("context_length_exceeded", first)
 
 
+def test_the_length_is_to_blame_only_where_it_alone_kept_every_arm_away() -> None:
+    long = "the prompt has about 8001 tokens, its window is 8000"
+    assert refusal({"plain": long, "wide": COOLING}).code == "no_eligible_arm"
+    assert refusal(divided(ARMS, Demand(1, allowed=()))[1]).code == "no_eligible_arm"
+
+
 def test_the_limit_on_cost_is_to_blame_where_an_arm_would_serve_but_for_it() -> None:
     dear = "it would cost about $0.003, max_cost_usd is $0.002"
     assert refusal({"plain": COOLING, "wide": dear}).about[0] == "max_cost_usd"

@@ -199,6 +199,19 @@ def test_standard_errors_are_the_spread_over_repeated_logs_or_a_little_more() ->
         assert 1 - 4 / np.sqrt(600) < said < 1.3
 
 
+def test_the_worth_of_prompts_differs_and_that_is_part_of_the_error() -> None:
+    rounds, _ = synthetic(np.random.default_rng(7), 400)
+    certain = replace(rounds, predicted=np.tile(rounds.reward[:, None], 3), target=rounds.behaviour)
+    by_hand = (
+        rounds.reward.var(ddof=1) / 400
+        + doubly_robust(
+            replace(certain, predicted=0 * certain.predicted, reward=0 * rounds.reward)
+        ).se
+        ** 2
+    )
+    assert doubly_robust(certain).se == pytest.approx(np.sqrt(by_hand))
+
+
 def test_rounds_without_feedback_weigh_nothing_and_the_rest_stand_for_them() -> None:
     rng = np.random.default_rng(5)
     rounds, truth = synthetic(rng, 200_000)

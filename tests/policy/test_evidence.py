@@ -1,5 +1,7 @@
 """Sums of outcomes add, split and undo as sums do."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,10 @@ def summed(outcomes: Rows) -> Evidence:
     for _, x, reward, weight in outcomes:
         evidence = evidence.add(x, reward, weight)
     return evidence
+
+
+def fields_of(evidence: Evidence) -> tuple[object, ...]:
+    return tuple(getattr(evidence, field.name) for field in fields(Evidence))
 
 
 def assert_same(one: Evidence, other: Evidence) -> None:
@@ -27,12 +33,24 @@ def test_the_sums_are_those_of_the_whole_table() -> None:
     x, r, w = contexts(rng, 50), rng.random(50), rng.uniform(0.5, 2, 50)
     evidence = summed([("a", *row, float(v)) for *row, v in zip(x, r, w, strict=True)])
     weighted = x * w[:, None]
-    assert_same(
-        evidence,
-        Evidence(
-            weighted.T @ x, weighted.T @ r, float(w @ r**2), float(w.sum()), float(w @ np.exp(r))
-        ),
+    table = Evidence(
+        weighted.T @ x, weighted.T @ r, float(w @ r**2), float(w.sum()), float(w @ np.exp(r))
     )
+    assert_same(evidence, table)
+    assert_same(Evidence.of(x, r, w), table)
+
+
+def test_outcomes_added_together_are_to_the_bit_those_added_one_by_one() -> None:
+    rng = np.random.default_rng(5)
+    before = summed(rows(rng, 5))
+    was, x, r = before.moment.copy(), contexts(rng, 50), rng.random(50)
+    together, apart = before.add_all(x, r), before
+    for context, reward in zip(x, r.tolist(), strict=True):
+        apart = apart.add(context, reward)
+    assert [np.asarray(each).tobytes() for each in fields_of(together)] == [
+        np.asarray(each).tobytes() for each in fields_of(apart)
+    ]
+    np.testing.assert_array_equal(before.moment, was)
 
 
 def test_partitions_of_a_log_add_up_to_the_log() -> None:

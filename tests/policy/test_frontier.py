@@ -71,7 +71,7 @@ def test_with_one_arm_nothing_can_be_bought() -> None:
 
 
 def test_the_shares_say_which_arm_each_prompt_would_get() -> None:
-    quality, cost = np.array([[0.5, 0.9], [0.5, 0.55]]), np.array([[0.001, 0.01]] * 2)
+    quality, cost = np.array([[0.5, 0.9], [0.5, 0.55]] * 2), np.array([[0.001, 0.01]] * 4)
     [point] = frontier(quality, cost, (0.1,))
     assert point.shares == (0.5, 0.5)
     assert frontier(quality, cost, (0.001,))[0].shares == (1.0, 0.0)

@@ -54,6 +54,17 @@ def test_spend_and_quality_are_the_means_over_what_the_draws_choose(
     assert ring(found).quality(payment) == pytest.approx(quality)
 
 
+def test_where_one_prompt_was_not_explored_the_draws_of_the_others_count_all_the_same() -> None:
+    found = forecasts(20, cost_doubt=3.0)
+    sober = [
+        replace(each, drawn=each.quality[None], drawn_usd=each.cost_usd[None]) for each in found
+    ]
+    filled = ring(found[:10] + sober[10:])
+    (usd, good), (sure_usd, surely) = by_hand(found[:10], 0.01), by_hand(sober[10:], 0.01)
+    assert filled.spend_usd(0.01) == pytest.approx((usd + sure_usd) / 2)
+    assert filled.quality(0.01) == pytest.approx((good + surely) / 2)
+
+
 def test_no_more_than_the_explored_share_counts_as_going_off_the_best_arm() -> None:
     found = forecasts(200)
     payment = 0.01

@@ -70,6 +70,7 @@ def test_bills_that_the_model_knows_exactly_leave_little_doubt() -> None:
     spent = np.where(hit, month.predicted, month.predicted / 4)
     sums = summed(month.predicted, month.propensity, hit, month.predicted, spent)
     made = saving(sums)
+    assert (sums.requests, sums.elsewhere, sums.hits) == (2_000, (~hit).sum(), hit.sum())
     assert made.ratio == pytest.approx(1.0)
     assert made.saved_usd == pytest.approx((month.predicted - spent).sum())
     assert made.bill_usd == pytest.approx(month.predicted.sum())
@@ -134,8 +135,17 @@ def test_a_few_bills_are_not_enough() -> None:
     made = saving(sums)
     assert made.why_not is not None
     assert "they count as 5.0, and 10 are needed, which takes about 500 more" in made.why_not
+    assert "and 20 are needed, which takes about 1,500 more" in (saving(sums, 20.0).why_not or "")
     sums.add(sums)
     assert saving(sums).why_not is None
+
+
+def test_of_no_requests_and_of_an_arm_that_costs_nothing_nothing_is_told() -> None:
+    free = Sums()
+    free.could_have(0.0, 0.5, 0.5)
+    free.went_elsewhere(0.0, 0.001, 0.5)
+    assert saving(Sums()).why_not == "nothing was asked that could be compared"
+    assert (saving(free).why_not or "").endswith("they count as 0.0, and 10 are needed")
 
 
 def test_a_saving_that_may_be_none_is_not_shown() -> None:
@@ -178,7 +188,7 @@ def test_a_rule_that_was_always_followed_has_saved_nothing_and_that_is_certain()
         sums.was_billed(0.01, 0.02, 0.0, 1.0)
     made = saving(sums)
     assert (made.saved_usd, made.low_usd, made.high_usd) == (0.0, 0.0, 0.0)
-    assert made.bill_usd == pytest.approx(1.0)
+    assert (made.bill_usd, made.ratio) == (pytest.approx(1.0), 1.0)
     assert made.why_not is not None
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import chi2_contingency
 
 from policy.shifts import FEWEST_BEFORE, FEWEST_NOW, Sample, grown, risen, shrunk
 
@@ -16,6 +17,37 @@ def test_a_share_that_rises_far_is_told_and_one_that_rises_a_little_is_not() -> 
     assert risen(Sample.of_share(100, 30), USUAL, 0.1)
     assert not risen(Sample.of_share(100_000, 3_000), USUAL, 0.1)  # certain, but 2 points
     assert not risen(Sample.of_share(100, 0), USUAL, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("n", "is_open", "least"), [(40, False, 4.0), (40, True, 2.0), (400, False, 4.0)]
+)
+def test_a_share_is_told_from_four_standard_errors_on(n: int, is_open: bool, least: float) -> None:
+    for hits in range(1, n):
+        counts = [[hits, n - hits], [600, 1_400]]
+        errors = np.sqrt(chi2_contingency(counts, correction=False).statistic)
+        now, before = Sample.of_share(n, hits), Sample.of_share(2_000, 600)
+        told = risen(now, before, 0.0, is_open=is_open)
+        assert told == (hits / n > 0.3 and errors >= least)
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_mean_is_told_from_four_standard_errors_on(is_open: bool) -> None:
+    rng, least = np.random.default_rng(0), 2.0 if is_open else 4.0
+    usual, lately = rng.lognormal(5.0, 0.8, 120), rng.lognormal(5.0, 0.8, 60)
+    error = np.sqrt(sum(np.var(x) / len(x) / np.mean(x) ** 2 for x in (usual, lately)))
+    for factor in np.geomspace(0.4, 2.5, 201):
+        size = np.log(np.mean(factor * lately) / np.mean(usual)) / error
+        now, before = sample(factor * lately), sample(usual)
+        assert grown(now, before, 1.0, is_open=is_open) == (size >= least)
+        assert shrunk(now, before, 1.0, is_open=is_open) == (size <= -least)
+
+
+def test_so_many_answers_are_enough_and_none_has_a_mean_to_compare() -> None:
+    now, before = Sample.of_share(FEWEST_NOW, FEWEST_NOW), Sample.of_share(FEWEST_BEFORE, 1)
+    assert risen(now, before, 0.1)
+    assert grown(now, before, 2.0)
+    assert not shrunk(Sample.of_share(FEWEST_NOW, 0), before, 2.0)
 
 
 def test_too_few_answers_tell_nothing_and_change_nothing() -> None:

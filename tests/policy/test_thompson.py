@@ -216,6 +216,11 @@ def test_keeping_a_dear_arm_in_play_costs_no_more_than_the_floors_share(ratio: f
     assert pmf(policy, price).min() > 0
 
 
+def test_beside_an_arm_that_costs_nothing_the_floor_of_a_dear_one_is_a_ten_thousandth() -> None:
+    shares = pmf(Thompson(Belief(PRIOR), Hyper(floor=0.03)), np.array([0.0, 1e-5, 1e6]))
+    assert shares[2] == pytest.approx(0.01 / 1e4)
+
+
 def test_when_dollars_are_all_that_counts_the_cheapest_arm_takes_all_but_the_floor() -> None:
     policy = Thompson(learned(PRIOR, rows(np.random.default_rng(4), 50)), Hyper(floor=0.03))
     shares = pmf(policy, 1e9 * np.array([3e-5, 1e-5, 2e-5]))

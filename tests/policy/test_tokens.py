@@ -1,5 +1,6 @@
 """Expected tokens are the mean of what was seen, and dollars are linear in them."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -97,6 +98,17 @@ def test_few_answers_say_nothing_of_a_mean_and_more_of_them_more() -> None:
     np.testing.assert_array_equal(smearing(belief, ["nobody"]), np.zeros(1))
 
 
+def test_what_a_mean_is_off_by_counts_beyond_two_standard_errors_of_a_log_normal_mean() -> None:
+    belief, lengths = Belief(Hyper().tokens_prior(("constant",))), [20, 20, 20, 20, 4000] * 100
+    for length in lengths:
+        belief = belief.update("wild", CONSTANT, log_tokens(length))
+    mean, variance = belief.predict(CONSTANT, ["wild"]).mean[0], belief.noise
+    off = np.log(np.mean(lengths) + 1.0) - mean - variance / 2
+    unsure = 4.0 * (variance + variance**2 / 2) / len(lengths)
+    assert 0.1 < unsure / off**2 < 0.9
+    assert smearing(belief, ["wild"])[0] == pytest.approx(off * (1.0 - unsure / off**2))
+
+
 def test_doubt_of_a_mean_length_falls_with_the_root_of_the_answers_seen(taught: Belief) -> None:
     assert length_sd(taught, CONSTANT, ["a"])[0] == pytest.approx(0.9 / np.sqrt(5000), rel=0.05)
 
@@ -164,5 +176,7 @@ def test_cost_is_linear_in_tokens_and_in_price() -> None:
 @pytest.mark.parametrize(("held", "counted"), [(0, 0), (400, 400), (5_000, 1_000)])
 def test_no_more_of_the_input_is_cheap_than_there_is(held: int, counted: int) -> None:
     arm = Arm("a", "p", "a", 2.0, 8.0, 10_000, cached_input_usd_per_mtok=0.5)
-    [cost] = expected_cost_usd([arm], 1_000, np.zeros(1), {"a": held})
+    other = replace(arm, name="b")
+    cost, fresh = expected_cost_usd([arm, other], 1_000, np.zeros(2), {"a": held})
+    assert fresh == pytest.approx(1_000 * 2.0 / 1e6)
     assert cost == pytest.approx(((1_000 - counted) * 2.0 + counted * 0.5) / 1e6)

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from policy.belief import Belief
 from policy.prior import Prior, Scales
-from policy.tuning import tuned
+from policy.tuning import score, tuned
 from tests.policy.worlds import World, contexts
 
 GROUPS = ("facts",) * 4 + ("words",) * 4 + ("constant",)
@@ -51,6 +52,22 @@ def test_a_tuned_prior_predicts_new_outcomes_better(seed: int) -> None:
         for one in (belief, better)
     )
     assert after < before
+
+
+def test_what_is_far_from_the_default_is_held_back_as_a_log_normal_says() -> None:
+    belief = seen(TRUE, 0, n=50)
+    ratios = [np.log([8.0, 0.2]), np.log([8.0, 1.0])]  # of TRUE's deviations and shared scales
+    held = sum(float((norm.logpdf(of) - norm.logpdf(0.0)).sum()) for of in ratios)
+    expected = belief.under(TRUE).log_evidence + held
+    assert score(belief, TRUE, DEFAULT) == pytest.approx(expected)
+
+
+def test_scales_that_are_wrong_are_left_for_likelier_ones() -> None:
+    wrong = replace(DEFAULT, deviation=Scales(0.001, 5.0, 0.3, 0.01))
+    belief = seen(TRUE, 0)
+    found = tuned(belief.under(wrong), DEFAULT)
+    assert score(belief, found, DEFAULT) > score(belief, DEFAULT, DEFAULT)
+    assert found.deviation.facts == pytest.approx(TRUE.deviation.facts, rel=0.5)
 
 
 def test_without_outcomes_the_default_stays() -> None:
