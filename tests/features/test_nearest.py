@@ -49,7 +49,10 @@ def test_what_is_similar_and_forbidden_is_not_found() -> None:
 def test_what_is_forgotten_is_not_found_and_leaves_nothing() -> None:
     nearest = Nearest()
     nearest.add(b"1", KIN, ASKED)
+    nearest.add(b"2", KIN, likeness("Why is the sky blue?"))
     nearest.forget([b"1", b"unknown"])
+    assert (nearest.find(KIN, ASKED, 0.95), len(nearest)) == ([b"2"], 1)
+    nearest.forget([b"2"])
     assert (nearest.find(KIN, ASKED, 0.95), len(nearest)) == ([], 0)
     assert (nearest._same, nearest._alike) == ({}, {})
 

@@ -88,7 +88,8 @@ def test_what_an_answer_or_a_tool_said_last_is_not_the_question() -> None:
 
 
 def test_without_any_question_the_last_message_is_read() -> None:
-    assert Prompt.of([{"role": "system", "content": "Write a haiku."}]).text == "Write a haiku."
+    said = [{"role": "system", "content": text} for text in ("Be brief.", "Write a haiku.")]
+    assert Prompt.of(said).text == "Write a haiku."
     assert Prompt.of([]).text == ""
 
 

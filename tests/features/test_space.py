@@ -142,3 +142,11 @@ def test_a_fact_far_from_usual_is_clipped_and_not_believed(space: Space) -> None
     narrow = replace(space, facts_sd=np.full(len(NAMES), 1e-6))
     facts = narrow.context(Sketch.of(asked("Why? " * 50)))[: len(NAMES)]
     assert set(np.abs(facts)) <= {0.0, CLIP}
+
+
+def test_a_fact_counts_by_how_many_deviations_it_is_from_usual(space: Space) -> None:
+    wide = replace(space, facts_sd=np.full(len(NAMES), 1e3))
+    sketch = Sketch.of(asked("Why is 7 odd?"))
+    facts = wide.context(sketch)[: len(NAMES)]
+    np.testing.assert_allclose(facts, (sketch.facts - space.facts_mean) / 1e3)
+    np.testing.assert_array_equal(wide.encoded(sketch.to_bytes()), wide.context(sketch))

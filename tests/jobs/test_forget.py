@@ -29,7 +29,7 @@ def test_words_leave_the_context_and_facts_stay(tmp_path: Path) -> None:
     with SqliteLog(tmp_path / "turnpike.db") as log:
         log.adopt(but(POLICY, version=2, feature_version=7, space=fitted.to_bytes())).wait()
         decided(log, "old", built_in, prompts[0])
-        decided(log, "new", fitted, prompts[0], session="s")
+        decided(log, "new", fitted, prompts[0], session="s", key_id="k")
         [piece] = stripped(log.ask, Whose(tenant="acme"))
         left = {each.decision_id: each for each in piece}
         before = {identity: log.decision(identity).decision for identity in left}
