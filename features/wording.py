@@ -66,6 +66,9 @@ class Wording:
         >>> Wording.of("Hi! Could you tell me the capital of France, please?").words
         ('capital', 'of', 'france')
         """
+        text = text.strip()
+        if len(text) > READ_CHARS:  # before it is looked at: marks of one letter take their square
+            return None
         plain = unicodedata.normalize("NFKC", text).strip()
         if len(plain) > READ_CHARS or CODE.search(plain) or _is_off_the_line(text):
             return None

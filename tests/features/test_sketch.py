@@ -126,6 +126,23 @@ def test_no_text_makes_a_sketch_large_or_slow(text: str) -> None:
     assert np.isfinite(sketch.facts).all()
 
 
+@pytest.mark.parametrize("marks", ["\u0344\u0323", "\u0344\uff9e"])
+def test_marks_of_one_letter_are_read_in_proportion_to_the_text(marks: str) -> None:
+    def seconds(text: str) -> float:
+        began = process_time()
+        Sketch.of(asked(text))
+        return process_time() - began
+
+    out_of_order = "e" + "".join(mark * 10_000 for mark in marks)
+    assert seconds(out_of_order) < 10 * min(seconds("é" * 20_000) for _ in range(3)) + 0.05
+
+
+def test_letters_are_written_alike_between_any_number_of_signs() -> None:
+    signs = "═" * 500
+    one, other = (Sketch.of(asked(f"{signs} {word} {signs}")) for word in ("ﬁne\u0301", "finé"))
+    np.testing.assert_array_equal(one.buckets, other.buckets)
+
+
 def test_tags_name_every_level_of_a_task() -> None:
     assert Sketch.of(asked("x", "a/b/c")).tags == ("a", "a/b", "a/b/c")
     assert Sketch.of(asked("x", None)).tags == ()

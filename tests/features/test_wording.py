@@ -123,7 +123,11 @@ def test_a_unit_is_a_mark_and_no_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ['"' * 2_000, "a:" * 1_000, "hi " * 660, "A b " * 500, "please," * 285, ": " * 1_000]
+    "text",
+    [
+        *('"' * 2_000, "a:" * 1_000, "hi " * 660, "A b " * 500, "please," * 285, ": " * 1_000),
+        *("e" + "\u0344" * n + "\u0323" * n for n in (990, 10_000)),
+    ],
 )
 def test_no_text_takes_long_to_read(text: str) -> None:
     start_s = time.process_time()

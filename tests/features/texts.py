@@ -25,6 +25,8 @@ STRANGE = {
     "arabic": "متى يمكن رد مبلغ هذه الفاتورة؟",
     "emoji": "👩‍👩‍👧 🎉🎉 🇫🇷",
     "combining": "e\u0301" * 300,
+    "marks out of order": "e" + "\u0344" * 10_000 + "\u0323" * 10_000,
+    "marks that pass for letters": "\uff9e\u0301" * 10_000,
     "one letter": "x",
     "signs": "!?;{}[]" * 200,
     "digits": "1234567890" * 100,
