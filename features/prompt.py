@@ -10,6 +10,11 @@ from policy.letters import about_tokens
 
 MESSAGE_TOKENS = 4
 IMAGE_TOKENS = 800
+# Of a message these are read elsewhere, or by no model as text: pictures, sounds and files.
+COUNTED = frozenset({"role", "content", "tool_calls", "function_call"})
+NO_TEXT = frozenset({
+    "type", "id", "tool_call_id", "audio", "image_url", "input_audio", "file", "url", "data",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +38,12 @@ class Prompt:
         messages: Sequence[Mapping[str, Any]],
         task: str | None = None,
         tools: Sequence[Any] = (),
-        response_format: object = None,
+        beside: Sequence[Any] = (),
     ) -> Self:
         """Return what is read of messages in OpenAI's form.
 
-        All that a provider is sent to read counts as length: calls of tools and a schema, too.
+        All that a provider is sent to read counts as length: calls of tools and thoughts, too, and
+        what it is sent `beside` the messages, such as a schema.
 
         >>> Prompt.of([{"role": "user", "content": "Hello there"}]).words
         2
@@ -46,8 +52,9 @@ class Prompt:
         asked = [text for role, text in texts if role == "user"]
         calls = [call for m in messages for call in m.get("tool_calls") or ()]
         calls += [m.get("function_call") for m in messages]
-        sent = [*tools, *filter(None, [*calls, response_format])]
+        sent = [*tools, *filter(None, calls), *beside]
         everything = [text for _, text in texts] + [json.dumps(each) for each in sent]
+        everything += [text for m in messages for text in _rest(m)]
         return cls(
             text=_printable(asked[-1] if asked else texts[-1][1] if texts else ""),
             text_tokens=sum(map(about_tokens, everything)),
@@ -87,6 +94,27 @@ def _texts(message: Mapping[str, Any]) -> Iterator[str]:
         for part in content:
             if isinstance(part, Mapping) and isinstance(part.get("text"), str):
                 yield part["text"]
+
+
+def _rest(message: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what else a message says: thoughts, a refusal, a name, whatever a provider reads."""
+    yield from _said({name: each for name, each in message.items() if name not in COUNTED})
+    content = message.get("content")
+    for part in content if isinstance(content, list) else ():
+        if isinstance(part, Mapping):
+            yield from _said({name: each for name, each in part.items() if name != "text"})
+
+
+def _said(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, each in value.items():
+            if name not in NO_TEXT:
+                yield from _said(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _said(each)
 
 
 def _images(message: Mapping[str, Any]) -> int:

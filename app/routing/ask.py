@@ -12,6 +12,13 @@ from upstream.answers import TOOLS
 
 SEEN_BY = {"image_url": "vision", "input_audio": "audio", "file": "file"}
 """What an arm must be able to do that is to see a part of a message, by its kind."""
+# Parameters that no model reads, or that are counted as tools.
+UNREAD = frozenset({
+    *TOOLS, "audio", "function_call", "logit_bias", "metadata", "modalities", "model",
+    "prompt_cache_key", "prompt_cache_retention", "provider", "reasoning", "reasoning_effort",
+    "safety_identifier", "service_tier", "stop", "stream_options", "tool_choice", "user",
+    "verbosity", "web_search_options",
+})  # fmt: skip
 
 CacheWish = Literal["use", "refresh", "off"]
 Recovery = Literal["continue", "hold", "error"]
@@ -52,6 +59,12 @@ class Ask:
     def tools(self) -> list[Any]:
         """Return the tools the answer may call, by their older name too."""
         return [tool for name in TOOLS for tool in self.parameters.get(name) or ()]
+
+    @property
+    def beside(self) -> list[Any]:
+        """Return what else a model may read: a schema, documents, whatever its provider takes."""
+        read = (value for name, value in self.parameters.items() if name not in UNREAD)
+        return [value for value in read if isinstance(value, str | list | dict)]
 
     @property
     def needs(self) -> frozenset[str]:

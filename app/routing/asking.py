@@ -64,7 +64,7 @@ class Asking:
     @classmethod
     def of(cls, ask: Ask, seats: Seats, holder: Holder, retention: Retention) -> Self:
         """Return a request that nobody has been asked yet."""
-        prompt = Prompt.of(ask.messages, ask.task, ask.tools, ask.parameters.get("response_format"))
+        prompt = Prompt.of(ask.messages, ask.task, ask.tools, ask.beside)
         sketch, place = retention.sketch(prompt), Place.of(ask, holder.tenant)
         seat, blank = seats.find(place), ask.may_be_blank
         return cls(ask, holder, retention, prompt, sketch, place, seat, takes_blank=blank)

@@ -134,6 +134,23 @@ def test_calls_of_tools_and_a_schema_are_input_and_no_text() -> None:
     schema = {"type": "json_schema", "json_schema": {"name": "y" * 4_000}}
     hi = {"role": "user", "content": "hi"}
     plain, *more = (Prompt.of([hi, message]) for message in ({}, called, formerly))
-    for prompt in (*more, Prompt.of([hi], response_format=schema)):
+    for prompt in (*more, Prompt.of([hi], beside=[schema])):
         assert prompt.text == "hi"
         assert prompt.input_tokens > plain.input_tokens + 1_000
+
+
+def test_thoughts_refusals_and_names_are_input_and_pictures_and_sounds_are_not() -> None:
+    long, plain = "x" * 4_000, Prompt.of([{"role": "assistant", "content": "hi"}])
+
+    def tokens(content: object = "hi", **more: object) -> int:
+        message = {"role": "assistant", "content": content, **more}
+        return Prompt.of([message]).input_tokens - plain.input_tokens
+
+    hi = {"type": "text", "text": "hi"}
+    assert tokens(reasoning_content=long) == tokens(refusal=long) == tokens(name=long) == 1_000
+    assert tokens([hi, {"type": "refusal", "refusal": long}]) == 1_000
+    assert tokens([{**hi, "thinking": [{"type": "text", "text": long}]}]) == 1_000
+    assert tokens(tool_call_id=long, audio={"id": long}) == 0
+    assert tokens([hi, {"type": "image_url", "image_url": {"url": long}}]) == IMAGE_TOKENS
+    assert tokens([hi, {"type": "file", "file": {"file_data": long}}]) == 0
+    assert tokens([hi, {"type": "video", "video": {"url": long, "data": long}}]) == 0

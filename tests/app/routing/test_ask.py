@@ -68,3 +68,10 @@ def test_after_a_tool_has_answered_the_arm_is_in_a_loop() -> None:
 def test_the_provider_is_sent_the_messages_and_every_parameter() -> None:
     ask = asking(USER, temperature=0.5, top_k=3)
     assert ask.body == {"messages": [USER], "temperature": 0.5, "top_k": 3}
+
+
+def test_beside_the_messages_a_model_reads_what_is_not_known_to_be_unread() -> None:
+    schema = {"type": "json_object"}
+    read = {"response_format": schema, "documents": ["a"], "system": "b"}
+    unread = {"temperature": 1.0, "n": 2, "user": "ann", "metadata": {"a": "b"}, "stop": ["c"]}
+    assert asking(**read, **unread, tools=[{"type": "function"}]).beside == [schema, ["a"], "b"]

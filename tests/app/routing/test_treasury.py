@@ -81,6 +81,35 @@ def test_b9_fifty_callers_with_a_budget_for_five_are_five_and_forty_five(priced:
     assert Keyed(priced, "site").post("/complete", BODY).status_code == 200
 
 
+LONG = "many words " * 10_000
+SAID = {"role": "assistant", "content": "Yes."}
+
+
+@pytest.mark.parametrize(
+    ("said", "beside"),
+    [
+        ({**SAID, "reasoning_content": LONG}, {}),
+        ({**SAID, "reasoning": [{"type": "text", "text": LONG}]}, {}),
+        ({**SAID, "name": LONG}, {}),
+        ({**SAID, "content": [{"type": "refusal", "refusal": LONG}]}, {}),
+        ({**SAID, "content": [{"type": "thinking", "thinking": [{"text": LONG}]}]}, {}),
+        (SAID, {"documents": [{"text": LONG}]}),
+        (SAID, {"prediction": {"type": "content", "content": LONG}}),
+    ],
+)
+def test_what_a_model_may_read_counts_in_what_is_reserved_wherever_it_stands(
+    tmp_path: Path, said: dict[str, Any], beside: dict[str, Any]
+) -> None:
+    arms = {"one": {"context_window": 1_000_000}}
+    with running(tmp_path, catalogue(tmp_path, "http://127.0.0.1:9/v1", arms)) as service:
+        shop = Keyed(service, budget_usd=0.01, budget_per="day")
+        hello = {"role": "user", "content": "Hello?"}
+        body = {"messages": [hello, said, hello], "max_tokens": 1, **beside}
+        assert shop.refused("/route", body) == (429, "budget_exceeded")
+        body |= {"messages": [hello, SAID, hello], **dict.fromkeys(beside)}
+        assert shop.post("/route", body).status_code == 200
+
+
 @pytest.mark.slow
 def test_b9_the_ceiling_of_the_service_holds_for_all_its_keys_together(
     tmp_path: Path,
