@@ -25,6 +25,8 @@ from upstream.redact import MAX_CHARS, redacted, said_in
 from upstream.refusals import STATUS_ERRORS, meant_by
 
 MAX_RETRY_AFTER_S = 300.0
+READ_CHARS = 1 << 14
+"""What a provider says beyond these is not looked at: an error may be megabytes long."""
 # How providers say at the end of a 200 answer that it broke off: OpenRouter, GLM, DeepSeek.
 _BROKEN_OFF = ("error", "network_error", "insufficient_system_resource")
 _BAD_REQUEST = 400
@@ -152,11 +154,19 @@ def _seconds_until(http_date: str) -> float:
 
 def _said(error: object) -> tuple[str, object]:
     if not isinstance(error, Mapping):
-        return error if isinstance(error, str) and error else "nothing more", None
+        return _beginning(error) if isinstance(error, str) and error else "nothing more", None
     wrong = "; ".join(f"{place}: {why}" for place, why in _listed(error))
     candidates = (wrong, *(error.get(key) for key in ("message", "detail", "type")))
     message = next((said for said in candidates if said and isinstance(said, str)), "no message")
-    return message, error.get("code")
+    return _beginning(message), error.get("code")
+
+
+def _beginning(said: str) -> str:
+    """Return what is read of a text, cut between two words so that no secret is."""
+    if len(said) <= READ_CHARS:
+        return said
+    whole, _, rest = said[:READ_CHARS].rpartition(" ")
+    return whole or rest
 
 
 def _listed(error: object) -> list[tuple[str, str]]:

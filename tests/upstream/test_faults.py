@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policy.errors import ContextLengthExceeded, UpstreamInvalid, UpstreamRejected
-from upstream.faults import Faults, retry_after_s
+from upstream.faults import READ_CHARS, Faults, retry_after_s
 from upstream.redact import MAX_CHARS
 
 KEY = "hunter2-hunter2"
@@ -181,3 +181,21 @@ def test_of_a_message_only_what_the_provider_said_is_redacted() -> None:
     told = faults.invalid("sent a blank answer with finish_reason ", "a blank answer")
     assert told.message == "a: the provider sent a blank answer with finish_reason a [prompt]"
     assert len(faults.invalid("sent ", "x" * 999).message) == MAX_CHARS
+
+
+@pytest.mark.parametrize("words", ["bearer  ", "1-", "?key ", f"{KEY} "])
+def test_of_an_error_without_end_the_beginning_is_read(words: str) -> None:
+    def seconds(chars: int) -> float:
+        said, began_s = words * (chars // len(words)), time.process_time()
+        error = Faults("a", [KEY]).refused(400, {"error": {"message": said}})
+        assert KEY[:8] not in error.message
+        return time.process_time() - began_s
+
+    assert seconds(4 * 1024**2) < 10 * min(seconds(READ_CHARS) for _ in range(3)) + 0.05
+
+
+def test_a_secret_at_the_end_of_what_is_read_is_not_cut() -> None:
+    said = f"bearer {'x' * (READ_CHARS - 20)} {KEY} is wrong"
+    for body in (said, {"error": said}, {"error": {"message": said}}):
+        error = Faults("a", [KEY]).refused(400, body)
+        assert error.message == "a: the provider answered 400: [redacted]"
