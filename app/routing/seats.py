@@ -21,6 +21,8 @@ from app.routing.turn import Ended, Turn
 CACHED_S = 300.0
 LEAST_TOKENS = 1_024
 MOST = 100_000
+MOST_CALLS = 256
+"""Tool calls of one turn that are known again: more would take the seats of other conversations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def call_keys(ids: Sequence[str], keys: Sequence[bytes], whose: bytes) -> tuple[
     then within the session, and last within the tenant, for a client that shortens its history.
     """
     within = (b"".join(keys), *keys[:-1], whose)
-    return tuple(_key(b"call", each, name) for each in within for name in ids)
+    return tuple(_key(b"call", each, name) for each in within for name in ids[:MOST_CALLS])
 
 
 def tenant_key(tenant: str) -> bytes:

@@ -163,3 +163,13 @@ def test_memory_is_bounded_and_the_quietest_are_forgotten() -> None:
     assert len(seats) == 3
     known = [name for name in "abcd" if seats.find(place(HELLO, session=name))]
     assert known == ["a", "c", "d"]
+
+
+def test_one_turn_with_calls_without_end_takes_nobody_elses_seat() -> None:
+    seats, ours, theirs = Seats(), place(HELLO, tenant="ours"), place(HELLO, tenant="theirs")
+    has_called(seats, ours, "call_1", "small", "ours")
+    ids = [f"call_{i}" for i in range(100_000)]
+    seats.take(call_keys(ids, theirs.after, tenant_key("theirs")), "large", LONG)
+    found = seats.find(place(HELLO, *called("call_1"), tenant="ours"))
+    assert found is not None
+    assert found.arm == "small"
