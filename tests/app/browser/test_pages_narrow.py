@@ -119,3 +119,11 @@ def test_what_a_provider_and_a_rater_wrote_stays_in_its_place(
             assert sticks_out(page) == 0
             assert flaws(page, ["target-size"]) == []
             expect(page.locator(".ratings bdi")).to_have_text("r\u202e")
+
+
+@pytest.mark.slow
+def test_what_was_wrong_in_an_address_stays_in_its_place(browser: Browser, url: str) -> None:
+    with looking(browser, url, PHONE, "status of 400") as page:
+        page.goto(f"/pages/decisions?least_usd={'x' * 100}")
+        expect(page.locator("main")).to_contain_text("least_usd is")
+        assert sticks_out(page) == 0
