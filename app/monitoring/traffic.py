@@ -5,6 +5,7 @@ table that grows at its end and is folded together from time to time.
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,8 +37,10 @@ SAVED_EVERY = 50_000
 KEYS = ("arm", "task", "kind", "status", "tenant")
 SUMS = ("decisions", "requests", "cost_usd", "latency_s", "rated", "reward", "square")
 MOST_WORDS = 2_000
+OWN_TASKS = 100
 OTHER = "(other tasks)"
-"""Stands for every task that comes when so many words are known: a task is no id of a request."""
+"""Stands for tasks that come when so many words are known, and so many tasks of their tenant: a
+task is no id of a request, and nobody's ids hide the tasks of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,8 @@ class Traffic:
     def add(self, rows: Sequence[TrafficRow], upto_seq: int) -> Self:
         """Return the traffic with these rows, which reach up to a position of the log."""
         places = {word: place for place, word in enumerate(self.words)}
-        keys = [[_placed(row, key, places) for key in KEYS] for row in rows]
+        tasks = self._tasks() if len(places) + len(rows) > MOST_WORDS else Counter[str | None]()
+        keys = [[_placed(row, key, places, tasks) for key in KEYS] for row in rows]
         sums = [[float(getattr(row, name)) for name in SUMS] for row in rows]
         rated_at_s = dict(self.rated_at_s)
         for row in rows:
@@ -159,6 +163,12 @@ class Traffic:
     def by_step(self, step_s: float) -> dict[float, Sums]:
         """Return the sums for each step of time, by the second at which it begins."""
         return self._grouped(self.starts_s // step_s * step_s)
+
+    def _tasks(self) -> Counter[str | None]:
+        """Return how many tasks are known of each tenant."""
+        tasks, tenants = (self.keys[:, KEYS.index(key)] for key in ("task", "tenant"))
+        pairs = np.unique(tenants * len(self.words) + tasks)
+        return Counter(self.words[place] for place in (pairs // len(self.words)).tolist())
 
     def _grouped(self, labels: Any) -> dict[float, Sums]:
         unique, place = np.unique(labels, return_inverse=True)
@@ -268,11 +278,16 @@ def _before(first: int | None, newest: int) -> int:
     return newest if first is None else max(0, first - SLACK)
 
 
-def _placed(row: TrafficRow, key: str, places: dict[str | None, int]) -> int:
+def _placed(
+    row: TrafficRow, key: str, places: dict[str | None, int], tasks: Counter[str | None]
+) -> int:
     """Return the number of a word, a new one for a new word while there is room."""
     word = getattr(row, key)
-    if key == "task" and word not in places and len(places) >= MOST_WORDS:
-        word = OTHER
+    if key == "task" and word not in places:
+        if len(places) >= MOST_WORDS and tasks[row.tenant] >= OWN_TASKS:
+            word = OTHER
+        else:
+            tasks[row.tenant] += 1
     return places.setdefault(word, len(places))
 
 

@@ -13,6 +13,7 @@ from app.monitoring.traffic import (
     HOUR_S,
     MOST_WORDS,
     OTHER,
+    OWN_TASKS,
     STEP_S,
     Following,
     Sums,
@@ -91,6 +92,22 @@ def test_tasks_that_are_ids_do_not_fill_the_memory() -> None:
     assert len(traffic.words) <= MOST_WORDS + 6
     assert traffic.by("task")[OTHER].decisions > 50
     assert traffic.total().decisions == MOST_WORDS + 50
+
+
+def test_tasks_that_are_ids_hide_no_task_of_another_tenant() -> None:
+    given = [replace(ROW, task=f"request {i}") for i in range(2 * MOST_WORDS)]
+    theirs = [replace(ROW, task=f"theirs {i}", tenant="beta") for i in range(OWN_TASKS + 50)]
+    for pieces in (
+        [given + theirs],
+        [given, theirs[:60], theirs[60:]],
+        [theirs[:60], given, theirs],
+    ):
+        traffic = Traffic()
+        for upto, piece in enumerate(pieces, start=1):
+            traffic = traffic.add(piece, upto)
+        told = set(traffic.where("tenant", ["beta"]).by("task"))
+        assert told == {each.task for each in theirs[:OWN_TASKS]} | {OTHER}
+        assert len(traffic.words) <= MOST_WORDS + OWN_TASKS + 7
 
 
 def test_the_interval_of_many_ratings_is_near_that_of_the_textbook() -> None:
