@@ -53,6 +53,8 @@ STREAMS = (STREAM,)
 DONE = "data: [DONE]\n\n"
 A = TypeVar("A", bound=AskRequest)
 M = TypeVar("M", bound=BaseModel)
+FEEDBACK_BYTES = 1 << 16
+"""Feedback with a token comes without a key, and is read before the token is known."""
 ENCODER = json.JSONEncoder(allow_nan=False)
 RATING = (UnknownDecision, FeedbackClosed, StoreUnavailable)
 CHOOSING = (UnknownArm, NoEligibleArm, UpstreamBusy)
@@ -81,7 +83,7 @@ def complete() -> Response:
 @endpoint(FeedbackRequest, FeedbackResponse, RATING)
 def feedback() -> Response:
     """Take a thumb for a decision; acknowledged only when it is durable and learned."""
-    raw = body(FeedbackRequest.example)
+    raw = body(FeedbackRequest.example, FEEDBACK_BYTES)
     by_token = voter(raw.get("id"), raw.get("feedback_token"))
     given = checked(FeedbackRequest, raw)
     if by_token is None:
@@ -170,12 +172,13 @@ def parts() -> Parts:
     return running
 
 
-def body(example: str) -> dict[str, Any]:
+def body(example: str, most_bytes: int | None = None) -> dict[str, Any]:
     """Return the JSON object of the request, which may be such as the example.
 
     raises : UnsupportedMediaType, PayloadTooLarge, InvalidInput
     """
-    return json_body(request, parts().settings.max_body_bytes, example)
+    allowed = parts().settings.max_body_bytes
+    return json_body(request, min(allowed, most_bytes or allowed), example)
 
 
 def asked(model: type[A]) -> A:

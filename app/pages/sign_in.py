@@ -11,6 +11,8 @@ from app.keys.holder import Holder
 from app.keys.keyring import SESSION_S
 from policy.errors import Forbidden, Unauthenticated
 
+FORM_BYTES = 1 << 16
+"""Our forms are small; a larger one comes from somebody who needs no key to fill the disk."""
 TOKEN = "token"  # noqa: S105 (the name of a field, not what is in it)
 
 
@@ -58,9 +60,10 @@ def token() -> str:
 def require_own_form() -> None:
     """Refuse a form that a page of ours did not send.
 
-    raises : Forbidden; ClientDisconnected where it is cut
+    raises : Forbidden; ClientDisconnected where it is cut; RequestEntityTooLarge
     """
     require_own_page()
+    request.max_content_length = FORM_BYTES
     with reading():
         given = request.form.get(TOKEN, "")
     if not hmac.compare_digest(given.encode(errors="replace"), token().encode()):

@@ -43,6 +43,14 @@ def test_a_browser_rates_with_the_answers_token_in_the_header_or_in_the_body(
     assert raters == 0.0
 
 
+def test_without_a_key_no_more_is_read_than_the_longest_comment_needs(service: Running) -> None:
+    answer = Keyed(service).ask()
+    up = {"id": answer["id"], "thumbs": "up", "feedback_token": answer["feedback_token"]}
+    assert rated(service, {**up, "comment": "\N{GRINNING FACE}" * 4_000}) == (200, "recorded")
+    for large in ({**up, "comment": "x" * 2**16}, {"x": [{}] * 20_000}):
+        assert rated(service, large) == (413, "request_too_large")
+
+
 def test_every_kind_of_answer_carries_its_token(service: Running) -> None:
     shop = Keyed(service)
     streamed = events(shop.post("/complete", {"prompt": SUM, "stream": True}))

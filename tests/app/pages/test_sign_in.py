@@ -1,5 +1,6 @@
 """Who gets in to the pages, and which forms are taken: only those that a page of ours has sent."""
 
+import io
 import re
 from collections.abc import Iterator
 
@@ -224,6 +225,24 @@ def test_a_form_without_the_token_of_its_session_is_refused(browser: FlaskClient
         answer = browser.post("/pages/retrains/back", data={"token": token}, headers=HOME)
         assert answer.status_code == 403
         assert "load the page anew" in answer.text
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_no_file_is_taken_with_a_form_whether_its_length_is_told_or_not(
+    browser: FlaskClient, is_told: bool
+) -> None:
+    head = b'--b\r\ncontent-disposition: form-data; name="key"; filename="f"\r\n\r\n'
+    sent = io.BytesIO(head + bytes(2**20) + b"\r\n--b--\r\n")
+    answer = browser.post(
+        "/pages/sign-in",
+        input_stream=sent,
+        content_type="multipart/form-data; boundary=b",
+        content_length=len(sent.getvalue()) if is_told else None,
+        headers=HOME,
+        environ_base={"wsgi.input_terminated": True},
+    )
+    assert answer.status_code == 413
+    assert sent.tell() < 2**18
 
 
 def test_without_a_key_no_foreign_name_leads_here(shared: Running) -> None:
