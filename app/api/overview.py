@@ -179,11 +179,12 @@ def _drift(parts: Parts, arm: Arm, tenant: str | None) -> dict[str, Any] | None:
 def _use(of_arm: Traffic, requests: int) -> dict[str, Any]:
     """Return what an arm has done lately; a fallback is a request to the arm that it went to.
 
-    A client that left, or whose request was wrong, says nothing of whether the arm was available.
+    A client that left, or whose request was wrong, says nothing of whether the arm was available;
+    nor does a process of ours that ended amid a call.
     """
     used, answered = of_arm.total(), of_arm.where("status", DELIVERED).total()
     n = used.decisions
-    awaited = n - of_arm.where("status", ["client_gone", "rejected"]).total().decisions
+    awaited = n - of_arm.where("status", ["client_gone", "rejected", "abandoned"]).total().decisions
     return {
         "requests": n,
         "share": n / requests if n else 0.0,

@@ -43,7 +43,9 @@ def test_stored_answers_are_no_requests_and_failed_ones_no_answers(service: Runn
     assert (idle["requests"], idle["share"], idle["availability"]) == (0, 0.0, None)
 
 
-def test_clients_that_leave_say_nothing_of_availability(service: Running) -> None:
+def test_clients_that_leave_and_a_restart_of_ours_say_nothing_of_availability(
+    service: Running,
+) -> None:
     log = service.parts.log
 
     def availability(*statuses: str) -> Any:
@@ -57,7 +59,7 @@ def test_clients_that_leave_say_nothing_of_availability(service: Running) -> Non
         return told["gpt-4o"]["availability"]
 
     assert availability() == 1.0
-    assert availability("client_gone", "client_gone") == 1.0
+    assert availability("client_gone", "client_gone", "abandoned") == 1.0
     assert availability("timeout") == pytest.approx(3 / 4)
 
 
