@@ -22,7 +22,7 @@ from app.routing.treasury import Treasury
 from jobs.intake import save, saved
 from jobs.learned import Learned
 from policy.decide import Question, Verdict, decide, seeded
-from policy.errors import BudgetExceeded
+from policy.errors import BudgetExceeded, ConfigError
 from policy.exploration import Allowance
 from policy.pacer import Pacer
 from policy.types import Arm
@@ -214,8 +214,8 @@ class Live:
             for event in events:
                 if event.seq <= self._known_seq:
                     continue  # handed on again, because something failed after it
-                if isinstance(event, PolicyEvent) and event.version > self._learned.policy_version:
-                    self._learned, self._untaught = self._adopted(event), []
+                if isinstance(event, PolicyEvent) and (adopted := self._adopted(event)):
+                    self._learned, self._untaught = adopted, []
                 else:
                     self._untaught.append(event)
             may_wait = all(isinstance(event, OutcomeEvent) for event in events)
@@ -233,8 +233,18 @@ class Live:
         self._folded_at_s = time.monotonic()
         return self._learned
 
-    def _adopted(self, event: PolicyEvent) -> Learned:
-        start = self._restored(Learned.start(event))
+    def _adopted(self, event: PolicyEvent) -> Learned | None:
+        """Return what is known under a later policy version than ours; None if it is not served.
+
+        While replicas are replaced one after the other, new ones adopt what old ones cannot read.
+        """
+        if event.version <= self._learned.policy_version:
+            return None
+        try:
+            start = self._restored(Learned.start(event))
+        except ConfigError as error:
+            LOGGER.warning("an adopted policy is passed over", reason=error.message)
+            return None
         return start.fold(self._log.events(start.upto_seq, event.seq))
 
     def _restored(self, start: Learned) -> Learned:

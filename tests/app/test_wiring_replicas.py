@@ -159,6 +159,24 @@ def test_what_a_process_has_left_that_does_not_come_again_is_brought_by_another(
         assert log.standing.waiting == 0
 
 
+def test_a_policy_that_only_a_newer_version_can_read_leaves_a_replica_as_it_was(
+    replicas: list[Running],
+) -> None:
+    here, there = replicas
+    log = here.parts.log
+    first = log.policy_version(1)
+    newer = replace(first, version=2, hyper={**first.hyper, "of_a_newer_version": 1.0})
+    log.adopt(newer).wait()
+    before = here.digest
+    assert there.rate(here.ask()["id"])["status"] == "recorded"
+    assert agree(replicas)
+    assert here.digest != before
+    assert {each.get("/healthz")["policy_version"] for each in replicas} == {1}
+    log.adopt(replace(first, version=3)).wait()
+    assert agree(replicas)
+    assert {each.get("/healthz")["policy_version"] for each in replicas} == {3}
+
+
 @pytest.mark.slow
 def test_a_retrain_is_adopted_by_all_and_made_once(
     replicas: list[Running], tmp_path: Path, postgres_url: str
