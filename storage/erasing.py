@@ -27,7 +27,7 @@ CREATE TABLE forgotten_spending (
 FORGOTTEN = "(forgotten)"
 """Whose a decision is once its tenant is forgotten: no tenant can be called so."""
 
-TRANSCRIPTS = "SELECT * FROM transcripts WHERE decision_id = :decision_id"
+TRANSCRIPTS = "SELECT * FROM transcripts WHERE decision_id = :decision_id AND text <> ''"
 
 OVERDUE_TEXTS = """
 SELECT DISTINCT decision_id FROM transcripts
@@ -49,7 +49,7 @@ _THEIRS = """
 HELD = f"""
 SELECT count(*) AS decisions,
     (SELECT count(*) FROM transcripts t JOIN decisions d ON d.id = t.decision_id
-        WHERE {_THEIRS}) AS transcripts,
+        WHERE t.text <> '' AND {_THEIRS}) AS transcripts,
     (SELECT count(*) FROM feedback f JOIN decisions d ON d.id = f.decision_id
         WHERE {_THEIRS}) AS ratings,
     (SELECT count(*) FROM feedback f JOIN decisions d ON d.id = f.decision_id
@@ -72,6 +72,14 @@ DELETE_RESULTS = "DELETE FROM latest"
 DELETE_STATES = "DELETE FROM states"
 
 DELETE_TEXT = "DELETE FROM transcripts WHERE decision_id = :decision_id"
+
+# An answer that is still to come finds an empty one in its place; whoever keeps texts keeps it.
+NO_ANSWER = """
+INSERT INTO transcripts (decision_id, part, at_s, form, text)
+SELECT d.id, 'answer', d.decided_at_s, 'redacted', '' FROM decisions d
+WHERE d.id = :decision_id
+    AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.decision_id = d.id)
+"""
 
 EMPTY_HASH = "UPDATE decisions SET prompt_sha256 = '' WHERE id = :decision_id"
 
@@ -186,7 +194,7 @@ def strip(db: Sql, values: Values) -> None:
     if values["key_id"] is None:
         _keep_spent(db, str(values["decision_id"]))
     db.execute(STRIP, values)
-    for statement in (HUSH, DELETE_TEXT):
+    for statement in (HUSH, DELETE_TEXT, NO_ANSWER):
         db.execute(statement, decision)
     db.execute(DELETE_STATES)
     if values["tenant"] == FORGOTTEN:

@@ -13,7 +13,7 @@ from app.commands.delivery import delivered
 from jobs.forget import stripped
 from jobs.intake import of_stripped
 from jobs.learned import Learned
-from storage.erasing import FORGOTTEN, Whose, held
+from storage.erasing import FORGOTTEN, Whose, held, transcripts
 from storage.snapshots import digest
 from storage.spool import Spare, spool_path
 from storage.spool_file import SpoolFile
@@ -23,6 +23,7 @@ from tests.app.commands.test_cli import turnpike
 from tests.app.faulty import Faulty, faulty
 from tests.app.routing.test_retention import ASKED, CANARY, files, greeting
 from tests.app.running import Running, eventually
+from tests.upstream.misbehaving import Conversation
 
 SESSION, RATER, COMMENT = "session-of-ann-77", "ann-the-rater-77", "ann comments 77"
 OURS = (CANARY, SESSION, RATER, COMMENT)
@@ -88,6 +89,29 @@ def test_beside_a_service_nothing_of_theirs_is_left(tmp_path: Path, whose: tuple
         assert service.parts.log.spend_usd(0.0) == spent
         tenant = service.parts.log.decision(ours[0]).decision.tenant
         assert (tenant == FORGOTTEN) == all_of_us
+    assert left_of_us(tmp_path) == set()
+
+
+@pytest.mark.parametrize("whose", [("--session", SESSION), ("--tenant", "default")], ids=str)
+def test_an_answer_that_comes_after_who_asked_was_forgotten_leaves_no_words(
+    tmp_path: Path, whose: tuple[str, str]
+) -> None:
+    said: list[Any] = []
+
+    def slow(talk: Conversation) -> None:
+        assert eventually(lambda: made.service.parts.log.counts().decisions == 1)
+        said.append(told(forgot(tmp_path, *whose, "--yes", "--json")))
+        greeting(talk)
+
+    with faulty(tmp_path, {"a": slow}, prompts="full") as made:
+        answer = made.service.ask(prompt=ASKED, session=SESSION)
+        assert [each["decisions"] for each in said] == [1]
+        shown = made.service.get(f"/decisions/{answer['id']}")
+        assert (shown["prompt"], shown["answer"]) == (None, None)
+        with SqliteReader(tmp_path / "turnpike.db") as log:
+            assert not [each for each in transcripts(log.ask, answer["id"]) if each.text]
+            assert held(log.ask, Whose(tenant=FORGOTTEN)).transcripts == 0
+            assert held(log.ask, Whose(tenant="default")).transcripts == 0
     assert left_of_us(tmp_path) == set()
 
 
