@@ -76,8 +76,9 @@ def _require_empty(url: str, connection: Connection) -> None:
     found = connection.execute("SELECT id FROM decisions UNION SELECT batch FROM evals LIMIT 1")
     if found.fetchone() is not None:
         raise ConfigError(f"the log at {shown(url)} is not empty: give a new database or schema")
-    # What a service that has only just started there has adopted makes way for what was learned.
-    connection.execute("DELETE FROM policies")
+    # What a service that has only just started there has made of nothing makes way.
+    for made in ("policies", "states", "latest"):
+        connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(made)))
 
 
 def _copy(db: Database, connection: Connection, name: str, moved: Moved) -> None:

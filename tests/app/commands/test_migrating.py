@@ -1,6 +1,7 @@
 """A log moves from SQLite to PostgreSQL whole, or not at all, and teaches the same there."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -8,6 +9,7 @@ import pytest
 
 from storage.place import shown
 from storage.postgres_reader import PostgresReader
+from storage.snapshots import state
 from storage.sqlite_reader import SqliteReader
 from tests.app.commands.test_cli import turnpike
 from tests.app.running import Provider, evals_table, running
@@ -77,6 +79,22 @@ def test_what_does_not_fit_leaves_nothing(used: Path, postgres_url: str) -> None
     assert failed.exit_code == 1
     with PostgresReader(postgres_url) as log:
         assert log.counts().decisions == 0
+
+
+def test_what_a_service_has_left_there_before_its_first_request_makes_way(
+    tmp_path: Path, postgres_url: str, provider: Provider
+) -> None:
+    for dials in ({}, {"database": postgres_url, "data": tmp_path / "later"}):
+        with running(tmp_path, sandbox_url=provider.url, **dials) as service:
+            log = service.parts.log
+            assert service.client.delete("/cache").status_code == 200
+            listed = replace(log.policy_version(1), version=2, source="catalogue")
+            kept = state(2, 1, replace(service.learned, policy_version=2).to_arrays())
+            log.receive(str(service.parts.settings.folder), "policy", 0.0, [listed, kept]).wait()
+            if not dials:
+                service.rate(service.ask()["id"])
+    moved = turnpike(tmp_path, "migrate-to", postgres_url)
+    assert moved.exit_code == 0, moved.output
 
 
 def test_where_there_is_no_log_none_is_made_and_moved(tmp_path: Path, postgres_url: str) -> None:
