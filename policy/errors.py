@@ -250,10 +250,7 @@ class UpstreamError(TurnpikeError):
 
 
 class UpstreamRejected(UpstreamError):
-    """The provider says the request is wrong, which the caller is told.
-
-    An arm that rejects whatever comes is doubted: one other is asked (`upstream/doubt.py`).
-    """
+    """The provider says the request is wrong, which the caller is told."""
 
     code = "invalid_value"
 
@@ -266,6 +263,12 @@ class ContextLengthExceeded(UpstreamRejected):
 
 class ParameterUnsupported(UpstreamRejected):
     """The provider says that its model does not take a parameter, or a value of one."""
+
+
+class ContentFiltered(UpstreamRejected):
+    """The provider says that a filter of its own holds the request back."""
+
+    code = "content_filter"
 
 
 class UpstreamUnauthorised(UpstreamError):

@@ -5,7 +5,7 @@ have every arm left alone, with requests that each of them is right to fail.
 """
 
 from policy.errors import UpstreamError, UpstreamRejected, UpstreamUnauthorised
-from upstream.refusals import FILTERED, GONE, NOT_FOUND, UNAUTHORISED
+from upstream.refusals import GONE, NOT_FOUND, UNAUTHORISED
 
 BLANK = "blank_answer"
 """The code of the error for an answer that says nothing and has no reason to."""
@@ -14,7 +14,7 @@ REJECTIONS = 3
 
 def rejects(error: UpstreamError) -> bool:
     """Return whether a provider calls the request wrong, in no way that clears the arm."""
-    return type(error) is UpstreamRejected and error.code != FILTERED
+    return type(error) is UpstreamRejected
 
 
 def is_doubtful(error: UpstreamError, rejections: int) -> bool:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 
 from policy.errors import (
+    ContentFiltered,
     ContextLengthExceeded,
     ParameterUnsupported,
     UpstreamBusy,
@@ -27,8 +28,8 @@ STATUS_ERRORS: Mapping[int, type[UpstreamError]] = {
     422: UpstreamRejected,
     429: UpstreamBusy,
 }
-FILTERED, GONE = "content_filter", "model_not_found"
-"""The codes of an error whose words say more than its status."""
+GONE = "model_not_found"
+"""The code of an error whose words say more than its status."""
 
 _ABOUT_THE_REQUEST = frozenset({400, FORBIDDEN, NOT_FOUND, 413, 422})
 # Groq's 413: so many tokens are more than our quota of a minute, whatever the window.
@@ -70,7 +71,7 @@ _MEANINGS: tuple[tuple[type[UpstreamError], str | None, tuple[str, ...], re.Patt
     (UpstreamUnauthorised, None, ("invalid_api_key",), _NOT_OURS),
     (ContextLengthExceeded, None, ("context_length_exceeded",), _TOO_LONG),
     (ParameterUnsupported, None, _UNSUPPORTED_CODES, _UNSUPPORTED),
-    (UpstreamRejected, FILTERED, (FILTERED, "content_policy_violation"), _FILTER),
+    (ContentFiltered, None, (ContentFiltered.code, "content_policy_violation"), _FILTER),
     (UpstreamError, GONE, (GONE, "model_decommissioned", "model_not_available"), _GONE),
 )
 
@@ -81,7 +82,7 @@ def meant_by(status: int, said: str, code: object) -> tuple[type[UpstreamError],
     >>> meant_by(400, "m2 is not a valid model ID", 400)
     (<class 'policy.errors.UpstreamError'>, 'model_not_found')
     >>> meant_by(403, "Your chosen model requires moderation", 403)
-    (<class 'policy.errors.UpstreamRejected'>, 'content_filter')
+    (<class 'policy.errors.ContentFiltered'>, None)
     """
     found = (
         (kind, meant)

@@ -17,6 +17,7 @@ from jobs.learned import Learned
 from policy.decide import Question, Verdict
 from policy.eligibility import FORBIDDEN, Demand
 from policy.errors import (
+    ContentFiltered,
     ContextLengthExceeded,
     ParameterUnsupported,
     UpstreamError,
@@ -109,8 +110,8 @@ class Asking:
         """
         if not self._is_rejected or len(self.asked) > 1:
             return self._is_rejected
-        is_taken_elsewhere = (
-            isinstance(self.error, ParameterUnsupported) or self.ask.is_conversation
+        is_taken_elsewhere = isinstance(self.error, ParameterUnsupported) or (
+            self.ask.is_conversation and not isinstance(self.error, ContentFiltered)
         )
         return (self.pinned or not is_taken_elsewhere) and self.calls[-1].doubted is None
 
@@ -244,7 +245,9 @@ class Asking:
 
     def _is_foreign(self, error: UpstreamError | None) -> bool:
         """Return whether an arm rejects a conversation that another one has."""
-        return _rejects(error) and self.seat is not None and self.seat.arm != error.arm
+        if not _rejects(error) or isinstance(error, ContentFiltered):
+            return False
+        return self.seat is not None and self.seat.arm != error.arm
 
     @property
     def _is_bound(self) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from policy.errors import (
+    ContentFiltered,
     ContextLengthExceeded,
     ParameterUnsupported,
     UpstreamBusy,
@@ -17,7 +18,7 @@ from policy.errors import (
 from policy.types import Arm
 from upstream.doubt import BLANK
 from upstream.health import Call, Health
-from upstream.refusals import FILTERED, GONE
+from upstream.refusals import GONE
 from upstream.retries import BURST
 
 BROKEN = UpstreamError("it broke", arm="a", http_status=500)
@@ -275,7 +276,7 @@ def test_a_rejection_is_doubted_when_it_is_the_third_in_a_row(world: World) -> N
 CLEARED = [
     ContextLengthExceeded("too long", arm="a", http_status=400),
     ParameterUnsupported("no images", arm="a", http_status=404),
-    UpstreamRejected("flagged", arm="a", http_status=403, code=FILTERED),
+    ContentFiltered("flagged", arm="a", http_status=403),
 ]
 
 

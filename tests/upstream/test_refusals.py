@@ -5,13 +5,14 @@ import time
 import pytest
 
 from policy.errors import (
+    ContentFiltered,
     ParameterUnsupported,
     UpstreamBusy,
     UpstreamError,
     UpstreamRejected,
     UpstreamUnauthorised,
 )
-from upstream.refusals import FILTERED, GONE, meant_by
+from upstream.refusals import GONE, meant_by
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_more_tokens_than_a_minute_has_are_no_fault_of_the_request() -> None:
 )
 @pytest.mark.parametrize("status", [400, 403])
 def test_what_a_filter_holds_back_is_known(status: int, said: str, code: object) -> None:
-    assert meant_by(status, said, code) == (UpstreamRejected, FILTERED)
+    assert meant_by(status, said, code) == (ContentFiltered, None)
 
 
 @pytest.mark.parametrize("status", [401, 402, 429, 500, 503])

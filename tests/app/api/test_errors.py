@@ -44,6 +44,7 @@ CONTRACT = {
     errors.StoreUnavailable: (503, "server_error", "store_unavailable"),
     errors.UpstreamError: (502, "upstream_error", "upstream_bad_response"),
     errors.UpstreamRejected: (400, "invalid_request_error", "invalid_value"),
+    errors.ContentFiltered: (400, "invalid_request_error", "content_filter"),
     errors.ContextLengthExceeded: (400, "invalid_request_error", "context_length_exceeded"),
     errors.ParameterUnsupported: (400, "invalid_request_error", "invalid_value"),
     errors.UpstreamUnauthorised: (502, "upstream_error", "upstream_auth"),

@@ -103,6 +103,18 @@ def test_a_conversation_that_nobody_knows_is_tried_with_one_other_arm(
         assert (told.status_code, sorted(made.asked)) == (400, ["other", "strict"])
 
 
+def test_what_a_filter_holds_back_is_asked_of_nobody_else(tmp_path: Path) -> None:
+    error = {"error": {"message": "filtered", "param": "prompt", "code": "content_filter"}}
+
+    def filtering(talk: Conversation) -> None:
+        talk.reply(json.dumps(error).encode(), "400 Bad Request")
+
+    with faulty(tmp_path, {"strict": filtering, "thinker": thinking}, STRICT_IS_CHEAP) as made:
+        told = asked(made, HI, answer(made), ON)
+        assert (told.status_code, made.asked) == (400, ["thinker", "strict"])
+        assert told.json["error"]["code"] == "content_filter"
+
+
 def test_who_pins_an_arm_is_told_what_it_says(tmp_path: Path) -> None:
     with faulty(tmp_path, {"strict": strict, "thinker": thinking}, STRICT_IS_CHEAP) as made:
         told = asked(made, HI, answer(made), ON, model="strict")
