@@ -83,7 +83,8 @@ STRAYS: Mapping[int, Stray] = {
     HTTPStatus.NOT_FOUND: Stray(
         "not_found_error",
         "not_found",
-        "there is no {path!r} here; /openapi.json lists what there is",
+        "there is no {path!r} here; of OpenAI's API there are /v1/chat/completions, /v1/models, "
+        "/v1/embeddings and /v1/responses, and /openapi.json lists what there is besides",
         "There is no such path.",
     ),
     HTTPStatus.METHOD_NOT_ALLOWED: Stray(

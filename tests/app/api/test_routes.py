@@ -1,5 +1,6 @@
 """Everything but `/complete` over HTTP: thumbs, a route, a decision, the policy, strays."""
 
+import re
 import threading
 import time
 from pathlib import Path
@@ -170,6 +171,13 @@ def test_a_stray_path_is_told_in_the_envelope(shared: Running, path: str) -> Non
     error = response.json["error"]
     assert (response.status_code, error["code"]) == (404, "not_found")
     assert error["type"] == "not_found_error"
+
+
+def test_a_path_of_openais_that_is_not_here_is_told_which_are(shared: Running) -> None:
+    error = shared.post("/v1/completions", {"model": "auto", "prompt": "hi"}).json["error"]
+    rules = [rule.rule for rule in shared.client.application.url_map.iter_rules()]
+    here = {rule for rule in rules if rule.startswith("/v1/") and "<" not in rule}
+    assert {*re.findall("/v1/[a-z/]+", error["message"])} == here | {"/v1/completions"}
 
 
 @pytest.mark.parametrize(
