@@ -66,7 +66,7 @@ def asked(
         ):
             yield response
     except httpx2.HTTPError as error:
-        why = redacted(str(error), (key,) if key else ())
+        why = redacted(str(error), (key,))
         raise UpstreamError(why, arm=provider.name) from error
 
 

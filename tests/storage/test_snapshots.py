@@ -26,6 +26,7 @@ def ours(_seq: int) -> str:
 
 def test_the_arrays_come_back_with_type_shape_and_bytes(tmp_path: Path) -> None:
     saved = snapshots.save(tmp_path / "new" / "folder", 3, 17, ARRAYS, MARK)
+    assert (saved.policy_version, saved.upto_seq) == (3, 17)
     loaded = snapshots.load(saved.path)
     assert (loaded.policy_version, loaded.upto_seq, loaded.sha256) == (3, 17, saved.sha256)
     assert loaded.arrays.keys() == ARRAYS.keys()

@@ -32,6 +32,10 @@ def test_the_text_is_one_line_of_at_most_300_characters() -> None:
     assert len(redacted("x" * 1000)) == 300
 
 
+def test_where_small_letters_are_more_than_large_ones_all_is_hidden() -> None:
+    assert unquoted("\u0130 cannot say my name is Ann", ["my name is Ann"]) == QUOTED
+
+
 def by_hand(text: str, prompts: list[str]) -> str:
     """Return what `unquoted` must, found by looking for every eight characters in every prompt."""
     hidden = set()

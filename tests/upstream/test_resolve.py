@@ -36,6 +36,21 @@ def test_a_name_that_cannot_be_one_is_an_error() -> None:
         Resolver().resolve("x" * 300, 30)
 
 
+def test_a_name_that_was_not_found_is_looked_up_again() -> None:
+    found = iter([OSError("no such name"), ["127.0.0.1"]])
+
+    def lookup(_: str) -> list[str]:
+        told = next(found)
+        if isinstance(told, OSError):
+            raise told
+        return told
+
+    resolver = Resolver(lookup)
+    with pytest.raises(OSError, match="no such name"):
+        resolver.resolve("new.example", 30)
+    assert resolver.resolve("new.example", 30) == ["127.0.0.1"]
+
+
 def test_a_silent_name_server_is_asked_once_and_holds_nobody() -> None:
     release, asked = threading.Event(), []
 

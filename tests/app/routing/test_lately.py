@@ -35,13 +35,12 @@ def test_a_belief_is_the_mean_over_the_prompts(rated: Running) -> None:
 
 
 def test_always_one_arm_costs_and_brings_what_was_predicted_of_it(rated: Running) -> None:
-    at = [each.eligible.index("gpt-4o") for each in rated.parts.log.recent(200)]
-    costs = [
-        each.cost_usd_predicted[i] for each, i in zip(rated.parts.log.recent(200), at, strict=True)
-    ]
+    recent, learned = rated.parts.log.recent(200), rated.learned
+    costs = [each.cost_usd_predicted[each.eligible.index("gpt-4o")] for each in recent]
+    contexts = [learned.context(each) for each in recent]
+    good = [learned.beliefs.quality.predict(each, ["gpt-4o"]).mean[0] for each in contexts]
     found = lately(rated).always("gpt-4o")
-    assert found is not None
-    assert found[0] == pytest.approx(np.mean(costs))
+    assert found == pytest.approx((np.mean(costs), np.mean(np.clip(good, 0.0, 1.0))))
 
 
 def test_more_money_buys_no_less_and_the_shares_add_up(rated: Running) -> None:

@@ -52,6 +52,7 @@ LEFT = (
     "def f(x, *, y=0): return {x: y for _ in range(10)}",
     "The token limit is 8192; the secret of good bread is time.",
     "ISBN 978-3-16-148410-0",
+    "DE89370400440532013000X",
     "Ann Smith, 12 Long Street, Springfield",
     "a@b and @handle and mail me @ home",
 )

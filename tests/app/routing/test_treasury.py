@@ -165,6 +165,8 @@ def test_what_a_call_that_nobody_heard_of_again_held_of_a_key_is_given_back(
     assert unheard.status_code == 200
     assert shop.refused("/complete", BODY) == (429, "budget_exceeded")
     now_s = time.time()
+    priced.parts.live.forget(now_s - 60.0, now_s)  # it is younger
+    assert shop.refused("/complete", BODY) == (429, "budget_exceeded")
     priced.parts.live.forget(now_s, now_s)
     assert shop.post("/complete", BODY).status_code == 200
     unheard.close()
