@@ -17,6 +17,8 @@ ALIKE = [
     ("Was ist die Hauptstadt von Italien?", "Bitte, was ist die Hauptstadt von Italien"),
     ("法国的首都是哪里。", "请问法国的首都是哪里"),
     ("Sort this: b, a", "Could you sort this: b, a"),
+    ("How do I reset my password?", "How do I reset my password? Thanks in advance!"),
+    ("How do you say cat?", "how do you say cat?"),
 ]
 UNLIKE = [
     ("vitamin A", "vitamin"),
@@ -53,6 +55,9 @@ UNLIKE = [
     ("la capital", "el capital"),
     ("la livre", "le livre"),
     ("der Leiter", "Leiter"),
+    ("Is this rude: Leave now, thank you", "Is this rude: Leave now"),
+    ("IT translated into German", "it translated into German"),
+    ('"The cat" translated into German', '"the cat" translated into German'),
 ]
 NUMBERS_UNLIKE = [
     (".5 mg", "5 mg"),

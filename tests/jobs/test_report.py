@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.report import EVERYBODY, LINES, MOST_TENANTS, begins_s, reports
+from jobs.report import EVERYBODY, LINES, MOST_TENANTS, SHOWN_PARTS, begins_s, reports
 from policy.types import Arm
 from storage.records import Decision, Round
 from storage.spending import Spending
@@ -124,7 +124,23 @@ def test_what_cannot_be_told_is_not_there_and_the_reason_is() -> None:
     total = of(Logged(rows))["rules"][0]["total"]
     assert total["saved_usd"] is None
     assert total["would_have_cost_usd"] is None
+    assert {total[name] for name in ("low_usd", "high_usd", "saved_share")} == {None}
     assert "hardly have gone" in total["why_not"]
+
+
+def test_parts_are_told_the_largest_first_and_no_more_of_them_than_are_shown() -> None:
+    tasks = [f"t{n:02}" for n in range(SHOWN_PARTS + 2) for _ in range(n + 1)] + [None] * 90
+    rows = [row(f"d{n}", n, task=task) for n, task in enumerate(tasks)]
+    rounds = [
+        Round(decision=but(DECISION, task=task), outcome=OUTCOME, reward=1.0) for task in tasks
+    ]
+    made = of(Logged(rows, rounds))
+    most = ["(none)", *(f"t{n:02}" for n in range(SHOWN_PARTS + 1, 2, -1))]
+    assert [each["name"] for each in made["rules"][0]["tasks"]] == most
+    said = made["satisfaction"]["tasks"]
+    assert [each["name"] for each in said] == most
+    assert [each["rated"] for each in said] == [90, *range(SHOWN_PARTS + 2, 3, -1)]
+    assert {each["mean"] for each in said} == {1.0}
 
 
 def test_every_line_is_there_and_says_what_it_is() -> None:

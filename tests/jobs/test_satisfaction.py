@@ -37,6 +37,17 @@ def test_ours_is_the_mean_of_what_was_said_and_few_votes_are_no_certainty() -> N
     assert made.high - made.low == pytest.approx(4 * 0.44 / 1_000**0.5, rel=0.1)
     few = ours([vote for vote in rated(20) if vote.reward][:5])
     assert (few.low, few.high) == mean_interval(5, 5.0, 5.0)
+    graded = ours([vote._replace(reward=0.5) for vote in rated(8)])
+    assert (graded.low, graded.high) == mean_interval(8, 4.0, 2.0)
+
+
+def test_what_the_baseline_would_have_got_is_told_beside_how_much_more_was_got() -> None:
+    always, gain = of_baseline(rated(6_000), "dear")
+    assert always.mean == pytest.approx(0.9, abs=0.06)
+    assert gain.mean == pytest.approx(0.74 - 0.9, abs=0.06)
+    assert None not in (always.low, always.high, gain.low, gain.high)
+    assert 0.0 < always.low < always.mean < always.high <= 1.0
+    assert -1.0 < gain.low < gain.mean < gain.high < 0.0
 
 
 @pytest.mark.slow

@@ -105,7 +105,12 @@ def nameless(path: Path) -> None:
     parcel.write(path, {"schema": handover.SCHEMA}, {})
 
 
-@pytest.mark.parametrize("strange", [Path.mkdir, looped, os.mkfifo, headless, nameless])
+def newer(path: Path) -> None:
+    header = {"schema": handover.SCHEMA + 1, "id": "n", "kind": "evals", "payload": {}}
+    parcel.write(path, header, {})
+
+
+@pytest.mark.parametrize("strange", [Path.mkdir, looped, os.mkfifo, headless, nameless, newer])
 def test_what_is_no_parcel_of_ours_is_set_aside_and_the_next_one_taken(
     folder: Path, log: SqliteLog, strange: Callable[[Path], None]
 ) -> None:

@@ -337,12 +337,15 @@ def test_a_decision_without_an_end_is_abandoned_at_its_estimated_cost(log: Log) 
     log.decide(but(DECISION, id="settled"))
     log.settle(but(OUTCOME, decision_id="settled"))
     log.decide(but(DECISION, id="unpriced", policy="word_count", cost_usd_predicted=()))
+    log.decide(but(DECISION, id="again", kind="cached"))
     log.decide(but(DECISION, id="young", decided_at_s=NOON_S + 100))
-    assert log.abandon(NOON_S + 50, at_s=NOON_S + 200) == 3
+    assert log.abandon(NOON_S + 50, at_s=NOON_S + 200) == 4
     assert log.abandon(NOON_S + 50, at_s=NOON_S + 201) == 0
-    lost, answered = (log.decision(one).outcome for one in ("d", "answered"))
+    lost, answered, again = (log.decision(one).outcome for one in ("d", "answered", "again"))
     assert lost is not None
     assert answered is not None
+    assert again is not None
+    assert (again.cost_usd, again.attempts) == (0.0, 0)
     assert (lost.status, lost.cost_usd, lost.attempts) == ("abandoned", 0.001, 0)
     assert (answered.cost_usd, answered.attempts) == (0.5, 1)
     assert log.decision("young").outcome is None

@@ -247,3 +247,17 @@ def test_a_held_answer_that_nobody_can_give_is_an_error_with_its_status(tmp_path
     with faulty(tmp_path, {"a": cut, "b": cut}, FIRST_A) as made:
         status, error = made.service.refused("/complete", {**STREAMED, "stream_recovery": "hold"})
         assert (status, error["code"]) == (502, "upstream_bad_response")
+
+
+def pondering(talk: Conversation) -> None:
+    talk.events(chunk(delta={"reasoning_content": "hm"}), *map(chunk, PIECES))
+
+
+@pytest.mark.parametrize(("breaks", "asked"), [(cut, 2), (pondering, 4)])
+def test_a_continued_answer_is_kept_unless_an_arm_thought_that_broke_off(
+    tmp_path: Path, breaks: Scenario, asked: int
+) -> None:
+    with faulty(tmp_path, {"a": breaks, "b": rest}, FIRST_A) as made:
+        told = [text(streamed(made, cache="use")) for _ in range(2)]
+        assert told[0] == told[1] == "".join(PIECES) + " there was."
+        assert len(made.seen.bodies) == asked

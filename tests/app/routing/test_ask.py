@@ -75,3 +75,19 @@ def test_beside_the_messages_a_model_reads_what_is_not_known_to_be_unread() -> N
     read = {"response_format": schema, "documents": ["a"], "system": "b"}
     unread = {"temperature": 1.0, "n": 2, "user": "ann", "metadata": {"a": "b"}, "stop": ["c"]}
     assert asking(**read, **unread, tools=[{"type": "function"}]).beside == [schema, ["a"], "b"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "is_free"),
+    [
+        ({}, True),
+        ({"response_format": {"type": "text"}}, True),
+        ({"response_format": {"type": "json_object"}}, False),
+        ({"n": 2}, False),
+        ({"n": 2, "response_format": {"type": "json_object"}}, False),
+    ],
+)
+def test_another_arm_can_go_on_where_one_text_in_no_format_is_asked_for(
+    parameters: dict[str, Any], is_free: bool
+) -> None:
+    assert asking(**parameters).is_free_text == is_free
