@@ -12,7 +12,7 @@ import pytest
 from sqlite_utils import Database
 
 from policy.errors import ConfigError
-from storage.database import open_reader, open_writer
+from storage.database import has_wal_reset_race, open_reader, open_writer
 from storage.sqlite_log import SqliteLog
 from storage.sqlite_reader import SqliteReader
 from tests.storage.filling import little_room
@@ -183,3 +183,11 @@ open_writer(Path("turnpike.db"))
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert "may not be written by this user" in child.stderr
+
+
+@pytest.mark.parametrize(("version", "races"), [((3, 51, 2), True), ((3, 51, 3), False)])
+def test_the_race_over_the_wal_is_known_by_the_version(
+    monkeypatch: pytest.MonkeyPatch, version: tuple[int, int, int], races: bool
+) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
+    assert has_wal_reset_race() == races

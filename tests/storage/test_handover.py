@@ -106,8 +106,8 @@ def nameless(path: Path) -> None:
 
 
 def newer(path: Path) -> None:
-    header = {"schema": handover.SCHEMA + 1, "id": "n", "kind": "evals", "payload": {}}
-    parcel.write(path, header, {})
+    header = {"schema": handover.SCHEMA + 1, "id": "n", "kind": "retrain", "payload": {}}
+    parcel.write(path, header, {"space": b""})
 
 
 @pytest.mark.parametrize("strange", [Path.mkdir, looped, os.mkfifo, headless, nameless, newer])
@@ -119,6 +119,7 @@ def test_what_is_no_parcel_of_ours_is_set_aside_and_the_next_one_taken(
     handover.hand_over(folder, "retrain", {}, {"space": b""})
     taken = handover.take(folder, log, translate, NOON_S)
     assert sorted(statuses(taken)) == ["imported", "rejected"]
+    assert [path.name[:7] for path in (folder / "rejected").iterdir()] == ["strange"]
     assert handover.pending(folder) == []
 
 
