@@ -6,7 +6,8 @@ draw in three hundred carries the estimate, most logs show no such draw and woul
 what a log hardly could have drawn it says nothing; there the model is asked, and may be all wrong.
 
 Rounds without feedback take part as label weight 0: `weight` = 1 / P(labelled) where a reward is
-known, 0 where it is not.
+known, 0 where it is not. Who speaks up may depend on what there is to say: an arm whose answers are
+labelled more often than others' is told by how often it was drawn, and set against them.
 """
 
 from dataclasses import dataclass, replace
@@ -20,6 +21,8 @@ WIDEST = 0.25
 """No reward in 0..1 varies more: what is believed of an arm's surprise before it was seen ..."""
 WIDEST_ROUNDS = 4.0
 """... worth this many rounds, as the noise of `policy/prior.py` is."""
+ALIKE_ROUNDS = 8.0
+"""So many rounds, drawn as was to be expected, stand beside those of an arm: few show no rate."""
 BINS = 10
 LARGEST_WEIGHTS = (2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 1e4, np.inf)
 
@@ -134,13 +137,14 @@ def doubly_robust(rounds: LoggedRounds) -> Value:
 
     The model must not have learned from these rounds.
 
-    source : Dudik, Langford and Li 2011, eq. 2
+    source : Dudik, Langford and Li 2011, eq. 2; an arm's rounds by how many there were, Hajek 1971
     """
     kept, left = heard(rounds)
     drawn = np.arange(len(rounds.action)), rounds.action
     said, surprise = _said(rounds), rounds.reward - rounds.predicted[drawn]
-    mean = float((said + kept.importance * surprise).mean())
-    return _value(mean, _of_mean(said) + _drawn(kept, surprise), len(said), _share(left))
+    alike = _alike(rounds)
+    mean = float((said + alike[rounds.action] * kept.importance * surprise).mean())
+    return _value(mean, _of_mean(said) + _drawn(kept, surprise, alike), len(said), _share(left))
 
 
 def difference(candidate: LoggedRounds, incumbent: LoggedRounds) -> Value:
@@ -190,7 +194,20 @@ def _said(rounds: LoggedRounds) -> Floats:
     return said
 
 
-def _drawn(rounds: LoggedRounds, surprise: Floats) -> float:
+def _alike(rounds: LoggedRounds) -> Floats:
+    """Return how many labelled rounds each arm was to be expected to have, for each that it has.
+
+    It does not ask what the target is, so that the estimate stays linear in that.
+
+    shapes : (k,)
+    """
+    expected = (rounds.behaviour * rounds.weight[:, None]).sum(axis=0)
+    drawn = np.bincount(rounds.action, rounds.weight, minlength=len(expected))
+    alike: Floats = (expected + ALIKE_ROUNDS) / (drawn + ALIKE_ROUNDS)
+    return alike
+
+
+def _drawn(rounds: LoggedRounds, surprise: Floats, alike: Floats | float = 1.0) -> float:
     """Return the variance of the mean of weight x surprise, from what could have been drawn.
 
     The square of an arm's surprise is a mean over the rounds that drew it, where the target would
@@ -200,7 +217,7 @@ def _drawn(rounds: LoggedRounds, surprise: Floats) -> float:
     told = np.minimum(np.abs(rounds.importance), 1.0)
     seen = np.bincount(rounds.action, told, minlength=k) + WIDEST_ROUNDS
     squares = np.bincount(rounds.action, told * surprise**2, minlength=k) + WIDEST_ROUNDS * WIDEST
-    variance: float = (rounds.expected_square @ (squares / seen)).sum() / n**2
+    variance: float = (rounds.expected_square @ (alike * squares / seen)).sum() / n**2
     return variance
 
 

@@ -253,9 +253,40 @@ def test_intervals_hold_the_truth_although_few_draws_decide(
 def test_a_log_that_never_took_the_arm_is_as_uncertain_as_its_propensities_say() -> None:
     rounds = seldom(np.random.default_rng(14))
     never = replace(rounds, action=np.zeros(400, dtype=np.int64), reward=np.ones(400))
-    # Two draws were expected, of a reward whose sd is at most a half.
-    assert doubly_robust(never).se == pytest.approx(0.5 / np.sqrt(2))
+    # Two draws were expected, of a reward whose sd is at most a half; that none came widens it.
+    assert doubly_robust(never).se == pytest.approx(0.5 / np.sqrt(2) * np.sqrt((2 + 8) / 8))
     assert ess(never) == pytest.approx(2)
+
+
+@pytest.mark.parametrize(
+    ("pleased", "not_pleased"),
+    [
+        ((0.1, 0.3), (0.1, 0.3)),  # what the seldom arm writes is rated three times as often
+        ((0.1, 0.1), (0.3, 0.3)),  # who is not pleased rates three times as often
+    ],
+)
+def test_intervals_hold_the_truth_whoever_rates(
+    pleased: tuple[float, float], not_pleased: tuple[float, float]
+) -> None:
+    satisfies, odds, up, down = map(np.array, ([0.3, 0.9], [0.8, 0.2], pleased, not_pleased))
+    said = satisfies * up / (satisfies * up + (1 - satisfies) * down)  # of those who rate
+    rng, missed = np.random.default_rng(21), {"always": 0, "gain": 0}
+    for _ in range(RUNS):
+        action = (rng.random(6_000) < odds[1]).astype(np.int64)
+        reward = (rng.random(6_000) < satisfies[action]).astype(float)
+        rated = rng.random(6_000) < np.where(reward > 0, up[action], down[action])
+        n = int(rated.sum())
+        behaviour, always = np.tile(odds, (n, 1)), np.tile([0.0, 1.0], (n, 1))
+        given = action[rated], reward[rated], behaviour, np.ones(n), behaviour
+        as_it_was = LoggedRounds(*given, np.full((n, 2), 0.6))
+        only = replace(as_it_was, target=always)
+        for name, value, truth in (
+            ("always", doubly_robust(only), said[1]),
+            ("gain", difference(only, as_it_was), odds[0] * (said[1] - said[0])),
+        ):
+            low, high = value.interval
+            missed[name] += not low <= truth <= high
+    assert max(missed.values()) <= (0.05 + 3 * np.sqrt(0.95 * 0.05 / RUNS)) * RUNS
 
 
 def test_what_could_not_have_been_drawn_is_not_known() -> None:
