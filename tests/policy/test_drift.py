@@ -95,6 +95,7 @@ def test_what_changed_is_forgotten_by_half_in_half_a_day_for_a_week_and_then_as_
     assert watch.faded(0, half) == pytest.approx(0.5)
     assert watch.faded(0, 100 * half) == pytest.approx(0.5 ** (week / HALVED_S))
     assert watch.faded(50 * half, 100 * half) == 1.0
+    assert watch.left_at(half * HOUR_S, 2 * half) == pytest.approx(0.5)
     assert Watch.new().faded(0, 100 * half) == 1.0
 
 
@@ -141,6 +142,19 @@ def test_a_change_of_mind_counts_where_a_bet_had_begun_and_wins_nothing() -> Non
     assert (before.worse.seen.weight, within.worse.seen.weight) == (12.0, 11.0)
     assert watch.worse.wealth == before.worse.wealth == within.worse.wealth
     assert within.scaled(0.5).worse.seen.weight == 5.5
+
+
+@pytest.mark.parametrize(("believed", "reward"), [(0.9, 0.3), (0.3, 0.9)])
+def test_a_first_rating_that_is_taken_back_takes_back_what_was_won_on_it(
+    believed: float, reward: float
+) -> None:
+    watch = known(believed)
+    for at_s in range(12):
+        watch = watch.observe(CONSTANT, reward, float(at_s))
+    again = watch.observe(CONSTANT, reward, 12.0)
+    back = again.returned(CONSTANT, reward, 12.0, 1.0, bet=True)
+    assert again.boldest.wealth > watch.boldest.wealth == pytest.approx(back.boldest.wealth)
+    assert back.boldest.seen.weight == pytest.approx(12.0)
 
 
 def test_of_what_was_told_before_a_change_nothing_is_left_and_of_evals_before_it_was_found() -> (
