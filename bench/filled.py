@@ -8,6 +8,7 @@ from jobs.learned import Learned
 from policy.errors import InvalidInput
 from policy.types import DAY_S
 from storage.database import open_writer
+from storage.place import of_one_log
 from storage.records import Attempt, Decision, Feedback, Outcome
 from storage.rows import columns
 from storage.sqlite_reader import SqliteReader
@@ -56,7 +57,9 @@ NEW: dict[type, tuple[str, dict[str, str], str]] = {
 """For each record its table, what is new in a copy, and the column that names a decision."""
 
 POSITION = """
-UPDATE log_position SET seq = max((SELECT max(seq) FROM outcomes), (SELECT max(seq) FROM feedback))
+UPDATE log_position SET seq = (
+    SELECT max(seq) FROM (SELECT seq FROM outcomes UNION ALL SELECT seq FROM feedback)
+)
 """
 
 
@@ -77,7 +80,8 @@ def fill(database: Path, decisions: int, now_s: float) -> None:
     _copy(database, decisions, position, now_s)
     with SqliteReader(database) as log:
         upto_seq = log.position()
-        save(database.parent, replace(learned, upto_seq=upto_seq), log.mark(upto_seq))
+        folder = of_one_log(database.parent, database)
+        save(folder, replace(learned, upto_seq=upto_seq), log.mark(upto_seq))
 
 
 def _copy(database: Path, decisions: int, position: int, now_s: float) -> None:
