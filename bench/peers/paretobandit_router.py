@@ -4,13 +4,15 @@ alpha 0.01, forgetting 0.997, adaptive budget pacer with lr 0.05 and lambda_max 
 penalty, the pacer told what was really paid. Two things differ: it gets the contexts all others get
 instead of its embeddings, which have to be downloaded, and so starts without its shipped priors,
 which only fit those. Evals, if there are any, are learned at one time: if its clock went on with
-each, as its documentation has it for batches, it would begin to forget the first of them.
+each, as its documentation has it for batches, it would begin to forget the first of them. Where a
+price is to be paid, a reward less that may be below 0: its range is set wide enough.
 
 source : ParetoBandit 0.1.1, README and config; experiments/01_stationary_budget_pacing
 """
 
 import json
 from collections.abc import Mapping
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ class Router:
         from pareto_bandit.budget_pacer import BudgetPacer, PacingMode
         from pareto_bandit.config import BEST_K3_HPARAMS
         from pareto_bandit.feature_service import FeatureService
+        from pareto_bandit.types import RouterConfig
 
         shipped = Path(pareto_bandit.__file__).parent / "config" / "models.json"
         models = json.loads(shipped.read_text(encoding="utf-8"))["models"]
@@ -52,6 +55,7 @@ class Router:
             cost_penalty=0.0,
             budget_pacer=self._pacer,
             bandit_seed=beginning.seed,
+            config=RouterConfig(reward_min=-inf),
         )
 
     def offer(self, arms: Mapping[str, float]) -> None:

@@ -137,3 +137,11 @@ def test_every_peer_has_a_hashed_lock_and_an_adapter() -> None:
 def test_a_peer_that_is_not_known_is_named_with_those_that_are() -> None:
     with pytest.raises(ValueError, match="peer 'x' is not known; it is one of mabwiser-lints"):
         started("x")
+
+
+@pytest.mark.slow
+def test_a_peer_feels_a_price_also_of_an_answer_that_satisfied_nobody() -> None:
+    table = replace(WORLD, scores=np.zeros_like(WORLD.scores))
+    options = Options(policy=PREFIX + "paretobandit", willingness_to_pay_usd=0.01)
+    played = play(table, table.sketches("text"), options, 1)
+    assert (played.arms[200:] == table.names.index("cheap")).mean() > 0.8
