@@ -4,8 +4,8 @@ They count against the arm only once another arm has answered the same request: 
 have every arm left alone, with requests that each of them is right to fail.
 """
 
-from policy.errors import UpstreamError, UpstreamRejected, UpstreamUnauthorised
-from upstream.refusals import GONE, NOT_FOUND, UNAUTHORISED
+from policy.errors import UpstreamBusy, UpstreamError, UpstreamRejected, UpstreamUnauthorised
+from upstream.refusals import GONE, NOT_FOUND, TOO_LARGE, UNAUTHORISED
 
 BLANK = "blank_answer"
 """The code of the error for an answer that says nothing and has no reason to."""
@@ -15,6 +15,15 @@ REJECTIONS = 3
 def rejects(error: UpstreamError) -> bool:
     """Return whether a provider calls the request wrong, in no way that clears the arm."""
     return type(error) is UpstreamRejected
+
+
+def is_the_requests(error: UpstreamError) -> bool:
+    """Return whether a failure says nothing of the arm's next request.
+
+    A prompt of more tokens than the quota of a minute has leaves that quota to all others.
+    """
+    is_too_large = isinstance(error, UpstreamBusy) and error.http_status == TOO_LARGE
+    return is_too_large or isinstance(error, UpstreamRejected)
 
 
 def is_doubtful(error: UpstreamError, rejections: int) -> bool:

@@ -12,10 +12,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from statistics import median
 
-from policy.errors import UpstreamBusy, UpstreamError, UpstreamRejected
+from policy.errors import UpstreamBusy, UpstreamError
 from policy.types import Arm
 from upstream.breaker import WINDOW, Breaker, State
-from upstream.doubt import is_doubtful, rejects
+from upstream.doubt import is_doubtful, is_the_requests, rejects
 from upstream.retries import Retries
 
 LATELY_S = 30.0
@@ -189,7 +189,7 @@ class Health:
             kept.rejections += rejects(error)
             if is_doubtful(error, kept.rejections):
                 call.doubted = error
-        if call.doubted is None and not isinstance(error, UpstreamRejected):
+        if call.doubted is None and not is_the_requests(error):
             self.fail(call, error)
 
     def fail(self, call: "Call", error: UpstreamError) -> None:

@@ -18,20 +18,20 @@ from policy.errors import (
     UpstreamUnauthorised,
 )
 
-UNAUTHORISED, FORBIDDEN, NOT_FOUND = 401, 403, 404
+UNAUTHORISED, FORBIDDEN, NOT_FOUND, TOO_LARGE = 401, 403, 404, 413
 STATUS_ERRORS: Mapping[int, type[UpstreamError]] = {
     400: UpstreamRejected,
     UNAUTHORISED: UpstreamUnauthorised,
     FORBIDDEN: UpstreamUnauthorised,
     408: UpstreamTimeout,
-    413: UpstreamRejected,
+    TOO_LARGE: UpstreamRejected,
     422: UpstreamRejected,
     429: UpstreamBusy,
 }
 GONE = "model_not_found"
 """The code of an error whose words say more than its status."""
 
-_ABOUT_THE_REQUEST = frozenset({400, FORBIDDEN, NOT_FOUND, 413, 422})
+_ABOUT_THE_REQUEST = frozenset({400, FORBIDDEN, NOT_FOUND, TOO_LARGE, 422})
 # Groq's 413: so many tokens are more than our quota of a minute, whatever the window.
 _TOO_FAST = re.compile(r"(?i)^request too large for model\b.*\btokens per min")
 # Gemini says of a key, and Anthropic of an account that nobody has paid for, that it is a 400.

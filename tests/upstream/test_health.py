@@ -277,6 +277,7 @@ CLEARED = [
     ContextLengthExceeded("too long", arm="a", http_status=400),
     ParameterUnsupported("no images", arm="a", http_status=404),
     ContentFiltered("flagged", arm="a", http_status=403),
+    UpstreamBusy("more than a minute's tokens", arm="a", http_status=413),
 ]
 
 
@@ -285,6 +286,7 @@ def test_a_rejection_that_clears_the_arm_is_never_doubted(
     world: World, error: UpstreamError
 ) -> None:
     world.call(A, error, times=5)
+    assert shown(world) == ("closed", 0, 0)
     assert failed(world, error).doubted is None
     assert failed(world, REJECTED).doubted is None
 
