@@ -53,7 +53,9 @@ class Prompt:
         calls = [call for m in messages for call in m.get("tool_calls") or ()]
         calls += [m.get("function_call") for m in messages]
         sent = [*tools, *filter(None, calls), *beside]
-        everything = [text for _, text in texts] + [json.dumps(each) for each in sent]
+        everything = [text for _, text in texts] + [
+            json.dumps(each, ensure_ascii=False) for each in sent
+        ]
         everything += [text for m in messages for text in _rest(m)]
         return cls(
             text=_printable(asked[-1] if asked else texts[-1][1] if texts else ""),

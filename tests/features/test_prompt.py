@@ -139,6 +139,16 @@ def test_calls_of_tools_and_a_schema_are_input_and_no_text() -> None:
         assert prompt.input_tokens > plain.input_tokens + 1_000
 
 
+@pytest.mark.parametrize("said", ["Договор заключён. ", "合同双方就货物。", "été "])
+def test_what_is_beside_the_messages_counts_like_one_in_every_script(said: str) -> None:
+    text = said * 1_000
+    message = Prompt.of([{"role": "user", "content": text}]).input_tokens
+    hi = [{"role": "user", "content": "hi"}]
+    tool = {"type": "function", "function": {"name": "f", "description": text}}
+    for prompt in (Prompt.of(hi, beside=[text]), Prompt.of(hi, tools=[tool])):
+        assert prompt.input_tokens == pytest.approx(message, abs=30)
+
+
 def test_thoughts_refusals_and_names_are_input_and_pictures_and_sounds_are_not() -> None:
     long, plain = "x" * 4_000, Prompt.of([{"role": "assistant", "content": "hi"}])
 
