@@ -1,6 +1,7 @@
 """What a streamed answer brings beside its text, put together from the deltas it comes in."""
 
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 from upstream.answers import MEDIA, thoughts_of
@@ -12,7 +13,8 @@ IN_PIECES = frozenset({"arguments", "input", "refusal", "data", "transcript", "i
 class Deltas:
     """The tool calls, refusal, media and thoughts of one choice, as far as they have come.
 
-    A piece belongs to the last call of its index; where the index is missing, to the last of all.
+    A piece belongs to the call of its index and id; if there is none, to the last of its index;
+    where the index is missing, to the last of all.
     Whoever gives every call the same index begins another one with another id and a name. Clients
     tell calls apart by their index alone, so each piece is given one that no other call has.
 
@@ -26,6 +28,9 @@ class Deltas:
     def __init__(self) -> None:
         self._calls: list[dict[str, Any]] = []
         self._indexes: list[int] = []
+        self._given: set[int] = set()
+        self._next = 0
+        self._last: dict[tuple[str, str], int] = {}  # by index and id, "" for whichever
         self._rest: dict[str, Any] = {}
         self._thoughts: dict[str, list[str]] = {}
 
@@ -50,23 +55,38 @@ class Deltas:
 
     def _add_call(self, piece: dict[str, Any]) -> int:
         """Return the place of the call that a piece is of."""
-        for place in range(len(self._calls) - 1, -1, -1):
-            if _goes_on(self._calls[place], piece):
-                self._calls[place] = _joined(self._calls[place], piece, "")
-                return place
-        said, free = piece.get("index"), max(self._indexes, default=-1) + 1
-        self._indexes.append(free if type(said) is not int or said in self._indexes else said)
-        self._calls.append({**piece})
-        return len(self._calls) - 1
+        index, identity = _key(piece.get("index")), _key(piece.get("id") or None)
+        place = self._place_of(piece, index, identity)
+        if place is None:
+            place = len(self._calls)
+            self._calls.append({**piece})
+            self._indexes.append(self._free(piece.get("index")))
+            self._last |= dict.fromkeys(product((index, ""), (identity, "")), place)
+        else:
+            self._calls[place] = _joined(self._calls[place], piece, "")
+            self._last.setdefault((index, identity), place)
+        return place
+
+    def _place_of(self, piece: Mapping[str, Any], index: str, identity: str) -> int | None:
+        """Return the place of the call that a piece goes on with; None if it begins another."""
+        place = self._last.get((index, identity), self._last.get((index, "")))
+        if place is None:
+            return None
+        function, known = piece.get("function"), _key(self._calls[place].get("id") or None)
+        is_named = isinstance(function, Mapping) and function.get("name")
+        return None if is_named and known and identity not in ("", known) else place
+
+    def _free(self, said: object) -> int:
+        """Return the index that a call says, or where it says none of its own, the next."""
+        index = said if type(said) is int and said not in self._given else self._next
+        self._given.add(index)
+        self._next = max(self._next, index + 1)
+        return index
 
 
-def _goes_on(call: Mapping[str, Any], piece: Mapping[str, Any]) -> bool:
-    """Return whether a piece is of this call."""
-    if piece.get("index") not in (None, call.get("index")):
-        return False
-    function = piece.get("function")
-    is_named = isinstance(function, Mapping) and function.get("name")
-    return not (is_named and call.get("id") and piece.get("id") not in (None, "", call["id"]))
+def _key(said: object) -> str:
+    """Return what calls are told apart by, nothing where nothing is said."""
+    return "" if said is None else repr(said)
 
 
 def _joined(before: Any, more: Any, name: str) -> Any:

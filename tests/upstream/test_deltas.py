@@ -1,5 +1,6 @@
 """Tool calls, function calls and refusals that come in pieces, as providers cut them."""
 
+import time
 from copy import deepcopy
 from typing import Any
 
@@ -46,6 +47,16 @@ CUT: dict[str, tuple[list[list[dict[str, Any]]], list[dict[str, Any]]]] = {
     "another id in every piece": (
         [[{"index": 0, **call("c1", '{"a"')}], [piece(": 1}", index=0, id="c9")]],
         TWO[:1],
+    ),
+    "two at once under one index": (
+        [
+            [{"index": 0, **call("c1", "")}],
+            [{"index": 0, **call("c2", "", "g")}],
+            [piece('{"a"', index=0, id="c1")],
+            [piece("{}", index=0, id="c2")],
+            [piece(": 1}", index=0, id="c1")],
+        ],
+        TWO,
     ),
     "nulls after the first": (
         [
@@ -94,6 +105,14 @@ def test_an_index_that_no_other_call_has_stays() -> None:
     pieces = [{"index": 3, **TWO[0]}, {"index": 1, **TWO[1]}, {**TWO[0], "index": "x", "id": "c3"}]
     Deltas().add({"tool_calls": pieces})
     assert [each["index"] for each in pieces] == [3, 1, 4]
+
+
+@pytest.mark.parametrize("is_same", [False, True])
+def test_calls_without_end_take_time_in_proportion(is_same: bool) -> None:
+    deltas, began = Deltas(), time.process_time()
+    for n in range(20_000):
+        deltas.add({"tool_calls": [{"index": 0 if is_same else n, **call(f"c{n}", "")}]})
+    assert time.process_time() - began < 5
 
 
 def test_a_refusal_and_a_function_call_come_in_pieces_too() -> None:
