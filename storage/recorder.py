@@ -1,5 +1,6 @@
 """The writing half of the log, whatever it is stored in: each record becomes a unit of work."""
 
+import threading
 from abc import ABC
 from collections.abc import Sequence
 from dataclasses import replace
@@ -187,11 +188,22 @@ class LogRecorder(ABC):
     def take_over(self, spool: Path) -> None:
         """Let what waits in the spool of a process that has ended wait in ours, unless some does.
 
-        Whoever asks holds the folder of that process.
+        Whoever asks holds the folder of that process until this returns; later nothing is done.
 
         raises : ConfigError if it cannot be opened or moved; StoreUnavailable
         """
-        self._writer.submit(lambda _db: self._spool.take_over(spool)).wait()
+        wanted, working = [spool], threading.Lock()
+
+        def work(_db: Sql) -> None:
+            with working:
+                for each in wanted:
+                    self._spool.take_over(each)
+
+        try:
+            self._writer.submit(work).wait()
+        finally:
+            with working:  # a writer that comes to it later finds nothing: nobody holds it then
+                wanted.clear()
 
     @property
     def unwiped(self) -> bool:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from errno import EIO
 from pathlib import Path
 
@@ -10,8 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy.errors import ConfigError
+from policy.errors import ConfigError, StoreUnavailable
+from storage.inbox import Unit
+from storage.spool import Spare, Spooling
 from storage.spool_file import HEAD_BYTES, TERM_BYTES, SpoolFile, waiting_in
+from storage.sqlite_log import SqliteLog
+from tests.storage.rounds import DECISION, but
 
 ROOM = 4096
 ROOT = Path(__file__).parents[2]
@@ -33,6 +38,22 @@ def read(path: Path) -> list[bytes]:
         return file.read()
     finally:
         file.close()
+
+
+def test_a_spool_is_taken_over_while_who_asks_holds_it_or_not_at_all(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Unit.wait, "__defaults__", (0.1,))
+    left, goes_on = path.with_name("left"), threading.Event()
+    with SqliteLog(path.with_name("log"), spooling=Spooling(ROOM)) as log:
+        SpoolFile(left, ROOM).append([Spare.of(DECISION, None).to_bytes()])
+        busy = log._writer.submit(lambda _db: goes_on.wait(10))
+        with pytest.raises(StoreUnavailable, match="did not confirm"):
+            log.take_over(left)
+        goes_on.set()
+        assert busy.wait(10)
+        log.decide(but(DECISION, id="later")).wait(10)
+        assert waiting_in(left) == 1
 
 
 def test_its_space_is_taken_from_the_start(path: Path) -> None:
