@@ -34,9 +34,10 @@ GONE = "model_not_found"
 _ABOUT_THE_REQUEST = frozenset({400, FORBIDDEN, NOT_FOUND, TOO_LARGE, 422})
 # Groq's 413: so many tokens are more than our quota of a minute, whatever the window.
 _TOO_FAST = re.compile(r"(?i)^request too large for model\b.*\btokens per min")
-# Gemini says of a key, and Anthropic of an account that nobody has paid for, that it is a 400.
+# Gemini and xAI say of a key, and Anthropic of an account without money, that it is a 400.
 _NOT_OURS = re.compile(
-    r"(?i)api[ _-]?key (?:is )?(?:not valid|invalid|expired)|credit balance is too low"
+    r"(?i)api[ _-]?key (?:is )?(?:not valid|not found|invalid|expired)|credit balance is too low"
+    r"|(?:incorrect|invalid) api[ _-]?key"
 )
 _TOO_LONG = re.compile(
     r"(?i)context[ _-]?(?:length|window|size|limit)|(?:prompt|input) is too long|reduce the length"

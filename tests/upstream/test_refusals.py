@@ -84,6 +84,8 @@ def test_what_cannot_do_what_was_asked_is_known(status: int, said: str) -> None:
     [
         (400, "API key not valid. Please pass a valid API key."),
         (400, "API key expired. Please renew the API key."),
+        (400, "API Key not found. Please pass a valid API key."),
+        (400, "Incorrect API key provided: xa***y. You can obtain one from https://console.x.ai."),
         (400, "Your credit balance is too low to access the Anthropic API."),
     ],
 )
