@@ -128,6 +128,7 @@ class Space:
         if not stored:
             return cls.built_in()
         with np.load(io.BytesIO(stored), allow_pickle=False) as arrays:
+            tags = tuple(map(str, arrays["tags"]))
             return cls(
                 int(arrays["version"]),
                 arrays["facts"][0],
@@ -137,8 +138,9 @@ class Space:
                 arrays["directions"],
                 arrays["words"][0],
                 arrays["words"][1],
-                tuple(map(str, arrays["tags"])),
-                arrays["tag_directions"],
+                tags,
+                # Once each known task had a slot of its own, which was not stored.
+                arrays.get("tag_directions", np.eye(len(tags), TAGS)),
             )
 
     @cached_property

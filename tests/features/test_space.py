@@ -1,6 +1,7 @@
 """A context is the closed form of tf-idf and SVD, finite for every text, the same after storage."""
 
 from dataclasses import fields, replace
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -119,6 +120,18 @@ def test_known_tags_have_slots_of_their_own_and_unseen_ones_none(space: Space) -
     np.testing.assert_array_equal(tagged(space, "code/rust"), expected * (np.arange(TAGS) < 1))
     np.testing.assert_array_equal(tagged(space, "unheard of"), np.zeros(TAGS))
     np.testing.assert_array_equal(tagged(space, None), np.zeros(TAGS))
+
+
+def test_a_space_stored_before_directions_of_tags_were_is_read_with_a_slot_for_each(
+    space: Space,
+) -> None:
+    with np.load(BytesIO(space.to_bytes())) as arrays:
+        kept = {name: each for name, each in arrays.items() if name != "tag_directions"}
+    older = BytesIO()
+    np.savez_compressed(older, **kept)
+    back = Space.from_bytes(older.getvalue())
+    for task in (*space.tags, "code/rust", "unheard of", None):
+        np.testing.assert_array_equal(tagged(back, task), tagged(space, task))
 
 
 def test_before_any_fit_tags_are_told_apart_by_codes_that_hardly_overlap() -> None:
