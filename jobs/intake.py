@@ -115,6 +115,9 @@ def records(parcel: Handover) -> Sequence[HandedOver]:
 
     raises : InvalidInput if this program does not know its kind, or cannot use what it holds
     """
+    if parcel.kind not in READERS:
+        known = ", ".join(READERS)
+        raise InvalidInput(f"a parcel of kind {parcel.kind!r} cannot be read; it must be {known}")
     try:
         return READERS[parcel.kind](parcel)
     except (ConfigError, TypeError, KeyError, ValueError, EOFError, BadZipFile) as error:

@@ -86,7 +86,7 @@ def test_a_policy_that_came_too_late_is_set_aside_and_said(tmp_path: Path) -> No
 
 
 def test_a_parcel_of_an_unknown_kind_is_named() -> None:
-    with pytest.raises(InvalidInput, match="'poem'"):
+    with pytest.raises(InvalidInput, match="'poem' cannot be read; it must be retrain, "):
         records(Handover("x", "poem", {}, {}))
 
 
