@@ -152,7 +152,10 @@ def leaving(leave: Callable[[socket.socket], None]) -> Iterator[tuple[list[bytes
 
         def serve() -> None:
             for answers in (True, False), (True,):
-                connection, _ = listener.accept()
+                try:
+                    connection, _ = listener.accept()
+                except OSError:  # the test is over, and made no other
+                    return
                 with connection:
                     for answer in answers:
                         asked.append(connection.recv(65_536))
@@ -164,6 +167,8 @@ def leaving(leave: Callable[[socket.socket], None]) -> Iterator[tuple[list[bytes
         calls = Calls(url)
         yield asked, calls, url
         calls.close()
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
 
 
 @pytest.mark.parametrize("leave", [reset, no_more])
