@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from upstream.redact import NO_WORDS, QUOTED_CHARS, SAID, texts_in
+from policy.letters import texts_in
+from upstream.redact import NO_WORDS, QUOTED_CHARS, SAID
 
 SEEN_CHARS = 60
 KEY_CHARS = 64
@@ -79,7 +80,7 @@ def seen_at(place: Place, value: Any) -> str:
     ('a list of 1 items', "'assistent'")
     """
     is_said = any(step in SAID for step in place) and place[-1] not in NO_WORDS
-    if not is_said or all(len(text) < QUOTED_CHARS for text in texts_in(value)):
+    if not is_said or all(len(text) < QUOTED_CHARS for text in texts_in(value, NO_WORDS)):
         return seen(value)
     kind, counted = next(told for one, told in KINDS if isinstance(value, one))
     return f"{kind} of {len(value)} {counted}"

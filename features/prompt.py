@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Self
 
-from policy.letters import about_tokens
+from policy.letters import about_tokens, texts_in
 
 MESSAGE_TOKENS = 4
 IMAGE_TOKENS = 800
@@ -100,23 +100,15 @@ def _texts(message: Mapping[str, Any]) -> Iterator[str]:
 
 def _rest(message: Mapping[str, Any]) -> Iterator[str]:
     """Yield what else a message says: thoughts, a refusal, a name, whatever a provider reads."""
-    yield from _said({name: each for name, each in message.items() if name not in COUNTED})
+    yield from texts_in(
+        {name: each for name, each in message.items() if name not in COUNTED}, NO_TEXT
+    )
     content = message.get("content")
     for part in content if isinstance(content, list) else ():
         if isinstance(part, Mapping):
-            yield from _said({name: each for name, each in part.items() if name != "text"})
-
-
-def _said(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for name, each in value.items():
-            if name not in NO_TEXT:
-                yield from _said(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _said(each)
+            yield from texts_in(
+                {name: each for name, each in part.items() if name != "text"}, NO_TEXT
+            )
 
 
 def _images(message: Mapping[str, Any]) -> int:

@@ -19,9 +19,9 @@ from policy.errors import ConfigError, NotServed, UpstreamUnauthorised
 from policy.types import Arm, Timeouts
 from upstream.answers import Answer, Blank, model_of, parsed, read_answer
 from upstream.catalogue import Catalogue, Provider
-from upstream.counting import Counting
 from upstream.deadlines import Deadline
 from upstream.faults import Faults
+from upstream.include_usage import IncludeUsage
 from upstream.passing import Passed
 from upstream.stream import Stream
 from upstream.transport import BodyTooLarge, Calls
@@ -43,7 +43,7 @@ class Upstream:
         self._lock = threading.Lock()
         self._clients: dict[Provider, openai.OpenAI] = {}
         self._keys: list[str] = []  # only grows: faults under way see what comes
-        self._counting = Counting()
+        self._include_usage = IncludeUsage()
         providers = catalogue().providers
         for provider in providers.values():
             self._client(provider, providers)
@@ -83,7 +83,7 @@ class Upstream:
         deadline, faults = Deadline(arm.timeouts), self._faults(arm, body)
         whom = (self._catalogue().providers.get(arm.provider), arm.model)
         send = partial(self._ask, arm, deadline=deadline, faults=faults)
-        response = self._counting.stream(whom, body, send)
+        response = self._include_usage.stream(whom, body, send)
         if _is_no_stream(response):
             with closing(response):
                 _reject_page(_whole(response, deadline, faults)[0], arm, body, faults)

@@ -10,7 +10,7 @@ ASKED = "stream_options"
 R = TypeVar("R")
 
 
-class Counting:
+class IncludeUsage:
     """Asks everybody for the count but who has rejected the question; safe for many threads.
 
     source : Mistral's API, which answers 422 `extra_forbidden` and sends the count all the same

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from policy.letters import texts_in
+
 MAX_CHARS = 300
 HIDDEN = "[redacted]"
 QUOTED = "[prompt]"
@@ -137,20 +139,7 @@ def numbered(text: str) -> Numbers:
 def said_in(body: Mapping[str, Any]) -> Iterator[str]:
     """Yield every text that a request says: of its messages, or of what stands in their place."""
     for name in SAID:
-        yield from texts_in(body.get(name))
-
-
-def texts_in(value: object) -> Iterator[str]:
-    """Yield every text in a piece of JSON that may be somebody's words."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for name, each in value.items():
-            if name not in NO_WORDS:
-                yield from texts_in(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from texts_in(each)
+        yield from texts_in(body.get(name), NO_WORDS)
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
