@@ -105,11 +105,15 @@ class Pacing:
 
         `says` is what is told of the budget where an arm could cost more, {} the amount.
         """
-        left_usd, known_usd = self.left_usd(now_s), question.demand.left_usd
-        if left_usd >= (inf if known_usd is None else known_usd):
+        left_usd, demand = self.left_usd(now_s), question.demand
+        if left_usd == inf:
             return question
         is_alone = not self._held and self.pacer.books.elsewhere.taken_usd == 0
-        demand = replace(question.demand, left_usd=left_usd, budget_says=says, is_alone=is_alone)
+        known_usd = demand.left_usd
+        # Alone in the budget of its key, it may not be so in that of the service.
+        demand = replace(demand, is_alone=is_alone and (known_usd is None or demand.is_alone))
+        if known_usd is None or left_usd < known_usd:
+            demand = replace(demand, left_usd=left_usd, budget_says=says)
         return replace(question, demand=demand)
 
     def decided(

@@ -123,6 +123,18 @@ def test_b9_the_ceiling_of_the_service_holds_for_all_its_keys_together(
         assert service.parts.log.spend_usd(0.0) == pytest.approx(5 * CALL_USD)
 
 
+def test_a_call_that_is_alone_in_its_keys_budget_is_not_so_in_the_services(tmp_path: Path) -> None:
+    """Without `max_tokens` the longest answer is reserved wherever another call is under way."""
+    with pricing(tmp_path, budget_usd=0.2) as service:
+        shop, site = (Keyed(service, name, budget_usd=0.1) for name in ("shop", "site"))
+        asked = {"prompt": BODY["prompt"]}
+        body = {"json": {**asked, "stream": True}, "headers": shop.headers}
+        with closing(service.client.post("/complete", **body)) as under_way:
+            assert under_way.status_code == 200
+            assert site.refused("/complete", asked) == (429, "budget_exceeded")
+        assert site.post("/complete", asked).status_code == 200
+
+
 def test_a_refusal_says_whose_budget_is_spent_and_tells_a_tenant_nothing_of_all(
     tmp_path: Path,
 ) -> None:
