@@ -3,6 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
+REMEMBERED = 8
+"""Windows that a clock may come back to, however far it was off meanwhile."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hold:
@@ -33,7 +36,7 @@ class Books:
     `allotted_usd` is what we may spend of a budget that others share, None where nobody does.
     `forgone_usd` is what a budget per request would have paid for long ago, and nobody wanted.
     `short` is how many thumbs requests so far are believed to be below a floor of quality, in all.
-    `latest` is the last window there was and what was settled in it: a clock may come back to it.
+    `before` is what was settled in the windows before, the last few: a clock may come back to one.
     """
 
     settled_usd: float = 0.0
@@ -45,18 +48,18 @@ class Books:
     elsewhere: Elsewhere = Elsewhere()
     forgone_usd: float = 0.0
     short: float = 0.0
-    latest: tuple[int, float] = (0, 0.0)
+    before: tuple[tuple[int, float], ...] = ()
 
     def moved(self, window: int) -> Self:
-        """Return the books of another window: nothing is spent in it, unless it was the latest."""
-        latest = max(self.latest, (self.window, self.settled_usd))
+        """Return the books of another window: nothing is spent in a new one."""
+        known = {**dict(self.before), self.window: self.settled_usd}
         return replace(
             self,
-            settled_usd=latest[1] if window == latest[0] else 0.0,
+            settled_usd=known.pop(window, 0.0),
             window=window,
             allotted_usd=None if self.allotted_usd is None else 0.0,
             elsewhere=Elsewhere(rate_hz=self.elsewhere.rate_hz),
-            latest=latest,
+            before=tuple(known.items())[-REMEMBERED:],
         )
 
     def spare_usd(self, budget_usd: float) -> float:

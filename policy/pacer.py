@@ -126,9 +126,8 @@ class Pacer:
     def at(self, now_s: float) -> Self:
         """Return the pacer at this moment: a new hour or day starts with nothing spent.
 
-        A clock that is set back a little does not start one again. One that is more than a window
-        behind the books was wrong by far when they began, and they begin anew; or it is wrong now,
-        and when it comes back to the latest window that has been spent from already.
+        A clock that is set back a little does not start one again. Where it is off by more, one
+        that comes back to a window finds what has been spent of it.
         """
         window_s = window_of(self.ceiling)
         window = 0 if window_s is None else int(now_s // window_s)

@@ -290,6 +290,17 @@ def test_a_clock_that_goes_back_for_days_and_comes_again_opens_no_budget_again()
     assert pacer.left_usd(NOON_S + 86_400) == 10.0
 
 
+@pytest.mark.parametrize("ahead_s", [2 * 86_400.0, 86_400.0 * 400])
+def test_a_clock_that_runs_ahead_for_days_and_comes_back_opens_no_budget_again(
+    ahead_s: float,
+) -> None:
+    pacer, hold = Pacer.of(Budget(10.0, "day"), Ring(0.1), NOON_S), Hold(4.0, 4.0)
+    for off_s, left in ((0.0, 6.0), (ahead_s, 6.0), (0.0, 2.0), (ahead_s, 2.0)):
+        now_s = NOON_S + off_s
+        pacer = pacer.decided(None, hold, now_s).settled(hold, 4.0, now_s)
+        assert pacer.left_usd(now_s) == left
+
+
 def test_before_the_first_prompt_the_price_is_tight_and_spend_of_earlier_counts() -> None:
     pacer = Pacer.of(Budget(0.5, "day"), Ring(0.1), NOON_S, settled_usd=0.2)
     assert LOWEST_USD < pacer.willingness_to_pay_usd <= 0.5
