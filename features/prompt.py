@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Self
 
-from policy.letters import about_tokens, texts_in
+from policy.letters import IMAGE_TOKENS, about_tokens, texts_in
 
 MESSAGE_TOKENS = 4
-IMAGE_TOKENS = 800
 # Of a message these are read elsewhere, or by no model as text: pictures, sounds and files.
 COUNTED = frozenset({"role", "content", "tool_calls", "function_call"})
 NO_TEXT = frozenset({

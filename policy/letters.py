@@ -4,6 +4,8 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 
 WIDE = re.compile("[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]")
+IMAGE_TOKENS = 800
+"""About how many a picture is counted as."""
 _NARROW_PER_TOKEN = 4.0
 _WIDE_PER_TOKEN = 1.5
 

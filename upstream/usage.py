@@ -4,9 +4,17 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from policy.letters import about_tokens
+from policy.letters import IMAGE_TOKENS, about_tokens
 from policy.types import Arm, Usage
-from upstream.answers import TOOLS, choices_of, part_of
+from upstream.answers import choices_of, part_of
+
+# Parameters that no model reads.
+UNREAD = frozenset({
+    "audio", "function_call", "logit_bias", "metadata", "modalities", "model", "prompt_cache_key",
+    "prompt_cache_retention", "provider", "reasoning", "reasoning_effort", "safety_identifier",
+    "service_tier", "stop", "stream_options", "tool_choice", "user", "verbosity",
+    "web_search_options",
+})  # fmt: skip
 
 
 def usage_of(
@@ -49,16 +57,20 @@ def _guessed(about: float) -> int:
 
 
 def tokens_in(value: object) -> float:
-    """Return about how many tokens all text in a JSON value has; pictures and sound are not text.
+    """Return about how many tokens all text and pictures in a JSON value have; sound is no text.
 
     >>> tokens_in([{"role": "user", "content": "hello"}, {"url": "data:image/png;base64,AAAA"}])
     2.25
     >>> tokens_in({"audio": {"transcript": "hello", "data": "UklGRg=="}})
     1.25
+    >>> tokens_in({"type": "image_url", "image_url": {"url": "https://a.example/b.png"}})
+    800.0
     """
     if isinstance(value, str):
         return 0.0 if value.startswith("data:") else about_tokens(value)
     if isinstance(value, dict):
+        if value.get("type") == "image_url":
+            return float(IMAGE_TOKENS)
         texts = (each for name, each in value.items() if (name, type(each)) != ("data", str))
         return sum(map(tokens_in, texts))
     return sum(map(tokens_in, value)) if isinstance(value, list | tuple) else 0.0
@@ -67,10 +79,10 @@ def tokens_in(value: object) -> float:
 def prompt_tokens(body: Mapping[str, Any]) -> float:
     """Return about how many tokens a provider counts of a request as input.
 
-    >>> prompt_tokens({"messages": [{"content": "hi"}], "functions": [{"name": "f"}]})
+    >>> prompt_tokens({"messages": [{"content": "hi"}], "functions": [{"name": "f"}], "user": "me"})
     0.75
     """
-    return tokens_in([body.get(name) for name in ("messages", *TOOLS)])
+    return tokens_in({name: each for name, each in body.items() if name not in UNREAD})
 
 
 def answer_tokens(data: Mapping[str, Any]) -> float:

@@ -9,17 +9,10 @@ from policy.eligibility import ANSWER_LIMITS
 from policy.errors import InvalidInput, UnknownArm
 from policy.letters import about_tokens
 from upstream.answers import TOOLS
+from upstream.usage import UNREAD
 
 SEEN_BY = {"image_url": "vision", "input_audio": "audio", "file": "file"}
 """What an arm must be able to do that is to see a part of a message, by its kind."""
-# Parameters that no model reads, or that are counted as tools.
-UNREAD = frozenset({
-    *TOOLS, "audio", "function_call", "logit_bias", "metadata", "modalities", "model",
-    "prompt_cache_key", "prompt_cache_retention", "provider", "reasoning", "reasoning_effort",
-    "safety_identifier", "service_tier", "stop", "stream_options", "tool_choice", "user",
-    "verbosity", "web_search_options",
-})  # fmt: skip
-
 CacheWish = Literal["use", "refresh", "off"]
 Recovery = Literal["continue", "hold", "error"]
 
@@ -63,7 +56,8 @@ class Ask:
     @property
     def beside(self) -> list[Any]:
         """Return what else a model may read: a schema, documents, whatever its provider takes."""
-        read = (value for name, value in self.parameters.items() if name not in UNREAD)
+        unread = {*UNREAD, *TOOLS}
+        read = (value for name, value in self.parameters.items() if name not in unread)
         return [value for value in read if isinstance(value, str | list | dict)]
 
     @property

@@ -95,3 +95,22 @@ def test_what_is_not_counted_is_estimated_by_its_letters() -> None:
     with talking_to(lambda talk: talk.reply(answered)) as (upstream, arm, _):
         usage = upstream.answer(arm, asked).usage
     assert usage == Usage(40 + 1, 4, estimated=True)
+
+
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"title": "x" * 4_000}}}
+PICTURES = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}] * 3
+
+
+@pytest.mark.parametrize(
+    ("more", "least"),
+    [
+        ({"response_format": SCHEMA}, 1_000),
+        ({"documents": [{"text": "x" * 4_000}]}, 1_000),
+        ({"messages": [{"role": "user", "content": PICTURES}]}, 2_400),
+        ({"user": "x" * 4_000, "metadata": {"a": "x" * 4_000}}, 0),
+    ],
+)
+def test_all_that_a_model_reads_is_estimated_where_nobody_has_counted(more, least) -> None:
+    with talking_to(lambda talk: talk.reply(completion(usage=None))) as (upstream, arm, _):
+        usage = upstream.answer(arm, {**BODY, **more}).usage
+    assert least <= usage.input_tokens <= least + 20
