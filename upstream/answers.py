@@ -26,7 +26,7 @@ THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 MEDIA = ("audio", "images")
 # What else providers say at the top of an answer or in its message: what it rests on, and thoughts
 # that may be sealed.
-_BESIDE = (
+BESIDE = (
     "annotations", "citations", "context", "reasoning_details", "related_questions",
     "search_results", "sources", "thinking_blocks",
 )  # fmt: skip
@@ -129,7 +129,7 @@ def says_more(data: Mapping[str, Any]) -> bool:
     said = [each.get(name) for each in choices_of(data) for name in ("message", "delta")]
     parts = [data, *(part for part in said if isinstance(part, dict))]
     return any(
-        any(part.get(name) for name in _BESIDE)
+        any(part.get(name) for name in BESIDE)
         or thinks({**part, **dict.fromkeys(thoughts_of(part))})
         for part in parts
     )

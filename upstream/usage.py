@@ -1,12 +1,12 @@
 """What a call took in tokens: as its provider says where that can be true, else by its letters."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from policy.letters import IMAGE_TOKENS, about_tokens
 from policy.types import Arm, Usage
-from upstream.answers import choices_of, part_of
+from upstream.answers import BESIDE, choices_of, part_of
 
 # Parameters that no model reads.
 UNREAD = frozenset({
@@ -15,6 +15,8 @@ UNREAD = frozenset({
     "service_tier", "stop", "stream_options", "tool_choice", "user", "verbosity",
     "web_search_options",
 })  # fmt: skip
+# What no model says of an answer: marks, and what is told of it, or said, a second time.
+_UNSAID = frozenset({"format", "id", "role", "signature", "type", *BESIDE})
 
 
 def usage_of(
@@ -56,8 +58,10 @@ def _guessed(about: float) -> int:
     return math.ceil(round(about, 6))  # what many pieces add up to is not exact
 
 
-def tokens_in(value: object) -> float:
-    """Return about how many tokens all text and pictures in a JSON value have; sound is no text.
+def tokens_in(value: object, but: Collection[str] = ()) -> float:
+    """Return about how many tokens a JSON value has, `but` what stands under these names.
+
+    That is all text and each picture in it; sound and other data are no text.
 
     >>> tokens_in([{"role": "user", "content": "hello"}, {"url": "data:image/png;base64,AAAA"}])
     2.25
@@ -71,9 +75,13 @@ def tokens_in(value: object) -> float:
     if isinstance(value, dict):
         if value.get("type") == "image_url":
             return float(IMAGE_TOKENS)
-        texts = (each for name, each in value.items() if (name, type(each)) != ("data", str))
-        return sum(map(tokens_in, texts))
-    return sum(map(tokens_in, value)) if isinstance(value, list | tuple) else 0.0
+        texts = (
+            each
+            for name, each in value.items()
+            if name not in but and (name, type(each)) != ("data", str)
+        )
+        return sum(tokens_in(each, but) for each in texts)
+    return sum(tokens_in(each, but) for each in value) if isinstance(value, list | tuple) else 0.0
 
 
 def prompt_tokens(body: Mapping[str, Any]) -> float:
@@ -92,7 +100,7 @@ def answer_tokens(data: Mapping[str, Any]) -> float:
 
 def spoken_tokens(message: Mapping[str, Any]) -> float:
     """Return about how many tokens a message or a delta says or thinks, tool calls included."""
-    return sum(tokens_in(each) for name, each in message.items() if name != "role")
+    return tokens_in(message, _UNSAID)
 
 
 def _cached(usage: Mapping[str, Any]) -> int:

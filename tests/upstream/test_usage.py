@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from policy.errors import UpstreamInvalid
 from policy.types import Usage
 from tests.upstream.misbehaving import chunk, completion, usage_frame
 from tests.upstream.talking import BODY, talking_to
@@ -114,3 +115,23 @@ def test_all_that_a_model_reads_is_estimated_where_nobody_has_counted(more, leas
     with talking_to(lambda talk: talk.reply(completion(usage=None))) as (upstream, arm, _):
         usage = upstream.answer(arm, {**BODY, **more}).usage
     assert least <= usage.input_tokens <= least + 20
+
+
+THOUGHTS = [
+    {"reasoning": "hm, ", "reasoning_details": [{"type": "reasoning.text", "text": "hm, "}]},
+    {"reasoning_content": "hm, ", "thinking_blocks": [{"type": "thinking", "thinking": "hm, "}]},
+    {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm, "}]}]},
+]
+
+
+@pytest.mark.parametrize("thought", THOUGHTS)
+def test_of_a_stream_that_is_left_each_thought_is_booked_once_and_no_mark_of_it(thought) -> None:
+    frame = {"choices": [{"index": 0, "delta": {"role": "assistant", **thought}}]}
+    frames = [json.dumps(frame).encode()] * 50
+    with (
+        talking_to(lambda talk: talk.events(*frames)) as (upstream, arm, _),
+        upstream.stream(arm, BODY) as stream,
+        pytest.raises(UpstreamInvalid),
+    ):
+        list(stream)
+    assert stream.usage == Usage(8, 50, estimated=True)
