@@ -6,6 +6,7 @@ Every answer holds all that was durable before the question; a store adds how it
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from math import inf
 from typing import Any, Self
 
 from policy.errors import InvalidInput
@@ -81,9 +82,10 @@ SELECT COALESCE(max(received_at_s), 0.0) AS at_s FROM handovers WHERE kind = :ki
 SPEND = """
 SELECT COALESCE(sum(o.cost_usd), 0) + (
         SELECT COALESCE(sum(f.usd), 0) FROM forgotten_spending f
-        WHERE f.key_id = :key_id AND f.hour_s >= :since_s) AS spend_usd
+        WHERE f.key_id = :key_id AND f.hour_s >= :since_s AND f.hour_s < :until_s) AS spend_usd
 FROM outcomes o JOIN decisions d ON d.id = o.decision_id
-WHERE o.at_s >= :since_s AND (CAST(:key_id AS TEXT) IS NULL OR d.key_id = :key_id)
+WHERE o.at_s >= :since_s AND o.at_s < :until_s
+    AND (CAST(:key_id AS TEXT) IS NULL OR d.key_id = :key_id)
 """
 
 CACHE_USE = """
@@ -210,12 +212,14 @@ class LogReader(ABC):
         whose = tenant and text(tenant)
         return self._all(CacheSummary, CACHE_USE, since_s=since_s, tenant=whose)[0]
 
-    def spend_usd(self, since_s: float, key_id: str | None = None) -> float:
-        """Return the dollars booked by outcomes since then, of one key if named.
+    def spend_usd(
+        self, since_s: float, until_s: float = inf, *, key_id: str | None = None
+    ) -> float:
+        """Return the dollars booked by outcomes in since_s <= at_s < until_s, of one key if named.
 
         Of a key they count on the day on which they are forgotten.
         """
-        values = {"since_s": since_s, "key_id": key_id and text(key_id)}
+        values = {"since_s": since_s, "until_s": until_s, "key_id": key_id and text(key_id)}
         return float(self.ask(SPEND, values)[0]["spend_usd"])
 
     def received_at_s(self, kind: str) -> float:

@@ -92,8 +92,9 @@ def revoke(settings: Settings, named: str, *, as_json: bool) -> None:
 def _spent_usd(settings: Settings, key: Key) -> float:
     """Return what a key has spent in the hour or day of its budget, without one today."""
     now_s, window_s = time.time(), SECONDS.get(key.budget_per, SECONDS["day"])
+    since_s = now_s - now_s % window_s
     with open_reader(settings.database) as log:
-        return log.spend_usd(now_s - now_s % window_s, key_id=key.id)
+        return log.spend_usd(since_s, since_s + window_s, key_id=key.id)
 
 
 def _require_arms(settings: Settings, named: Sequence[str]) -> None:

@@ -117,7 +117,7 @@ class Treasury:
             since_s = now_s - now_s % window_s
             # In this order: what comes into the log meanwhile counts twice then, and never not.
             spent_usd = self._unbooked.usd(since_s, key_id)
-            spent_usd += self._log.spend_usd(since_s, key_id=key_id)
+            spent_usd += self._log.spend_usd(since_s, since_s + window_s, key_id=key_id)
         return Pacing.start(
             goal, cap, Past(decisions, spent_usd, self._is_shared), self._learned(), now_s
         )

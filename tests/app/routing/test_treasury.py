@@ -212,7 +212,7 @@ def test_what_a_key_has_spent_is_known_after_a_restart(tmp_path: Path, is_forgot
             assert ((FORGOTTEN, None) in [tuple(row.values()) for row in found]) == is_forgotten
 
 
-@pytest.mark.parametrize("days_ago", [0, 1])
+@pytest.mark.parametrize("days_ago", [0, 1, -2])  # -2: the clock was ahead
 def test_what_was_spent_counts_in_its_day_alone_after_a_restart(
     tmp_path: Path, days_ago: int
 ) -> None:
