@@ -25,7 +25,7 @@ from upstream.include_usage import IncludeUsage
 from upstream.passing import Passed
 from upstream.stream import Stream
 from upstream.transport import BodyTooLarge, Calls
-from upstream.usage import answer_tokens, prompt_tokens, usage_of
+from upstream.usage import answer_tokens, usage_of
 
 _NO_KEY = "none"
 UNHURRIED = Timeouts()
@@ -60,7 +60,7 @@ class Upstream:
             raw, ttft_s = _whole(response, deadline, faults)
         try:
             data = parsed(raw)
-            counted = partial(usage_of, data.get("usage"), arm, prompt_tokens(body))
+            counted = partial(usage_of, data.get("usage"), arm, body)
             faults.used = lambda: counted(0)
             faults.check(data)
             usage = counted(answer_tokens(data))
@@ -156,7 +156,7 @@ class Upstream:
 
     def _faults(self, arm: Arm, body: Mapping[str, Any]) -> Faults:
         faults = Faults(arm.name, self._keys, body)
-        faults.used = lambda: usage_of(None, arm, prompt_tokens(body), 0)
+        faults.used = lambda: usage_of(None, arm, body, 0)
         return faults
 
     def _client_of(self, name: str, faults: Faults) -> openai.OpenAI:
@@ -265,7 +265,7 @@ def _reject_page(raw: bytes, arm: Arm, body: Mapping[str, Any], faults: Faults) 
         raise faults.invalid("sent a page instead of a stream: ", start) from error
     faults.check(data)
     with suppress(ValueError):  # of what is no answer the prompt alone is counted
-        usage = usage_of(data.get("usage"), arm, prompt_tokens(body), answer_tokens(data))
+        usage = usage_of(data.get("usage"), arm, body, answer_tokens(data))
         faults.used = lambda: usage
     raise faults.invalid("sent one JSON body instead of a stream")
 

@@ -31,7 +31,7 @@ from upstream.deadlines import Deadline
 from upstream.deltas import Deltas
 from upstream.faults import Faults
 from upstream.frames import frames
-from upstream.usage import prompt_tokens, spoken_tokens, usage_of
+from upstream.usage import choices_asked, spoken_tokens, usage_of
 
 DONE = b"[DONE]"
 
@@ -96,7 +96,7 @@ class Stream:
         self._deltas = {"0": Deltas()}
         self._blank = ""
         self._finishes: dict[str, str | None] = {}
-        self._awaited = _choices_asked(body.get("n"))
+        self._awaited = choices_asked(body)
         self._early: deque[Chunk] = deque()
         self._chunks = self._rest()
         self._open()
@@ -125,8 +125,8 @@ class Stream:
     @property
     def usage(self) -> Usage:
         """The tokens of the call so far: as reported, and estimated of what has passed since."""
-        asked, came = prompt_tokens(self._body), self._output_tokens
-        return usage_of(self._reported_usage, self._arm, asked, came, came - self._counted_tokens)
+        came, since = self._output_tokens, self._output_tokens - self._counted_tokens
+        return usage_of(self._reported_usage, self._arm, self._body, came, since)
 
     @property
     def latency_s(self) -> float:
@@ -249,7 +249,3 @@ class Stream:
             self._deadline.wait_for_end()
             reason = None
         self._finishes[index] = reason or self._finishes.get(index)
-
-
-def _choices_asked(n: object) -> int:
-    return n if isinstance(n, int) and n > 1 else 1

@@ -20,16 +20,17 @@ _UNSAID = frozenset({"format", "id", "role", "signature", "type", *BESIDE})
 
 
 def usage_of(
-    reported: object, arm: Arm, about_input: float, about_output: float, uncounted: float = 0.0
+    reported: object, arm: Arm, body: Mapping[str, Any], about_output: float, uncounted: float = 0.0
 ) -> Usage:
-    """Return the reported tokens where they can be true, else an estimate: `about` as much.
+    """Return the tokens reported of a request where they can be true, else an estimate.
 
     `uncounted` of the output came after the report, and are estimated in any case.
     """
     usage = reported if isinstance(reported, Mapping) else {}
-    most = 2 * arm.context_window
+    about_input, most = prompt_tokens(body), 2 * arm.context_window
     asked = _believed(usage.get("prompt_tokens"), about_input, most)
-    written = _believed(_written(usage, asked), about_output - uncounted, most)
+    most_written = most * choices_asked(body)
+    written = _believed(_written(usage, asked), about_output - uncounted, most_written)
     since = _guessed(uncounted)
     return Usage(
         _guessed(about_input) if asked is None else asked,
@@ -91,6 +92,12 @@ def prompt_tokens(body: Mapping[str, Any]) -> float:
     0.75
     """
     return tokens_in({name: each for name, each in body.items() if name not in UNREAD})
+
+
+def choices_asked(body: Mapping[str, Any]) -> int:
+    """Return how many answers a request asks for at once."""
+    n = body.get("n")
+    return n if isinstance(n, int) and n > 1 else 1
 
 
 def answer_tokens(data: Mapping[str, Any]) -> float:

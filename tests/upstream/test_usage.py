@@ -58,6 +58,15 @@ def test_what_is_told_is_booked_where_it_can_be_true_and_else_an_estimate(
     assert usage == (expected or Usage(8, 2, estimated=True))
 
 
+@pytest.mark.parametrize(("n", "tokens"), [(8, 24_000), (1, 2)])
+def test_several_answers_may_take_more_together_than_one_could(n: int, tokens: int) -> None:
+    told = {"prompt_tokens": 30, "completion_tokens": 24_000}
+    with talking_to(lambda talk: talk.reply(completion(usage=told))) as (upstream, arm, _):
+        assert arm.context_window == 8_000
+        usage = upstream.answer(arm, {**BODY, "n": n}).usage
+    assert usage == Usage(30, tokens, estimated=n == 1)
+
+
 def ended_after(*frames: bytes) -> Usage:
     with (
         talking_to(lambda talk: talk.events(*frames, b"[DONE]")) as (upstream, arm, _),
