@@ -48,6 +48,8 @@ HAS_EVAL = """
 SELECT arm FROM evals WHERE batch = :batch AND prompt_sha256 = :prompt_sha256 AND arm = :arm
 """
 
+SAME_FILE = "SELECT withdrawn FROM evals WHERE batch = substr(CAST(:batch AS TEXT), 1, 64) LIMIT 1"
+
 RECEIVE = """
 INSERT INTO handovers (id, kind, received_at_s) VALUES (:id, :kind, :at_s)
 ON CONFLICT (id) DO NOTHING
@@ -188,7 +190,9 @@ def _add_eval(db: Sql, values: Values) -> bool:
     key = {name: values[name] for name in ("batch", "prompt_sha256", "arm")}
     if db.query(HAS_EVAL, key):
         return False
-    append(db, Eval, values)
+    # What was broken off and withdrawn meanwhile may come again whole: a file has one mark.
+    before = db.query(SAME_FILE, {"batch": values["batch"]})
+    append(db, Eval, {**values, **(before[0] if before else {})})
     return True
 
 

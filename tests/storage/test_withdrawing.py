@@ -43,3 +43,16 @@ def test_a_file_that_is_withdrawn_teaches_nothing_until_that_is_taken_back(impor
         assert [each.teaches for each in events] == [not now] * 3 + [True]
         assert imported.counts().evals == (1 if now else 4)
         assert [each.withdrawn for each in batches(imported.ask, FIRST)] == [now]
+
+
+def test_the_rest_of_a_file_that_comes_after_it_was_withdrawn_is_withdrawn_too(log: Log) -> None:
+    first = replace(EVAL, batch=FIRST)
+    rest = [replace(first, arm="another"), replace(first, batch=f"{FIRST}.2")]
+    log.add_evals([first, replace(first, batch=SECOND)]).wait()
+    withdrawn(log, NOON_S, FIRST)
+    assert log.add_evals([first, *rest]).wait() == len(rest)
+    withdrawn(log, NOON_S + 1, SECOND)
+    withdrawn(log, NOON_S + 2, SECOND, now=False)
+    log.add_evals([replace(first, batch=SECOND, arm="another")]).wait()
+    taught = [each.batch for each in log.events() if isinstance(each, EvalEvent) and each.teaches]
+    assert taught == [SECOND, SECOND]
