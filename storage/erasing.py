@@ -107,9 +107,10 @@ HUSH = "UPDATE attempts SET message = NULL WHERE decision_id = :decision_id"
 
 RATERS = "SELECT DISTINCT rater FROM feedback WHERE decision_id = :decision_id ORDER BY rater"
 
+NO_COMMENT = "UPDATE feedback SET comment = NULL WHERE decision_id = :decision_id"
+
 RENAME = """
-UPDATE feedback SET rater = :known_as, comment = NULL
-WHERE decision_id = :decision_id AND rater = :rater
+UPDATE feedback SET rater = :known_as WHERE decision_id = :decision_id AND rater = :rater
 """
 
 
@@ -194,16 +195,18 @@ def strip(db: Sql, values: Values) -> None:
     if values["key_id"] is None:
         _keep_spent(db, str(values["decision_id"]))
     db.execute(STRIP, values)
-    for statement in (HUSH, DELETE_TEXT, NO_ANSWER):
+    for statement in (HUSH, DELETE_TEXT, NO_ANSWER, NO_COMMENT):
         db.execute(statement, decision)
     db.execute(DELETE_STATES)
     if values["tenant"] == FORGOTTEN:
         db.execute(DELETE_RESULTS)
     raters = [str(row["rater"]) for row in db.query(RATERS, decision)]
-    named = [rater for rater in raters if not rater.startswith(FORGOTTEN)]
-    # Two raters of one decision stay two; which they are is told by nothing.
-    for n, rater in enumerate(named, start=len(raters) - len(named)):
-        db.execute(RENAME, {**decision, "rater": rater, "known_as": f"{FORGOTTEN} {n}"})
+    ours = [f"{FORGOTTEN} {n}" for n in range(len(raters))]
+    # Two raters of one decision stay two; which they are is told by nothing. Anybody may have
+    # called himself as we call them.
+    named, free = sorted({*raters} - {*ours}), sorted({*ours} - {*raters})
+    for rater, known_as in zip(named, free, strict=True):
+        db.execute(RENAME, {**decision, "rater": rater, "known_as": known_as})
 
 
 def _keep_spent(db: Sql, decision_id: str) -> None:

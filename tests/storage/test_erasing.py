@@ -160,6 +160,16 @@ def test_however_many_raters_there_were_they_stay_as_many(log: Log) -> None:
     assert raters == {f"{FORGOTTEN} {n}" for n in range(16)}
 
 
+def test_who_calls_himself_as_the_forgotten_are_called_is_forgotten_too(log: Log) -> None:
+    identity = decided(log, 1)
+    raters = (f"{FORGOTTEN} 1", f"{FORGOTTEN} {CANARY}", f"{FORGOTTEN} 03")
+    for rater in raters:
+        log.rate(identity, rater, 1.0, comment=CANARY, at_s=NOON_S, tenant=None, window_s=1e6)
+    take_out(log, stripped(identity))
+    kept = log.ask("SELECT rater, comment FROM feedback ORDER BY rater", {})
+    assert [tuple(row.values()) for row in kept] == [(f"{FORGOTTEN} {n}", None) for n in range(5)]
+
+
 def test_what_is_theirs_is_found_in_small_pieces(log: Log) -> None:
     for n in range(5):
         decided(log, n, session=("s", "t")[n % 2])
