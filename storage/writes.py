@@ -132,6 +132,12 @@ class Rate:
         """Record a revision unless nothing changed; return what changed."""
         decision = self._open_decision(db)
         latest = self._latest(db)
+        if latest is None and self.reward is None and self.comment:
+            raise InvalidInput(
+                f"comment has no verdict to stand beside: {self.rater!r} has given none on "
+                f"{self.decision_id}; send it with one",
+                param="comment",
+            )
         status = self._status(latest)
         revision = int(latest["revision"]) if latest else 0
         if status != "duplicate":

@@ -61,6 +61,17 @@ def test_a_reward_between_the_thumbs_is_taken(service: Running) -> None:
     assert service.get(f"/decisions/{answer}")["reward"] == 0.25
 
 
+def test_a_comment_with_no_verdict_to_stand_beside_is_refused_and_not_lost(
+    service: Running,
+) -> None:
+    sent = {"id": service.ask()["id"], "thumbs": "neutral", "comment": "neither"}
+    status, error = service.refused("/feedback", sent)
+    assert (status, error["param"]) == (400, "comment")
+    assert "'anonymous' has given none" in error["message"]
+    service.rate(sent["id"], "up")
+    assert service.post("/feedback", sent).json["status"] == "revoked"
+
+
 @pytest.mark.parametrize("forged", FORGED)
 def test_a_forged_id_is_not_found_and_changes_nothing(shared: Running, forged: str) -> None:
     before = shared.digest, shared.parts.log.position()
