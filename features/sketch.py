@@ -147,4 +147,5 @@ def _excerpt(text: str) -> str:
     """Return the beginning and the end of a long text: what is asked stands in one of them."""
     words, half = text.split(), READ_WORDS // 2
     kept = words if len(words) <= READ_WORDS else [*words[:half], *words[-half:]]
-    return " ".join(kept)[:READ_CHARS]
+    told, half = " ".join(kept), READ_CHARS // 2
+    return told if len(told) <= READ_CHARS else f"{told[:half]} {told[1 - half :]}"
