@@ -27,7 +27,9 @@ READ_WORDS = 512
 READ_CHARS = 40 * READ_WORDS
 PIECE = 4
 MOST = 255  # a count is one byte
-TOKEN = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
+MARK = "".join(c for c in map(chr, range(1 << 16)) if unicodedata.category(c).startswith("M"))
+# The vowels of Hindi, Tamil or Thai are marks, which are no letters, and belong to their word.
+TOKEN = re.compile(rf"[^\W\d_]+(?:(?=[^\x00-\x7f])[{MARK}]+[^\W\d_]*)*|\d+|[^\w\s]")
 # The marks of letters are among these; those of Japanese, half as wide, pass for letters.
 MARKS = re.compile(r"(?:[^\w\s\x00-\x7f]|[\uff9e\uff9f]){30}")
 HEADER = struct.Struct("<BHI")
@@ -138,7 +140,7 @@ def _unfolded(text: str) -> str:
 def _pieces(word: str) -> Iterator[str]:
     """Yield pieces that a word shares with its misspellings: four letters, or two wide ones."""
     size = 2 if WIDE.match(word) else PIECE
-    if word.isalpha() and len(word) >= size + (size == PIECE):
+    if word[0].isalpha() and len(word) >= size + (size == PIECE):
         marked = f"<{word}>"
         yield from ("#" + marked[i : i + size] for i in range(len(marked) - size + 1))
 

@@ -69,6 +69,15 @@ def test_the_grams_of_a_small_text_are_those_counted_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
+    "word", ["नदी", "வரி", "ภาษี", "שָׁלֹם"], ids=["hindi", "tamil", "thai", "hebrew"]
+)
+def test_a_word_is_one_although_its_vowels_are_marks(word: str) -> None:
+    pieces = ["#" + f"<{word}>"[i : i + 4] for i in range(len(word) - 1)] if len(word) > 4 else []
+    by_hand = {reflected_crc(gram.encode()) % BUCKETS for gram in [word, f"{word} {word}", *pieces]}
+    assert set(Sketch.of(asked(f"{word} {word}")).buckets.tolist()) == by_hand
+
+
+@pytest.mark.parametrize(
     "other",
     [
         SENTENCE.upper(),
