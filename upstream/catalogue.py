@@ -23,6 +23,8 @@ from upstream.redact import HIDDEN, redacted
 _USER = re.compile(r"(?s)(\bbase_url\W*(?:\w+://)?|//).*@")
 _NUMBERS = ("input_usd_per_mtok", "output_usd_per_mtok", "cached_input_usd_per_mtok", "quality")
 
+_NO_KEY = "none"
+
 
 @dataclass(frozen=True, slots=True)
 class Provider:
@@ -65,6 +67,28 @@ def load(path: Path) -> Catalogue:
     if mistakes.found:
         raise ConfigError("\n".join(mistakes.found))
     return _catalogue(tree)
+
+
+def key_of(provider: Provider, environ: Mapping[str, str]) -> str:
+    """Return the key to show a provider; one that takes none is shown a word that is none.
+
+    raises : ConfigError when it is not set, or holds what no key does
+    """
+    if provider.api_key_env is None:
+        return _NO_KEY
+    key = environ.get(provider.api_key_env, "")
+    if not key:
+        raise ConfigError(
+            f"provider {provider.name}: the environment variable {provider.api_key_env} "
+            "is not set; it must hold the key of the provider"
+        )
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ConfigError(
+            f"provider {provider.name}: the environment variable {provider.api_key_env} holds "
+            f"{len(key)} characters with one among them that no key has, such as a space, a line "
+            "end or a letter beyond ASCII; it must be the key alone"
+        )
+    return key
 
 
 def _read(path: Path) -> str:

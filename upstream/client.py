@@ -18,7 +18,7 @@ from policy import VERSION
 from policy.errors import ConfigError, NotServed, UpstreamUnauthorised
 from policy.types import Arm, Timeouts
 from upstream.answers import Answer, Blank, model_of, parsed, read_answer
-from upstream.catalogue import Catalogue, Provider
+from upstream.catalogue import Catalogue, Provider, key_of
 from upstream.deadlines import Deadline
 from upstream.faults import Faults
 from upstream.include_usage import IncludeUsage
@@ -27,7 +27,6 @@ from upstream.stream import Stream
 from upstream.transport import BodyTooLarge, Calls
 from upstream.usage import answer_tokens, usage_of
 
-_NO_KEY = "none"
 UNHURRIED = Timeouts()
 
 
@@ -179,27 +178,6 @@ class Upstream:
                 self._keys.append(key)
                 self._clients[provider] = _openai_client(provider, key)
             return self._clients[provider]
-
-
-def key_of(provider: Provider, environ: Mapping[str, str]) -> str:
-    """Return the key to show a provider; one that takes none is shown a word that is none.
-
-    raises : ConfigError when it is not set, or holds what no key does
-    """
-    if provider.api_key_env is None:
-        return _NO_KEY
-    key = environ.get(provider.api_key_env, "")
-    if not key:
-        raise ConfigError(
-            f"provider {provider.name}: the environment variable {provider.api_key_env} "
-            "is not set; it must hold the key of the provider"
-        )
-    if not key.isascii() or not key.isprintable() or " " in key:
-        raise ConfigError(
-            f"provider {provider.name}: the environment variable {provider.api_key_env} holds "
-            f"{len(key)} characters with a space or line end among them; it must be the key alone"
-        )
-    return key
 
 
 class _Client(openai.OpenAI):

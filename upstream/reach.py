@@ -10,8 +10,7 @@ import httpx2
 
 from policy.errors import ConfigError, UpstreamError
 from policy.types import Timeouts
-from upstream.catalogue import Provider
-from upstream.client import key_of
+from upstream.catalogue import Provider, key_of
 from upstream.deadlines import Deadline
 from upstream.redact import redacted
 from upstream.transport import Calls

@@ -24,7 +24,7 @@ from app.processes.orphan import PARENT
 from app.settings import Settings
 from policy.errors import ConfigError
 from storage.stores import exists, open_reader
-from upstream.catalogue import load
+from upstream.catalogue import Catalogue, key_of, load
 from upstream.provider import listening
 
 ENDED_WITHIN_S = 15.0
@@ -40,7 +40,9 @@ def serve(settings: Settings, environ: Mapping[str, str] = os.environ) -> int:
 
     raises : ConfigError before anything is started
     """
-    require_agreement(settings, load(settings.arms))
+    catalogue = load(settings.arms)
+    require_agreement(settings, catalogue)
+    _require_providers_keys(settings, catalogue, environ)
     require_a_key(settings, asks=settings.is_loopback or _has_keys(settings))
     _refuse_a_taken_port(settings)
     for folder in folders(settings):
@@ -65,6 +67,14 @@ def serve(settings: Settings, environ: Mapping[str, str] = os.environ) -> int:
         for another in (signal.SIGINT, signal.SIGTERM):
             signal.signal(another, signal.SIG_IGN)  # we are ending already, and take care to finish
         end(children, settings.drain_s + ENDED_WITHIN_S)
+
+
+def _require_providers_keys(
+    settings: Settings, catalogue: Catalogue, environ: Mapping[str, str]
+) -> None:
+    if settings.sandbox == "off":
+        for provider in catalogue.providers.values():
+            key_of(provider, environ)
 
 
 def _has_keys(settings: Settings) -> bool:

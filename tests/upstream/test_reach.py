@@ -110,4 +110,4 @@ def test_a_key_that_is_none_is_told_and_sent_nowhere(key: str) -> None:
     with saying(plain("200 OK")) as (provider, seen):
         reached = reach(provider, {"KEY": key})
     assert seen == []
-    assert "KEY holds 18 characters with a space or line end" in reached.says
+    assert "KEY holds 18 characters with one among them that no key has" in reached.says

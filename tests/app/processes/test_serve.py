@@ -336,6 +336,19 @@ def test_a_taken_port_is_told_in_one_line(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("key", "why"), [("", "is not set"), ("my key", "no key has")])
+def test_a_key_that_is_none_is_told_in_one_line(tmp_path: Path, key: str, why: str) -> None:
+    command = [sys.executable, "-m", "app", "serve"]
+    dials = {"TURNPIKE_SANDBOX": "off", "GLOBAL_API_KEY": key}
+    environ = environment(tmp_path, free_port(), **dials)
+    ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert ended.returncode == 78
+    assert why in ended.stderr
+    assert ended.stderr.startswith("turnpike: provider global: ")
+    assert ended.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_lies_beside_the_log_may_have_a_folder_of_its_own(tmp_path: Path) -> None:
     apart = tmp_path / "apart"
     with served(tmp_path / "log", TURNPIKE_DATA=str(apart)) as service:
