@@ -24,6 +24,10 @@ from upstream.catalogue import load
 PREFIX = "tpk"
 COLUMNS = ("id", "name", "tenant", "scopes", "limits", "spent", "made", "revoked")
 NONE_YET = "there is no key yet: make one with `{} keys create NAME`"
+NONE_LEFT = (
+    "every key is revoked, as --all shows, and requests need one all the same: make one with "
+    "`{} keys create NAME`"
+)
 SHOWN_ONCE = """It is shown this once: the log keeps nothing but a digest of it. Send it as
 Authorization: Bearer, as OpenAI's clients do with their api_key."""
 
@@ -59,14 +63,16 @@ def listed(settings: Settings, *, with_revoked: bool, as_json: bool) -> None:
     """Print the keys with their limits, and what each has spent in its hour or day."""
     rows: list[dict[str, Any]] = []
     lines: list[tuple[object, ...]] = []
-    for each in known(settings):
+    standing = known(settings)
+    for each in standing:
         if with_revoked or each.revoked_at_s is None:
             key, revoked_at_s = each.key, each.revoked_at_s
             spent_usd = _spent_usd(settings, key)
             rows.append({**_described(key), "revoked_at_s": revoked_at_s, "spent_usd": spent_usd})
             said = (key.id, key.name, key.tenant, ",".join(key.scopes), _limits(key))
             lines.append((*said, dollars(spent_usd), _day(key.created_at_s), _day(revoked_at_s)))
-    tell(rows, table(COLUMNS, lines) if lines else NONE_YET.format(command()), as_json=as_json)
+    none = (NONE_LEFT if standing else NONE_YET).format(command())
+    tell(rows, table(COLUMNS, lines) if lines else none, as_json=as_json)
 
 
 def revoke(settings: Settings, named: str, *, as_json: bool) -> None:

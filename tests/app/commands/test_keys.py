@@ -121,6 +121,11 @@ def test_an_arm_that_is_none_is_told(tmp_path: Path) -> None:
 def test_without_any_key_the_list_says_what_to_do(tmp_path: Path) -> None:
     assert "keys create NAME" in turnpike(tmp_path, "keys", "list").stdout
     assert as_json(turnpike(tmp_path, "keys", "list", "--json")) == []
+    made(tmp_path, "shop")
+    assert turnpike(tmp_path, "keys", "revoke", "shop").exit_code == 0
+    told = turnpike(tmp_path, "keys", "list").stdout
+    assert "every key is revoked" in told
+    assert "no key yet" not in told
 
 
 @pytest.mark.slow
