@@ -93,12 +93,15 @@ def demo(
     ended = threading.Event()
     watched = threading.Thread(target=_show, args=(run, prompts, ended), daemon=True)
     watched.start()
-    with ThreadPoolExecutor(CALLERS) as pool:
+    pool = ThreadPoolExecutor(CALLERS)
+    try:
         jobs = [
             pool.submit(_one, service, task, arms, run, i >= prompts // 2, rated, seed + i)
             for i, task in enumerate(asked)
         ]
         failures = [error for job in jobs if (error := job.exception()) is not None]
+    finally:
+        pool.shutdown(cancel_futures=True)  # who interrupts us waits for none that has not begun
     ended.set()
     watched.join()
     for error in failures[:3]:

@@ -1,5 +1,9 @@
 """The demo: the table it ends with, and a service that refuses what it asks."""
 
+import os
+import signal
+import time
+
 import pytest
 
 from app.commands.demo import Run, Tally, as_data, demo, table
@@ -37,6 +41,25 @@ def test_what_is_no_service_of_ours_is_told_as_such(answer: bytes | None) -> Non
         bind = other.base_url.removeprefix("http://").removesuffix("/v1")
         with pytest.raises(ConfigError, match=f"something else than Turnpike answers at {bind};"):
             demo(Settings.load({}, {"bind": bind}), 4, 1.0, 0)
+
+
+def test_who_interrupts_it_does_not_wait_for_prompts_that_were_not_sent(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def interrupted(*one: object) -> None:
+        asked.append(one)
+        if len(asked) == 40:  # by then all of them wait for a caller
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
+
+    monkeypatch.setattr("app.commands.demo._one", interrupted)
+    with served(service) as url:
+        settings = Settings.load({}, {"bind": url.removeprefix("http://")})
+        with pytest.raises(KeyboardInterrupt):
+            demo(settings, 400, 1.0, 0)
+    assert len(asked) < 300
 
 
 @pytest.mark.parametrize("name", ["small", "the_best_of_all_models_of_the_european_region_2026"])
