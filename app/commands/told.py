@@ -1,5 +1,6 @@
 """How commands tell what they have done: in words, or as JSON for scripts; and their exit codes."""
 
+import errno
 import json
 import os
 import sys
@@ -84,6 +85,12 @@ class Sections(Commands):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             ctx.exit(EX_INTERRUPTED)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            where = error.filename or "what it says"
+            click.echo(f"turnpike: {where} cannot be written: {error.strerror}", err=True)
+            ctx.exit(EX_FAILED)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands, section by section; what is in no section comes last."""

@@ -1,5 +1,6 @@
 """What every command keeps to: exit codes of one meaning, JSON for scripts, help in sections."""
 
+import errno
 import json
 import os
 import socket
@@ -10,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from click import Command, Group
+from click.testing import CliRunner
 
 from app.commands.cli import SECTIONS, main
-from app.commands.told import EX_CONFIG, EX_USAGE, EXIT_CODES
+from app.commands.told import EX_CONFIG, EX_FAILED, EX_USAGE, EXIT_CODES, Sections
 from tests.app.commands.test_cli import AWAY, turnpike
 from tests.app.running import Provider, evals_table, running
 
@@ -194,3 +196,13 @@ def test_a_link_to_run_is_as_good_as_run(tmp_path: Path) -> None:
         [tmp_path / "turnpike", "--help"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert told.stdout.startswith("Usage: ./run [OPTIONS] COMMAND"), told.stderr
+
+
+def test_a_result_that_a_full_disk_does_not_take_is_told_in_one_line() -> None:
+    def say() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    group = Sections(sections={}, commands={"say": Command("say", callback=say)})
+    ended = CliRunner().invoke(group, ["say"])
+    said = f"turnpike: what it says cannot be written: {os.strerror(errno.ENOSPC)}\n"
+    assert (ended.exit_code, ended.stderr) == (EX_FAILED, said)
