@@ -28,6 +28,8 @@ EVERY_S = 0.5
 ABANDON_EVERY_S = 60.0
 LOOK_BACK_S = DAY_S  # what is older was found by an earlier look, or at the start
 COUNT_EVERY_S = 10.0
+SET_AHEAD_S = 5.0
+"""A clock that is corrected bit by bit gains less between two looks."""
 
 
 def abandon(log: LogRecorder, now_s: float, before_s: float, after_s: float) -> None:
@@ -60,6 +62,7 @@ class Keeper(threading.Thread):
         self._counted_at_s = -COUNT_EVERY_S
         self._stopping = threading.Event()
         self._abandoned_s = 0.0
+        self._ahead_s, self._not_before_s = time.time() - time.monotonic(), 0.0
         self._erased_s = 0.0
         self._failing: set[str] = set()
         self._heard = NOTHING
@@ -128,11 +131,19 @@ class Keeper(threading.Thread):
         self._heard = follow(self._cache, self._log, self._heard)
 
     def _abandon(self, now_s: float) -> None:
-        """Give an end to decisions that no request can be busy with any more; once a minute."""
+        """Give an end to decisions that no request can be busy with any more; once a minute.
+
+        A clock that is set ahead makes those old that are under way: they have their time first.
+        """
         if abs(now_s - self._abandoned_s) < ABANDON_EVERY_S:
             return
-        self._abandoned_s = now_s
-        before_s = now_s - busy_s(self._catalogue().arms.values())
+        lasts_s, steady_s = busy_s(self._catalogue().arms.values()), time.monotonic()
+        was_s, self._ahead_s = self._ahead_s, now_s - steady_s
+        if self._ahead_s - was_s > SET_AHEAD_S:
+            self._not_before_s = steady_s + lasts_s
+        if steady_s < self._not_before_s:
+            return
+        self._abandoned_s, before_s = now_s, now_s - lasts_s
         self._live.forget(before_s, now_s)
         abandon(self._log, now_s, before_s, before_s - LOOK_BACK_S)
 

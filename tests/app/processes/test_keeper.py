@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
@@ -36,6 +37,21 @@ def test_a_decision_that_nothing_can_still_end_is_abandoned_while_the_service_ru
     with running(tmp_path, sandbox_url=provider.url) as service:
         log = service.parts.log
         assert log.counts().decisions == log.counts().outcomes == 3
+
+
+def test_a_clock_that_is_set_ahead_ends_no_decision_that_is_under_way(
+    tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.processes.keeper.ABANDON_EVERY_S", 0.0)
+    monkeypatch.setattr("app.processes.keeper.busy_s", lambda _arms: 2.5)
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        log, now_s = service.parts.log, time.time()
+        log.decide(but(DECISION, decided_at_s=now_s)).wait()
+        ahead = SimpleNamespace(time=lambda: time.time() + DAY_S / 8, monotonic=time.monotonic)
+        monkeypatch.setattr("app.processes.keeper.time", ahead)
+        time.sleep(1.5)
+        assert log.decision(DECISION.id).outcome is None
+        assert eventually(lambda: log.decision(DECISION.id).outcome is not None)
 
 
 def test_a_chore_that_always_fails_keeps_no_other_from_being_done_and_is_told_once(
