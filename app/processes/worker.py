@@ -12,6 +12,7 @@ import socket
 import sys
 from contextlib import suppress
 from http import HTTPStatus
+from threading import TIMEOUT_MAX
 from types import FrameType
 from typing import Any
 
@@ -25,6 +26,8 @@ LOOK_EVERY_S = 0.1
 YOUNG = 10_000
 """So many objects are made before garbage is looked for among them: those of a few requests."""
 real_sleep = get_original("time", "sleep")
+# Of a thread beside the loop that ends, its own loop is left in memory for good: so they stay.
+gevent.config.threadpool_idle_task_timeout = TIMEOUT_MAX
 TAKEN_WITHIN_S = 60.0
 """A client that takes nothing of its answer for so long is left."""
 WRITTEN_WITHIN_S, KILLED_WITHIN_S = 4.0, 2.0

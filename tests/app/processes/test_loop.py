@@ -65,6 +65,23 @@ print(sum(each.dead for each in waiting))
 """
 
 
+IDLE = """
+import app.processes.worker
+from gevent import monkey
+monkey.patch_all()
+import gc
+import gevent
+from gevent.hub import Hub
+from app.processes.loop import beside
+
+beside(int)
+gevent.sleep(6)  # a second longer than gevent lets a thread wait for work by itself
+beside(int)
+gc.collect()
+print(sum(isinstance(each, Hub) for each in gc.get_objects()))
+"""
+
+
 def test_where_no_loop_serves_the_work_is_done_here() -> None:
     assert beside(threading.get_ident) == threading.get_ident()
 
@@ -80,3 +97,10 @@ def test_nobody_waits_for_ever_for_a_lock_that_work_beside_the_loop_has_let_go()
     command = [sys.executable, "-c", SHARED]
     ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=90)
     assert ended.stdout == "9\n"
+
+
+@pytest.mark.slow
+def test_a_service_with_little_to_do_does_not_grow_by_a_loop_with_each_request() -> None:
+    command = [sys.executable, "-c", IDLE]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert ended.stdout == "2\n"  # the loop that serves, and that of the thread beside it
