@@ -35,8 +35,8 @@ class Again:
 
         raises : StoreUnavailable
         """
-        turn = self._turn(asking, stored, use)
-        answer = answer_again(said(stored), time.time() - turn.started_at_s)
+        began_s, turn = time.monotonic(), self._turn(asking, stored, use)
+        answer = answer_again(said(stored), time.monotonic() - began_s)
         completion = completed(turn, answer, len(asking.asked))
         return replace(completion, durable=self.record(turn, completion.ended))
 

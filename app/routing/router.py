@@ -251,14 +251,15 @@ class Router:
 
         Whatever else ends the call is recorded too: no defect of ours may hold a budget.
         """
+        began_s = time.monotonic()
         try:
             yield
         except UpstreamError as error:
-            self._record(turn, failed(error, time.time() - turn.started_at_s))
+            self._record(turn, failed(error, time.monotonic() - began_s))
             asking.blame(turn, error)
         except Exception as error:
             turn.call.drop()
-            self._record(turn, left(turn, time.time() - turn.started_at_s, error))
+            self._record(turn, left(turn, time.monotonic() - began_s, error))
             raise
 
     def _last(self, asking: Asking) -> UpstreamError:

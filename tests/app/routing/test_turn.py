@@ -1,6 +1,7 @@
 """How a turn ends, whatever ends it: an outcome in the log, and nothing held for it."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,21 @@ def test_what_the_provider_refuses_costs_nothing(tmp_path: Path) -> None:
     with faulty(tmp_path, {"a": broken, "b": busy}, **BUDGET) as made:
         made.service.refused("/complete", {"prompt": "hi"})
         assert [each.cost_usd for each in made.attempts()] == [0, 0]
+
+
+def test_a_clock_that_is_set_makes_no_call_shorter_or_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = time.time
+
+    def amid_a_clock_that_is_set(talk: Conversation) -> None:
+        monkeypatch.setattr("time.time", lambda: real() - 3_600.0)
+        broken(talk)
+
+    with faulty(tmp_path, {"a": amid_a_clock_that_is_set}, **BUDGET) as made:
+        made.service.refused("/complete", {"prompt": "hi"})
+        [call] = made.attempts()
+        assert 0 < call.latency_s < 60
 
 
 @pytest.mark.parametrize(("scenario", "stream"), [(blank, False), (thinking_in_vain, True)])
