@@ -64,11 +64,14 @@ class Fenced:
 
 
 def lease(db: Sql, name: str, holder: str, for_s: float) -> int | None:
-    """Take a lease, or keep it, and return its token; None while another holds it."""
+    """Take a lease, or keep it, and return its token; None while another holds it.
+
+    One that reaches much further than it is taken for is from before the clock was set back.
+    """
     [row] = db.query(STANDING, {"name": name})
     token = row["token"] or 0
     if row["holder"] != holder:
-        if token and row["until_s"] > row["now_s"]:
+        if token and 0 < row["until_s"] - row["now_s"] <= 2 * for_s:
             return None
         token += 1
     until_s = row["now_s"] + for_s

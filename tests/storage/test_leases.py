@@ -35,6 +35,12 @@ def test_a_lease_ends_by_the_clock_of_the_store(log: Log) -> None:
     assert log.lease("retrain", "ann", 60.0) is None
 
 
+def test_a_lease_of_before_the_clock_was_set_back_holds_up_nobody(log: Log) -> None:
+    assert log.lease("retrain", "ann", 60.0 + 3 * 3_600.0) == 1  # as of a clock three hours ahead
+    assert log.lease("retrain", "bob", 60.0) == 2
+    assert log.lease("retrain", "eve", 60.0) is None
+
+
 def test_what_was_made_under_a_lease_that_is_lost_is_void(log: Log) -> None:
     def given(token: int) -> list[HandedOver]:
         return [Fence(name="retrain", token=token), POLICY, EVAL]
