@@ -7,10 +7,11 @@ begun, which knows nothing of rows. Connections that only wait for a next reques
 
 import gc
 import json
+import os
 import signal
 import socket
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from http import HTTPStatus
 from threading import TIMEOUT_MAX
 from types import FrameType
@@ -26,6 +27,7 @@ LOOK_EVERY_S = 0.1
 YOUNG = 10_000
 """So many objects are made before garbage is looked for among them: those of a few requests."""
 real_sleep = get_original("time", "sleep")
+real_socket = get_original("socket", "socket")
 # Of a thread beside the loop that ends, its own loop is left in memory for good: so they stay.
 gevent.config.threadpool_idle_task_timeout = TIMEOUT_MAX
 TAKEN_WITHIN_S = 60.0
@@ -144,5 +146,6 @@ class Worker(GeventWorker):  # type: ignore[misc]
         gevent.killall(list(self.under_way), timeout=KILLED_WITHIN_S)
         self.alive = False
         for each in list(self.idle):
-            with suppress(OSError):  # it has closed by itself
-                each.shutdown(socket.SHUT_RD)
+            # Whoever reads from it finds its end; gevent's own shutdown would let that fail.
+            with suppress(OSError), closing(real_socket(fileno=os.dup(each.fileno()))) as same:
+                same.shutdown(socket.SHUT_RD)

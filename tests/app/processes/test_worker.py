@@ -128,7 +128,7 @@ def test_half_of_the_streams_end_whole_and_the_rest_in_words(tmp_path: Path) -> 
 
 
 def test_an_idle_service_ends_at_once_although_clients_keep_their_connections(
-    tmp_path: Path,
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with behind(tmp_path, drain_s=60) as service, closing(idle(service)):
         began = time.monotonic()
@@ -137,3 +137,4 @@ def test_an_idle_service_ends_at_once_although_clients_keep_their_connections(
         assert service.ended(within_s=60) == 0
         # gunicorn alone would wait for the kept connection as long as it may: more than a minute.
         assert time.monotonic() - began < 40
+    assert "ERROR" not in capfd.readouterr().err
