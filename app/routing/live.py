@@ -102,8 +102,7 @@ class Live:
 
         raises : StoreUnavailable if the books of the key cannot be opened now
         """
-        with self._lock:
-            return self._treasury.of(holder, time.time()).pacer
+        return self._treasury.of(holder, time.time()).pacer
 
     def decide(
         self,

@@ -20,7 +20,8 @@ class Treasury:
     """The pacing of the service and of each key that has a goal of its own.
 
     What a key spends is spent by the service too, whose ceiling holds for everybody. Calls are
-    made one at a time, under the lock of `Live`; a key's books are opened when it first asks.
+    made one at a time, under the lock of `Live`, but for `of`: a key's books are opened when it
+    first asks, and while the log keeps it waiting for that, nobody else has to.
     `priced_apart` says of a key whether a goal of its own sets its price.
     """
 
@@ -49,7 +50,8 @@ class Treasury:
             return self.service
         if key_id not in self._of_keys:
             past = self._log.asked_with(key_id, RING)
-            self._of_keys[key_id] = self._opened(goal, holder.cap, past, key_id, now_s)
+            opened = self._opened(goal, holder.cap, past, key_id, now_s)
+            self._of_keys.setdefault(key_id, opened)  # another may have opened them meanwhile
         return self._of_keys[key_id]
 
     def limited(self, question: Question, holder: Holder, now_s: float) -> Question:

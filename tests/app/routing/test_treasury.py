@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
@@ -334,6 +334,27 @@ def test_a_budget_per_request_and_a_floor_are_kept_by_each_key_for_itself(
     assert live.pacer.willingness_to_pay_usd == 0.01
     goal = tight.get("/policy").json["goal"]
     assert (goal["kind"], goal["usd"], goal["requests"]) == ("budget", 5e-5, 80)
+
+
+def test_a_key_that_waits_for_its_books_keeps_nobody_else_waiting(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, site = Keyed(service, budget_usd=1.0, budget_per="day"), Keyed(service, "site")
+    begun, is_back, was_back = Event(), Event(), []
+
+    def away(*_: object) -> list[Any]:
+        begun.set()
+        was_back.append(is_back.wait(5))
+        return []
+
+    monkeypatch.setattr(service.parts.log, "asked_with", away)
+    with ThreadPoolExecutor(1) as beside:
+        asked = beside.submit(shop.ask)
+        assert begun.wait(10)
+        site.ask()
+        is_back.set()
+        assert asked.result()["arm"]
+    assert was_back == [True]
 
 
 def test_what_has_no_price_is_not_passed_on_for_a_key_with_a_budget(
