@@ -16,6 +16,7 @@ from storage.erasing import transcripts
 from storage.records import Attempt, Decision, DecisionKind, Outcome
 from storage.search import Ending, Mark, Rated, Sought
 
+FILTERS = ("arm", "task", "rated", "ending", "kind", "least_usd")
 PAGE = 50
 TASKS = 200
 CHAIN = 8
@@ -54,7 +55,7 @@ def decisions(parts: Parts, sees: str | None, given: Mapping[str, str]) -> dict[
     traffic = parts.traffic.now(sees)
     arms = list(parts.catalogue().arms)
     go_on = found.go_on
-    asked = {name: value for name, value in given.items() if value and name != "before"}
+    asked = {name: value for name in FILTERS if (value := given.get(name))}
     return {
         "found": [
             (each, STATUSES.get(each.status, (each.status, "fair"))) for each in found.decisions

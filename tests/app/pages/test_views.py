@@ -139,6 +139,12 @@ def test_a_filter_that_is_none_is_refused(used: Running, query: str, says: str) 
     assert says in answer.text
 
 
+@pytest.mark.parametrize("query", ["endpoint=x", "_method=POST", "_scheme=javascript", "utm=x"])
+def test_what_an_address_has_besides_filters_is_in_no_link(used: Running, query: str) -> None:
+    text = page(used, f"/pages/decisions?task=maths&{query}&before=9e9_")
+    assert 'href="/pages/decisions?task=maths">← Newest' in text
+
+
 def test_a_decision_is_found_by_its_id_and_told(used: Running) -> None:
     [newest, *_] = used.parts.log.recent(200)[::-1]
     answer = used.client.get("/pages/decisions", query_string={"id": f" {newest.id} "})
