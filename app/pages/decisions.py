@@ -224,9 +224,12 @@ def _mark(value: str | None) -> Mark:
         return Mark()
     at_s, _, identity = value.partition("_")
     try:
-        return Mark(float(at_s), identity)
-    except ValueError as error:
+        mark = Mark(float(at_s), identity)
+    except ValueError:
+        mark = Mark(math.nan)
+    if math.isnan(mark.at_s):
         raise InvalidInput(
             f"before is {seen(value)}: it must be taken from a link to older decisions",
             param="before",
-        ) from error
+        )
+    return mark

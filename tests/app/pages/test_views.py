@@ -131,6 +131,7 @@ def test_a_price_that_is_none_is_refused(used: Running, pay: str) -> None:
         ("least_usd=much", "least_usd is"),
         ("least_usd=nan", "least_usd is"),
         ("before=yesterday", "before is"),
+        ("before=nan_", "before is"),
     ],
 )
 def test_a_filter_that_is_none_is_refused(used: Running, query: str, says: str) -> None:
