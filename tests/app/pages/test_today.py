@@ -106,7 +106,10 @@ def test_what_is_rated_by_many_is_told_as_ratings_per_request(service: Running) 
     asked = service.ask()["id"]
     for rater in ("ann", "bob", "eve"):
         service.post("/feedback", {"id": asked, "thumbs": "up", "rater": rater})
-    assert "<dt>Ratings per request</dt><dd>3.00</dd>" in service.client.get("/").text
+    text = service.client.get("/").text
+    assert "<dt>Ratings per request</dt><dd>3.00</dd>" in text
+    assert ", from 3 ratings</span>" in text
+    assert ", from 1 rated answer</span>" in service.client.get("/?span=7d").text
 
 
 def test_an_arm_whose_breaker_lets_one_call_through_is_on_trial(
