@@ -22,18 +22,21 @@ UP = 0.5
 """Rewards of at least this count as a thumbs-up."""
 
 _DECISIONS = """
-SELECT id, decided_at_s, task, kind, arm, propensity, propensities FROM decisions d
+SELECT id, decided_at_s, task, kind, arm, propensity FROM decisions d
 WHERE (d.decided_at_s, d.id) < (:until_s, :until_id) {where}
 ORDER BY d.decided_at_s DESC, d.id DESC LIMIT :looked_at
 """
 
 _FOUND = """
-SELECT * FROM (
-    SELECT c.*, o.status, o.cost_usd, o.latency_s,
-        (SELECT avg(e.reward) FROM feedback_effective e WHERE e.decision_id = c.id) AS reward
-    FROM ({decisions}) c LEFT JOIN outcomes o ON o.decision_id = c.id
-) found {where}
-ORDER BY decided_at_s DESC, id DESC LIMIT :n
+SELECT f.*, d.policy, d.eligible, d.quality, d.cost_usd_predicted, d.willingness_to_pay_usd FROM (
+    SELECT * FROM (
+        SELECT c.*, o.status, o.cost_usd, o.latency_s,
+            (SELECT avg(e.reward) FROM feedback_effective e WHERE e.decision_id = c.id) AS reward
+        FROM ({decisions}) c LEFT JOIN outcomes o ON o.decision_id = c.id
+    ) found {where}
+    ORDER BY decided_at_s DESC, id DESC LIMIT :n
+) f JOIN decisions d ON d.id = f.id
+ORDER BY f.decided_at_s DESC, f.id DESC
 """
 
 _LAST = """
@@ -109,10 +112,14 @@ class Listed:
     id: str
     decided_at_s: float
     task: str | None
+    policy: str
     kind: DecisionKind
     arm: str
     propensity: float
-    propensities: tuple[float, ...]
+    eligible: tuple[str, ...]
+    quality: tuple[float, ...]
+    cost_usd_predicted: tuple[float, ...]
+    willingness_to_pay_usd: float
     status: str | None
     cost_usd: float | None
     latency_s: float | None

@@ -14,7 +14,7 @@ from policy.errors import InvalidInput
 from policy.prediction import AT_ONCE
 from storage.erasing import transcripts
 from storage.records import Attempt, Decision, DecisionKind, Outcome
-from storage.search import Ending, Mark, Rated, Sought
+from storage.search import Ending, Listed, Mark, Rated, Sought
 
 FILTERS = ("arm", "task", "rated", "ending", "kind", "least_usd")
 PAGE = 50
@@ -58,7 +58,8 @@ def decisions(parts: Parts, sees: str | None, given: Mapping[str, str]) -> dict[
     asked = {name: value for name in FILTERS if (value := given.get(name))}
     return {
         "found": [
-            (each, STATUSES.get(each.status, (each.status, "fair"))) for each in found.decisions
+            (each, STATUSES.get(each.status, (each.status, "fair")), better_than(each) is not None)
+            for each in found.decisions
         ],
         "is_full": len(found.decisions) == PAGE,
         "looked_back_to_s": None if go_on is None else go_on.at_s,
@@ -88,7 +89,7 @@ def decision(parts: Parts, sees: str | None, decision_id: str) -> dict[str, Any]
         "outcome": found.outcome,
         "status": STATUSES[None if found.outcome is None else found.outcome.status],
         "why": told,
-        "because": because(found.decision, told["arms"]),
+        "because": because(found.decision),
         "words": list(in_words(told["context"]["facts"])),
         "timeline": timeline(list(_chain(parts, sees, found.decision))),
         "ratings": ratings,
@@ -97,7 +98,7 @@ def decision(parts: Parts, sees: str | None, decision_id: str) -> dict[str, Any]
     }
 
 
-def because(made: Decision, arms: Sequence[Mapping[str, Any]]) -> str:
+def because(made: Decision) -> str:
     """Return in a sentence why the decision went to its arm."""
     if made.kind == "cached":
         return "The same question had been answered before: the stored answer was given again."
@@ -106,18 +107,32 @@ def because(made: Decision, arms: Sequence[Mapping[str, Any]]) -> str:
     first = "Another arm had failed, or could not be asked. " if made.kind == "fallback" else ""
     if made.policy not in LEARNING:
         return f"{first}The rule in force is {made.policy}, which does not ask what arms are worth."
-    chance = next(arm["propensity"] for arm in arms if arm["arm"] == made.arm)
-    best = max(arms, key=lambda arm: float(arm["utility"]))
-    if best["arm"] == made.arm:
+    better = better_than(made)
+    if better is None:
         return (
-            f"{first}It looked worth the most of {len(arms)}: its quality less its price. "
-            f"It was drawn with a probability of {chance:.3f}."
+            f"{first}It looked worth the most of {len(made.eligible)}: its quality less its price. "
+            f"It was drawn with a probability of {made.propensity:.3f}."
         )
     return (
-        f"{first}It was tried out to learn about it: {best['arm']} looked worth more, and this one "
-        f"was drawn with a probability of {chance:.3f}."
-        f"{' Of so many arms a few are compared first.' if len(arms) > AT_ONCE else ''}"
+        f"{first}It was tried out to learn about it: {better} looked worth more, and this one "
+        f"was drawn with a probability of {made.propensity:.3f}."
+        f"{' Of so many arms a few are compared first.' if len(made.eligible) > AT_ONCE else ''}"
     )
+
+
+def better_than(made: Decision | Listed) -> str | None:
+    """Return the arm that looked worth the most where it was not the one taken, else None.
+
+    Only what learns asks what arms are worth, and only where nobody named one.
+    """
+    if made.kind not in ("routed", "fallback") or made.policy not in LEARNING:
+        return None
+    pays = made.willingness_to_pay_usd
+    told = zip(made.quality, made.cost_usd_predicted, strict=True)
+    worth = [quality - cost_usd / pays for quality, cost_usd in told]
+    best = max(worth)
+    taken = made.eligible.index(made.arm)
+    return made.eligible[worth.index(best)] if worth[taken] < best else None
 
 
 def in_words(facts: Mapping[str, float]) -> Iterator[str]:

@@ -161,7 +161,8 @@ def test_a_rare_kind_is_looked_for_a_piece_at_a_time(
 def test_what_is_listed_is_what_was_recorded(asked: Log) -> None:
     [each] = asked.lookups.find(Sought(rated="down"), Mark(), 1).decisions
     assert (each.status, each.cost_usd, each.latency_s, each.reward) == ("ok", 0.001, 1.5, 0.0)
-    assert each.propensities == (0.75, 0.25)
+    assert each.eligible == DECISION.eligible
+    assert each.quality == DECISION.quality
 
 
 def test_retries_and_ratings_of_a_decision(asked: Log) -> None:

@@ -6,7 +6,6 @@ from app.pages.decisions import because, in_words, timeline
 from app.routing.why import considered, context_in_words
 from features.prompt import Prompt
 from features.sketch import Sketch
-from storage.records import Decision
 from tests.app.running import Running
 from tests.storage.rounds import ATTEMPT, DECISION, NOON_S, OUTCOME, but
 
@@ -17,20 +16,30 @@ def sketch_of(text: str) -> bytes:
     return Sketch.of(Prompt.of([{"role": "user", "content": text}])).to_bytes()
 
 
-def told(decision: Decision) -> str:
-    return because(decision, considered(decision))
-
-
 def test_the_arm_that_looked_best_was_worth_the_most() -> None:
-    assert told(ROUTED).startswith("It looked worth the most of 2")
-    assert "0.750" in told(ROUTED)
+    assert because(ROUTED).startswith("It looked worth the most of 2")
+    assert "0.750" in because(ROUTED)
 
 
 def test_an_arm_that_did_not_look_best_was_tried_out() -> None:
     dearer = but(ROUTED, quality=(0.2, 0.9), willingness_to_pay_usd=1.0)
-    assert told(dearer).startswith("It was tried out")
-    assert "large looked worth more" in told(dearer)
+    assert because(dearer).startswith("It was tried out")
+    assert "large looked worth more" in because(dearer)
     assert "the draw explored" in str(considered(dearer))
+
+
+def test_the_list_calls_explored_what_its_own_page_says_was_tried_out(service: Running) -> None:
+    log, likely = service.parts.log, but(ROUTED, sketch=sketch_of("Hello"))
+    dear = but(likely, quality=(0.2, 0.9), willingness_to_pay_usd=1.0)
+    seldom = but(dear, arm="large", propensity=0.25)
+    made = {"best": likely, "likely but worse": dear, "seldom but best": seldom}
+    for name, decision in made.items():
+        log.decide(but(decision, id=name)).wait()
+    rows = service.client.get("/pages/decisions").text.split("<tr>")
+    for name in made:
+        [row] = [each for each in rows if f'aria-label="Why: {name}"' in each]
+        tried_out = "It was tried out" in service.client.get(f"/pages/decisions/{name}").text
+        assert ("explored" in row) == tried_out == (name == "likely but worse")
 
 
 @pytest.mark.parametrize(("arms", "is_many"), [(16, False), (17, True)])
@@ -45,13 +54,13 @@ def test_of_many_arms_one_that_looks_best_may_have_been_held_back(arms: int, is_
         quality_sd=alike,
         cost_usd_predicted=alike,
     )
-    assert told(many).endswith("Of so many arms a few are compared first.") == is_many
+    assert because(many).endswith("Of so many arms a few are compared first.") == is_many
 
 
 @pytest.mark.parametrize("rule", ["fixed:small", "uniform", "word_count"])
 def test_a_rule_that_learns_nothing_tried_nothing_out(rule: str) -> None:
     ruled = but(ROUTED, policy=rule, quality=(0.2, 0.9), willingness_to_pay_usd=1.0)
-    assert told(ruled).startswith(f"The rule in force is {rule}")
+    assert because(ruled).startswith(f"The rule in force is {rule}")
     assert "explored" not in str(considered(ruled))
 
 
@@ -59,7 +68,7 @@ def test_a_rule_that_learns_nothing_tried_nothing_out(rule: str) -> None:
     ("kind", "says"), [("pinned", "by name"), ("cached", "stored answer"), ("fallback", "failed")]
 )
 def test_how_else_an_arm_may_be_come_by(kind: str, says: str) -> None:
-    assert says in told(but(ROUTED, kind=kind))
+    assert says in because(but(ROUTED, kind=kind))
 
 
 def test_the_facts_of_a_prompt_are_told_as_they_are() -> None:
