@@ -4,8 +4,10 @@
   "use strict";
   const drawn = new Map();
   const probe = document.head.appendChild(document.createElement("i"));
-  // A colour of the page as the canvas takes it: `light-dark()` is settled where it is used.
+  // A colour of the page as the canvas takes it: `light-dark()` is settled where it is used. Those of
+  // arms tell them apart, as in the legend, also where a system forces its own on the rest.
   const css = (name) => {
+    probe.style.forcedColorAdjust = /^c\d$/.test(name) ? "none" : "auto";
     probe.style.color = `var(--${name})`;
     return getComputedStyle(probe).color;
   };

@@ -175,18 +175,19 @@ def test_a_theme_that_was_chosen_stays(page: Page) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("forced", ["none", "active"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_chart_is_drawn_in_the_colours_of_its_legend(
-    page: Page, scheme: Literal["light", "dark"]
+    page: Page, scheme: Literal["light", "dark"], forced: Literal["none", "active"]
 ) -> None:
-    page.emulate_media(color_scheme=scheme)
+    page.emulate_media(color_scheme=scheme, forced_colors=forced)
     page.goto("/")
     expect(page.locator(".plot canvas").first).to_be_visible()
     legend = page.locator(".legend").first.locator(".arm i")
     colours = legend.evaluate_all("all => all.map(each => getComputedStyle(each).backgroundColor)")
     found = page.locator(".plot canvas").first.evaluate(COLOURS)
     assert set(colours) & set(found)  # an arm that cost next to nothing is less than a pixel high
-    assert "rgb(0, 0, 0)" not in found
+    assert ("rgb(0, 0, 0)" in found) == (forced == "active" and scheme == "light")
 
 
 @pytest.mark.slow
