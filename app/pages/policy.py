@@ -15,6 +15,7 @@ from app.pages.charts import OTHER, by_arm, colours, span
 from app.processes.loop import beside
 from app.routing.lately import RECENT, Lately
 from app.wiring import Parts
+from policy.decide import LEARNING
 from policy.errors import InvalidInput
 from policy.frontier import Point
 from policy.pacer import Pacer
@@ -26,6 +27,8 @@ CURVE = 48
 BELOW, ABOVE = 0.1, 1_000.0
 """The slider's ends, in calls of the cheapest and of the dearest arm."""
 
+NOT_ASKED = "The rule in force is {}, which does not ask what a thumb is worth."
+
 
 def policy(parts: Parts, holder: Holder, name: str | None, now_s: float) -> dict[str, Any]:
     """Return what the page shows; figures of use are of the last seven days."""
@@ -34,11 +37,12 @@ def policy(parts: Parts, holder: Holder, name: str | None, now_s: float) -> dict
     paints, asked = colours(parts.catalogue().arms, traffic), traffic.where("kind", ASKED)
     week = of_week(asked, now_s)
     pacer, learned = parts.live.pacer_of(holder), parts.live.learned
+    rule = parts.router.terms.policy
     return {
         "period": period,
         "is_empty": not lately.tasks,
         "prompts": len(lately.tasks),
-        "rule": parts.router.terms.policy,
+        "rule": rule,
         "version": learned.policy_version,
         "goal": goal(pacer, learned, now_s),
         "pay": pacer.willingness_to_pay_usd,
@@ -46,9 +50,9 @@ def policy(parts: Parts, holder: Holder, name: str | None, now_s: float) -> dict
         "paints": paints,
         "arms": _arms(parts, holder.sees, lately, week, traffic),
         "shares": by_arm(period.of(asked), period, paints, "share", lambda sums: sums.decisions),
-        "frontier": _frontier(lately, paints, pacer.willingness_to_pay_usd),
+        "frontier": _frontier(lately, paints, pacer.willingness_to_pay_usd, rule),
         "slider": slider(lately, pacer.willingness_to_pay_usd),
-        "now": _moved(lately, pacer, traffic, pacer.willingness_to_pay_usd, paints),
+        "now": _moved(lately, pacer, traffic, pacer.willingness_to_pay_usd, paints, rule),
         "tasks": _tasks(lately, week, paints),
         "hyper": learned.hyper,
         "dimensions": len(learned.beliefs.quality.prior.groups),
@@ -87,7 +91,8 @@ def moved_to(parts: Parts, holder: Holder, willingness_to_pay_usd: float) -> dic
     traffic = parts.traffic.now(holder.sees)
     paints = colours(parts.catalogue().arms, traffic)
     lately, pacer = lately_of(parts), parts.live.pacer_of(holder)
-    return _moved(lately, pacer, traffic, willingness_to_pay_usd, paints)
+    rule = parts.router.terms.policy
+    return _moved(lately, pacer, traffic, willingness_to_pay_usd, paints, rule)
 
 
 def _moved(
@@ -96,6 +101,7 @@ def _moved(
     traffic: Traffic,
     willingness_to_pay_usd: float,
     paints: Mapping[str, str],
+    rule: str,
 ) -> dict[str, Any]:
     now, then = lately.at(pacer.willingness_to_pay_usd), lately.at(willingness_to_pay_usd)
     if now is None or then is None:
@@ -110,7 +116,7 @@ def _moved(
             for share, arm in shares
             if share > 0
         ],
-        "says": _told(now, then),
+        "says": _told(now, then) if rule in LEARNING else NOT_ASKED.format(rule),
         "a_month": _a_month(traffic, then),
     }
 
@@ -146,12 +152,12 @@ def _a_month(traffic: Traffic, point: Point) -> str:
     return f"About {dollars(point.cost_usd * requests)} a month at the pace of late."
 
 
-def _frontier(lately: Lately, paints: Mapping[str, str], pay: float) -> dict[str, Any]:
-    """Return the curve of what money buys, where we are on it, and every arm alone."""
+def _frontier(lately: Lately, paints: Mapping[str, str], pay: float, rule: str) -> dict[str, Any]:
+    """Return the curve of what money buys, where we are if we are on it, and every arm alone."""
     ends = slider(lately, pay)
     step = (ends["high"] - ends["low"]) / CURVE
     points = lately.frontier([10 ** (ends["low"] + i * step) for i in range(CURVE + 1)])
-    now = lately.at(pay)
+    now = lately.at(pay) if rule in LEARNING else None
     alone = {arm: lately.always(arm) for arm in lately.arms}
     return {
         "kind": "frontier",

@@ -64,6 +64,17 @@ def test_what_is_dearer_than_nothing_is_told_in_dollars(tmp_path: Path, provider
     assert then["says"].endswith(" points better than now.")
 
 
+@pytest.mark.parametrize(("rule", "asks"), [("fixed:gpt-4o", False), ("greedy", True)])
+def test_only_a_rule_that_asks_what_a_thumb_is_worth_has_a_place_on_the_curve(
+    tmp_path: Path, provider: Provider, rule: str, asks: bool
+) -> None:
+    with running(tmp_path, sandbox_url=provider.url, policy=rule) as service:
+        service.ask()
+        text = service.client.get("/pages/policy").text
+    assert ("As it is now." in text) == ("the policy, now" in text) == asks
+    assert (f"The rule in force is {rule}, which does not ask" in text) == (not asks)
+
+
 def test_a_key_with_a_goal_of_its_own_is_shown_that_goal(service: Running) -> None:
     shop = Keyed(service, willingness_to_pay_usd=0.5)
     shop.ask()
