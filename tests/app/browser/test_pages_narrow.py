@@ -1,5 +1,6 @@
 """The pages where room is short: amounts stay whole, and long names leave room for the rest."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -127,3 +128,11 @@ def test_what_was_wrong_in_an_address_stays_in_its_place(browser: Browser, url: 
         page.goto(f"/pages/decisions?least_usd={'x' * 100}")
         expect(page.locator("main")).to_contain_text("least_usd is")
         assert sticks_out(page) == 0
+
+
+@pytest.mark.slow
+def test_the_link_to_a_decision_is_called_what_is_read_there(page: Page) -> None:
+    page.goto("/pages/decisions")
+    shown = page.locator("tbody th a").first
+    moment = shown.locator("time").inner_text()
+    expect(shown).to_have_accessible_name(re.compile(f"^{moment}"), timeout=3000)

@@ -1,5 +1,7 @@
 """Why a decision went where it went, in words that agree with its row."""
 
+from urllib.parse import quote
+
 import pytest
 
 from app.pages.decisions import because, in_words, timeline
@@ -37,7 +39,7 @@ def test_the_list_calls_explored_what_its_own_page_says_was_tried_out(service: R
         log.decide(but(decision, id=name)).wait()
     rows = service.client.get("/pages/decisions").text.split("<tr>")
     for name in made:
-        [row] = [each for each in rows if f'aria-label="Why: {name}"' in each]
+        [row] = [each for each in rows if f'href="{quote(f"/pages/decisions/{name}")}"' in each]
         tried_out = "It was tried out" in service.client.get(f"/pages/decisions/{name}").text
         assert ("explored" in row) == tried_out == (name == "likely but worse")
 
