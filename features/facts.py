@@ -25,6 +25,10 @@ CODE = re.compile(r"[{}\[\];=<>_`#\\]|\(\)|->|::")
 MATHS = re.compile("[+*/^=%$\u221a\u2211\u222b\u03c0\u00d7\u00f7]")
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 OPTION = re.compile(r"(?<!\S)\(?[A-J][.):](?!\S)", re.I)
+ASKS = "?\uff1f\u061f"
+"""Question marks: of Latin, Chinese and Arabic."""
+ENDS = ".!\u3002\uff01\u0964" + ASKS
+"""What ends a sentence, also in Chinese and Hindi."""
 SIGN = np.array([not (chr(code).isalnum() or chr(code).isspace()) for code in range(128)])
 
 NAMES = (
@@ -61,7 +65,7 @@ def facts(prompt: Prompt) -> Floats:
     words = told[:READ_CHARS].split() or [""]
     text = " ".join(words)
     n = max(len(text), 1)
-    sentences = max(sum(text.count(mark) for mark in ".?!"), 1)
+    sentences = max(_count(text, ENDS), 1)
     digits, signs, foreign = _kinds(text)
     row: Sequence[float] = (
         log1p(len(text) + max(len(told) - READ_CHARS, 0)),
@@ -74,7 +78,7 @@ def facts(prompt: Prompt) -> Floats:
         min(len(CODE.findall(text)) / n, 0.3),
         min(len(MATHS.findall(text)) / n, 0.2),
         log1p(len(OPTION.findall(text))),
-        log1p(text.count("?")),
+        log1p(_count(text, ASKS)),
         float(QUESTION.match(text) is not None),
         float(ORDER.match(text) is not None),
         signs / n,
@@ -82,6 +86,10 @@ def facts(prompt: Prompt) -> Floats:
         log1p(prompt.tools) + log1p(prompt.images),
     )
     return np.array(row)
+
+
+def _count(text: str, marks: str) -> int:
+    return sum(map(text.count, marks))
 
 
 def _kinds(text: str) -> tuple[int, int, int]:

@@ -43,6 +43,14 @@ def test_the_facts_of_a_letter_are_those_counted_by_hand(name: str, expected: fl
 
 
 @pytest.mark.parametrize(
+    "text", ["你好。你在哪里\uff1f", "أهلا. أين أنت؟", "नमस्ते। आप कहाँ हैं?"], ids=["zh", "ar", "hi"]
+)
+def test_questions_and_sentences_end_in_other_scripts_too(text: str) -> None:
+    assert fact("question marks", text) == pytest.approx(log1p(1))
+    assert fact("sentence length", text) == pytest.approx(log1p(len(text.split()) / 2))
+
+
+@pytest.mark.parametrize(
     ("text", "question", "order"),
     [
         ("What is a monad?", 1, 0),
