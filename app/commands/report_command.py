@@ -26,6 +26,8 @@ from jobs.report import PERIODS
 @told_plainly
 def report(since: str, as_json: bool, as_table: bool, keep: bool) -> None:
     """Say what was spent and saved, with intervals, and how satisfied users are."""
+    if as_json + as_table + keep > 1:
+        raise click.UsageError("give one of --json, --csv and --keep: each says what becomes of it")
     from app.monitoring.reporting import as_csv, as_text
 
     settings = chosen(needs_arms=True)

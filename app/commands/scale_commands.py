@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from app.address import HIGHEST_PORT
+from app.address import HIGHEST_PORT, checked
 from app.commands.told import told_plainly
 from app.commands.which_log import chosen
 from app.settings import Settings
@@ -33,11 +33,20 @@ def cluster(replicas: int, prompts: int, stay: bool) -> None:
     sys.exit(run(Settings.load(), replicas, prompts, stay=stay))
 
 
+def _replicas(_context: object, _parameter: object, given: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return tuple(map(checked, given))
+    except ValueError as error:
+        raise click.BadParameter(f"a replica of {', '.join(given)}: {error}") from error
+
+
 @click.command()
 @click.option(
     "--port", type=click.IntRange(1, HIGHEST_PORT), required=True, help="Port on 127.0.0.1."
 )
-@click.option("--to", multiple=True, required=True, help="A replica, as host:port.")
+@click.option(
+    "--to", multiple=True, required=True, callback=_replicas, help="A replica, as host:port."
+)
 @told_plainly
 def balance(port: int, to: tuple[str, ...]) -> None:
     """Run the load balancer of `cluster` alone."""

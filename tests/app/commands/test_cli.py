@@ -40,6 +40,22 @@ def test_the_version_that_runs_is_told(tmp_path: Path) -> None:
     assert (ended.exit_code, ended.output) == (0, f"turnpike {VERSION}\n")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("report", "--json", "--csv"), "one of --json, --csv and --keep"),
+        (("balance", "--port", "8080", "--to", "nonsense"), "it must be host:port"),
+        (("balance", "--port", "8080", "--to", "127.0.0.1:99999"), "from 1 to 65535"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_is_done(
+    tmp_path: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    ended = turnpike(tmp_path, *arguments)
+    assert (ended.exit_code, says in " ".join(ended.stderr.split())) == (2, True), ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 WRONG = {
     "a variable misspelt": ({"TURNPIKE_WILINGNESS_TO_PAY_USD": "1"}, "WILLINGNESS_TO_PAY_USD"),
     "a value out of range": ({"TURNPIKE_CONNECTIONS": "0"}, "CONNECTIONS"),
