@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from app.mistakes import seen
 from app.monitoring.traffic import Sums, Traffic
+from policy.errors import InvalidInput
 from policy.types import DAY_S, HOUR_S
 
 COLOURS = 8
@@ -62,8 +64,15 @@ DEFAULT = "7d"
 
 
 def span(name: str | None, traffic: Traffic, now_s: float) -> Span:
-    """Return the span of this name; without one, the shortest that holds all there is."""
-    if name is None or name not in SPANS:
+    """Return the span of this name; without one, the shortest that holds all there is.
+
+    raises : InvalidInput if there is none of this name
+    """
+    if name is not None and name not in SPANS:
+        raise InvalidInput(
+            f"span is {seen(name)}: it must be one of {', '.join(SPANS)}", param="span"
+        )
+    if name is None:
         age_s = now_s - float(traffic.starts_s.min()) if len(traffic.starts_s) else 0.0
         short = [each for each in ("1h", "24h") if age_s < SPANS[each][1]]
         name = short[0] if short else DEFAULT

@@ -83,6 +83,13 @@ def test_a_page_without_any_traffic_tells_the_next_step(service: Running, path: 
         assert "learned up to event 1 of the log" in text
 
 
+@pytest.mark.parametrize("path", ["/", "/pages/policy"])
+def test_a_span_that_is_none_is_refused(used: Running, path: str) -> None:
+    answer = used.client.get(f"{path}?span=nonsense")
+    assert answer.status_code == 400
+    assert "must be one of 1h, 24h, 7d, 30d" in answer.text
+
+
 def test_today_tells_what_was_spent_and_rated(used: Running) -> None:
     total = used.parts.traffic.now().total()
     text = page(used, "/")
