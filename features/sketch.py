@@ -116,7 +116,7 @@ class Sketch:
 
 
 def _grams(text: str) -> Iterator[str]:
-    unfolded = _unfolded(_excerpt(text))[:READ_CHARS]  # one may become 18
+    unfolded = _ends(_unfolded(_excerpt(text)))  # one letter may become 18
     tokens = TOKEN.findall(unfolded.lower())
     yield from tokens
     yield from map(" ".join, pairwise(tokens))
@@ -149,5 +149,9 @@ def _excerpt(text: str) -> str:
     """Return the beginning and the end of a long text: what is asked stands in one of them."""
     words, half = text.split(), READ_WORDS // 2
     kept = words if len(words) <= READ_WORDS else [*words[:half], *words[-half:]]
-    told, half = " ".join(kept), READ_CHARS // 2
-    return told if len(told) <= READ_CHARS else f"{told[:half]} {told[1 - half :]}"
+    return _ends(" ".join(kept))
+
+
+def _ends(text: str) -> str:
+    half = READ_CHARS // 2
+    return text if len(text) <= READ_CHARS else f"{text[:half]} {text[1 - half :]}"

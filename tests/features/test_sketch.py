@@ -125,7 +125,11 @@ def test_of_a_long_text_the_beginning_and_the_end_are_read() -> None:
     np.testing.assert_array_equal(Sketch.of(long).buckets, Sketch.of(short).buckets)
 
 
-@pytest.mark.parametrize("long", ["{}" * READ_CHARS, "文" * READ_CHARS], ids=["json", "chinese"])
+@pytest.mark.parametrize(
+    "long",
+    ["{}" * READ_CHARS, "文" * READ_CHARS, "文……" * READ_CHARS],
+    ids=["json", "chinese", "three dots in one letter"],
+)
 def test_what_is_asked_at_the_end_of_a_long_text_without_spaces_is_read(long: str) -> None:
     asked_last = set(Sketch.of(asked(f"{long} {SENTENCE}")).buckets.tolist())
     assert set(Sketch.of(asked(SENTENCE)).buckets.tolist()) <= asked_last
