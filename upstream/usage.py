@@ -6,7 +6,7 @@ from typing import Any
 
 from policy.letters import IMAGE_TOKENS, about_tokens
 from policy.types import Arm, Usage
-from upstream.answers import BESIDE, choices_of, part_of
+from upstream.answers import BESIDE, choices_of, part_of, thinks
 
 # Parameters that no model reads.
 UNREAD = frozenset({
@@ -15,8 +15,11 @@ UNREAD = frozenset({
     "service_tier", "stop", "stream_options", "tool_choice", "user", "verbosity",
     "web_search_options",
 })  # fmt: skip
-# What no model says of an answer: marks, and what is told of it, or said, a second time.
-_UNSAID = frozenset({"format", "id", "role", "signature", "type", *BESIDE})
+# What no model says of an answer: marks, and what it rests on.
+_MARKS = frozenset({"format", "id", "role", "signature", "type"})
+_UNSAID = frozenset({*_MARKS, *BESIDE})
+# Thoughts among marks, which most providers tell as a text too.
+_MARKED = ("reasoning_details", "thinking_blocks")
 
 
 def usage_of(
@@ -106,8 +109,13 @@ def answer_tokens(data: Mapping[str, Any]) -> float:
 
 
 def spoken_tokens(message: Mapping[str, Any]) -> float:
-    """Return about how many tokens a message or a delta says or thinks, tool calls included."""
-    return tokens_in(message, _UNSAID)
+    """Return about how many tokens a message or a delta says or thinks, tool calls included.
+
+    >>> spoken_tokens({"content": "hello", "reasoning_details": [{"id": "r1", "text": "well"}]})
+    2.25
+    """
+    marked = () if thinks(message) else [message.get(name) for name in _MARKED]
+    return tokens_in(message, _UNSAID) + tokens_in(marked, _MARKS)
 
 
 def _cached(usage: Mapping[str, Any]) -> int:

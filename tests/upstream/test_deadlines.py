@@ -66,7 +66,15 @@ def test_no_content_in_time_ends_the_call(method: str, scenario) -> None:
         assert seen.closed_early.wait(1)
 
 
-@pytest.mark.parametrize("delta", [{"reasoning_content": "hm"}, {"some_vendors_thoughts": "hm"}])
+@pytest.mark.parametrize(
+    "delta",
+    [
+        {"reasoning_content": "hm"},
+        {"some_vendors_thoughts": "hm"},
+        {"reasoning_details": [{"type": "reasoning.text", "text": "hm"}]},
+        {"thinking_blocks": [{"type": "thinking", "thinking": "hm"}]},
+    ],
+)
 def test_a_model_that_thinks_is_not_silent(delta: dict) -> None:
     def scenario(conversation: Conversation) -> None:
         conversation.events()
