@@ -43,14 +43,19 @@ def test_a_clock_that_is_set_ahead_ends_no_decision_that_is_under_way(
     tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.processes.keeper.ABANDON_EVERY_S", 0.0)
-    monkeypatch.setattr("app.processes.keeper.busy_s", lambda _arms: 2.5)
+    monkeypatch.setattr("app.processes.keeper.busy_s", lambda _arms: 60.0)
+    later_s = [0.0]
+    ahead = SimpleNamespace(
+        time=lambda: time.time() + DAY_S / 8 + later_s[0],
+        monotonic=lambda: time.monotonic() + later_s[0],
+    )
     with running(tmp_path, sandbox_url=provider.url) as service:
         log, now_s = service.parts.log, time.time()
         log.decide(but(DECISION, decided_at_s=now_s)).wait()
-        ahead = SimpleNamespace(time=lambda: time.time() + DAY_S / 8, monotonic=time.monotonic)
         monkeypatch.setattr("app.processes.keeper.time", ahead)
         time.sleep(1.5)
         assert log.decision(DECISION.id).outcome is None
+        later_s[0] = 60.0
         assert eventually(lambda: log.decision(DECISION.id).outcome is not None)
 
 
