@@ -85,12 +85,17 @@ class Sections(Commands):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             ctx.exit(EX_INTERRUPTED)
+
+    def main(self, *args: Any, **more: Any) -> Any:
+        """Return what the command line gives; what a full disk does not take is told in a line."""
+        try:
+            return super().main(*args, **more)
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
             where = error.filename or "what it says"
             click.echo(f"turnpike: {where} cannot be written: {error.strerror}", err=True)
-            ctx.exit(EX_FAILED)
+            sys.exit(EX_FAILED)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands, section by section; what is in no section comes last."""

@@ -198,11 +198,15 @@ def test_a_link_to_run_is_as_good_as_run(tmp_path: Path) -> None:
     assert told.stdout.startswith("Usage: ./run [OPTIONS] COMMAND"), told.stderr
 
 
-def test_a_result_that_a_full_disk_does_not_take_is_told_in_one_line() -> None:
-    def say() -> None:
+@pytest.mark.parametrize("asked", ["say", "--help"])
+def test_what_a_full_disk_does_not_take_is_told_in_one_line(
+    asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def say(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    monkeypatch.setattr(Sections, "get_help", say)
     group = Sections(sections={}, commands={"say": Command("say", callback=say)})
-    ended = CliRunner().invoke(group, ["say"])
+    ended = CliRunner().invoke(group, [asked])
     said = f"turnpike: what it says cannot be written: {os.strerror(errno.ENOSPC)}\n"
     assert (ended.exit_code, ended.stderr) == (EX_FAILED, said)
