@@ -1,5 +1,6 @@
 """What a call took in tokens: as its provider says where that can be true, else by its letters."""
 
+import json
 import math
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -91,10 +92,17 @@ def tokens_in(value: object, but: Collection[str] = ()) -> float:
 def prompt_tokens(body: Mapping[str, Any]) -> float:
     """Return about how many tokens a provider counts of a request as input.
 
+    Of tools, a schema and what else is beside the messages the names are read too.
+
     >>> prompt_tokens({"messages": [{"content": "hi"}], "functions": [{"name": "f"}], "user": "me"})
-    0.75
+    4.25
     """
-    return tokens_in({name: each for name, each in body.items() if name not in UNREAD})
+    beside = (
+        json.dumps(each, ensure_ascii=False)
+        for name, each in body.items()
+        if name not in UNREAD and name != "messages" and isinstance(each, str | list | dict)
+    )
+    return tokens_in([body.get("messages"), *beside])
 
 
 def choices_asked(body: Mapping[str, Any]) -> int:

@@ -107,7 +107,7 @@ def test_what_is_not_counted_is_estimated_by_its_letters() -> None:
     assert usage == Usage(40 + 1, 4, estimated=True)
 
 
-SCHEMA = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"title": "x" * 4_000}}}
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"x" * 4_000: {}}}}
 PICTURES = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}] * 3
 
 
@@ -123,7 +123,7 @@ PICTURES = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA
 def test_all_that_a_model_reads_is_estimated_where_nobody_has_counted(more, least) -> None:
     with talking_to(lambda talk: talk.reply(completion(usage=None))) as (upstream, arm, _):
         usage = upstream.answer(arm, {**BODY, **more}).usage
-    assert least <= usage.input_tokens <= least + 20
+    assert least <= usage.input_tokens <= least + 30
 
 
 THOUGHTS = [
