@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+from weakref import finalize
 
 import openai
 from werkzeug.serving import make_server
@@ -20,10 +22,26 @@ def openai_client(service: Running, **options: object) -> Iterator[openai.OpenAI
         yield client
 
 
+class Body:
+    """A body that is closed once, also where werkzeug's server forgets to: its client has reset."""
+
+    def __init__(self, pieces: Any) -> None:
+        self._pieces = pieces
+        self.close = finalize(self, pieces.close)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._pieces)
+
+
 @contextmanager
 def served(service: Running) -> Iterator[str]:
     """Yield the address at which the service answers on a socket."""
-    server = make_server("127.0.0.1", 0, service.client.application, threaded=True)
+    application = service.client.application
+
+    def answering(*asked: Any) -> Body:
+        return Body(application(*asked))
+
+    server = make_server("127.0.0.1", 0, answering, threaded=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
