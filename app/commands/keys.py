@@ -25,8 +25,8 @@ PREFIX = "tpk"
 COLUMNS = ("id", "name", "tenant", "scopes", "limits", "spent", "made", "revoked")
 NONE_YET = "there is no key yet: make one with `{} keys create NAME`"
 NONE_LEFT = (
-    "every key is revoked, as --all shows, and requests need one all the same: make one with "
-    "`{} keys create NAME`"
+    "every key is revoked, as --all shows, and requests need one all the same: "
+    "`{} keys create NAME` makes one"
 )
 SHOWN_ONCE = """It is shown this once: the log keeps nothing but a digest of it. Send it as
 Authorization: Bearer, as OpenAI's clients do with their api_key."""
