@@ -33,6 +33,7 @@ from app.processes import gunicorn_conf, serve
 from app.processes.children import SERVICE
 from app.processes.wsgi import BLUEPRINTS
 from app.settings import Settings
+from policy.errors import ConfigError
 from storage.postgres_server import free_port
 from upstream.catalogue import load
 
@@ -194,6 +195,15 @@ def test_selectors_find_what_they_are_for() -> None:
     ):
         assert selector.items() <= labels["turnpike"].items()
         assert not selector.items() <= labels["turnpike-scheduler"].items()
+
+
+@pytest.mark.parametrize("name", DEPLOYED)
+def test_no_pod_gets_variables_made_of_the_name_of_a_service(name: str) -> None:
+    [service] = [called for kind, called in manifests() if kind == "Service"]
+    assert service.upper() + "_" == PREFIX  # so they would be taken for misspelt settings
+    with pytest.raises(ConfigError, match="TURNPIKE_SERVICE_HOST"):
+        Settings.load({f"{PREFIX}SERVICE_HOST": "10.96.0.7"})
+    assert pod(name)["enableServiceLinks"] is False
 
 
 def test_there_is_one_scheduler_and_more_than_one_service() -> None:
