@@ -60,7 +60,6 @@ def test_what_goes_on_as_before_has_not_moved_at_any_hour(name: str, hour: float
 def test_without_a_name_the_span_fits_what_there_is(age_s: float, name: str) -> None:
     traffic = Traffic().add([replace(ROW, start_s=NOON_S - age_s)], 1)
     assert span(None, traffic, NOON_S).name == name
-    assert span("nonsense", traffic, NOON_S).name == name
 
 
 def test_the_stack_adds_up_to_what_was_spent() -> None:
