@@ -3,9 +3,10 @@
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from contextlib import contextmanager
+from multiprocessing import active_children, get_context
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T", covariant=True)
@@ -27,8 +28,7 @@ class Work(Protocol[T]):
 def spread(work: Work[T], seeds: Sequence[int]) -> list[T]:
     """Return what each seed brings, in the order of the seeds."""
     started, found = time.monotonic(), {}
-    spawn = get_context("spawn")  # a fork would copy the locks of threads it does not copy
-    with ProcessPoolExecutor(os.cpu_count(), spawn, _begin, (work,)) as pool:
+    with processes(os.cpu_count() or 1, _begin, (work,)) as pool:
         jobs = {pool.submit(_of, seed): seed for seed in seeds}
         for job in as_completed(jobs):
             found[jobs[job]] = job.result()
@@ -36,6 +36,21 @@ def spread(work: Work[T], seeds: Sequence[int]) -> list[T]:
             told = f"{work.name}: {len(found)} of {len(seeds)} seeds, {left_s:.0f} s left"
             print(told, file=sys.stderr, flush=True)
     return [found[seed] for seed in seeds]
+
+
+@contextmanager
+def processes(
+    count: int, begin: Callable[..., None] | None = None, told: tuple[Any, ...] = ()
+) -> Iterator[ProcessPoolExecutor]:
+    """Return processes to hand work to; what is interrupted ends them in the middle of theirs."""
+    spawn = get_context("spawn")  # a fork would copy the locks of threads it does not copy
+    with ProcessPoolExecutor(count, spawn, begin, told) as pool:
+        try:
+            yield pool
+        except BaseException:
+            for child in active_children():  # left alone they do all they were handed
+                child.terminate()
+            raise
 
 
 _HERE: list[Work[Any]] = []

@@ -8,16 +8,16 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass, fields
 from functools import cache, cached_property
 from hashlib import sha256
-from multiprocessing import get_context
 from pathlib import Path
 from zipfile import is_zipfile
 
 import numpy as np
 
+from bench.cores import processes
 from bench.options import Options
 from bench.peers.player import PREFIX
 from bench.replay import Played, play
@@ -101,9 +101,7 @@ def _played(jobs: Sequence[tuple[Run, int]], effort: float) -> Iterator[tuple[Ru
             _play_and_keep(run, seed)
             yield run, seed
         return
-    workers = min(os.cpu_count() or 1, len(jobs))
-    spawn = get_context("spawn")  # a fork would copy the locks of threads it does not copy
-    with ProcessPoolExecutor(workers, spawn) as pool:
+    with processes(min(os.cpu_count() or 1, len(jobs))) as pool:
         asked = {pool.submit(_play_and_keep, run, seed): (run, seed) for run, seed in jobs}
         for job in as_completed(asked):
             job.result()

@@ -1,6 +1,12 @@
 """Work is spread over processes and comes back in the order it was asked for."""
 
+import os
+import signal
+import time
 from dataclasses import dataclass
+from multiprocessing import active_children
+from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -15,7 +21,33 @@ class Square:
         return seed * seed
 
 
+@dataclass(frozen=True)
+class Slow:
+    begun: Path
+    name: str = "slow"
+
+    def of(self, seed: int) -> None:
+        (self.begun / str(seed)).touch()
+        time.sleep(2)
+
+
 @pytest.mark.slow
 def test_results_are_in_the_order_of_the_seeds(capfd: pytest.CaptureFixture[str]) -> None:
     assert spread(Square(), [3, 1, 2]) == [9, 1, 4]
     assert "square: 3 of 3 seeds, 0 s left" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_what_is_interrupted_begins_nothing_more(tmp_path: Path) -> None:
+    cores = os.cpu_count() or 1
+
+    def interrupt() -> None:
+        while not list(tmp_path.iterdir()):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        spread(Slow(tmp_path), range(4 * cores))
+    assert 0 < len(list(tmp_path.iterdir())) <= cores
+    assert active_children() == []
