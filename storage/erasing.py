@@ -67,8 +67,8 @@ SELECT space FROM policies WHERE feature_version = :version ORDER BY version LIM
 """
 
 # What was added up by tenant is made again without the one who is forgotten. So is what policies
-# were adopted with: where it is missing, the log is folded.
-DELETE_RESULTS = "DELETE FROM latest"
+# were adopted with: where it is missing, the log is folded. Nothing would make alarms again.
+DELETE_REPORT = "DELETE FROM latest WHERE name = 'report'"
 DELETE_STATES = "DELETE FROM states"
 
 DELETE_TEXT = "DELETE FROM transcripts WHERE decision_id = :decision_id"
@@ -199,7 +199,7 @@ def strip(db: Sql, values: Values) -> None:
         db.execute(statement, decision)
     db.execute(DELETE_STATES)
     if values["tenant"] == FORGOTTEN:
-        db.execute(DELETE_RESULTS)
+        db.execute(DELETE_REPORT)
     raters = [str(row["rater"]) for row in db.query(RATERS, decision)]
     ours = [f"{FORGOTTEN} {n}" for n in range(len(raters))]
     # Two raters of one decision stay two; which they are is told by nothing. Anybody may have

@@ -1,6 +1,6 @@
 """The newest result of each kind: a report, the alarms. A new one takes the place of the last.
 
-Nothing is learned from them, and all of them can be made again from the rest of the log.
+Nothing is learned from them. A report can be made again from the rest of the log, alarms cannot.
 """
 
 from collections.abc import Mapping

@@ -5,9 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.monitoring import alarms
+from app.monitoring import reporting as report
+from jobs import failures
 from policy.errors import InvalidInput, UnknownDecision
 from storage.allotments import NOW
 from storage.erasing import FORGOTTEN, Whose, held, overdue, theirs, transcripts
+from storage.latest import Latest
 from storage.log import Log
 from storage.recorder import HandedOver
 from storage.sqlite_log import SqliteLog
@@ -135,6 +139,17 @@ def test_what_a_key_has_spent_today_is_spent_although_it_is_forgotten(log: Log) 
         assert log.spend_usd(this_hour_s, key_id="l") == 1.0
         assert log.spend_usd(0.0, key_id="k") == 2.0  # no budget lasts longer than a day
         assert log.spend_usd(0.0) == all_usd
+
+
+def test_what_was_added_up_by_tenant_goes_and_alarms_stay(log: Log) -> None:
+    for name in (report.NAME, alarms.NAME, failures.NAME):
+        log.replace(Latest(name=name, at_s=NOON_S, version=1, body={"acme": "told"})).wait()
+    take_out(log, stripped(decided(log, 1)))
+    assert log.latest(report.NAME) is None
+    for name in (alarms.NAME, failures.NAME):
+        kept = log.latest(name)
+        assert kept is not None
+        assert kept.body == {"acme": "told"}
 
 
 def test_to_be_forgotten_again_changes_nothing(log: Log) -> None:
