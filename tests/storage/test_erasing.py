@@ -1,5 +1,6 @@
 """What is taken out of the log is gone, from its files too, and what stays is nobody's."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +140,15 @@ def test_what_a_key_has_spent_today_is_spent_although_it_is_forgotten(log: Log) 
         assert log.spend_usd(this_hour_s, key_id="l") == 1.0
         assert log.spend_usd(0.0, key_id="k") == 2.0  # no budget lasts longer than a day
         assert log.spend_usd(0.0) == all_usd
+
+
+def test_what_a_call_under_way_is_expected_to_cost_is_spent_too(log: Log) -> None:
+    log.decide(but(DECISION, key_id="k")).wait()
+    log.decide(but(DECISION, key_id="k", id="stored", kind="cached")).wait()
+    take_out(log, stripped(DECISION.id), stripped("stored"))
+    log.settle(but(OUTCOME, at_s=time.time())).wait()
+    assert log.spend_usd(0.0, key_id="k") == DECISION.cost_usd_predicted[0]
+    assert log.spend_usd(0.0) == OUTCOME.cost_usd
 
 
 def test_what_was_added_up_by_tenant_goes_and_alarms_stay(log: Log) -> None:
