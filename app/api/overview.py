@@ -35,7 +35,8 @@ def overview(parts: Parts, holder: Holder) -> dict[str, Any]:
     What is believed is shared by all tenants; what was asked and spent is shown to its own.
     """
     learned, now_s, arms = parts.live.learned, time.time(), parts.catalogue().arms
-    lately = Lately.of(learned, list(arms), beside(lambda: parts.log.recent(RECENT)))
+    recent = beside(lambda: parts.log.recent(RECENT))
+    lately = Lately.of(learned, list(arms), recent, holder.among(arms))
     beliefs, terms = {arm: _belief(learned, lately, arm) for arm in arms}, parts.router.terms
     pacer = parts.live.pacer_of(holder)
     wanted = goal(pacer, learned, now_s)

@@ -32,7 +32,7 @@ NOT_ASKED = "The rule in force is {}, which does not ask what a thumb is worth."
 
 def policy(parts: Parts, holder: Holder, name: str | None, now_s: float) -> dict[str, Any]:
     """Return what the page shows; figures of use are of the last seven days."""
-    traffic, lately = parts.traffic.now(holder.sees), lately_of(parts)
+    traffic, lately = parts.traffic.now(holder.sees), lately_of(parts, holder)
     period = span(name, traffic, now_s)
     paints, asked = colours(parts.catalogue().arms, traffic), traffic.where("kind", ASKED)
     week = of_week(asked, now_s)
@@ -41,7 +41,7 @@ def policy(parts: Parts, holder: Holder, name: str | None, now_s: float) -> dict
     return {
         "period": period,
         "is_empty": not lately.tasks,
-        "prompts": len(lately.tasks),
+        "prompts": lately.prompts,
         "rule": rule,
         "version": learned.policy_version,
         "goal": goal(pacer, learned, now_s),
@@ -63,10 +63,10 @@ def policy(parts: Parts, holder: Holder, name: str | None, now_s: float) -> dict
     }
 
 
-def lately_of(parts: Parts) -> Lately:
-    """Return the recent prompts as the policy sees them now."""
-    recent = beside(lambda: parts.log.recent(RECENT))
-    return Lately.of(parts.live.learned, list(parts.catalogue().arms), recent)
+def lately_of(parts: Parts, holder: Holder) -> Lately:
+    """Return the recent prompts as the policy sees them now, for the arms that a key allows."""
+    recent, arms = beside(lambda: parts.log.recent(RECENT)), list(parts.catalogue().arms)
+    return Lately.of(parts.live.learned, arms, recent, holder.among(arms))
 
 
 def payment(given: str) -> float:
@@ -90,7 +90,7 @@ def moved_to(parts: Parts, holder: Holder, willingness_to_pay_usd: float) -> dic
     """Return what another willingness to pay would do to spend, quality and the arms' shares."""
     traffic = parts.traffic.now(holder.sees)
     paints = colours(parts.catalogue().arms, traffic)
-    lately, pacer = lately_of(parts), parts.live.pacer_of(holder)
+    lately, pacer = lately_of(parts, holder), parts.live.pacer_of(holder)
     rule = parts.router.terms.policy
     return _moved(lately, pacer, traffic, willingness_to_pay_usd, paints, rule)
 

@@ -1,6 +1,6 @@
 """The recent prompts as the policy sees them now: what each arm would bring there, and cost."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -27,7 +27,7 @@ class Belief:
 
 @dataclass(frozen=True, eq=False)
 class Lately:
-    """The recent prompts, oldest first; an arm that was not eligible has NaN as its cost.
+    """The recent prompts, oldest first; an arm that could not be asked has NaN as its cost.
 
     shapes : quality, variance, cost_usd (n, k); weight (k,)
     """
@@ -40,16 +40,24 @@ class Lately:
     weight: Floats
 
     @classmethod
-    def of(cls, learned: Learned, arms: Sequence[str], recent: Sequence[Decision]) -> Self:
-        """Return what is believed now of these arms, and of those that could be asked lately."""
+    def of(
+        cls,
+        learned: Learned,
+        arms: Sequence[str],
+        recent: Sequence[Decision],
+        allowed: Collection[str] | None = None,
+    ) -> Self:
+        """Return what is believed now of these arms; only those that are allowed can be asked."""
         recent = [each for each in recent if learned.knows(each)]
-        names = tuple(dict.fromkeys([*arms, *(arm for each in recent for arm in each.eligible)]))
+        names = tuple(arms)
         contexts = [learned.context(each) for each in recent] or [_average(learned)]
         said = [learned.beliefs.quality.predict(context, names) for context in contexts]
-        place = {arm: i for i, arm in enumerate(names)}
+        place = {arm: i for i, arm in enumerate(names) if allowed is None or arm in allowed}
         cost = np.full((len(recent), len(names)), np.nan)
         for row, each in enumerate(recent):
-            cost[row, [place[arm] for arm in each.eligible]] = each.cost_usd_predicted
+            for arm, usd in zip(each.eligible, each.cost_usd_predicted, strict=True):
+                if arm in place:
+                    cost[row, place[arm]] = usd
         return cls(
             names,
             tuple(each.task for each in recent),
@@ -75,7 +83,13 @@ class Lately:
 
     def frontier(self, payments: Sequence[float]) -> list[Point]:
         """Return what each price of a dollar would cost and bring; nothing before any prompt."""
-        return frontier(self._askable, self.cost_usd, payments) if self.tasks else []
+        rows = self._asked
+        return frontier(self._askable[rows], self.cost_usd[rows], payments) if self.prompts else []
+
+    @property
+    def prompts(self) -> int:
+        """Return how many of the prompts one of the arms could be asked."""
+        return int(self._asked.sum())
 
     def always(self, arm: str) -> tuple[float, float] | None:
         """Return dollars per request and quality of always asking one arm; None if it never was."""
@@ -90,6 +104,11 @@ class Lately:
         i = self.arms.index(arm)
         sd = float(np.sqrt(self.variance[rows, i].mean()))
         return Belief(float(self.quality[rows, i].mean()), sd, float(self.weight[i]))
+
+    @cached_property
+    def _asked(self) -> NDArray[np.bool_]:
+        could: NDArray[np.bool_] = np.any(np.isfinite(self.cost_usd), axis=1)
+        return could
 
     @cached_property
     def _askable(self) -> Floats:

@@ -1,18 +1,19 @@
 """What the page of the policy says of the use of arms: the same as `/policy`."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.figures import dollars
-from app.keys.holder import ANYBODY
+from app.keys.holder import ANYBODY, Holder
 from app.pages.policy import lately_of, moved_to, policy
 from policy.types import DAY_S
 from tests.app.keyed import Keyed
 from tests.app.running import Provider, Running, catalogue, running
 
-STORED = 4
+ASKED, STORED = 3, 4
 
 
 def test_stored_answers_are_no_use_of_an_arm(service: Running) -> None:
@@ -46,7 +47,7 @@ def test_of_the_arms_of_a_task_those_with_most_of_the_work_come_first(service: R
 def test_a_month_is_paid_for_what_asks_an_arm_and_not_for_stored_answers(service: Running) -> None:
     answers = [service.ask(cache="use", models=["gpt-4o"])["cache"] for _ in range(1 + STORED)]
     assert answers == ["miss"] + ["hit"] * STORED
-    point = lately_of(service.parts).at(0.01)
+    point = lately_of(service.parts, ANYBODY).at(0.01)
     assert point is not None
     says = moved_to(service.parts, ANYBODY, 0.01)["a_month"]
     assert says == f"About {dollars(30 * point.cost_usd)} a month at the pace of late."
@@ -92,3 +93,21 @@ def test_the_seven_days_of_use_are_those_of_the_api(service: Running) -> None:
     service.ask(models=["gpt-4o"])
     shown = policy(service.parts, ANYBODY, "7d", asked_at_s + 7 * DAY_S)
     assert [row["arm"].name for row in shown["arms"] if row["sums"].decisions] == ["gpt-4o"]
+
+
+def test_the_curve_is_of_arms_that_can_be_asked(tmp_path: Path, provider: Provider) -> None:
+    """Not of one that has left the catalogue, nor of one that the key does not allow."""
+    two = {name: {"model": "openai/gpt-4o"} for name in ("one", "two")}
+    three = two | {"three": {"model": "zhipuai/GLM-4-Plus"}}
+    with running(tmp_path, catalogue(tmp_path, provider.url, three)) as service:
+        for _ in range(ASKED):
+            service.ask()
+    with running(tmp_path, catalogue(tmp_path, provider.url, two)) as service:
+        shop = Holder("shop", allowed_arms=frozenset({"two"}))
+        for holder, arms in ((ANYBODY, {"one", "two"}), (shop, {"two"})):
+            shown = policy(service.parts, holder, "24h", time.time())
+            assert {each["name"] for each in shown["frontier"]["arms"]} == arms
+            assert {each["arm"] for each in shown["now"]["shares"]} <= arms
+            assert shown["prompts"] == ASKED
+        nobody = policy(service.parts, replace(shop, allowed_arms=frozenset()), "24h", time.time())
+        assert (nobody["prompts"], nobody["frontier"]["curve"]) == (0, [])

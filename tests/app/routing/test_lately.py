@@ -57,3 +57,16 @@ def test_before_any_prompt_there_is_a_belief_and_no_price(service: Running) -> N
     assert found.at(0.01) is None
     assert found.frontier([0.01]) == []
     assert found.always("gpt-4o") is None
+
+
+def test_only_an_arm_that_can_be_asked_now_is_on_the_curve(rated: Running) -> None:
+    recent, arms = rated.parts.log.recent(200), ["gpt-4o", "glm-4-plus", "new"]
+    found = Lately.of(rated.learned, arms, recent, ["glm-4-plus", "new"])
+    point = found.at(1e6)
+    assert point is not None
+    assert (found.arms, point.shares) == (tuple(arms), (0.0, 1.0, 0.0))
+    assert (point.cost_usd, point.quality) == pytest.approx(found.always("glm-4-plus"))
+    assert found.always("gpt-4o") is None
+    assert found.prompts == len(recent)
+    none = Lately.of(rated.learned, arms, recent, ["new"])
+    assert (none.prompts, none.frontier([1.0])) == (0, [])
