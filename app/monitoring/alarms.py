@@ -7,6 +7,7 @@ is kept with the alarms and tried again, more and more seldom, also after a rest
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from app.processes.loop import beside
 from policy.errors import StoreUnavailable
 from storage.latest import Latest
 from storage.log import Log
+from storage.records import Fence
 from storage.signs import Signs
 
 LOGGER = get_logger()
@@ -43,7 +45,7 @@ class Alarms(threading.Thread):
         self._looked_at_s = self._told_at_s = 0.0
         self._retry_s = 0.0
         self._is_ours = False
-        self._version = 0
+        self._token = self._version = 0
         self._untold: list[dict[str, Any]] = []
         self.open: tuple[Alarm, ...] = ()
 
@@ -61,10 +63,13 @@ class Alarms(threading.Thread):
             self._tell(now_s)
 
     def stop(self) -> None:
-        """End the thread."""
+        """End the thread, and let whoever comes next look at once."""
         self._stopping.set()
         if self.is_alive():
             self.join()
+        if self._is_ours:
+            with suppress(StoreUnavailable):  # then the lease ends by itself
+                self._log.give_back(Fence(name=NAME, token=self._token))
 
     def _look(self, now_s: float) -> None:
         try:
@@ -80,7 +85,9 @@ class Alarms(threading.Thread):
             LOGGER.exception("alarms not looked for, will be tried again")
 
     def _may_look(self) -> bool:
-        return self._log.lease(NAME, self._holder, LEASE_S) is not None
+        token = self._log.lease(NAME, self._holder, LEASE_S)
+        self._token = token or 0
+        return token is not None
 
     def _found(self, now_s: float) -> list[Alarm]:
         if now_s - self._usual[0] >= KEPT_S:

@@ -142,6 +142,16 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FIRST_RETRY_S", 0.1)
 
 
+def test_whoever_comes_after_one_that_was_stopped_looks_at_once(log: Log) -> None:
+    first, second = watching(log, holder="first"), watching(log, holder="second")
+    Sights.seen = []
+    first.round(NOW_S)
+    first.stop()
+    Sights.seen = [SLOW]
+    second.round(NOW_S)
+    assert [alarm.key for alarm in second.open] == [SLOW.key]
+
+
 @pytest.mark.slow
 def test_a_running_service_shows_its_alarms_everywhere_and_no_request_waits(
     tmp_path: Path, provider: Provider, hurried: None
