@@ -116,9 +116,18 @@ def rollback(settings: Settings, version: int | None, *, as_json: bool = False) 
         if latest is None or latest.version == 1:
             raise InvalidInput("there is no earlier policy version to go back to", param="version")
         wanted = log.policy_version(latest.version - 1 if version is None else version)
-        policy = readopted(settings, log, wanted, "rollback")
+        policy = readopted(settings, log, _with_arms_of(latest, wanted), "rollback")
     said = f"policy {policy.version} serves: it is version {wanted.version} again"
     tell({"version": policy.version, "again": wanted.version}, said, as_json=as_json)
+
+
+def _with_arms_of(latest: PolicyVersion, wanted: PolicyVersion) -> PolicyVersion:
+    """Return a policy version with the hints and list prices of the latest.
+
+    They are the catalogue's, which nobody has gone back on.
+    """
+    now, then = Hyper.from_json(latest.hyper), Hyper.from_json(wanted.hyper)
+    return replace(wanted, hyper=replace(then, hints=now.hints, listed=now.listed).to_json())
 
 
 def awaits_fold(log: LogReader, kind: str) -> bool:

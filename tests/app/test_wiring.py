@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from app.commands.training import rollback
 from storage.events import Event
 from tests.app.routing.test_live import folded
 from tests.app.running import SUM, Provider, Running, catalogue, eventually, running
@@ -89,6 +90,17 @@ def test_a_new_arm_is_listed_in_a_policy_version_that_keeps_every_thumb(
         assert after[arm]["effective_n"] == pytest.approx(before[arm]["effective_n"])
         assert after[arm]["quality"] == pytest.approx(before[arm]["quality"], abs=0.01)
     assert after["cheap"]["quality"] < after["new"]["quality"] < after["dear"]["quality"]
+
+
+def test_a_rollback_goes_back_on_no_arm_and_no_hint(service: Running, edit: Edit) -> None:
+    edit(tables(cheap={}, dear=DEAR, new=DEAR | {"quality": 0.95}))
+    assert eventually(lambda: service.get("/healthz")["policy_version"] == 2)
+    before = beliefs(service)
+    rollback(service.parts.settings, 1)
+    assert eventually(lambda: service.get("/healthz")["policy_version"] == 3)
+    hyper, after = service.get("/policy")["hyper"], beliefs(service)
+    assert (hyper["listed"]["new"], hyper["hints"]) == (30.0, {"new": 0.95})
+    assert after["new"]["quality"] == pytest.approx(before["new"]["quality"])
 
 
 def test_the_log_is_not_folded_anew_to_list_an_arm_and_what_is_learned_is_as_if_it_were(
