@@ -18,19 +18,26 @@ CREATE TABLE latest (
 
 LATEST = "SELECT * FROM latest WHERE name = :name"
 
-_REPLACE = """
-INSERT INTO latest (name, at_s, version, body) VALUES (:name, :at_s, :version, :body)
+_INSTEAD = """
 ON CONFLICT (name) DO UPDATE SET
     at_s = excluded.at_s, version = excluded.version, body = excluded.body
 """
 
-REPLACE_KNOWN = _REPLACE + "WHERE latest.version = excluded.version - 1"
+REPLACE_KNOWN = f"""
+INSERT INTO latest (name, at_s, version, body) VALUES (:name, :at_s, :version, :body)
+{_INSTEAD} WHERE latest.version = excluded.version - 1
+"""  # noqa: S608  our own words
 """Changes nothing unless the one that is replaced is the one that was seen."""
 
-REPLACE_OLDER = (
-    _REPLACE + "WHERE (latest.version, latest.at_s) <= (excluded.version, excluded.at_s)"
-)
-"""Changes nothing unless the new one has seen more, or as much and is younger: clocks go wrong."""
+REPLACE_OLDER = f"""
+INSERT INTO latest (name, at_s, version, body) SELECT :name, :at_s, :version, :body
+WHERE NOT EXISTS (SELECT 1 FROM handovers WHERE kind = 'forget' AND received_at_s >= :at_s)
+{_INSTEAD} WHERE (latest.version, latest.at_s) <= (excluded.version, excluded.at_s)
+"""  # noqa: S608
+"""Changes nothing unless the new one has seen more, or as much and is younger: clocks go wrong.
+
+Nor if somebody was forgotten since it was begun: it may tell of who that was.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,5 +68,6 @@ def _keep(settings: Settings) -> None:
         before = log.latest(NAME)
         if not is_long(log, time.time()):
             return
-    latest = kept(_made(settings, list(PERIODS)), before, time.time())
+    begun_at_s = time.time()
+    latest = kept(_made(settings, list(PERIODS)), before, begun_at_s)
     delivered(settings, of_latest(latest))

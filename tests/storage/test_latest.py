@@ -42,3 +42,11 @@ def test_what_has_seen_the_last_one_replaces_it_also_when_the_clock_was_ahead(lo
     log.receive("h2", "report", NOON_S, [made(2, NOON_S, n=2)]).wait()
     log.receive("h3", "report", NOON_S, [made(1, NOON_S + 1e8, n=3)]).wait()
     assert log.latest("report") == made(2, NOON_S, n=2)
+
+
+def test_what_was_begun_before_somebody_was_forgotten_is_not_taken(log: Log) -> None:
+    log.receive("f", "forget", NOON_S + 5, []).wait()
+    log.receive("h1", "report", NOON_S + 9, [made(1, NOON_S, acme="told")]).wait()
+    assert log.latest("report") is None
+    log.receive("h2", "report", NOON_S + 9, [made(1, NOON_S + 6)]).wait()
+    assert log.latest("report") == made(1, NOON_S + 6)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from app.commands import report_command
 from app.commands.cli import main
 from app.commands.report_command import _keep
 from app.monitoring import reporting
@@ -117,6 +118,26 @@ def answered(service: Running, tenant: str, n: int) -> None:
         identity, at_s = f"{tenant}-{i}", time.time() - 60
         service.parts.log.decide(but(DECIDED, id=identity, tenant=tenant, decided_at_s=at_s))
         service.parts.log.settle(but(OUTCOME, decision_id=identity, at_s=at_s)).wait()
+
+
+def test_a_report_that_was_begun_before_somebody_was_forgotten_is_not_kept(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporting, "AT_ONCE", 0)
+    answered(service, "acme", 1)
+
+    def made(*about: Any) -> Any:
+        found = add_up(*about)
+        service.parts.log.receive("f", "forget", time.time(), []).wait()
+        return found
+
+    add_up = report_command._made
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(report_command, "_made", made)
+        _keep(service.parts.settings)
+    assert service.parts.log.latest("report") is None
+    _keep(service.parts.settings)
+    assert service.parts.log.latest("report") is not None
 
 
 def test_beside_a_long_log_a_tenant_of_whom_nothing_is_kept_has_its_report_at_once(
