@@ -65,8 +65,9 @@ def test_a_log_that_its_owner_lets_others_read_stays_as_it_is(tmp_path: Path) ->
     path = tmp_path / "turnpike.db"
     SqliteLog(path).close()
     path.chmod(0o640)
-    SqliteLog(path).close()
-    assert path.stat().st_mode & 0o777 == 0o640
+    with SqliteLog(path):
+        for end in ("", "-wal", "-shm"):
+            assert path.with_name(path.name + end).stat().st_mode & 0o777 == 0o640
 
 
 def test_every_file_of_a_service_is_in_the_table_of_files(
