@@ -61,7 +61,10 @@ def _retrain(
     click.echo("fitting and judging a candidate ...", err=True)
     with _folding(settings, log) as fold:
         result = fit_and_judge(log, trigger, time.time, settings.retrain_first_outcomes, fold)
-    made = result.retrain
+    made, latest = result.retrain, log.latest_policy()
+    if latest is not None and latest.version != made.incumbent_version:
+        # Somebody went back, added an arm, was forgotten: what was judged serves no more.
+        return IDLE | {"reason": f"policy {latest.version} was adopted meanwhile: nothing to do"}
     delivered(settings, of_retrain(made, result.policy, result.learned, fence))
     return {
         "id": made.id,

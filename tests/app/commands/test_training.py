@@ -1,11 +1,18 @@
 """A scheduled retrain is made when it is due, also where the clock was wrong at the last one."""
 
 import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from app.commands.evals import import_evals
 from app.commands.training import retrain
-from tests.app.running import Running, eventually
+from jobs.retrain import Result
+from jobs.retrain import retrain as fit_and_judge
+from storage.learnable import LearnableLog
+from tests.app.running import Running, evals_table, eventually
 from tests.storage.rounds import RETRAIN, but
 
 HOUR_S = 3_600.0
@@ -21,3 +28,24 @@ def test_a_scheduled_retrain_is_made_unless_one_has_just_been(
     log.record_retrain(but(RETRAIN, id="last", started_at_s=at_s, ended_at_s=at_s)).wait()
     retrain(service.parts.settings, "schedule")
     assert eventually(lambda: len(log.retrains()) == 1 + is_made)
+
+
+@pytest.mark.slow
+def test_a_retrain_during_which_another_policy_was_adopted_comes_to_nothing_and_is_no_failure(
+    service: Running,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def meanwhile(log: LearnableLog, *more: Any) -> Result:
+        result = fit_and_judge(log, *more)
+        assert result.retrain.promoted
+        first = service.parts.log.policy_version(1)
+        assert service.parts.log.adopt(replace(first, version=2, source="rollback")).wait()
+        return result
+
+    import_evals(service.parts.settings, evals_table(tmp_path / "evals.csv"))
+    monkeypatch.setattr("jobs.retrain.retrain", meanwhile)
+    retrain(service.parts.settings, "manual")
+    assert "policy 2 was adopted meanwhile: nothing to do" in capsys.readouterr().out
+    assert service.parts.log.retrains() == []
