@@ -1,11 +1,13 @@
 """How the service stands, as gauges: breakers, the price of a dollar, queues, what is learned."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from math import nan
 
 from app.monitoring.lookout import Alarm
 from app.monitoring.metrics import Metrics, show
 from app.routing.live import Live
+from policy.errors import StoreUnavailable
 from policy.types import Arm
 from storage.log import Log
 from upstream.breaker import State
@@ -45,10 +47,7 @@ class Gauges:
         alarms: Sequence[Alarm],
         now_s: float,
     ) -> None:
-        """Set every gauge to how things stand now.
-
-        raises : StoreUnavailable
-        """
+        """Set every gauge to how things stand now."""
         shown = self._metrics.shown()
         standing = {name: health.standing(arm) for name, arm in arms.items()}
         states = [({"arm": name}, STATES[each.state]) for name, each in standing.items()]
@@ -57,10 +56,13 @@ class Gauges:
         show(self._under_way, under_way, shown)
         show(self._alarms, [(_labels(alarm), 1) for alarm in alarms], shown)
         self._queue.set(log.waiting)
-        self._lag.set(max(log.position() - live.learned.upto_seq, 0))
         self._version.set(live.learned.policy_version)
-        retrains = log.retrains(1)
-        self._retrain.set(now_s - retrains[0].ended_at_s if retrains else nan)
+        lag = age_s = nan
+        with suppress(StoreUnavailable):  # of which an alarm tells, that is to be seen
+            lag = max(log.position() - live.learned.upto_seq, 0)
+            age_s = next((now_s - each.ended_at_s for each in log.retrains(1)), nan)
+        self._lag.set(lag)
+        self._retrain.set(age_s)
         self._pays.set(live.pacer.willingness_to_pay_usd)
         left_usd = live.pacer.unspent_usd(now_s)
         self._left.set(nan if left_usd is None else left_usd)

@@ -9,11 +9,14 @@ from contextlib import ExitStack
 from math import isnan
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.monitoring.lookout import Alarm
 from app.monitoring.metrics import SHARED
+from policy.errors import StoreUnavailable
 from tests.app.faulty import broken, faulty, good
 from tests.app.running import Running, running
 
@@ -108,6 +111,23 @@ def test_the_price_of_a_dollar_and_the_queue_show(service: Running) -> None:
     assert value(found, "log_queue_depth") == 0
     assert value(found, "learning_lag_events") == 0
     assert isnan(value(found, "budget_left_usd"))
+    assert isnan(value(found, "retrain_age_seconds"))
+
+
+def test_a_store_that_cannot_be_asked_hides_no_metric_and_its_alarm_least(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> Any:
+        raise StoreUnavailable("the log cannot be read")
+
+    service.ask()
+    for name in ("position", "retrains"):
+        monkeypatch.setattr(service.parts.log, name, away)
+    service.parts.alarms.open = (Alarm("log", "", "critical", "it is away", "bring it", 0.0),)
+    found = scraped(service)
+    assert value(found, "alarms", alarm="log", arm="", severity="critical") == 1
+    assert total(found, "decisions_total") == 1
+    assert isnan(value(found, "learning_lag_events"))
     assert isnan(value(found, "retrain_age_seconds"))
 
 
