@@ -98,11 +98,12 @@ class Thompson:
         tempered = self.hyper.temperature**2
         cold = np.maximum(self.hyper.cold_outcomes, LATE * np.sqrt(said.late))
         spread = tempered + (1.0 - tempered) * cold / (cold + seen)
-        covariance = np.sqrt(np.outer(spread, spread)) * said.covariance
+        covariance = np.sqrt(spread[:, None] * spread) * said.covariance
+        diagonal = covariance.reshape(-1)[:: k + 1]  # a view
         chosen = float(seen.sum() - k * seen.min())
         wider = min(tempered * (1.0 + log(max(chosen / SOON, 1.0))), 1.0)
-        covariance[np.diag_indices(k)] += np.maximum(wider - spread, 0.0) * said.doubt**2
-        jitter = JITTER + JITTER * float(np.trace(covariance))
-        root = np.linalg.cholesky(covariance + jitter * np.eye(k))
+        diagonal += np.maximum(wider - spread, 0.0) * said.doubt**2
+        diagonal += JITTER + JITTER * float(diagonal.sum())
+        root = np.linalg.cholesky(covariance)
         drawn: Floats = rng.standard_normal((self.hyper.draws, k)) @ root.T
         return np.maximum(drawn, np.where(said.late > 0, 0.0, -np.inf))

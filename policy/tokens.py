@@ -7,6 +7,7 @@ is not log-normal: its mean is held against what it has really written.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -30,7 +31,9 @@ def expected_output_tokens(
     source : mean of a log-normal, exp(m + s^2 / 2); `smearing` for what is none
     """
     said = belief.predict(context, arms)
-    exponent = said.mean + (np.diag(said.covariance) + belief.noise) / 2 + smearing(belief, arms)
+    exponent = (
+        said.mean + (np.diag(said.covariance) + belief.noise) / 2 + smearing(belief, tuple(arms))
+    )
     tokens = np.maximum(np.expm1(np.minimum(exponent, LONGEST_LOG)), 1.0)
     return tokens if most is None else np.minimum(tokens, float(most))
 
@@ -49,16 +52,18 @@ def longest_output_tokens(
         return np.full(len(arms), float(most))
     said = belief.predict(context, arms)
     rarely = RARELY_SD * np.sqrt(np.diag(said.covariance) + belief.noise)
-    exponent = said.mean + rarely + np.maximum(smearing(belief, arms), 0.0)
+    exponent = said.mean + rarely + np.maximum(smearing(belief, tuple(arms)), 0.0)
     longest: Floats = np.maximum(np.expm1(np.minimum(exponent, LONGEST_LOG)), 1.0)
     return longest
 
 
-def smearing(belief: Belief, arms: Sequence[str]) -> Floats:
+@lru_cache(maxsize=1)
+def smearing(belief: Belief, arms: tuple[str, ...]) -> Floats:
     """Return the logarithm of how much longer an arm's answers are on average than predicted.
 
     Predicted is the mean of log-normals in the contexts that it was asked in, which are taken as
-    Gaussian. It is 0 within two standard errors, and drawn towards 0 beyond.
+    Gaussian. It is 0 within two standard errors, and drawn towards 0 beyond. The last is kept: one
+    belief serves many prompts.
 
     shapes : (k,)
     source : smearing, Duan 1983, for each arm; positive-part shrinkage, James and Stein 1961, here

@@ -77,25 +77,25 @@ def test_what_is_reserved_for_an_arm_covers_its_rare_long_answers(wild: Belief) 
 
 
 def test_where_lengths_are_log_normal_their_mean_is_left_as_it_is(taught: Belief) -> None:
-    np.testing.assert_array_equal(smearing(taught, ["a", "b"]), [0.0, 0.0])
+    np.testing.assert_array_equal(smearing(taught, ("a", "b")), [0.0, 0.0])
 
 
 def test_what_a_prompt_foretells_is_not_held_against_an_arm() -> None:
     belief, rng = Belief(Hyper().tokens_prior(GROUPS)), np.random.default_rng(0)
     for x in contexts(rng, 1000):
         belief = belief.update("a", x, 5.0 + x[0] - 0.5 * x[1] + rng.normal(0.0, 0.3))
-    assert abs(smearing(belief, ["a"])[0]) < 0.05
+    assert abs(smearing(belief, ("a",))[0]) < 0.05
 
 
 def test_few_answers_say_nothing_of_a_mean_and_more_of_them_more() -> None:
     belief, x, told = Belief(Hyper().tokens_prior(GROUPS)), np.array([0.0, 0.0, 0.0, 1.0]), []
     for length in (20, 20, 20, 20, 4000) * 12:
         belief = belief.update("wild", x, log_tokens(length)).update("steady", x, log_tokens(500))
-        told.append(float(smearing(belief, ["wild"])[0]))
+        told.append(float(smearing(belief, ("wild",))[0]))
     assert told[:5] == [0.0] * 5
     assert 0.0 < told[29] < told[59]
-    np.testing.assert_array_equal(smearing(belief.faded(1e-9), ["wild"]), np.zeros(1))
-    np.testing.assert_array_equal(smearing(belief, ["nobody"]), np.zeros(1))
+    np.testing.assert_array_equal(smearing(belief.faded(1e-9), ("wild",)), np.zeros(1))
+    np.testing.assert_array_equal(smearing(belief, ("nobody",)), np.zeros(1))
 
 
 def test_what_a_mean_is_off_by_counts_beyond_two_standard_errors_of_a_log_normal_mean() -> None:
@@ -106,7 +106,7 @@ def test_what_a_mean_is_off_by_counts_beyond_two_standard_errors_of_a_log_normal
     off = np.log(np.mean(lengths) + 1.0) - mean - variance / 2
     unsure = 4.0 * (variance + variance**2 / 2) / len(lengths)
     assert 0.1 < unsure / off**2 < 0.9
-    assert smearing(belief, ["wild"])[0] == pytest.approx(off * (1.0 - unsure / off**2))
+    assert smearing(belief, ("wild",))[0] == pytest.approx(off * (1.0 - unsure / off**2))
 
 
 def test_doubt_of_a_mean_length_falls_with_the_root_of_the_answers_seen(taught: Belief) -> None:
