@@ -24,10 +24,18 @@ from upstream.faults import Faults
 from upstream.include_usage import IncludeUsage
 from upstream.passing import Passed
 from upstream.stream import Stream
-from upstream.transport import BodyTooLarge, Calls
+from upstream.transport import BodyTooLarge, Calls, read_once
 from upstream.usage import answer_tokens, usage_of
 
 UNHURRIED = Timeouts()
+OPTIONS: openai.RequestOptions = {
+    "headers": {},
+    "max_retries": 0,
+    "timeout": None,
+    "idempotency_key": "not sent",
+    "security": {"bearer_auth": True},
+}
+"""What is not given the library draws, or copies from its defaults, anew for every call."""
 
 
 class Upstream:
@@ -147,6 +155,7 @@ class Upstream:
                 f"{str(client.base_url).removesuffix('/')}{path}",
                 cast_to=httpx2.Response,
                 content=content,
+                options=OPTIONS,
                 stream=True,
                 stream_cls=openai.Stream[Any],
             )
@@ -181,11 +190,18 @@ class Upstream:
 
 
 class _Client(openai.OpenAI):
-    """The openai client, which tells a provider nothing of the machine it runs on."""
+    """The openai client, which tells a provider nothing of the machine it runs on.
+
+    What it does not find under these names any more, it does its own way, which only takes longer.
+    """
 
     def platform_headers(self) -> dict[str, str]:
         """Return no header: six fewer to merge, check and send with every call."""
         return {}
+
+    def _prepare_url(self, url: str) -> httpx2.URL:
+        """Return where a call goes, which is given whole."""
+        return read_once(url)
 
 
 def _openai_client(provider: Provider, key: str) -> openai.OpenAI:

@@ -7,7 +7,7 @@ an arm cannot serve now. It is learned from the traffic itself and begins anew w
 import math
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -85,8 +85,8 @@ class Health:
         self._clock = clock
         self._notice = notice
         self._lock = threading.Lock()
-        self._arms: dict[str, _Kept] = {}
-        self._quotas: dict[str, Breaker] = {}
+        self._arms: defaultdict[str, _Kept] = defaultdict(_Kept)
+        self._quotas: defaultdict[str, Breaker] = defaultdict(Breaker)
         self._retries = Retries()
 
     def steps(self, arms: Iterable[Arm], failed: Collection[Arm] = ()) -> Iterator[Step]:
@@ -225,10 +225,10 @@ class Health:
         return None
 
     def _of(self, arm: Arm) -> _Kept:
-        return self._arms.setdefault(arm.name, _Kept())
+        return self._arms[arm.name]
 
     def _quota(self, arm: Arm) -> Breaker:
-        return self._quotas.setdefault(_quota_name(arm), Breaker())
+        return self._quotas[_quota_name(arm)]
 
     def _breakers(self, arm: Arm) -> tuple[Breaker, Breaker]:
         return self._quota(arm), self._of(arm).breaker

@@ -43,7 +43,7 @@ class Calls(httpx2.Client):
     def build_request(self, method: str, url: httpx2.URL | str, **given: Any) -> httpx2.Request:
         """Return the request with the headers and the content given."""
         headers, content = given.get("headers"), given.get("content")
-        return httpx2.Request(method, _url(str(url)), headers=headers, content=content)
+        return httpx2.Request(method, read_once(str(url)), headers=headers, content=content)
 
     def send(self, request: httpx2.Request, **_given: Any) -> httpx2.Response:
         """Return the response with its body unread."""
@@ -201,8 +201,8 @@ def _as_bytes(request: httpx2.Request) -> bytes:
 
 
 @functools.lru_cache(maxsize=64)
-def _url(text: str) -> httpx2.URL:
-    """Return a URL, read once: a provider is asked at the same few for ever."""
+def read_once(text: str) -> httpx2.URL:
+    """Return a URL: a provider is asked at the same few for ever."""
     return httpx2.URL(text)
 
 
