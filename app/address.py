@@ -1,6 +1,7 @@
 """Addresses in settings: what the service is bound to, and whose pages may send feedback."""
 
 import re
+from functools import lru_cache
 from ipaddress import ip_address
 
 HIGHEST_PORT = 65_535
@@ -30,6 +31,7 @@ def is_loopback(bind: str) -> bool:
     return names_loopback(bind.rpartition(":")[0])
 
 
+@lru_cache(maxsize=64)
 def names_loopback(host: str) -> bool:
     """Return whether a host, in brackets if it is one of IPv6, is this machine and no other.
 

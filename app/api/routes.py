@@ -214,8 +214,7 @@ def event_stream(events: Iterator[str] | Iterator[bytes], hang_up: Callable[[], 
 
 def signed(response: Response, told: Mapping[str, object]) -> Response:
     """Return the response with headers of ours."""
-    for name, value in told.items():
-        response.headers[f"x-turnpike-{name}"] = str(value)
+    response.headers.extend({f"x-turnpike-{name}": str(value) for name, value in told.items()})
     return response
 
 

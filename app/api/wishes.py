@@ -50,6 +50,8 @@ def wished(headers: Headers) -> dict[str, Any]:
     given = {
         _field(header): value for header, value in headers if header.lower().startswith(PREFIX)
     }
+    if not given:
+        return {}
     listed = {name: given.pop(name) for name in LISTED if name in given}
     try:
         wishes = Wishes.model_validate_strings(given).model_dump(exclude_unset=True)

@@ -1,6 +1,8 @@
 """The WSGI application: one running service with its routes."""
 
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from flask import Flask
 
@@ -21,9 +23,15 @@ BLUEPRINTS = (blueprint, operating, v1, pages)
 WILL_NOT_BOOT = 3  # tells gunicorn not to try again
 
 
+class _App(Flask):
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function: none is asynchronous, and Flask would ask for ten each request."""
+        return func
+
+
 def create_app(parts: Parts) -> Flask:
     """Return the application around a running service."""
-    app = Flask(__name__, static_folder=None)
+    app = _App(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # it would answer a doubled one with a redirect, in HTML
     app.extensions["turnpike"] = parts
     for each in BLUEPRINTS:
