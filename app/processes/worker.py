@@ -60,6 +60,9 @@ class Worker(GeventWorker):  # type: ignore[misc]
             super().load_wsgi()
         finally:
             loaded.set()
+        # Two dozen are read for each request, which gunicorn looks up anew by name each time.
+        settings = self.cfg.settings.items()
+        self.cfg.__dict__.update({name: each.get() for name, each in settings})
         gc.collect()
         gc.freeze()  # what is there now stays: nobody needs to look through it for garbage
         gc.set_threshold(YOUNG)
