@@ -99,7 +99,7 @@ class Thompson:
         cold = np.maximum(self.hyper.cold_outcomes, LATE * np.sqrt(said.late))
         spread = tempered + (1.0 - tempered) * cold / (cold + seen)
         covariance = np.sqrt(spread[:, None] * spread) * said.covariance
-        diagonal = covariance.reshape(-1)[:: k + 1]  # a view
+        diagonal = np.einsum("ii->i", covariance)  # a view
         chosen = float(seen.sum() - k * seen.min())
         wider = min(tempered * (1.0 + log(max(chosen / SOON, 1.0))), 1.0)
         diagonal += np.maximum(wider - spread, 0.0) * said.doubt**2
