@@ -131,7 +131,7 @@ def load(name: str, arms: Sequence[str] = (), learn_on: str = "") -> Table:
     raises : SystemExit with status 2, after one sentence, if it is not there, lacks an arm or
              cannot be played
     """
-    paths = [_found(each) for each in (learn_on, name) if each]
+    paths = [_found(each) for each in ([learn_on, name] if learn_on else [name])]
     parts = [read(path) for path in paths]
     here, common = models(parts[-1]), _common(paths, parts, arms)
     parts = [checked(path, part, arms or common) for path, part in zip(paths, parts, strict=True)]
@@ -178,7 +178,7 @@ def _say_left_out(paths: Sequence[Path], arms: Sequence[str], rows: int) -> None
 def _found(name: str) -> Path:
     path = find(name)
     if path is None:
-        where = f"{name} is neither a file nor in {folder()}"
+        where = f"{name!r} is neither a file nor in {folder()}"
         raise _absent(f"{where}; set {REPLAY} to the folder that holds it")
     return path
 

@@ -144,7 +144,8 @@ def test_an_arm_with_gaps_is_left_out_unless_asked_for_and_that_is_said(
 @pytest.mark.parametrize(
     ("name", "arms", "said"),
     [
-        ("no such table", [], "replay tables are not here: no such table is neither a file"),
+        ("no such table", [], "replay tables are not here: 'no such table' is neither a file"),
+        ("", [], "replay tables are not here: '' is neither a file"),
         ("t", ["medium"], "cannot be played: it has no arm 'medium'; it has large|2026, small\n"),
         ("bare", [], "it has no column '<model>|score'; it has prompt, category\n"),
     ],
