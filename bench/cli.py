@@ -139,7 +139,11 @@ def replay(
     found = _played(Cell(table, Options(**asked), policies, names, **whole), seeds)
     click.echo("\n".join(lines(found)))
     if json_path is not None:
-        json_path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        try:
+            json_path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        except OSError as error:  # a disk may have become full since
+            said = f"{json_path} cannot be written: {error.strerror}"
+            raise click.ClickException(said) from error
 
 
 def _names(listed: str) -> tuple[str, ...]:

@@ -182,6 +182,15 @@ def test_a_table_is_not_written_over_and_not_learned_from_what_it_judges(tmp_pat
     assert table.read_bytes() == before
 
 
+def test_an_output_on_a_full_disk_is_said_in_one_line_below_what_was_found(tmp_path: Path) -> None:
+    table = written(easy(40), tmp_path / "easy.parquet")
+    asked = ["--policy", "uniform", "--seeds", "1", "--json", "/dev/full", *keeping(tmp_path)]
+    done = CliRunner().invoke(main, ["replay", str(table), *asked])
+    assert done.exit_code == 1
+    assert "| uniform |" in done.output
+    assert done.output.endswith("Error: /dev/full cannot be written: No space left on device\n")
+
+
 def test_the_folder_of_what_is_kept_is_made_before_anything_is_played(tmp_path: Path) -> None:
     table = written(easy(40), tmp_path / "easy.parquet")
     done = CliRunner().invoke(main, ["replay", str(table), *keeping(table)])
