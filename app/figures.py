@@ -6,25 +6,27 @@ from math import floor, log10
 from policy.types import DAY_S, HOUR_S, MINUTE_S
 
 NONE = "–"  # noqa: RUF001 (a dash, where there is no number)
-CENT_USD = 0.01
+CENTS = 2
+"""Decimals of a cent."""
 MANY = 100_000
 
 
 def dollars(usd: float | None) -> str:
-    """Return an amount: cents from a cent on, else two digits that count.
+    """Return an amount: in cents, or with two digits that count where that takes more places.
 
-    >>> dollars(1234.5), dollars(0.5), dollars(0.000123), dollars(-3.0), dollars(0.0)
-    ('$1,234.50', '$0.50', '$0.00012', '-$3.00', '$0')
+    >>> dollars(1234.5), dollars(0.5), dollars(0.0149), dollars(0.000123), dollars(0.01)
+    ('$1,234.50', '$0.50', '$0.015', '$0.00012', '$0.01')
+    >>> dollars(-3.0), dollars(0.0)
+    ('-$3.00', '$0')
     """
     if usd is None:
         return NONE
     sign, size = "-" if usd < 0 else "", abs(usd)
     if size == 0:
         return "$0"
-    if size >= CENT_USD:
-        return f"{sign}${size:,.2f}"
-    places = 1 - floor(log10(size))
-    return f"{sign}${size:.{min(places, 12)}f}"
+    places = min(max(CENTS, 1 - floor(log10(size))), 12)
+    whole, _, part = f"{size:,.{places}f}".partition(".")
+    return f"{sign}${whole}.{part.rstrip('0').ljust(CENTS, '0')}"
 
 
 def percent(share: float | None, places: int = 0) -> str:

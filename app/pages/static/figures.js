@@ -3,8 +3,8 @@
   "use strict";
   const dollars = (usd) => {
     if (usd === 0) return "$0";
-    if (Math.abs(usd) >= 0.01) return "$" + usd.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
-    return "$" + Number(usd.toPrecision(2)).toFixed(Math.min(12, 1 - Math.floor(Math.log10(Math.abs(usd)))));
+    const places = Math.min(12, Math.max(2, 1 - Math.floor(Math.log10(Math.abs(usd)))));
+    return "$" + usd.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: places });
   };
   const written = {
     usd: dollars,

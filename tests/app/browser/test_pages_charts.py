@@ -85,6 +85,10 @@ def test_what_a_dollar_buys_is_drawn_wherever_its_dollars_begin(
             written(page, "/pages/policy", "frontier")
             for labels in page.evaluate(DEARER):  # a decade in a hundred steps
                 assert any(text.startswith("$") for text in labels), labels
+            amounts = [0.0, 3.1e-7, 0.00012, 0.0001, 0.01, 0.0149, 0.05, 0.126, 1.5, 1234.5]
+            assert page.evaluate("each => each.map(turnpike.dollars)", amounts) == [
+                *map(dollars, amounts)
+            ]
 
 
 @pytest.mark.slow
