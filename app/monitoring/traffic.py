@@ -251,9 +251,10 @@ class Following:
     def _piece(self, newest: int) -> Traffic:
         """Return the traffic with one piece more of what is new."""
         traffic = self._traffic or self._begun(newest)
-        upto = min(traffic.upto_seq + PIECE, newest)
+        is_fine = traffic.upto_seq >= self._fine_seq
+        upto = min(traffic.upto_seq + PIECE, newest if is_fine else self._fine_seq)
         if upto > traffic.upto_seq:
-            step_s = STEP_S if traffic.upto_seq >= self._fine_seq else HOUR_S
+            step_s = STEP_S if is_fine else HOUR_S
             ask = partial(self._log.lookups.traffic, traffic.upto_seq, upto, step_s)
             traffic = traffic.add(beside(ask), upto)
         if len(traffic.starts_s) - traffic.rows_folded > ROWS_BEFORE_FOLDING:

@@ -19,6 +19,7 @@ from app.monitoring.traffic import (
     Sums,
     Traffic,
 )
+from app.pages.charts import span
 from policy.evaluate import mean_interval
 from storage.sqlite_log import SqliteLog
 from storage.traffic import TrafficRow
@@ -195,6 +196,19 @@ def test_much_is_added_up_a_piece_at_a_time(
         following = Following(log, tmp_path, lambda: NOON_S + 60)
         assert [following.advance() for _ in range(3)] == [True, True, False]
         assert following.now().total().decisions == 5
+
+
+def test_no_piece_takes_what_is_recent_for_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.monitoring.traffic.SLACK", 1)
+    monkeypatch.setattr("app.monitoring.traffic.PIECE", 4)
+    with SqliteLog(tmp_path / "turnpike.db") as log:
+        for i, at_s in enumerate([NOON_S - 2 * DAY_S] * 3 + [NOON_S - 900, NOON_S - 300]):
+            log.decide(but(DECISION, id=f"d{i}", decided_at_s=at_s))
+            log.settle(but(OUTCOME, decision_id=f"d{i}", at_s=at_s)).wait()
+        traffic = Following(log, tmp_path, lambda: NOON_S + 60).now()
+        assert span("1h", traffic, NOON_S + 60).of(traffic).total().decisions == 2
 
 
 def test_a_thumb_is_in_the_sums_at_once(service: Running) -> None:
