@@ -114,8 +114,13 @@ def is_long(log: LogReader, at_s: float) -> bool:
 
 
 def is_awaited(log: LogReader) -> bool:
-    """Return whether reports of a log have to be made by a job, and none was made yet."""
-    return log.latest(NAME) is None and is_long(log, time.time())
+    """Return whether reports of a log have to be made by a job, and none was made yet today.
+
+    Those of yesterday begin a day too early, that "since midnight" with a day that is over.
+    """
+    latest, now_s = log.latest(NAME), time.time()
+    is_todays = latest is not None and latest.at_s >= begins_s("1d", now_s)
+    return not is_todays and is_long(log, now_s)
 
 
 def kept(made: Made, before: Latest | None, at_s: float) -> Latest:

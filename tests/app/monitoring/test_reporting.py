@@ -5,6 +5,7 @@ import io
 import json
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,10 +15,11 @@ from app.commands import report_command
 from app.commands.cli import main
 from app.commands.report_command import _keep
 from app.monitoring import reporting
-from app.monitoring.reporting import as_csv, as_text
+from app.monitoring.reporting import as_csv, as_text, is_awaited
 from jobs import report
 from jobs.report import reports
 from policy.errors import NotReady
+from policy.types import DAY_S
 from tests.app.monitoring.test_lookout import DECIDED
 from tests.app.running import Provider, Running, catalogue, eventually, running
 from tests.jobs.test_report import ARMS, NOW_S, Logged, a_month
@@ -111,6 +113,23 @@ def test_a_long_log_is_reported_by_the_job_and_shown_with_its_age(
     assert later["age_s"] >= made["age_s"]
     _keep(service.parts.settings)
     assert eventually(lambda: service.get("/report?since=7d")["requests"] == 2)
+
+
+def test_when_a_day_is_over_the_reports_of_the_next_are_made_at_once(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.ask()
+    monkeypatch.setattr(reporting, "AT_ONCE", 0)
+    log = service.parts.log
+    assert is_awaited(log)
+    _keep(service.parts.settings)
+    assert eventually(lambda: log.latest("report") is not None)
+    kept = log.latest("report")
+    assert kept is not None
+    midnight_s = kept.at_s // DAY_S * DAY_S + DAY_S
+    for now_s, awaited in ((midnight_s - 1, False), (midnight_s + 1, True)):
+        monkeypatch.setattr(reporting, "time", SimpleNamespace(time=lambda now_s=now_s: now_s))
+        assert is_awaited(log) is awaited
 
 
 def answered(service: Running, tenant: str, n: int) -> None:
