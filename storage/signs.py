@@ -27,8 +27,8 @@ _ANSWERS = """SELECT count(*) FROM outcomes
 
 RATED = f"""
 SELECT last.at_s AS last_at_s,
-    (SELECT count(*) FROM feedback WHERE excluded = 0 AND at_s >= :since_s) AS ratings,
-    ({_ANSWERS} >= :since_s) AS answers,
+    (SELECT count(*) FROM feedback WHERE excluded = 0 AND at_s >= last.at_s - :lasts_s) AS ratings,
+    ({_ANSWERS} >= last.at_s - :lasts_s) AS answers,
     ({_ANSWERS} > COALESCE(last.at_s, 0.0)) AS answers_since
 FROM (SELECT max(at_s) AS at_s FROM feedback WHERE excluded = 0) last
 """  # noqa: S608
@@ -49,9 +49,10 @@ class Signs:
 
 @dataclass(frozen=True, slots=True)
 class Rated:
-    """How many ratings and answers there were since a moment, and answers since the last rating.
+    """How many ratings and answers there were in a time up to the last rating, and answers since.
 
-    Only answers that an arm was asked for and that were delivered count, and ratings of those.
+    `answers` are those of both. Only those that an arm was asked for and that were delivered count,
+    and ratings of those.
     """
 
     last_at_s: float | None
@@ -73,9 +74,9 @@ def signs(ask: Ask, since_s: float, until_s: float) -> Mapping[str, Signs]:
     }
 
 
-def rated(ask: Ask, since_s: float) -> Rated:
-    """Return how many ratings came since a moment, and when the last one came."""
-    [row] = ask(RATED, {"since_s": since_s})
+def rated(ask: Ask, lasts_s: float) -> Rated:
+    """Return how many ratings came in the time up to the last one, and when that was."""
+    [row] = ask(RATED, {"lasts_s": lasts_s})
     return Rated(
         **{name: row[name] for name in ("last_at_s", "ratings", "answers", "answers_since")}
     )

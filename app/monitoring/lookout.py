@@ -166,7 +166,7 @@ class Lookout:
 
     def _drought(self, now_s: float) -> Iterator[Alarm]:
         """Yield that ratings have stopped, or never came."""
-        heard = rated(self.log.ask, now_s - BEFORE_S)
+        heard = rated(self.log.ask, BEFORE_S)
         remedy = "see that the product still posts thumbs to /feedback, with ids of answers"
         if heard.last_at_s is None:
             if heard.answers_since >= NEVER_RATED:

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from unittest.mock import patch
@@ -112,6 +113,17 @@ def test_ratings_that_stop_are_found_and_ratings_that_never_came(service: Runnin
     answers(service, 1, 0.4, "d")
     alarm = found(service)["feedback", ""]
     assert "100 answers since the last rating, where 20 ratings" in alarm.says
+
+
+def test_ratings_that_stopped_long_ago_are_missed_until_one_comes(service: Running) -> None:
+    answers(service, 100, 9 * 24.0)
+    rate = partial(service.parts.log.rate, rater="r", reward=1.0, tenant="acme", window_s=1e9)
+    for i in range(20):
+        rate(f"a-216.0-{i}", at_s=time.time() - 8 * 24 * HOUR_S)
+    answers(service, 100, 0.5, "b")
+    assert "100 answers since the last rating, where 20" in found(service)["feedback", ""].says
+    rate("b-0.5-0", at_s=time.time())
+    assert found(service) == {}
 
 
 def test_a_retrain_that_is_long_ago_is_found(service: Running) -> None:
