@@ -126,14 +126,15 @@ class Pacer:
     def at(self, now_s: float) -> Self:
         """Return the pacer at this moment: a new hour or day starts with nothing spent.
 
-        A clock that is set back a little does not start one again. Where it is off by more, one
-        that comes back to a window finds what has been spent of it.
+        A clock that comes back to a window finds what has been spent of it. One that is set back
+        a little, to where that is not known or of a piece that others count on, starts none again.
         """
-        window_s = window_of(self.ceiling)
+        window_s, books = window_of(self.ceiling), self.books
         window = 0 if window_s is None else int(now_s // window_s)
-        if window in {self.books.window, self.books.window - 1}:
+        is_known = books.allotted_usd is None and window in dict(books.before)
+        if window == books.window or (window == books.window - 1 and not is_known):
             return self
-        return replace(self, books=self.books.moved(window))
+        return replace(self, books=books.moved(window))
 
     def allotted(self, usd: float, elsewhere: Elsewhere) -> Self:
         """Return the pacer with a piece of the budget, where others have taken theirs."""

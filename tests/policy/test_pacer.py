@@ -290,7 +290,7 @@ def test_a_clock_that_goes_back_for_days_and_comes_again_opens_no_budget_again()
     assert pacer.left_usd(NOON_S + 86_400) == 10.0
 
 
-@pytest.mark.parametrize("ahead_s", [2 * 86_400.0, 86_400.0 * 400])
+@pytest.mark.parametrize("ahead_s", [86_400.0, 2 * 86_400.0, 86_400.0 * 400])
 def test_a_clock_that_runs_ahead_for_days_and_comes_back_opens_no_budget_again(
     ahead_s: float,
 ) -> None:
