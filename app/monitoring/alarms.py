@@ -59,7 +59,8 @@ class Alarms(threading.Thread):
         if not 0.0 <= now_s - self._looked_at_s < LOOK_EVERY_S:
             self._looked_at_s = now_s
             self._look(now_s)
-        if self._is_ours and self._untold and now_s - self._told_at_s >= self._retry_s:
+        waits = 0.0 <= now_s - self._told_at_s < self._retry_s
+        if self._is_ours and self._untold and not waits:
             self._tell(now_s)
 
     def stop(self) -> None:
@@ -90,7 +91,7 @@ class Alarms(threading.Thread):
         return token is not None
 
     def _found(self, now_s: float) -> list[Alarm]:
-        if now_s - self._usual[0] >= KEPT_S:
+        if not 0.0 <= now_s - self._usual[0] < KEPT_S:
             self._usual = now_s, self._lookout.usual(now_s)
         were = {alarm.key for alarm in self.open}
         return list(self._lookout.found(now_s, self._usual[1], were))

@@ -101,6 +101,15 @@ def test_each_change_is_told_once_in_order_although_the_receiver_fails_first(log
     assert len({each["id"] for each in receiver.taken}) == 3
 
 
+def test_a_clock_that_is_set_back_keeps_no_alarm_from_being_told(log: Log) -> None:
+    with receiving(500) as receiver:
+        watch = watching(log, receiver.url)
+        Sights.seen = [SLOW]
+        watch.round(NOW_S)
+        watch.round(NOW_S - 3_600.0)
+        assert [each["name"] for each in receiver.taken] == ["latency"]
+
+
 def test_an_alarm_that_becomes_graver_is_told_again(log: Log) -> None:
     with receiving() as receiver:
         watch = watching(log, receiver.url)
