@@ -61,8 +61,9 @@ def reports(
     arm = baseline(arms, named)
     rules = [Rule(arm), Rule()]
     counting = Counting(rules, {arm.name: arm for arm in arms}, most_usd(log.recent(RECENT)))
-    since_s = begins_s(max(periods, key=PERIODS.__getitem__), now_s)
-    for request in requests(log.spending(since_s, now_s, tenant), busy_s(arms)):
+    since_s, lasts_s = begins_s(max(periods, key=PERIODS.__getitem__), now_s), busy_s(arms)
+    # A request that goes on after midnight is one, of the day before.
+    for request in requests(log.spending(since_s - lasts_s, now_s, tenant), lasts_s):
         counting.count(request)
     said = votes(log.decisions(since_s=since_s, until_s=now_s, tenant=tenant, rated_only=True))
     names = [rule.name for rule in rules]

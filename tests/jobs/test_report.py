@@ -13,7 +13,7 @@ from policy.types import Arm
 from storage.records import Decision, Round
 from storage.spending import Spending
 from storage.sqlite_log import SqliteLog
-from tests.jobs.spent import row
+from tests.jobs.spent import after, failed, row
 from tests.storage.rounds import DECISION, NOON_S, OUTCOME, but
 
 ARMS = [Arm("cheap", "p", "cheap", 1.0, 1.0, 8_000), Arm("dear", "p", "dear", 10.0, 10.0, 8_000)]
@@ -64,6 +64,21 @@ def a_month(n: int = 2_000, share: float = 0.1) -> tuple[list[Spending], float]:
 
 def of(log: Logged, tenant: str = EVERYBODY, period: str = "30d") -> dict[str, Any]:
     return reports(log, ARMS, None, NOW_S)[tenant][period]
+
+
+@pytest.mark.parametrize("periods", [["1d"], ["1d", "7d", "30d", "90d"]])
+def test_a_request_that_goes_on_after_midnight_is_one_of_the_day_before(
+    periods: list[str],
+) -> None:
+    midnight_s = begins_s("1d", NOW_S) - NOON_S
+    rows = [
+        failed("late", midnight_s - 2, cost_usd=0.01),
+        after("later", "late", midnight_s + 1, arm="dear", cost_usd=0.1),
+        row("today", midnight_s + 60, cost_usd=0.02),
+    ]
+    made = reports(Logged(rows), ARMS, None, NOW_S, periods)[EVERYBODY]["1d"]
+    assert (made["requests"], made["spent_usd"]) == (1, 0.02)
+    assert {each["line"]: each["requests"] for each in made["lines"]}["pinned"] == 0
 
 
 def test_what_was_truly_saved_is_in_the_interval() -> None:
