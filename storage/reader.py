@@ -102,7 +102,8 @@ LATEST_POLICY = "SELECT * FROM policies ORDER BY version DESC LIMIT 1"
 
 POLICY = "SELECT * FROM policies WHERE version = :version"
 
-RETRAINS = "SELECT * FROM retrains ORDER BY started_at_s DESC, id DESC LIMIT :limit"
+RETRAINS = """SELECT * FROM retrains ORDER BY COALESCE(json_extract(report, '$.upto_seq'), 0) DESC,
+    started_at_s DESC, id DESC LIMIT :limit"""
 
 
 class LogReader(ABC):
@@ -275,7 +276,7 @@ class LogReader(ABC):
         return restore(PolicyVersion, row)
 
     def retrains(self, limit: int = 20) -> list[Retrain]:
-        """Return the latest retrains, newest first."""
+        """Return the latest retrains, newest first by what they had seen: clocks may be ahead."""
         return self._all(Retrain, RETRAINS, limit=limit)
 
     def faults(self) -> list[str]:

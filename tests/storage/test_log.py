@@ -270,11 +270,11 @@ def test_policy_versions_only_rise(log: Log) -> None:
         log.policy_version(2)
 
 
-def test_retrains_come_newest_first(log: Log) -> None:
-    for i in range(3):
-        log.record_retrain(but(RETRAIN, id=f"r{i}", started_at_s=NOON_S + i)).wait()
-    assert [retrain.id for retrain in log.retrains(limit=2)] == ["r2", "r1"]
-    assert log.retrains()[-1] == but(RETRAIN, id="r0")
+def test_retrains_come_newest_first_although_the_clock_was_ahead_at_one(log: Log) -> None:
+    for n, at in enumerate([NOON_S, NOON_S + 1, NOON_S + 9e8, NOON_S + 2]):
+        log.record_retrain(but(RETRAIN, id=f"{n}", started_at_s=at, report={"upto_seq": n})).wait()
+    assert [retrain.id for retrain in log.retrains(limit=3)] == ["3", "2", "1"]
+    assert log.retrains()[-1] == but(RETRAIN, id="0", report={"upto_seq": 0})
 
 
 def test_decisions_come_newest_first_and_page_by_page(log: Log) -> None:
