@@ -1,6 +1,7 @@
 """Why this arm: a decision from the log, told so that a person can follow it."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, get_args
 
 from features.facts import NAMES
@@ -89,12 +90,17 @@ def _flip(decision: Decision, i: int, taken: int) -> str:
     gap = dearer / pay - better
     if gap < 0:
         how = "the draw explored" if decision.policy in LEARNING else "the rule did not ask"
-        return f"it already did, by {-gap:.4f} of utility: {how}"
+        return f"it already did, by {_digits(-gap)} of utility: {how}"
     if better > 0 and dearer > 0:
-        return f"one more thumbs-up were worth more than ${dearer / better:.6f}"
+        return f"one more thumbs-up were worth more than ${_digits(dearer / better)}"
     if better < 0 and dearer < 0:
-        return f"one more thumbs-up were worth less than ${dearer / better:.6f}"
-    return f"its quality were {gap:.4f} higher"
+        return f"one more thumbs-up were worth less than ${_digits(dearer / better)}"
+    return f"its quality were {_digits(gap)} higher"
+
+
+def _digits(figure: float) -> str:
+    """Return four digits that count, however small the figure is: what is told can be tried."""
+    return f"{Decimal(f'{figure:#.4g}'):f}"
 
 
 def _said(part: str, said: Sequence[Transcript]) -> dict[str, Any] | None:

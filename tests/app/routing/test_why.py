@@ -33,6 +33,8 @@ def told(quality: Pair, cost_usd: Pair, policy: str = "thompson") -> tuple[Decis
         ((0.9, 0.5), (0.001, 0.020), "its quality were "),
         ((0.5, 0.5), (0.001, 0.020), "its quality were "),
         ((0.9, 0.5), (0.001, 0.001), "its quality were "),
+        ((0.9, 0.5), (5e-7, 2e-9), "one more thumbs-up were worth less than $"),
+        ((0.5, 0.499967), (0.001, 0.001), "its quality were "),
     ],
 )
 def test_what_is_told_makes_the_other_arm_look_better_and_a_little_less_does_not(
