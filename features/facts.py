@@ -49,6 +49,8 @@ NAMES = (
     "conversation",
     "tools and images",
 )
+MOST = {"code marks": 0.3, "maths marks": 0.2}
+"""Shares of a text of which more is not told apart."""
 TYPICAL_MEAN = (5.5, 4.7, 2.5, 0.02, 1.0, 0.25, 0.02, 0.02, 0.01, 0.5, 0.5, 0.3, 0.3, 0.05, 1.2, 0)
 TYPICAL_SD = (1.5, 1.2, 0.8, 0.05, 1.0, 0.2, 0.1, 0.04, 0.02, 1.0, 0.7, 0.5, 0.5, 0.04, 1.5, 0.5)
 
@@ -75,8 +77,8 @@ def facts(prompt: Prompt) -> Floats:
         log1p(len(NUMBER.findall(text))),
         1.0 - len(set(text.lower().split(" "))) / len(words),
         foreign / n,
-        min(len(CODE.findall(text)) / n, 0.3),
-        min(len(MATHS.findall(text)) / n, 0.2),
+        min(len(CODE.findall(text)) / n, MOST["code marks"]),
+        min(len(MATHS.findall(text)) / n, MOST["maths marks"]),
         log1p(len(OPTION.findall(text))),
         log1p(_count(text, ASKS)),
         float(QUESTION.match(text) is not None),

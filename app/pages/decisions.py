@@ -9,6 +9,7 @@ from app.pages.charts import colours
 from app.processes.loop import beside
 from app.routing.why import why
 from app.wiring import Parts
+from features.facts import MOST
 from policy.decide import LEARNING
 from policy.errors import InvalidInput
 from policy.prediction import AT_ONCE
@@ -153,9 +154,14 @@ def in_words(facts: Mapping[str, float]) -> Iterator[str]:
         if n:
             yield one if n == 1 else f"{n} {many}"
     for name in ("code marks", "maths marks", "digits", "signs", "other scripts"):
-        if facts.get(name, 0) >= NEARLY_NONE:
-            yield f"{100 * facts[name]:.0f} % {name}"
-    yield from (name for name in ("conversation", "tools and images") if facts.get(name, 0) > 0)
+        if (share := facts.get(name, 0)) >= NEARLY_NONE:
+            yield f"{100 * share:.0f} %{' or more' * (share == MOST.get(name))} {name}"
+    for name, says in (
+        ("conversation", "conversation or system message"),
+        ("tools and images", "tools or images"),
+    ):
+        if facts.get(name, 0) > 0:
+            yield says
 
 
 def timeline(

@@ -1,5 +1,6 @@
 """Why a decision went where it went, in words that agree with its row."""
 
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -82,6 +83,31 @@ def test_the_facts_of_a_prompt_are_told_as_they_are() -> None:
     assert "2 numbers" in words
     assert "1 question mark" in words
     assert "13 % signs" in words
+
+
+@pytest.mark.parametrize(
+    ("body", "right", "wrong"),
+    [
+        (
+            {"messages": [{"role": "system", "content": "Be terse."}]},
+            "conversation or system message",
+            "conversation",
+        ),
+        ({"tools": [{}]}, "tools or images", "tools and images"),
+        ({"text": "{[]}" * 9}, "30 % or more code marks", "30 % code marks"),
+        ({"text": "1+2=3"}, "20 % or more maths marks", "20 % maths marks"),
+        ({"text": "a+bcdefghijk"}, "8 % maths marks", "8 % or more maths marks"),
+    ],
+)
+def test_nothing_is_told_of_a_prompt_that_it_has_not(
+    body: dict[str, Any], right: str, wrong: str
+) -> None:
+    messages = [*body.get("messages", ()), {"role": "user", "content": body.get("text", "Hello")}]
+    sketch = Sketch.of(Prompt.of(messages, tools=body.get("tools", ())))
+    told = context_in_words(but(ROUTED, sketch=sketch.to_bytes()))
+    words = list(in_words(told["facts"]))
+    assert right in words
+    assert wrong not in words
 
 
 def test_the_line_of_time_spans_the_first_call_to_the_last() -> None:
