@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from jobs.requests import Request
 from policy.baselines import by_words
-from policy.hyper import Hyper
+from policy.exploration import looked_best
 from policy.savings import Sums
 from policy.types import DAY_S, Arm
 from storage.records import Decision
@@ -179,17 +179,13 @@ class Counting:
         """Add what the arm taken was expected to cost more than the one that looked best.
 
         Where nothing was left to the draw, nothing was explored: a fixed rule has decided, or no
-        other arm could serve. One with no more than its part of the floor has won no draw: of many
-        arms, those nobody has tried yet may not.
+        other arm could serve.
         """
         taken = row.eligible.index(row.arm)
         if row.propensities[taken] >= 1.0:
             return
         pays = row.willingness_to_pay_usd
-        utility = [q - c / pays for q, c in zip(row.quality, row.predicted_usd, strict=True)]
-        floor = Hyper().floor / len(utility)
-        won = [i for i, odds in enumerate(row.propensities) if odds > floor]
-        looks_best = max(won, key=lambda i: (utility[i], -row.predicted_usd[i]))
+        looks_best = looked_best(row.quality, row.predicted_usd, pays, row.propensities)
         if taken != looks_best:
             best_usd = self._expected(row.eligible[looks_best], row.predicted_usd[looks_best])
             more_usd = self._expected(row.arm, row.predicted_usd[taken]) - best_usd

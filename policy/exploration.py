@@ -13,6 +13,8 @@ from typing import Self
 
 import numpy as np
 
+from policy.hyper import Hyper
+from policy.prediction import AT_ONCE
 from policy.types import Floats
 
 BURST = 5.0
@@ -115,3 +117,22 @@ def limited(pmf: Floats, best: int, allowance: Allowance, charge: Floats) -> Flo
 def charged_off(pmf: Floats, best: int, charge: Floats) -> float:
     """Return what a distribution is charged for the probability mass it puts off the best arm."""
     return float(pmf @ charge - pmf[best] * charge[best])
+
+
+def looked_best(
+    quality: Sequence[float], cost_usd: Sequence[float], pays_usd: float, odds: Sequence[float]
+) -> int:
+    """Return which arm looked worth the most of those that might win, of equals the cheapest.
+
+    Of many arms, those nobody has tried yet may not: one with no more than its part of the floor
+    has won no draw.
+
+    shapes : quality, cost_usd, odds (k,); pays_usd is dollars that one more thumbs-up is worth
+
+    >>> looked_best([0.5] * 17 + [0.9], [0.0] * 18, 1.0, [1 / 17] * 17 + [0.0])
+    0
+    """
+    k = len(odds)
+    least = Hyper().floor / k if k > AT_ONCE else -1.0
+    won = [i for i in range(k) if odds[i] > least]
+    return max(won, key=lambda i: (quality[i] - cost_usd[i] / pays_usd, -cost_usd[i]))

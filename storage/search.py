@@ -28,7 +28,8 @@ ORDER BY d.decided_at_s DESC, d.id DESC LIMIT :looked_at
 """
 
 _FOUND = """
-SELECT f.*, d.policy, d.eligible, d.quality, d.cost_usd_predicted, d.willingness_to_pay_usd FROM (
+SELECT f.*, d.policy, d.eligible, d.propensities, d.quality, d.cost_usd_predicted,
+    d.willingness_to_pay_usd FROM (
     SELECT * FROM (
         SELECT c.*, o.status, o.cost_usd, o.latency_s,
             (SELECT avg(e.reward) FROM feedback_effective e WHERE e.decision_id = c.id) AS reward
@@ -117,6 +118,7 @@ class Listed:
     arm: str
     propensity: float
     eligible: tuple[str, ...]
+    propensities: tuple[float, ...]
     quality: tuple[float, ...]
     cost_usd_predicted: tuple[float, ...]
     willingness_to_pay_usd: float

@@ -12,6 +12,7 @@ from app.wiring import Parts
 from features.facts import MOST
 from policy.decide import LEARNING
 from policy.errors import InvalidInput
+from policy.exploration import looked_best
 from policy.prediction import AT_ONCE
 from storage.erasing import transcripts
 from storage.records import Attempt, Decision, DecisionKind, Outcome
@@ -108,32 +109,28 @@ def because(made: Decision) -> str:
     first = "Another arm had failed, or could not be asked. " if made.kind == "fallback" else ""
     if made.policy not in LEARNING:
         return f"{first}The rule in force is {made.policy}, which does not ask what arms are worth."
-    better = better_than(made)
-    if better is None:
-        return (
-            f"{first}It looked worth the most of {len(made.eligible)}: its quality less its price. "
-            f"It was drawn with a probability of {made.propensity:.3f}."
-        )
-    return (
-        f"{first}It was tried out to learn about it: {better} looked worth more, and this one "
-        f"was drawn with a probability of {made.propensity:.3f}."
-        f"{' Of so many arms a few are compared first.' if len(made.eligible) > AT_ONCE else ''}"
-    )
+    better, drawn = better_than(made), f"drawn with a probability of {made.propensity:.3f}"
+    if better is not None:
+        tried = f"It was tried out to learn about it: {better} looked worth more"
+        return f"{first}{tried}, and this one was {drawn}."
+    most = f"{len(made.eligible)}: its quality less its price"
+    if len(made.eligible) > AT_ONCE:
+        most = "those compared, of so many arms a few first: its quality less its price"
+    return f"{first}It looked worth the most of {most}. It was {drawn}."
 
 
 def better_than(made: Decision | Listed) -> str | None:
-    """Return the arm that looked worth the most where it was not the one taken, else None.
+    """Return the arm that looked worth the most where one worth less was taken, else None.
 
     Only what learns asks what arms are worth, and only where nobody named one.
     """
     if made.kind not in ("routed", "fallback") or made.policy not in LEARNING:
         return None
-    pays = made.willingness_to_pay_usd
-    told = zip(made.quality, made.cost_usd_predicted, strict=True)
-    worth = [quality - cost_usd / pays for quality, cost_usd in told]
-    best = max(worth)
+    pays, cost_usd = made.willingness_to_pay_usd, made.cost_usd_predicted
+    best = looked_best(made.quality, cost_usd, pays, made.propensities)
     taken = made.eligible.index(made.arm)
-    return made.eligible[worth.index(best)] if worth[taken] < best else None
+    worth = [made.quality[i] - cost_usd[i] / pays for i in (best, taken)]
+    return made.eligible[best] if worth[1] < worth[0] else None
 
 
 def in_words(facts: Mapping[str, float]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any, get_args
 from features.facts import NAMES
 from features.sketch import Sketch
 from policy.decide import LEARNING
+from policy.exploration import looked_best
 from storage.records import Attempt, Decision, Outcome, Round
 from storage.words import Part, Transcript
 
@@ -89,13 +90,22 @@ def _flip(decision: Decision, i: int, taken: int) -> str:
     better = decision.quality[i] - decision.quality[taken]
     gap = dearer / pay - better
     if gap < 0:
-        how = "the draw explored" if decision.policy in LEARNING else "the rule did not ask"
-        return f"it already did, by {_digits(-gap)} of utility: {how}"
+        return f"it already did, by {_digits(-gap)} of utility: {_passed_over(decision, i)}"
     if better > 0 and dearer > 0:
         return f"one more thumbs-up were worth more than ${_digits(dearer / better)}"
     if better < 0 and dearer < 0:
         return f"one more thumbs-up were worth less than ${_digits(dearer / better)}"
     return f"its quality were {_digits(gap)} higher"
+
+
+def _passed_over(decision: Decision, i: int) -> str:
+    """Return why an arm that looked better than the one taken was not taken."""
+    if decision.policy not in LEARNING:
+        return "the rule did not ask"
+    pay, cost_usd = decision.willingness_to_pay_usd, decision.cost_usd_predicted
+    best = looked_best(decision.quality, cost_usd, pay, decision.propensities)
+    more = decision.quality[i] - decision.quality[best] - (cost_usd[i] - cost_usd[best]) / pay
+    return "of so many arms a few are compared first" if more > 0 else "the draw explored"
 
 
 def _digits(figure: float) -> str:

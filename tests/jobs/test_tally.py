@@ -96,10 +96,10 @@ def test_what_an_arm_that_did_not_look_best_was_expected_to_cost_more_is_told() 
 
 def test_an_arm_that_may_win_no_draw_yet_is_none_that_looks_best() -> None:
     untried = {
-        "eligible": ("cheap", "dear", "untried"),
-        "propensities": (0.9, 0.0988, 0.0012),
-        "quality": (0.8, 0.9, 0.9),
-        "predicted_usd": (0.001, 0.01, 0.0001),
+        "eligible": ("cheap", "dear", *(f"untried{i}" for i in range(15))),
+        "propensities": (0.9, 0.097, *(0.0002,) * 15),
+        "quality": (0.8, 0.9, *(0.9,) * 15),
+        "predicted_usd": (0.001, 0.01, *(0.0001,) * 15),
     }
     made = tally(row("a", **untried), row("b", 1, arm="dear", **untried))
     assert made.line("exploration").requests == 1

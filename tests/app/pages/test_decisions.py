@@ -9,6 +9,7 @@ from app.pages.decisions import because, in_words, timeline
 from app.routing.why import considered, context_in_words
 from features.prompt import Prompt
 from features.sketch import Sketch
+from storage.records import Decision
 from tests.app.running import Running
 from tests.storage.rounds import ATTEMPT, DECISION, NOON_S, OUTCOME, but
 
@@ -45,19 +46,41 @@ def test_the_list_calls_explored_what_its_own_page_says_was_tried_out(service: R
         assert ("explored" in row) == tried_out == (name == "likely but worse")
 
 
-@pytest.mark.parametrize(("arms", "is_many"), [(16, False), (17, True)])
-def test_of_many_arms_one_that_looks_best_may_have_been_held_back(arms: int, is_many: bool) -> None:
+def many(arms: int, odds: float, policy: str = "thompson") -> Decision:
+    """Return a decision for one of these arms, of which the last looks best with such odds."""
     alike = (0.1,) * arms
-    many = but(
+    return but(
         ROUTED,
-        arm="arm3",
+        policy=policy,
+        arm="arm0",
         eligible=tuple(f"arm{i}" for i in range(arms)),
-        propensities=(1 / arms,) * arms,
+        propensities=(1 - odds, *(0.0,) * (arms - 2), odds),
         quality=(*alike[:-1], 0.9),
         quality_sd=alike,
         cost_usd_predicted=alike,
+        sketch=sketch_of("Hello"),
     )
-    assert because(many).endswith("Of so many arms a few are compared first.") == is_many
+
+
+@pytest.mark.parametrize(
+    ("made", "is_held_back"),
+    [
+        (many(16, 0.0001), False),
+        (many(17, 0.0001), True),
+        (many(17, 0.0, "greedy"), True),
+        (many(17, 0.1), False),
+    ],
+)
+def test_of_many_arms_one_that_looks_best_may_be_held_back_which_tries_no_other_out(
+    service: Running, made: Decision, is_held_back: bool
+) -> None:
+    most = "It looked worth the most of those compared, of so many arms a few first"
+    assert because(made).startswith(most if is_held_back else "It was tried out")
+    last = next(each for each in considered(made) if each["arm"] == made.eligible[-1])
+    why = "of so many arms a few are compared first" if is_held_back else "the draw explored"
+    assert last["would_look_better_if"].endswith(why)
+    service.parts.log.decide(made).wait()
+    assert ("explored</span>" in service.client.get("/pages/decisions").text) != is_held_back
 
 
 @pytest.mark.parametrize("rule", ["fixed:small", "uniform", "word_count"])
