@@ -25,6 +25,7 @@ CHAIN = 8
 RATER = "dashboard"
 """Who rates on the page."""
 NEARLY_NONE = 0.01
+ALONE = "It was the only one that could be asked."
 
 ENDINGS: Mapping[Ending, str] = {
     "answered": "answered",
@@ -116,7 +117,8 @@ def because(made: Decision) -> str:
     most = f"{len(made.eligible)}: its quality less its price"
     if len(made.eligible) > AT_ONCE:
         most = "those compared, of so many arms a few first: its quality less its price"
-    return f"{first}It looked worth the most of {most}. It was {drawn}."
+    why = f"It looked worth the most of {most}. It was {drawn}."
+    return f"{first}{why if len(made.eligible) > 1 else ALONE}"
 
 
 def better_than(made: Decision | Listed) -> str | None:

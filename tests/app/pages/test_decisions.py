@@ -54,7 +54,7 @@ def many(arms: int, odds: float, policy: str = "thompson") -> Decision:
         policy=policy,
         arm="arm0",
         eligible=tuple(f"arm{i}" for i in range(arms)),
-        propensities=(1 - odds, *(0.0,) * (arms - 2), odds),
+        propensities=(1 - odds, *(0.0,) * (arms - 2), odds)[-arms:],
         quality=(*alike[:-1], 0.9),
         quality_sd=alike,
         cost_usd_predicted=alike,
@@ -81,6 +81,10 @@ def test_of_many_arms_one_that_looks_best_may_be_held_back_which_tries_no_other_
     assert last["would_look_better_if"].endswith(why)
     service.parts.log.decide(made).wait()
     assert ("explored</span>" in service.client.get("/pages/decisions").text) != is_held_back
+
+
+def test_the_only_arm_that_could_be_asked_was_not_chosen_for_its_worth() -> None:
+    assert because(many(1, 1.0)) == "It was the only one that could be asked."
 
 
 @pytest.mark.parametrize("rule", ["fixed:small", "uniform", "word_count"])
