@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import ROUND_CEILING, Context
 
 from policy.errors import UNLISTED, NoEligibleArm, PromptTooLong
 from policy.types import Arm, Floats
@@ -12,6 +13,7 @@ WITH_ANSWER = "the prompt and answer have"
 ANSWER_LIMITS = ("max_completion_tokens", "max_tokens")
 LACKS = "it lacks "
 TOO_DEAR = "it would cost about"
+UP = Context(prec=3, rounding=ROUND_CEILING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +99,15 @@ def refusal(reasons: Mapping[str, str]) -> NoEligibleArm:
 
 
 def _above(arms: Sequence[Arm], usd: Floats, limit_usd: float | None, says: str) -> dict[str, str]:
-    """Return the reason, with both figures in it, of each arm that is above a limit, if any."""
+    """Return the reason, with both figures in it, of each arm that is above a limit, if any.
+
+    A cost is told as no less than it is: whoever allows as much as is told is not refused again.
+    """
     if limit_usd is None:
         return {}
-    return {
-        arm.name: says.format(f"{each:.3g}", f"{limit_usd:.3g}")
-        for arm, each in zip(arms, usd, strict=True)
-        if each > limit_usd
-    }
+    above = [(arm.name, each) for arm, each in zip(arms, usd, strict=True) if each > limit_usd]
+    told = {name: float(UP.create_decimal(f"{each:.9g}")) for name, each in above}
+    return {name: says.format(f"{each:.3g}", f"{limit_usd:.6g}") for name, each in told.items()}
 
 
 def _unfit(arm: Arm, demand: Demand) -> str | None:

@@ -1,5 +1,6 @@
 """An arm that cannot serve is left out, and the reason says what would have to change."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -67,6 +68,15 @@ def test_an_arm_above_the_limit_of_the_request_is_left_out() -> None:
     reasons = affordable(ARMS, cost, Demand(100, max_cost_usd=0.002))
     assert reasons == {"wide": "it would cost about $0.003, max_cost_usd is $0.002"}
     assert affordable(ARMS, cost, Demand(100)) == {}
+
+
+@pytest.mark.parametrize("usd", [0.0002544693, 0.00019570531, 0.003, 1.2345e-08, 12.344])
+def test_as_much_as_an_arm_is_told_to_cost_is_enough_for_it(usd: float) -> None:
+    cost, limit = np.full(len(ARMS), usd), usd * 0.9999
+    why = affordable(ARMS, cost, Demand(100, max_cost_usd=limit))["wide"]
+    told, allowed = (float(each) for each in re.findall(r"\$([\d.e-]+)", why))
+    assert allowed < usd <= told < 1.01 * usd
+    assert affordable(ARMS, cost, Demand(100, max_cost_usd=told)) == {}
 
 
 def test_with_no_arm_left_the_error_gives_the_reason_of_each() -> None:
