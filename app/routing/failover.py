@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.routing.asking import Asking
 from policy.eligibility import refusal
-from policy.errors import BudgetExceeded, EveryArmWaits, NoEligibleArm
+from policy.errors import UNLISTED, BudgetExceeded, EveryArmWaits, NoEligibleArm
 from policy.types import Arm
+from storage.records import Decision
 from upstream.health import Health, Step
 
 ATTEMPTS = 2
@@ -37,6 +38,16 @@ class Among:
         both = BudgetExceeded(reasons)
         both.retry_after_s = spent[0].retry_after_s
         return both
+
+
+def explained(decision: Decision, known: Mapping[str, str]) -> Decision:
+    """Return the decision with what is known of arms that it did not choose among.
+
+    A pinned arm is none of its fallbacks, but the request lists it all the same.
+    """
+    reasons = decision.ineligible.items()
+    told = {arm: known.get(arm, why) if why == UNLISTED else why for arm, why in reasons}
+    return replace(decision, ineligible=told)
 
 
 def may_go_on(asking: Asking) -> bool:

@@ -18,7 +18,7 @@ from app.monitoring.drift import Drifts
 from app.routing.answering import Answering
 from app.routing.ask import Ask, Recovery
 from app.routing.asking import Asking
-from app.routing.failover import Among, amongst, may_go_on, nobody
+from app.routing.failover import Among, amongst, explained, may_go_on, nobody
 from app.routing.ids import decision_id
 from app.routing.live import Live
 from app.routing.observed import Observed
@@ -217,7 +217,8 @@ class Router:
         passed_over: dict[str, Arm] = {}
         for among in amongst(asking, arms, self.health):
             try:
-                return self._decide(asking, arms, among, spend=spend)
+                decision, arm = self._decide(asking, arms, among, spend=spend)
+                return explained(decision, {**none.reasons, **asking.failures}), arm
             except NoEligibleArm as error:
                 none = among.told(error, none)
                 passed_over |= {name: arms[name] for name in among.passed_over(error.reasons)}

@@ -146,6 +146,13 @@ def test_a_pinned_arm_that_is_down_is_not_asked_first(tmp_path: Path) -> None:
         assert ask(made, models=["bad"]) == ["spare"]
         last = made.decisions[-1].decision
         assert (last.kind, last.retry_of) == ("fallback", None)
+        for each, why in (
+            (made.decisions[1].decision, "it has just failed"),
+            (last, "it is left alone"),
+        ):
+            told = each.ineligible
+            assert told["bad"].startswith(why)
+            assert told["other"] == "the request does not list it"
 
 
 def test_a_pinned_arm_without_fallbacks_is_asked_even_when_it_is_down(tmp_path: Path) -> None:
