@@ -11,7 +11,7 @@ from app.keys.holder import ANYBODY, Holder
 from app.pages.policy import lately_of, moved_to, policy
 from policy.types import DAY_S
 from tests.app.keyed import Keyed
-from tests.app.running import Provider, Running, catalogue, running
+from tests.app.running import Provider, Running, catalogue, eventually, running
 
 ASKED, STORED = 3, 4
 
@@ -51,6 +51,20 @@ def test_a_month_is_paid_for_what_asks_an_arm_and_not_for_stored_answers(service
     assert point is not None
     says = moved_to(service.parts, ANYBODY, 0.01)["a_month"]
     assert says == f"About {dollars(30 * point.cost_usd)} a month at the pace of late."
+
+
+def test_what_a_dollar_buys_is_told_at_the_prices_of_the_time_and_says_so(
+    tmp_path: Path, provider: Provider
+) -> None:
+    model = {"model": "openai/gpt-4o", "output_usd_per_mtok": 10.0}
+    with running(tmp_path, arms=catalogue(tmp_path, provider.url, {"one": model})) as service:
+        service.ask()
+        before = lately_of(service.parts, ANYBODY).always("one")
+        new = {"output_usd_per_mtok": 99.0}
+        catalogue(tmp_path, provider.url, {"one": model | new})
+        assert eventually(lambda: service.get("/policy")["arms"][0].items() >= new.items())
+        assert lately_of(service.parts, ANYBODY).always("one") == before
+        assert "at what arms were expected to cost then" in service.client.get("/pages/policy").text
 
 
 def test_what_is_dearer_than_nothing_is_told_in_dollars(tmp_path: Path, provider: Provider) -> None:

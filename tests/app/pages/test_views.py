@@ -105,7 +105,7 @@ def test_the_policy_page_tells_every_arm_and_task(used: Running) -> None:
     text = page(used, "/pages/policy")
     for arm in used.parts.catalogue().arms:
         assert arm in text
-    assert f"on the last {len(used.parts.log.recent(200))} prompts:" in text
+    assert f"on the last {len(used.parts.log.recent(200))} prompts, at what" in text
     assert "/pages/decisions?task=maths" in text
 
 
