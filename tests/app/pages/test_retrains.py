@@ -17,3 +17,19 @@ def test_what_it_takes_to_promote_by_evidence_is_what_was_asked_for(service: Run
 def test_one_rating_has_come(service: Running) -> None:
     service.rate(service.ask()["id"], "up")
     assert "1 rating has come so far." in service.client.get("/pages/retrains").text
+
+
+def test_an_interval_holds_what_the_log_says_nothing_of(service: Running) -> None:
+    told = {"mean": 0.8, "se": 0.02, "blind": 0.03}
+    report = dict.fromkeys(("candidate", "incumbent", "gain"), told) | {
+        "candidate_calibration": 0.1,
+        "incumbent_calibration": 0.1,
+        "rounds": 92,
+        "spend_ratio": 1.0,
+        "ess": 61.6,
+    }
+    service.parts.log.record_retrain(but(RETRAIN, candidate_version=2, report=report)).wait()
+    half = 1.96 * 0.02 + 0.03
+    text = service.client.get("/pages/retrains").text
+    assert text.count(f"0.8000 <small>± {half:.4f}") == 2
+    assert f"({0.8 - half:+.4f} to {0.8 + half:+.4f})" in text
