@@ -104,7 +104,8 @@ def decision(parts: Parts, sees: str | None, decision_id: str) -> dict[str, Any]
 def because(made: Decision) -> str:
     """Return in a sentence why the decision went to its arm."""
     if made.kind == "cached":
-        return "The same question had been answered before: the stored answer was given again."
+        again = "The same question had been answered before: the stored answer was given again."
+        return f"No arm that was asked has answered. {again}" if made.retry_of else again
     if made.kind == "pinned":
         return "The caller asked for this arm by name; nothing was chosen."
     first = "Another arm had failed, or could not be asked. " if made.kind == "fallback" else ""

@@ -166,6 +166,19 @@ def test_the_pages_of_a_failure_and_of_its_fallback_tell_the_calls_of_both(
         assert text.index("the first one was full") < text.index("the second one answered")
 
 
+@pytest.mark.parametrize("failed", [None, "d0"])
+def test_of_a_stored_answer_that_stands_in_the_page_says_that_arms_were_asked(
+    service: Running, failed: str | None
+) -> None:
+    log, seen = service.parts.log, sketch_of("Hello")
+    log.decide(but(DECISION, id="d0", sketch=seen))
+    stored = but(DECISION, id="d1", sketch=seen, kind="cached", retry_of=failed, answer_of="d0")
+    log.decide(stored).wait()
+    text = service.client.get("/pages/decisions/d1").text
+    assert ("Nobody was asked" in text) == (failed is None)
+    assert ("No arm that was asked has answered." in text) == (failed is not None)
+
+
 def test_a_prediction_beyond_the_line_is_shown_at_its_end_and_told_as_it_is(
     service: Running,
 ) -> None:
