@@ -90,6 +90,15 @@ def test_only_a_rule_that_asks_what_a_thumb_is_worth_has_a_place_on_the_curve(
     assert (f"The rule in force is {rule}, which does not ask" in text) == (not asks)
 
 
+def test_what_is_explored_at_most_leaves_out_the_first_trials(service: Running) -> None:
+    for _ in range(30):
+        service.ask()
+    [line] = [each for each in service.get("/report")["lines"] if each["line"] == "exploration"]
+    assert line["requests"] > 0.1 * 30 + 5
+    text = service.client.get("/pages/policy").text
+    assert "10 % of the traffic, the first trials of each arm aside" in text
+
+
 def test_a_key_with_a_goal_of_its_own_is_shown_that_goal(service: Running) -> None:
     shop = Keyed(service, willingness_to_pay_usd=0.5)
     shop.ask()
