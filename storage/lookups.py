@@ -73,7 +73,7 @@ class Lookups:
         return self._all(GivenRating, RATINGS, {"id": text(decision_id)})
 
     def ratings_since(self, since_s: float) -> int:
-        """Return how many ratings that teach have come since a moment."""
+        """Return how many ratings that teach have come since a moment, a changed one once."""
         return int(self._ask(RATED_SINCE, {"since_s": since_s})[0]["ratings"])
 
     def disliked(self, since_s: float, below: float) -> list[Disliked]:

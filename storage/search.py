@@ -82,7 +82,9 @@ WHERE decision_id = :id ORDER BY at_s, rater
 """
 
 RATED_SINCE = """
-SELECT count(*) AS ratings FROM feedback WHERE excluded = 0 AND at_s >= :since_s
+SELECT count(*) AS ratings FROM (
+    SELECT DISTINCT decision_id, rater FROM feedback WHERE excluded = 0 AND at_s >= :since_s
+) AS votes
 """
 
 VERSIONS = """

@@ -14,8 +14,11 @@ def test_what_it_takes_to_promote_by_evidence_is_what_was_asked_for(service: Run
     assert f"to promote by it takes {LOG_BAYES_FACTOR:g}." in text
 
 
-def test_one_rating_has_come(service: Running) -> None:
-    service.rate(service.ask()["id"], "up")
+def test_one_rating_has_come_however_often_it_was_changed(service: Running) -> None:
+    answer = service.ask()
+    for thumbs in ("up", "down", "up"):
+        service.rate(answer["id"], thumbs)
+    assert service.get("/policy")["counts"]["feedback_since_retrain"] == 1
     assert "1 rating has come so far." in service.client.get("/pages/retrains").text
 
 
