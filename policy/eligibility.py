@@ -106,7 +106,7 @@ def _above(arms: Sequence[Arm], usd: Floats, limit_usd: float | None, says: str)
     if limit_usd is None:
         return {}
     above = [(arm.name, each) for arm, each in zip(arms, usd, strict=True) if each > limit_usd]
-    told = {name: float(UP.create_decimal(f"{each:.9g}")) for name, each in above}
+    told = {name: float(UP.create_decimal(str(each))) for name, each in above}
     return {name: says.format(f"{each:.3g}", f"{limit_usd:.6g}") for name, each in told.items()}
 
 

@@ -70,7 +70,7 @@ def test_an_arm_above_the_limit_of_the_request_is_left_out() -> None:
     assert affordable(ARMS, cost, Demand(100)) == {}
 
 
-@pytest.mark.parametrize("usd", [0.0002544693, 0.00019570531, 0.003, 1.2345e-08, 12.344])
+@pytest.mark.parametrize("usd", [0.0002544693, 0.00038400000000000006, 0.003, 1.2345e-08, 12.344])
 def test_as_much_as_an_arm_is_told_to_cost_is_enough_for_it(usd: float) -> None:
     cost, limit = np.full(len(ARMS), usd), usd * 0.9999
     why = affordable(ARMS, cost, Demand(100, max_cost_usd=limit))["wide"]
