@@ -16,6 +16,9 @@ CREATE TABLE latest (
 ) STRICT
 """
 
+CLOCKS_APART_S = 60.0
+"""Between whoever takes what is handed over and the store."""
+
 LATEST = "SELECT * FROM latest WHERE name = :name"
 
 _INSTEAD = """
@@ -31,12 +34,15 @@ INSERT INTO latest (name, at_s, version, body) VALUES (:name, :at_s, :version, :
 
 REPLACE_OLDER = f"""
 INSERT INTO latest (name, at_s, version, body) SELECT :name, :at_s, :version, :body
-WHERE NOT EXISTS (SELECT 1 FROM handovers WHERE kind = 'forget' AND received_at_s >= :at_s)
+WHERE NOT EXISTS (
+    SELECT 1 FROM handovers WHERE kind = 'forget' AND received_at_s >= :at_s
+        AND received_at_s <= (julianday('now') - 2440587.5) * 86400.0 + {CLOCKS_APART_S})
 {_INSTEAD} WHERE (latest.version, latest.at_s) <= (excluded.version, excluded.at_s)
 """  # noqa: S608
 """Changes nothing unless the new one has seen more, or as much and is younger: clocks go wrong.
 
-Nor if somebody was forgotten since it was begun: it may tell of who that was.
+Nor if somebody was forgotten since it was begun: it may tell of who that was. One whose moment is
+still to come was forgotten by a clock that was ahead.
 """
 
 
