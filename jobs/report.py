@@ -62,10 +62,14 @@ def reports(
     rules = [Rule(arm), Rule()]
     counting = Counting(rules, {arm.name: arm for arm in arms}, most_usd(log.recent(RECENT)))
     since_s, lasts_s = begins_s(max(periods, key=PERIODS.__getitem__), now_s), busy_s(arms)
-    # A request that goes on after midnight is one, of the day before.
+    # A request that goes on after midnight is one, of the day before, as is what is said of it.
+    begun_s: dict[str, float] = {}
     for request in requests(log.spending(since_s - lasts_s, now_s, tenant), lasts_s):
         counting.count(request)
-    said = votes(log.decisions(since_s=since_s, until_s=now_s, tenant=tenant, rated_only=True))
+        if request.last is not request.first:
+            begun_s[request.last.id] = request.first.decided_at_s
+    rated = log.decisions(since_s=since_s, until_s=now_s, tenant=tenant, rated_only=True)
+    said = votes(rated, begun_s)
     names = [rule.name for rule in rules]
     return {
         whose: {

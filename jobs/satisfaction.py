@@ -4,7 +4,7 @@ Those who rate are no sample of all: both figures are of them. What the baseline
 the doubly robust value of always taking it, from the logged propensities (`policy/evaluate.py`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
@@ -25,6 +25,7 @@ from storage.records import Round
 WHOLE = DELIVERED | {"continued"}
 FEWEST_ESS = 30.0
 MOST_BLIND = 0.25
+AS_DECIDED: Mapping[str, float] = {}
 
 
 class Vote(NamedTuple):
@@ -58,9 +59,14 @@ class Vote(NamedTuple):
         return cls(*said, *drawn, is_whole=whole)
 
 
-def votes(rounds: Iterable[Round]) -> list[Vote]:
-    """Return what was said, of rounds in any order."""
-    return [vote for vote in map(Vote.of, rounds) if vote is not None]
+def votes(rounds: Iterable[Round], begun_s: Mapping[str, float] = AS_DECIDED) -> list[Vote]:
+    """Return what was said, of rounds in any order.
+
+    `begun_s` is when the request of a decision began, where it was not with this decision.
+    """
+    said = ((each.decision.id, Vote.of(each)) for each in rounds)
+    found = ((identity, vote) for identity, vote in said if vote is not None)
+    return [vote._replace(at_s=begun_s.get(identity, vote.at_s)) for identity, vote in found]
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,8 +76,11 @@ def test_a_request_that_goes_on_after_midnight_is_one_of_the_day_before(
         after("later", "late", midnight_s + 1, arm="dear", cost_usd=0.1),
         row("today", midnight_s + 60, cost_usd=0.02),
     ]
-    made = reports(Logged(rows), ARMS, None, NOW_S, periods)[EVERYBODY]["1d"]
+    later = but(DECISION, id="later", kind="fallback", decided_at_s=rows[1].decided_at_s)
+    rounds = [Round(decision=later, outcome=OUTCOME, reward=1.0)]
+    made = reports(Logged(rows, rounds), ARMS, None, NOW_S, periods)[EVERYBODY]["1d"]
     assert (made["requests"], made["spent_usd"]) == (1, 0.02)
+    assert (made["satisfaction"]["answered"], made["satisfaction"]["rated"]) == (1, 0)
     assert {each["line"]: each["requests"] for each in made["lines"]}["pinned"] == 0
 
 
