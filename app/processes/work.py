@@ -118,14 +118,14 @@ def jobs(settings: Settings) -> list[Job]:
 
     def was_missed(log: LogReader) -> bool:
         ages_s = [time.time() - each.started_at_s for each in log.retrains(1)]
-        return any(age_s > settings.retrain_every_s for age_s in ages_s)
+        return not all(0.0 <= age_s <= settings.retrain_every_s for age_s in ages_s)
 
     def is_overdue(log: LogReader) -> bool:
         return bool(overdue(settings, log.ask, time.time()))
 
     return [
         Job("retrain", settings.retrain_every_s, partial(retrain.start, "schedule")),
-        # What was due while nothing ran is done soon after the start.
+        # What was due while nothing ran is done soon after the start; a date ahead tells nothing.
         Job(
             "retrain when missed",
             settings.retrain_every_s,

@@ -23,7 +23,7 @@ from tests.storage.rounds import RETRAIN, but
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize(("hours_ago", "retrains"), [(2.0, 2), (0.75, 1)])
+@pytest.mark.parametrize(("hours_ago", "retrains"), [(2.0, 2), (0.75, 1), (-999.0, 2)])
 def test_a_retrain_that_was_missed_while_nothing_ran_is_made_up_for_after_the_start(
     tmp_path: Path,
     provider: Provider,
