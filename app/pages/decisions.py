@@ -112,18 +112,20 @@ def because(made: Decision) -> str:
     if made.policy not in LEARNING:
         return f"{first}The rule in force is {made.policy}, which does not ask what arms are worth."
     better, drawn = better_than(made), f"drawn with a probability of {made.propensity:.3f}"
+    is_many = len(made.eligible) > AT_ONCE
     if better is not None:
-        tried = f"It was tried out to learn about it: {better} looked worth more"
+        more = "the most of those compared" if is_many else "more"
+        tried = f"It was tried out to learn about it: {better} looked worth {more}"
         return f"{first}{tried}, and this one was {drawn}."
-    most = f"{len(made.eligible)}: its quality less its price"
-    if len(made.eligible) > AT_ONCE:
-        most = "those compared, of so many arms a few first: its quality less its price"
-    why = f"It looked worth the most of {most}. It was {drawn}."
+    most = "those compared, of so many arms a few first" if is_many else len(made.eligible)
+    why = f"It looked worth the most of {most}: its quality less its price. It was {drawn}."
     return f"{first}{why if len(made.eligible) > 1 else ALONE}"
 
 
 def better_than(made: Decision | Listed) -> str | None:
-    """Return the arm that looked worth the most where one worth less was taken, else None.
+    """Return the arm that looked worth the most of those compared where another was taken.
+
+    None where what was taken is worth as much. What is worth more was not compared.
 
     Only what learns asks what arms are worth, and only where nobody named one.
     """
@@ -133,7 +135,7 @@ def better_than(made: Decision | Listed) -> str | None:
     best = looked_best(made.quality, cost_usd, pays, made.propensities)
     taken = made.eligible.index(made.arm)
     worth = [made.quality[i] - cost_usd[i] / pays for i in (best, taken)]
-    return made.eligible[best] if worth[1] < worth[0] else None
+    return made.eligible[best] if worth[0] != worth[1] else None
 
 
 def in_words(facts: Mapping[str, float]) -> Iterator[str]:

@@ -83,6 +83,12 @@ def test_of_many_arms_one_that_looks_best_may_be_held_back_which_tries_no_other_
     assert ("explored</span>" in service.client.get("/pages/decisions").text) != is_held_back
 
 
+def test_of_many_arms_one_that_is_held_back_and_drawn_all_the_same_is_tried_out() -> None:
+    made = but(many(17, 0.0001), arm="arm16", propensity=0.0001)
+    most = "It was tried out to learn about it: arm0 looked worth the most of those compared"
+    assert because(made).startswith(most)
+
+
 def test_the_only_arm_that_could_be_asked_was_not_chosen_for_its_worth() -> None:
     assert because(many(1, 1.0)) == "It was the only one that could be asked."
 
