@@ -38,11 +38,9 @@ def abandon(db: Sql, between: Values, at_s: float) -> int:
 def abandoned(row: Row, at_s: float) -> Outcome:
     """Return the end of a decision, from its row with what its attempts add up to."""
     decision = restore(Decision, row)
-    # Not strict: a row that another hand has spoilt must not keep the others from their end.
-    predicted = dict(zip(decision.eligible, decision.cost_usd_predicted, strict=False))
     # The call that was under way when the process died is booked nowhere, so it is estimated.
     free = row["answered"] or decision.kind == "cached"
-    lost_usd = 0.0 if free else predicted.get(decision.arm, 0.0)
+    lost_usd = 0.0 if free else decision.predicted_usd
     return Outcome(
         decision_id=decision.id,
         at_s=at_s,

@@ -3,7 +3,6 @@
 Nothing here decides that anything goes: a keeping time, or somebody who asks to be forgotten, does.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from policy.errors import InvalidInput
 from policy.types import DAY_S, HOUR_S
 from storage.allotments import NOW
+from storage.records import Decision
 from storage.rows import Row, restore, text
 from storage.sql import Ask, Sql, Values
 from storage.words import FORMS, Expiry, Form, Stripped, Transcript
@@ -93,8 +93,7 @@ WHERE id = :decision_id
 """
 
 SPENT = """
-SELECT d.key_id, d.arm, d.eligible, d.cost_usd_predicted, COALESCE(o.at_s, :now_s) AS at_s,
-    o.cost_usd
+SELECT d.*, COALESCE(o.at_s, :now_s) AS at_s, o.cost_usd
 FROM decisions d LEFT JOIN outcomes o ON o.decision_id = d.id
 WHERE d.id = :decision_id AND d.key_id IS NOT NULL AND COALESCE(o.at_s, :now_s) >= :today_s
     AND (o.at_s IS NOT NULL OR d.kind <> 'cached')
@@ -221,13 +220,8 @@ def _keep_spent(db: Sql, decision_id: str) -> None:
     for row in db.query(SPENT, {"decision_id": decision_id, "now_s": now_s, **today}):
         hour_s, usd = row["at_s"] - row["at_s"] % HOUR_S, row["cost_usd"]
         if usd is None:  # its end is still to come, and will name no key
-            usd = _predicted_usd(row)
+            usd = restore(Decision, row).predicted_usd
         db.execute(KEEP_SPENT, {"key_id": row["key_id"], "hour_s": hour_s, "usd": usd})
-
-
-def _predicted_usd(decision: Row) -> float:
-    arms, usd = json.loads(decision["eligible"]), json.loads(decision["cost_usd_predicted"])
-    return float(dict(zip(arms, usd, strict=False)).get(decision["arm"], 0.0))
 
 
 ERASERS: dict[type[Any], Callable[[Sql, Values], None]] = {Expiry: expire, Stripped: strip}

@@ -77,6 +77,12 @@ class Decision:
     cached_by_arm: Mapping[str, int] = field(default_factory=dict)
     key_id: str | None = None
 
+    @property
+    def predicted_usd(self) -> float:
+        """Return the dollars its arm was expected to cost; 0 in a row that another hand spoilt."""
+        told = zip(self.eligible, self.cost_usd_predicted, strict=False)
+        return dict(told).get(self.arm, 0.0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
