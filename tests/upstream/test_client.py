@@ -54,6 +54,7 @@ def test_the_provider_sees_the_arms_model_and_extra_body_and_our_key() -> None:
     assert seen.bodies == [{**BODY, "temperature": 0.5, "service_tier": "flex", "model": "m"}]
     assert f"authorization: bearer {KEY}" in seen.heads[0].lower()
     assert f"\r\nuser-agent: turnpike/{VERSION}\r\n" in seen.heads[0]
+    assert "idempotency" not in seen.heads[0].lower()
     assert seen.heads[0].startswith("POST /v1/chat/completions HTTP/1.1")
 
 
