@@ -27,8 +27,8 @@ limit_request_field_size = 16_384
 forwarder_headers = ""  # of the path nobody before us may say more than the request line does
 control_socket_disable = True
 accesslog = None
-errorlog = "-"
 loglevel = "warning"
+logger_class = "app.processes.worker.Logger"
 proc_name = "turnpike"
 
 

@@ -7,6 +7,7 @@ begun, which knows nothing of rows. Connections that only wait for a next reques
 
 import gc
 import json
+import logging
 import os
 import signal
 import socket
@@ -20,6 +21,7 @@ from typing import Any
 import gevent
 import gevent.event
 from gevent.monkey import get_original
+from gunicorn import glogging
 from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
 
@@ -41,6 +43,32 @@ REFUSED = {
     errors.UnsupportedTransferCoding: HTTPStatus.NOT_IMPLEMENTED,
 }
 """What gunicorn does not read, and how that is told; all else is a bad request."""
+
+
+class Lines(logging.Handler):
+    """Writes the lines of gunicorn, and of libraries that log as it does, like ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line, and of an exception what may be told."""
+        import structlog  # not before it is needed: who starts the workers has nothing else to tell
+
+        from app.processes.journal import write_lines
+
+        if not structlog.is_configured():
+            write_lines("warning")
+        with suppress(OSError):  # nobody reads what we write: that ends no process
+            line = structlog.get_logger()
+            line.log(record.levelno, record.getMessage(), exc_info=record.exc_info)
+
+
+class Logger(glogging.Logger):  # type: ignore[misc]
+    """What gunicorn says, in lines like ours; nothing is written of a request that went well."""
+
+    def setup(self, cfg: Any) -> None:
+        """Write lines as ours, also those of libraries."""
+        super().setup(cfg)
+        self.error_log.handlers = [Lines()]
+        logging.getLogger().handlers = [Lines()]
 
 
 class Worker(GeventWorker):  # type: ignore[misc]

@@ -1,6 +1,7 @@
 """The lines of our processes: JSON with the request's id, and never a key or a word of a prompt."""
 
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import structlog
 from structlog import get_logger
 
 from app.processes.journal import write_lines
+from app.processes.worker import Lines
 from tests.app.faulty import faulty
 from tests.upstream.misbehaving import Conversation, chunk
 
@@ -112,6 +114,19 @@ def test_an_error_that_may_quote_is_told_by_kind_and_place(lines: Any) -> None:
     assert "builtins.KeyError" in exception
     assert "in parse" in exception
     assert "canary" not in exception
+
+
+def test_an_exception_that_the_server_tells_of_is_told_by_kind_and_place(lines: Any) -> None:
+    try:
+        float(PROMPT)
+    except ValueError:
+        now = sys.exc_info()
+    said = ("gunicorn.error", logging.ERROR, __file__, 1, "Error handling request %s", ("/x",), now)
+    Lines().emit(logging.LogRecord(*said))
+    [line] = map(json.loads, lines())
+    assert (line["event"], line["level"]) == ("Error handling request /x", "error")
+    assert "builtins.ValueError" in line["exception"]
+    assert "canary" not in str(line)
 
 
 def test_an_error_of_the_disk_says_what_it_is(lines: Any) -> None:
