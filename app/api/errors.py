@@ -162,7 +162,7 @@ def broke_off(error: TurnpikeError, **whose: str) -> dict[str, Any]:
 
 
 def unreadable(status: HTTPStatus, limit: str | None = None) -> dict[str, Any]:
-    """Return the envelope of what the server refuses before it is a request to anybody.
+    """Return the envelope of what has no error of ours, such as what the server refuses unread.
 
     `limit` is what would be right, where the server has a figure for it.
     """

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from flask import Blueprint, Response, current_app, jsonify, request
@@ -12,7 +13,7 @@ from pydantic import BaseModel
 from app.answers.clearing import clear
 from app.api.access import needs, public, voter, who
 from app.api.body import json_body
-from app.api.errors import broke_off
+from app.api.errors import broke_off, unreadable
 from app.api.openapi import STREAM, document, endpoint
 from app.api.overview import overview
 from app.api.responses import (
@@ -261,6 +262,9 @@ def to_the_end(answering: Answering, events: Iterator[Mapping[str, Any]]) -> Ite
         turn = answering.turn
         yield event(broke_off(error, decision_id=turn.decision.id, arm=turn.arm.name))
         return
+    except Exception:
+        yield event(unreadable(HTTPStatus.INTERNAL_SERVER_ERROR))
+        raise
     finally:
         answering.close()
     if answering.durable != "log":  # too late for a header, and a comment disturbs no client
@@ -269,7 +273,7 @@ def to_the_end(answering: Answering, events: Iterator[Mapping[str, Any]]) -> Ite
 
 
 def _events(answering: Answering, tokens: FeedbackTokens) -> Iterator[dict[str, Any]]:
-    """Yield the answer as events: who answers, pieces, then the whole without its text."""
+    """Yield the answer as events: who answers, pieces, then the whole."""
     decision = answering.turn.decision
     told = {"id": decision.id, "feedback_token": tokens.of(decision)}
     yield {**told, "arm": answering.turn.arm.name}

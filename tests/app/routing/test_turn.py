@@ -106,16 +106,21 @@ def test_a_defect_of_ours_ends_the_decision_and_holds_nothing(
         assert health["calls"] == int("stream_recovery" in asked)  # only there had content come
 
 
+@pytest.mark.parametrize("path", PATHS)
 def test_a_defect_amid_a_stream_ends_the_decision_and_holds_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     with faulty(tmp_path, {"a": endless}, **BUDGET) as made:
-        response = made.service.client.post("/complete", json=STREAMED, buffered=False)
+        asked = {**PATHS[path], "stream": True}
+        response = made.service.client.post(path, json=asked, buffered=False)
         pieces = response.iter_encoded()
         next(pieces)
         monkeypatch.setattr(Stream, "__next__", broke)
+        came = [b""]
         with pytest.raises(KeyError):
-            list(pieces)
+            came.extend(pieces)
+        # The envelope, and no [DONE].
+        assert json.loads(came[-1].removeprefix(b"data: "))["error"]["code"] == "internal_error"
         assert made.seen.closed_early.wait(2)
         assert ended(made) == [("error", "error")]
         assert held_usd(made) == 0
