@@ -27,9 +27,9 @@ from app.api.routes import (
 )
 from app.routing.turn import Turn
 from policy.errors import (
-    Draining,
     Forbidden,
     NotServed,
+    TurnpikeError,
     UnknownModel,
     UpstreamBusy,
     UpstreamError,
@@ -148,7 +148,7 @@ def _events(passed: Passed) -> Iterator[bytes]:
                 pending = pending[ends[-1] :]
         if pending:
             yield pending
-    except (UpstreamError, Draining) as error:
+    except TurnpikeError as error:
         told = broke_off(error)
         data = {**told["error"], **told, "type": "error", "sequence_number": number}
         yield f"event: error\n{event(data)}".encode()

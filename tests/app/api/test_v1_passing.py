@@ -11,6 +11,7 @@ import pytest
 from openai.types.responses import ResponseErrorEvent
 from structlog.testing import capture_logs
 
+from app.api import caller
 from tests.app.faulty import Faulty, broken, busy, page, refusing
 from tests.app.running import Running, catalogue, running
 from tests.app.serving import openai_client
@@ -34,6 +35,11 @@ def streaming(talk: Conversation) -> None:
 def breaking(talk: Conversation) -> None:
     talk.head("200 OK", "text/event-stream", "Content-Length: 1000")
     talk.send(EVENTS + b"data: {half")
+
+
+def pausing(talk: Conversation) -> None:
+    streaming(talk)
+    talk.until_client_leaves()
 
 
 def missing(talk: Conversation) -> None:
@@ -98,6 +104,24 @@ def test_a_stream_that_breaks_off_ends_with_an_error_event(tmp_path: Path) -> No
         assert (event.type, event.code) == ("error", "upstream_bad_response")
         assert (event.sequence_number, event.message) == (1, told["error"]["message"])
         assert [line["code"] for line in lines] == ["upstream_bad_response"]
+
+
+def test_a_client_that_leaves_a_stream_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone: list[bool] = []
+    monkeypatch.setattr(caller, "_always", lambda: not gone)
+    with passing(tmp_path, pausing) as made, capture_logs() as lines:
+        asked = {"model": "theirs", "stream": True}
+        response = made.service.client.post("/v1/responses", json=asked, buffered=False)
+        pieces = response.iter_encoded()
+        next(pieces)
+        gone.append(True)
+        list(pieces)
+        assert [(line["event"], line["code"]) for line in lines] == [
+            ("answer broke off", "client_gone")
+        ]
+        assert made.seen.closed_early.wait(2)
 
 
 def test_a_stream_that_breaks_off_is_an_error_to_openai_s_client(tmp_path: Path) -> None:
