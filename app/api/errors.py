@@ -171,6 +171,14 @@ def unreadable(status: HTTPStatus, limit: str | None = None) -> dict[str, Any]:
     return _enveloped(stray.type, stray.code, says)
 
 
+def named(given: str = "", **whose: str) -> str:
+    """Return the id of a request, a new one if none that is good is given; its lines have it."""
+    identity = given if GOOD_REQUEST_ID.fullmatch(given) else f"req-{secrets.token_hex(16)}"
+    clear_contextvars()
+    bind_contextvars(request_id=identity, **whose)
+    return identity
+
+
 def install(app: Flask) -> None:
     """Answer every error of this application with the envelope, and name every request."""
     app.logger.disabled = True  # it would tell each defect a second time, without the request id
@@ -228,15 +236,9 @@ def _by_name(name: str) -> Stray:
 
 def _name_request() -> None:
     given = request.headers.get(REQUEST_ID, "")
-    g.request_id = given if GOOD_REQUEST_ID.fullmatch(given) else _new_id()
-    clear_contextvars()
-    bind_contextvars(request_id=g.request_id, method=request.method, path=request.path[:PATH_CHARS])
+    g.request_id = named(given, method=request.method, path=request.path[:PATH_CHARS])
 
 
 def _tell_request_id(response: Response) -> Response:
     response.headers[REQUEST_ID] = g.request_id
     return response
-
-
-def _new_id() -> str:
-    return f"req-{secrets.token_hex(16)}"

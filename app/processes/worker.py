@@ -138,12 +138,13 @@ class Worker(GeventWorker):  # type: ignore[misc]
         if req is not None or not isinstance(exc, errors.ParseException):
             super().handle_error(req, client, addr, exc)
             return
-        from app.api.errors import unreadable  # not before a worker is forked
+        from app.api.errors import REQUEST_ID, named, unreadable  # not before a worker is forked
 
-        status = REFUSED.get(type(exc), HTTPStatus.BAD_REQUEST)
+        identity, status = named(), REFUSED.get(type(exc), HTTPStatus.BAD_REQUEST)
         self.log.warning("a request was refused with %d: %s", status, type(exc).__name__)
         body = json.dumps(unreadable(status, self._limit(status)))
         head = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"
+        head += f"{REQUEST_ID}: {identity}\r\n"
         told = f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
         with suppress(OSError):
             client.sendall(told.encode())
