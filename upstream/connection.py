@@ -21,7 +21,6 @@ MAX_HEAD_BYTES = 64 * 1024
 LOOK_EVERY_S = 0.5
 _BLOCK = 64 * 1024
 _FIRST_FINAL = 200
-_NO_BODY = (204, 304)
 
 
 class Connection:
