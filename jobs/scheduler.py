@@ -35,7 +35,7 @@ class Job:
 
 def run(jobs: Sequence[Job]) -> None:
     """Run the jobs until the process is told to stop."""
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    logging.getLogger("apscheduler").setLevel(logging.CRITICAL)  # `_report` tells what has failed
     scheduler = BlockingScheduler(
         timezone=UTC,
         executors={"default": ThreadPoolExecutor(1)},
@@ -71,4 +71,4 @@ def _report(event: JobExecutionEvent) -> None:
     if event.code == EVENT_JOB_MISSED:
         LOGGER.warning("job missed its time", job=event.job_id)
     else:
-        LOGGER.error("job failed", job=event.job_id, error=repr(event.exception))
+        LOGGER.error("job failed", job=event.job_id, exc_info=event.exception)

@@ -15,8 +15,10 @@ pytestmark = pytest.mark.slow
 
 PROGRAM = """
 import signal, sys, threading, time
+from app.processes.journal import write_lines
 from jobs.scheduler import Job, run
 
+write_lines("info", {})
 running = threading.Lock()
 
 def note(what):
@@ -94,6 +96,6 @@ def test_jobs_run_one_at_a_time_and_survive_a_failure(tmp_path: Path) -> None:
     done = told.read_text().split("\n")
     assert done.count("works") >= 2
     assert "two at a time" not in done
-    assert b"job failed" in said
-    assert b"the disk is away" in said
-    assert json.dumps("Traceback").encode() not in said
+    failed = [json.loads(line) for line in said.splitlines()]
+    assert {(line["event"], line["job"]) for line in failed} == {("job failed", "fails")}
+    assert all("builtins.OSError: the disk is away" in line["exception"] for line in failed)
