@@ -44,6 +44,7 @@ class Peer:
         self._budget_usd = options.budget_usd_per_request
         self._seed = seed
         self._paid: dict[int, float] = {}
+        self._typical_usd: dict[str, float] = {}
         self._arms: Sequence[Arm] = ()
         self._worker = started(self._name)
         self.decide_s = 0.0
@@ -64,17 +65,20 @@ class Peer:
 
     def rate(self, t: int, reward: float, now: int) -> None:
         """Tell the utility of an answer: its reward, less its price if there is one to pay."""
-        paid_usd = self._paid.pop(t)
-        worth = reward - paid_usd / self._willing_usd if self._priced else reward
+        worth = self._worth(reward, self._paid.pop(t))
         self._tell({"rated": t, "reward": None if np.isnan(worth) else worth})
 
     def import_evals(self, evals: Evals, arms: Sequence[Arm]) -> None:
-        """Tell every score as an outcome, which is how all of them take a warm start."""
+        """Tell every score as an outcome, which is how all of them take a warm start.
+
+        What an eval cost is told nobody: its price is that of a typical answer of the arm.
+        """
         self._offer(arms)
         for row, scores in zip(evals.rows.tolist(), evals.scores, strict=True):
             for arm in np.flatnonzero(~np.isnan(scores)).tolist():
-                told = {"context": self._context(row), "reward": float(scores[arm])}
-                self._tell({"evaluated": self._table.names[arm], **told})
+                name = self._table.names[arm]
+                worth = self._worth(float(scores[arm]), self._typical_usd[name])
+                self._tell({"evaluated": name, "context": self._context(row), "reward": worth})
 
     def retrain(self, t: int, *, asked: bool = False) -> Retrain | None:
         """Return None: peers learn from outcome to outcome."""
@@ -84,7 +88,7 @@ class Peer:
         if arms is self._arms:
             return
         usual = {arm.name: _price(arm) for arm in self._table.arms}
-        offered = {
+        offered = self._typical_usd = {
             arm.name: self._usd[arm.name] * _price(arm) / usual[arm.name]
             for arm in shuffled(arms, self._seed)
         }
@@ -94,6 +98,9 @@ class Peer:
             d = self._contexts.shape[1]
             self._tell({"begin": asdict(Beginning(offered, d, self._seed, self._budget_usd))})
         self._arms = arms
+
+    def _worth(self, reward: float, usd: float) -> float:
+        return reward - usd / self._willing_usd if self._priced else reward
 
     def _context(self, row: int) -> list[float]:
         values: list[float] = self._contexts[row].tolist()

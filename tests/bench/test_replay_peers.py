@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bench.options import Options
+from bench.course import order
+from bench.options import NO_BUDGET_USD, Options
 from bench.peers.environment import python
 from bench.peers.player import LIBRARY, PREFIX, shuffled, started
 from bench.peers.worker import ADAPTERS, Beginning, Worker
@@ -66,6 +67,25 @@ def test_a_peer_hears_of_an_arm_when_it_is_offered_and_then_of_its_evals(
     of_it = [each for each in heard if new in each.get("offer", [each.get("evaluated")])]
     assert ["offer" in each for each in of_it[:2]] == [True, False]
     assert sum("offer" in each for each in of_it) == 1
+
+
+@pytest.mark.parametrize("willing_usd", [0.01, NO_BUDGET_USD])
+def test_an_eval_is_worth_to_a_peer_its_score_less_its_price_as_an_answer_is(
+    monkeypatch: pytest.MonkeyPatch, willing_usd: float
+) -> None:
+    table, told = easy(60), StringIO()
+    answer = json.dumps({"arm": "coder", "decide_s": 0.0, "update_s": 0.0})
+    worker = SimpleNamespace(stdin=told, stdout=SimpleNamespace(readline=lambda: answer))
+    monkeypatch.setattr("bench.peers.player.started", lambda _name: worker)
+    options = replace(OPTIONS, warm=20, willingness_to_pay_usd=willing_usd)
+    play(table, table.sketches("text"), options, 1)
+    heard = list(map(json.loads, told.getvalue().splitlines()))
+    warm, _, judged = order(table, options, 1)
+    price = table.cost_usd / willing_usd * (willing_usd < NO_BUDGET_USD)
+    worth = [each["reward"] for each in heard if "evaluated" in each]
+    np.testing.assert_allclose(worth, (table.scores - price)[warm].ravel())
+    rated = [each["reward"] for each in heard if "rated" in each]
+    np.testing.assert_allclose(rated, (table.scores - price)[judged, 0])
 
 
 def test_no_arm_is_the_first_for_every_seed() -> None:
