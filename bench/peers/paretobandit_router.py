@@ -84,7 +84,7 @@ class Router:
 
     def _prices(self, name: str, usd: float) -> dict[str, float]:
         cost = ("input_cost_per_m", "output_cost_per_m")
-        if name in self._shipped:
+        if name in self._shipped and self._started_at[name]:  # on a machine of one's own it is free
             change = usd / self._started_at[name]
             return {each: self._shipped[name][each] * change for each in cost}
         return dict.fromkeys(cost, usd / TOKENS_OF_AN_ANSWER * MTOK)

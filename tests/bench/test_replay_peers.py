@@ -165,3 +165,13 @@ def test_a_peer_feels_a_price_also_of_an_answer_that_satisfied_nobody() -> None:
     options = Options(policy=PREFIX + "paretobandit", willingness_to_pay_usd=0.01)
     played = play(table, table.sketches("text"), options, 1)
     assert (played.arms[200:] == table.names.index("cheap")).mean() > 0.8
+
+
+@pytest.mark.slow
+def test_an_arm_that_paretobandit_has_a_price_for_may_be_free() -> None:
+    shipped = replace(WORLD.arms[2], name="meta-llama/llama-3.1-8b-instruct")
+    free = WORLD.cost_usd * (1.0, 1.0, 0.0)
+    table = replace(WORLD, arms=(*WORLD.arms[:2], shipped), cost_usd=free).sample(60, 0)
+    options = Options(policy=PREFIX + "paretobandit", scenario="price_cut", concerned=shipped.name)
+    played = play(table, table.sketches("text"), options, 1)
+    assert (played.arms == 2).any()
