@@ -28,7 +28,8 @@ ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "build" / "bench"
 ROOMS = ("policy", "features", "jobs", "storage", "bench")
 PLAYING = {"category_beta", "course", "ledger", "options", "replay", "router", "runs", "tables"}
-"""Files of the bench itself that what is played depends on; of a peer's, those of peers too."""
+"""Files of the bench itself that what is played depends on; of a peer's, those of peers too,
+and their locks."""
 SLOW_ARMS = 10
 """So many arms about double the time of a round."""
 FEW_ROUNDS = 1_000
@@ -120,6 +121,9 @@ def _code(of_peers: bool) -> str:
                 or (of_peers and path.parent.name == "peers")
             ):
                 made.update(path.read_bytes())
+    locks = (ROOT / "bench" / "peers").glob("requirements-*.txt") if of_peers else ()
+    for lock in sorted(locks):  # another release of a peer is other code
+        made.update(lock.read_bytes())
     return made.hexdigest()
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from bench.options import Options
 from bench.replay import play
-from bench.runs import Run, finish
+from bench.runs import Run, _code, finish
 from tests.bench.worlds import easy
 
 TABLE = easy(40)
@@ -73,3 +73,16 @@ def test_another_option_or_another_outcome_is_another_run(tmp_path: Path) -> Non
         Run(replace(TABLE, scores=other), Options(), tmp_path),
     ]
     assert len({run.folder for run in runs}) == 3
+
+
+def test_what_a_peer_played_is_not_kept_for_another_release_of_its_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.runs.ROOT", tmp_path)
+    lock = tmp_path / "bench" / "peers" / "requirements-mabwiser.txt"
+    lock.parent.mkdir(parents=True)
+    told = {}
+    for release in ("2.7.4", "2.7.5"):
+        lock.write_text(f"mabwiser=={release}")
+        told[release] = [_code.__wrapped__(of_peers) for of_peers in (False, True)]
+    assert [one == other for one, other in zip(*told.values(), strict=True)] == [True, False]
