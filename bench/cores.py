@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.process import BaseProcess
+from threading import Thread
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T", covariant=True)
@@ -42,15 +44,29 @@ def spread(work: Work[T], seeds: Sequence[int]) -> list[T]:
 def processes(
     count: int, begin: Callable[..., None] | None = None, told: tuple[Any, ...] = ()
 ) -> Iterator[ProcessPoolExecutor]:
-    """Return processes to hand work to; what is interrupted ends them in the middle of theirs."""
+    """Return processes to hand work to; what is interrupted ends them in the middle of theirs.
+
+    They end also when who hands it out is killed.
+    """
     spawn = get_context("spawn")  # a fork would copy the locks of threads it does not copy
-    with ProcessPoolExecutor(count, spawn, begin, told) as pool:
+    with ProcessPoolExecutor(count, spawn, _watched, (begin, told)) as pool:
         try:
             yield pool
         except BaseException:
             for child in active_children():  # left alone they do all they were handed
                 child.terminate()
             raise
+
+
+def _watched(begin: Callable[..., None] | None, told: tuple[Any, ...]) -> None:
+    Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
+    if begin is not None:
+        begin(*told)
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)  # nobody is left to hand work out, for which this process would wait for ever
 
 
 _HERE: list[Work[Any]] = []

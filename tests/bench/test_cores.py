@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from multiprocessing import active_children
@@ -51,3 +53,14 @@ def test_what_is_interrupted_begins_nothing_more(tmp_path: Path) -> None:
         spread(Slow(tmp_path), range(4 * cores))
     assert 0 < len(list(tmp_path.iterdir())) <= cores
     assert active_children() == []
+
+
+@pytest.mark.slow
+def test_who_is_killed_leaves_nobody_at_work(tmp_path: Path) -> None:
+    told = "from tests.bench.test_cores import *; spread(Slow(Path(sys.argv[1])), range(99))"
+    command = [sys.executable, "-c", told, str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as killed:
+        while not list(tmp_path.iterdir()):
+            time.sleep(0.01)
+        killed.kill()
+        killed.communicate(timeout=30)  # returns when nobody holds its output open any more
