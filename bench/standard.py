@@ -72,12 +72,14 @@ class Section:
 def sections(prompts: int | None, kept: Path = KEPT) -> list[Section]:
     """Return the standard set with at most so many prompts of each table.
 
+    What they are too few for is left out: as many evals, say, as there are prompts.
+
     raises : SystemExit with status 2 if a table is not here
     """
     cells = {
         name: Cell(name, told, OURS, prompts=prompts, kept=kept) for name, told in TABLES.items()
     }
-    return [
+    every = [
         *_asked_for(cells),
         *_usual(cells),
         _floors(cells),
@@ -86,6 +88,7 @@ def sections(prompts: int | None, kept: Path = KEPT) -> list[Section]:
         *_crowds(cells[CROWDED]),
         _uneven(cells),
     ]
+    return [section for section in every if section.cells]
 
 
 def _asked_for(cells: dict[str, Cell]) -> Iterator[Section]:
