@@ -2,7 +2,8 @@
 
 No label is needed for this: errors, refusals, seconds and lengths are known of every answer. A
 shift must be certain and large; to be over it needs to be neither, so that an alarm does not
-flicker. What is seen before follows in time, so a shift that stays becomes the usual.
+flicker. Few answers are never certain: they raise none, and end one by how large it is alone.
+What is seen before follows in time, so a shift that stays becomes the usual.
 """
 
 from dataclasses import dataclass
@@ -46,11 +47,12 @@ def risen(now: Sample, before: Sample, by: float, *, is_open: bool = False) -> b
     >>> risen(Sample.of_share(50, 20), usual, 0.1), risen(Sample.of_share(50, 1), usual, 0.1)
     (True, False)
     """
+    size = now.mean - before.mean
     if _are_few(now, before):
-        return is_open
+        return is_open and size >= OVER * by
     share = (now.total + before.total) / (now.n + before.n)
     error = sqrt(share * (1.0 - share) * (1.0 / now.n + 1.0 / before.n))
-    return _is_shift(now.mean - before.mean, error, by, is_open=is_open)
+    return _is_shift(size, error, by, is_open=is_open)
 
 
 def grown(now: Sample, before: Sample, factor: float, *, is_open: bool = False) -> bool:
@@ -69,10 +71,12 @@ def shrunk(now: Sample, before: Sample, factor: float, *, is_open: bool = False)
 
 
 def _moved(now: Sample, before: Sample, factor: float, sign: float, *, is_open: bool) -> bool:
-    if _are_few(now, before) or before.mean <= 0 or now.mean <= 0:
+    if before.mean <= 0 or now.mean <= 0:
         return is_open
-    error = sqrt(now.variance / now.n / now.mean**2 + before.variance / before.n / before.mean**2)
     size = sign * log(now.mean / before.mean)
+    if _are_few(now, before):
+        return is_open and size >= OVER * log(factor)
+    error = sqrt(now.variance / now.n / now.mean**2 + before.variance / before.n / before.mean**2)
     return _is_shift(size, error, log(factor), is_open=is_open)
 
 

@@ -50,12 +50,17 @@ def test_so_many_answers_are_enough_and_none_has_a_mean_to_compare() -> None:
     assert not shrunk(Sample.of_share(FEWEST_NOW, 0), before, 2.0)
 
 
-def test_too_few_answers_tell_nothing_and_change_nothing() -> None:
+def test_too_few_answers_tell_nothing_new() -> None:
     few, short = Sample.of_share(FEWEST_NOW - 1, 29), Sample.of_share(FEWEST_BEFORE - 1, 0)
     assert not risen(few, USUAL, 0.1)
     assert not risen(Sample.of_share(50, 50), short, 0.1)
     assert risen(few, USUAL, 0.1, is_open=True)
     assert shrunk(Sample(3, 3.0, 3.0), Sample(500, 900.0, 2_000.0), 1.5, is_open=True)
+
+
+def test_few_answers_as_usual_end_what_was_told() -> None:
+    assert not risen(Sample.of_share(FEWEST_NOW - 1, 0), USUAL, 0.1, is_open=True)
+    assert not grown(Sample(3, 5.4, 10.0), Sample(500, 900.0, 2_000.0), 1.5, is_open=True)
 
 
 def test_what_was_told_is_over_only_when_half_of_it_is_gone() -> None:
