@@ -80,7 +80,7 @@ class Lookout:
         raises : StoreUnavailable
         """
         yield from self._log_away(now_s)
-        yield from self._outage(now_s)
+        yield from self._outage(now_s, were)
         lately = signs(self.log.ask, now_s - LATELY_S, now_s)
         for arm in self.arms():
             yield from self._changed(arm, now_s)
@@ -103,12 +103,14 @@ class Lookout:
             remedy = PUT_BACK if standing.is_gone else room
             yield Alarm("log", "", "critical", says, remedy, standing.away_since_s or now_s)
 
-    def _outage(self, now_s: float) -> Iterator[Alarm]:
+    def _outage(self, now_s: float, were: Collection[Key]) -> Iterator[Alarm]:
+        """Yield that no arm answers: one that may be tried out again has not answered yet."""
         states = {arm.name: self.health.standing(arm) for arm in self.arms().values()}
-        if states and all(each.state == "open" for each in states.values()):
+        left = {"open", "half-open"} if ("outage", "") in were else {"open"}
+        if states and all(each.state in left for each in states.values()):
             whys = "; ".join(f"{name}: {each.why}" for name, each in states.items())
             remedy = "see whether the providers, their keys and the network are up: ./run doctor"
-            yield Alarm("outage", "", "critical", f"no arm can be asked: {whys}", remedy, now_s)
+            yield Alarm("outage", "", "critical", f"no arm answers: {whys}", remedy, now_s)
 
     def _changed(self, arm: str, now_s: float) -> Iterator[Alarm]:
         """Yield that an arm's ratings no longer fit what was believed of it."""

@@ -234,6 +234,19 @@ def test_no_arm_that_can_be_asked_is_found(tmp_path: Path) -> None:
     assert "calls in a row failed" in alarm.says
 
 
+def test_an_outage_is_over_when_an_arm_answers_and_not_when_it_may_be_tried(tmp_path: Path) -> None:
+    now_s, plays = [0.0], [broken]
+    with faulty(tmp_path, {"a": lambda t: plays[0](t)}, clock=lambda: now_s[0]) as made:
+        for _ in range(3):
+            made.service.post("/complete", {"prompt": "hi"})
+        assert ("outage", "") in found(made.service)
+        now_s[0] += LATELY_S
+        assert ("outage", "") in found(made.service, [("outage", "")])
+        plays[0] = good
+        made.service.ask()
+        assert ("outage", "") not in found(made.service, [("outage", "")])
+
+
 def test_one_arm_that_lives_is_no_outage(tmp_path: Path) -> None:
     with faulty(tmp_path, {"a": broken, "b": good}) as made:
         for n in range(6):
