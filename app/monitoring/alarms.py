@@ -14,7 +14,7 @@ from typing import Any
 from structlog import get_logger
 
 from app.monitoring import webhook
-from app.monitoring.lookout import KEPT_S, PUT_BACK, Alarm, Key, Lookout
+from app.monitoring.lookout import KEPT_S, Alarm, Key, Lookout, away
 from app.processes.loop import beside
 from policy.errors import StoreUnavailable
 from storage.latest import Latest
@@ -80,8 +80,7 @@ class Alarms(threading.Thread):
             if self._is_ours:
                 self._follow(beside(lambda: self._found(now_s)), now_s)
         except StoreUnavailable as error:
-            is_gone = self._log.standing.is_gone
-            self._follow([_away(error, now_s, is_gone=is_gone)], now_s, keeps=True)
+            self._follow([away(self._log.standing, error.message, now_s)], now_s, keeps=True)
         except MemoryError:
             LOGGER.exception("alarms not looked for, will be tried again")
 
@@ -162,11 +161,6 @@ def _since(alarm: Alarm, were: Mapping[Key, Alarm]) -> Alarm:
     """Return the alarm with the moment at which it was first raised."""
     known = were.get(alarm.key)
     return alarm if known is None else replace(alarm, since_s=min(known.since_s, alarm.since_s))
-
-
-def _away(error: StoreUnavailable, now_s: float, *, is_gone: bool) -> Alarm:
-    remedy = PUT_BACK if is_gone else "bring the log's disk or server back; ./run doctor says more"
-    return Alarm("log", "", "critical", f"the log cannot be asked: {error.message}", remedy, now_s)
 
 
 def _change(alarm: Alarm, state: str, now_s: float) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from policy.shifts import grown, risen, shrunk
 from policy.types import DAY_S, HOUR_S, Arm
 from storage.log import Log
 from storage.signs import Signs, rated, signs
+from storage.spool import Standing
 from upstream.health import Health
 
 Severity = Literal["warning", "critical"]
@@ -99,9 +100,7 @@ class Lookout:
         standing = self.log.standing
         if standing.away_since_s is not None or standing.is_gone:
             says = f"the log cannot be written: {standing.why or 'no reason known'}"
-            room = "make room on its disk, or bring its server back; rows wait in the spool"
-            remedy = PUT_BACK if standing.is_gone else room
-            yield Alarm("log", "", "critical", says, remedy, standing.away_since_s or now_s)
+            yield away(standing, says, now_s)
 
     def _outage(self, now_s: float, were: Collection[Key]) -> Iterator[Alarm]:
         """Yield that no arm answers: one that may be tried out again has not answered yet."""
@@ -183,6 +182,13 @@ class Lookout:
                 "would have come"
             )
             yield Alarm("feedback", "", "warning", says, remedy, heard.last_at_s)
+
+
+def away(standing: Standing, says: str, now_s: float) -> Alarm:
+    """Return that the log is away."""
+    room = "make room on its disk, or bring its server back; rows wait in the spool"
+    remedy = PUT_BACK if standing.is_gone else room
+    return Alarm("log", "", "critical", says, remedy, standing.away_since_s or now_s)
 
 
 def _when_spent(per: Literal["hour", "day"], now_s: float) -> str:

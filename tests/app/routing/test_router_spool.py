@@ -152,3 +152,15 @@ def test_a_log_that_is_deleted_while_it_is_written_is_an_alarm_and_what_comes_wa
     [alarm] = [each for each in service.parts.alarms.open if each.name == "log"]
     assert "was deleted, moved or replaced" in alarm.says
     assert alarm.remedy.startswith("stop, put the log (or a backup) back")
+
+
+def test_a_log_that_is_locked_is_an_alarm_that_says_since_when_it_cannot_be_written(
+    service: Running,
+) -> None:
+    with locked(service.parts.settings.database):
+        assert durable(service, "/complete", {"prompt": SUM}) == "spool"
+        service.parts.alarms.round(time.time() + 60)
+        [alarm] = service.parts.alarms.open
+        assert alarm.says == f"the log cannot be written: {service.parts.log.standing.why}"
+        assert alarm.remedy.startswith("make room on its disk, or bring its server back")
+        assert alarm.since_s == service.parts.log.standing.away_since_s
