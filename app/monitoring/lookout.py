@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from app.figures import moment
+from app.figures import moment, seconds
 from app.routing.live import Live
 from app.settings import Settings
 from jobs.failures import failed
@@ -147,11 +147,11 @@ class Lookout:
         ages_s = [now_s - each.ended_at_s for each in self.log.retrains()]
         past_s = [age_s for age_s in ages_s if age_s >= -AHEAD_S]
         if ages_s and not past_s:
-            says = f"the last retrain is dated {-ages_s[-1] / HOUR_S:.1f} hours ahead of now"
+            says = f"the last retrain is dated {seconds(-ages_s[0])} ahead of now"
             remedy = "see that the machine's clock is right; the next retrain is dated by it"
             yield Alarm("retrain", "", "warning", says, remedy, now_s)
         elif past_s and self._is_late(min(past_s), now_s):
-            says = f"the last retrain was {min(past_s) / HOUR_S:.1f} hours ago"
+            says = f"the last retrain was {seconds(min(past_s))} ago"
             remedy = "see that the scheduler runs (./run work) and what its lines say"
             yield Alarm("retrain", "", "warning", says, remedy, now_s)
 
