@@ -14,10 +14,11 @@ from typing import Literal
 import click
 
 from app.agreement import require_agreement
-from app.figures import ago, counted
+from app.figures import ago, counted, seconds
 from app.given import command
 from app.keys.keyring import STRANGE, known, require_a_key, unopened
 from app.mode import folders, in_force, missing_keys
+from app.monitoring.lookout import AHEAD_S
 from app.processes.berth import waiting_beside
 from app.processes.children import health, listens, why_not_ready
 from app.settings import Settings
@@ -247,6 +248,9 @@ def _retrained(retrains: Sequence[Retrain], every_s: float) -> Finding:
     if not retrains:
         return Finding("note", "retrain", "never yet; it runs by itself once there is feedback")
     age_s = time.time() - retrains[0].ended_at_s
+    if age_s < -AHEAD_S:
+        says = f"the last is dated {seconds(-age_s)} ahead of now: see that the clock is right"
+        return Finding("note", "retrain", says)
     level: Level = "note" if age_s > STALE_AFTER * every_s else "ok"
     return Finding(level, "retrain", f"{ago(age_s)}: {retrains[0].reason}")
 

@@ -2,6 +2,7 @@
 
 import socket
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from storage.sqlite_log import SqliteLog
 from tests.app.faulty import faulty, good
 from tests.app.running import catalogue
 from tests.app.serving import served
+from tests.storage.rounds import RETRAIN, but
 from tests.upstream.test_reach import plain, saying
 
 
@@ -172,3 +174,12 @@ def test_a_log_of_which_a_page_is_damaged_is_a_problem(tmp_path: Path, garbage: 
     assert finding.level == "problem"
     assert f"{path} is damaged: " in finding.says
     assert "restore the newest backup" in finding.says
+
+
+def test_a_retrain_that_is_dated_ahead_was_not_just_now(tmp_path: Path) -> None:
+    with SqliteLog(tmp_path / "turnpike.db") as log:
+        at_s = time.time() + 7_205.0
+        log.record_retrain(but(RETRAIN, started_at_s=at_s, ended_at_s=at_s)).wait()
+    finding = found(tmp_path, "http://127.0.0.1:9/v1", "retrain")
+    assert finding.level == "note"
+    assert "dated 2.0 h ahead of now" in finding.says
