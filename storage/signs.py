@@ -9,7 +9,8 @@ from storage.sql import Ask
 
 SIGNS = f"""
 SELECT arm, count(*) AS answers,
-    count(*) FILTER (WHERE status IN ('error', 'timeout', 'truncated_upstream')) AS errors,
+    count(*) FILTER (WHERE status IN ('error', 'timeout', 'truncated_upstream', 'continued'))
+        AS errors,
     count(*) FILTER (WHERE status = 'filtered') AS refusals,
     count(*) FILTER (WHERE status = 'ok') AS whole,
     COALESCE(sum(CASE WHEN status = 'ok' THEN latency_s END), 0.0) AS latency_s,

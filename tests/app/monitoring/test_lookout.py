@@ -59,6 +59,7 @@ def test_nothing_is_wrong_with_a_service_that_has_just_begun(service: Running) -
     ("name", "before", "now"),
     [
         ("errors", {}, {"status": "error"}),
+        ("errors", {}, {"status": "continued"}),
         ("refusals", {}, {"status": "filtered"}),
         ("latency", {"latency_s": 1.0}, {"latency_s": 5.0}),
         ("length", {"output_tokens": 100}, {"output_tokens": 300}),
