@@ -143,9 +143,12 @@ def _reachable(provider: Provider, settings: Settings) -> Finding:
     """
     reached = reach(provider, os.environ)
     says = f"{provider.name} at {provider.base_url} {reached.says}"
+    level: Level = "problem" if settings.sandbox == "off" else "note"
     if reached.fails:
-        level: Level = "problem" if settings.sandbox == "off" else "note"
         return Finding(level, "provider", f"{says}; check base_url, the network and the provider")
+    if reached.refuses and provider.api_key_env is None:
+        says = f"{says}: it wants a key; name the variable that holds it as api_key_env"
+        return Finding(level, "provider", says)
     if reached.refuses and os.environ.get(provider.api_key_env or ""):
         return Finding("problem", "provider", f"{says}: it refuses {provider.api_key_env}")
     if reached.status == HTTPStatus.NOT_FOUND:

@@ -35,8 +35,9 @@ def found(folder: Path, url: str, about: str, **dials: str) -> Finding:
         (b"SSH-2.0-OpenSSH_9\r\n", "problem", "note"),
         (b"", "problem", "note"),
         (plain("404 No such path"), "note", "note"),
+        (plain("401 Who are you"), "problem", "note"),
     ],
-    ids=["well", "500", "503", "redirect", "no HTTP", "nothing", "no list of models"],
+    ids=["well", "500", "503", "redirect", "no HTTP", "nothing", "no list of models", "no key"],
 )
 def test_a_provider_that_fails_is_a_problem_where_it_is_asked_and_else_a_note(
     tmp_path: Path, answer: bytes, level: str, asleep: str
@@ -46,7 +47,9 @@ def test_a_provider_that_fails_is_a_problem_where_it_is_asked_and_else_a_note(
         beside_the_sandbox = found(tmp_path, provider.base_url, "provider", sandbox="on")
     assert (finding.level, beside_the_sandbox.level) == (level, asleep)
     assert finding.says.startswith(f"p at {provider.base_url} ")
-    assert "check base_url" in finding.says or level != "problem"
+    assert (
+        "check base_url" in finding.says or "as api_key_env" in finding.says or level != "problem"
+    )
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
