@@ -120,9 +120,6 @@ def jobs(settings: Settings) -> list[Job]:
         ages_s = [time.time() - each.started_at_s for each in log.retrains(1)]
         return not all(0.0 <= age_s <= settings.retrain_every_s for age_s in ages_s)
 
-    def is_overdue(log: LogReader) -> bool:
-        return bool(overdue(settings, log.ask, time.time()))
-
     return [
         Job("retrain", settings.retrain_every_s, partial(retrain.start, "schedule")),
         # What was due while nothing ran is done soon after the start; a date ahead tells nothing.
@@ -137,8 +134,13 @@ def jobs(settings: Settings) -> list[Job]:
         ),
         Job("report", settings.report_every_s, report.start, first_s=LOOK_EVERY_S),
         Job("report when awaited", LOOK_EVERY_S, partial(report.start_if, is_awaited)),
-        Job("prune", PRUNE_EVERY_S, partial(prune.start_if, is_overdue)),
+        Job("prune", PRUNE_EVERY_S, partial(prune.start_if, partial(_may_prune, settings))),
     ]
+
+
+def _may_prune(settings: Settings, log: LogReader) -> bool:
+    # One that has failed is run again although somebody has pruned by hand: its alarm waits.
+    return "prune" in failures.failed(log) or bool(overdue(settings, log.ask, time.time()))
 
 
 def overdue(settings: Settings, ask: Ask, now_s: float) -> list[Expiry]:

@@ -10,10 +10,12 @@ import pytest
 
 from app.monitoring.reporting import AT_ONCE
 from app.processes.children import answers
-from app.processes.work import jobs
+from app.processes.work import Starter, jobs
 from app.settings import Settings
+from jobs import failures
 from jobs.scheduler import Job
 from policy.types import HOUR_S
+from storage.latest import Latest
 from storage.sqlite_log import SqliteLog
 from storage.sqlite_reader import SqliteReader
 from tests.app.monitoring.test_lookout import DECIDED
@@ -62,6 +64,21 @@ def test_a_log_that_has_become_long_has_its_report_without_waiting_for_the_hour(
             log.decide(but(DECIDED, id=f"tp-{n}", decided_at_s=time.time()))
     versions += [kept_reports(path, awaited) for _ in range(2)]
     assert versions == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("why", "begun"), [({"prune": "it broke"}, 1), ({"report": "it broke"}, 0)]
+)
+def test_a_prune_that_has_failed_is_run_again_although_somebody_has_pruned_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: dict[str, str], begun: int
+) -> None:
+    path, starts = tmp_path / "turnpike.db", list[tuple[str, ...]]()
+    with SqliteLog(path) as log:
+        log.replace(Latest(name=failures.NAME, at_s=0.0, version=1, body=why)).wait()
+    monkeypatch.setattr(Starter, "start", lambda _self, *more: starts.append(more))
+    [prune] = [job for job in jobs(Settings.load({}, {"database": path})) if job.name == "prune"]
+    prune.do()
+    assert len(starts) == begun
 
 
 def kept_reports(path: Path, job: Job) -> int:
