@@ -19,8 +19,8 @@ def python_with(lock: Path) -> Path:
     """Return a Python that has what a hashed lock lists, and nothing else."""
 
     def install(folder: Path) -> None:
-        _run(sys.executable, "-m", "venv", str(folder))
-        python = str(folder / "bin" / "python")
+        python, without = str(folder / "bin" / "python"), ["--without-pip"] * UV.exists()
+        _run(sys.executable, "-m", "venv", *without, str(folder))
         pip = [python, "-m", "pip"]
         uv = [str(UV), "pip", "--quiet"]
         tool = [*uv, "install", "--python", python] if UV.exists() else [*pip, "install", "-q"]
