@@ -55,11 +55,13 @@ def test_many_runs_share_the_cores_and_are_told_as_one(
 
 
 @pytest.mark.slow
-def test_a_worker_plays_what_one_process_plays(tmp_path: Path) -> None:
-    table, options = easy(600), Options(policy="uniform", feedback=0.02)
-    seeds = range(12)  # enough for processes to be started
-    found = Run(table, options, tmp_path).results(seeds)[5]
-    alone = play(table, table.sketches("text"), options, 5)
+def test_a_worker_plays_what_one_process_plays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.runs.FEW_ROUNDS", 0)
+    options = Options(feedback=0.5)
+    found = Run(TABLE, options, tmp_path).results(range(4))[3]
+    alone = play(TABLE, TABLE.sketches("text"), options, 3)
     np.testing.assert_array_equal(found.arms, alone.arms)
     np.testing.assert_array_equal(found.reward, alone.reward)
 
