@@ -212,12 +212,18 @@ LIMITS = {
 }
 
 
-def test_a_path_with_two_slashes_is_none_and_redirects_nobody(tmp_path: Path) -> None:
-    with served(tmp_path) as service:
-        head = b"GET /v1//models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-        told = service.raw(head)
-        assert code(told) == (404, "not_found")
-        assert b"/v1//models" in told
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A service for tests that leave it as they found it."""
+    with served(tmp_path_factory.mktemp("standing")) as service:
+        yield service
+
+
+def test_a_path_with_two_slashes_is_none_and_redirects_nobody(standing: Served) -> None:
+    head = b"GET /v1//models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    told = standing.raw(head)
+    assert code(told) == (404, "not_found")
+    assert b"/v1//models" in told
 
 
 FORM = "application/x-www-form-urlencoded"
@@ -227,22 +233,21 @@ BROKEN_FORM = (
 )
 
 
-def test_what_cannot_be_read_is_refused_as_every_error_is(tmp_path: Path) -> None:
-    with served(tmp_path) as service:
-        for what, (request, status) in UNREADABLE.items():
-            told = service.raw(request)
-            assert code(told) == (status, "bad_request"), what
-            assert LIMITS.get(status, b"") in told
-        for cut in (post(HALF, "Transfer-Encoding: chunked"), post(WHOLE, "Content-Length: 500")):
-            with socket.create_connection(("127.0.0.1", service.port), timeout=10) as client:
-                client.sendall(cut)
-                client.shutdown(socket.SHUT_WR)
-                told = b""
-                while piece := client.recv(65_536):
-                    told += piece
-            assert code(told) == (400, "bad_request")
-        assert service.raw(BROKEN_FORM.encode()).startswith(b"HTTP/1.1 400 ")
-        assert service.request("GET", "/healthz")[0] == 200
+def test_what_cannot_be_read_is_refused_as_every_error_is(standing: Served) -> None:
+    for what, (request, status) in UNREADABLE.items():
+        told = standing.raw(request)
+        assert code(told) == (status, "bad_request"), what
+        assert LIMITS.get(status, b"") in told
+    for cut in (post(HALF, "Transfer-Encoding: chunked"), post(WHOLE, "Content-Length: 500")):
+        with socket.create_connection(("127.0.0.1", standing.port), timeout=10) as client:
+            client.sendall(cut)
+            client.shutdown(socket.SHUT_WR)
+            told = b""
+            while piece := client.recv(65_536):
+                told += piece
+        assert code(told) == (400, "bad_request")
+    assert standing.raw(BROKEN_FORM.encode()).startswith(b"HTTP/1.1 400 ")
+    assert standing.request("GET", "/healthz")[0] == 200
 
 
 def test_a_request_under_way_is_answered_before_the_end(tmp_path: Path) -> None:
