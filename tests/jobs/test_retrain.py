@@ -275,8 +275,9 @@ def test_too_little_feedback_is_a_result_with_its_numbers(tmp_path: Path) -> Non
 
 def test_a_retrain_writes_nothing(tmp_path: Path) -> None:
     with SqliteLog(tmp_path / "turnpike.db") as log:
-        log.adopt(POLICY).wait()
+        log.adopt(but(POLICY, hyper=Hyper().to_json())).wait()
+        served(log, 60)
         before = log.position(), log.counts()
-        retrain(log, "schedule", clock)
+        assert retrain(log, "schedule", clock).retrain.promoted
         assert (log.position(), log.counts()) == before
         assert log.retrains() == []
