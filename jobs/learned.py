@@ -28,7 +28,7 @@ from storage.events import EvalEvent, Event, FeedbackEvent, OutcomeEvent, Policy
 from storage.records import Decision, PolicyVersion
 
 LOGGER = get_logger()
-FOLD = 9
+FOLD = 10
 """Counts up when the same events give another result, so that no older snapshot is taken."""
 LONGEST_RUN = 1_000
 CELLS_PER_HALF_LIFE = 64  # forgetting happens in steps of about one per cent

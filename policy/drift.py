@@ -2,9 +2,10 @@
 
 Each rated answer is bet on twice: that the arm is worse than its belief allows, and that it is
 better. Only its first rating is bet on: ten readers of one answer are one outcome of the arm. While
-the belief is right neither bet can be expected to win, so wealth beyond `ALARM` means a change:
-without one each bet gets there at most once in `ALARM` answers of an arm, whatever rewards in 0..1
-look like. A purse that is lost is filled up again, so the day of the change need not be known; it
+the belief is right neither bet can be expected to win, so great wealth means a change: without one
+each bet gets to `ALARM` at most once in so many answers of an arm, whatever rewards in 0..1 look
+like. The longer an arm is as it was, the more has to be won: among ten thousand answers there is a
+run of luck. A purse that is lost is filled up again, so the day of the change need not be known; it
 is told afterwards by where the winnings began.
 
 A watch never changes: watching returns a new one.
@@ -22,6 +23,7 @@ from policy.prediction import Standing
 from policy.types import DAY_S, HOUR_S, Floats
 
 ALARM = 1_000.0
+"""What a bet must have made of 1, and 1 more for every answer of the arm since it last changed."""
 SLACK = 0.05
 """A belief may be off by so much, and by two standard deviations of its own, without an alarm."""
 SHIFT = 0.2
@@ -139,7 +141,7 @@ class Watch:
     @property
     def alarmed(self) -> bool:
         """Return whether the arm has changed."""
-        return self.boldest.wealth >= log(ALARM)
+        return self.boldest.wealth >= log(ALARM + self.seen)
 
     @property
     def boldest(self) -> Bet:
