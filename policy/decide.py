@@ -4,16 +4,17 @@ This is the function that serves, replays and is benchmarked. Given the same sta
 generator it gives the same verdict; the generator is seeded by the decision's id.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from policy.baselines import Fixed, Greedy, Uniform, WordCount, baseline, looks_best
 from policy.belief import Belief
 from policy.books import Hold
+from policy.ceilings import Bound
 from policy.eligibility import Demand, affordable, divided, require_some, within_budget
 from policy.errors import BudgetExceeded, ConfigError
 from policy.exploration import Allowance, Control, charged_off, charges, limited, taken
@@ -66,6 +67,8 @@ class Beliefs:
 class Question:
     """One prompt to decide on; `explore` False takes the arm that looks best and nothing else.
 
+    `bound` is how the arms' shares of the requests bind it.
+
     shapes : context (d,)
     units  : willingness_to_pay_usd is dollars that one more thumbs-up is worth
     """
@@ -75,6 +78,12 @@ class Question:
     willingness_to_pay_usd: float
     words: int = 0
     explore: bool = True
+    bound: Bound = "kept"
+
+    def without(self, reasons: Mapping[str, str]) -> Self:
+        """Return the question for arms that have none of these reasons not to serve."""
+        unavailable = {**reasons, **self.demand.unavailable}
+        return replace(self, demand=replace(self.demand, unavailable=unavailable))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

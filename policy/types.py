@@ -30,7 +30,8 @@ class Timeouts:
 class Arm:
     """One routable choice: a provider's model with its prices, window and abilities.
 
-    units  : prices in US dollars per million tokens, context_window in tokens, quality 0..1
+    units  : prices in US dollars per million tokens, context_window in tokens, quality and
+             max_share 0..1
     """
 
     name: str
@@ -45,6 +46,7 @@ class Arm:
     quality: float | None = None
     quota_group: str = ""
     max_concurrent: int | None = None
+    max_share: float | None = None
     fallbacks: tuple[str, ...] = ()
     answers_as: tuple[str, ...] = ()
     extra_body: Mapping[str, Any] = field(default_factory=dict)

@@ -10,9 +10,11 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from math import fsum
 from pathlib import Path
 from typing import Any
 
+from policy.ceilings import ROUNDING
 from policy.errors import ConfigError
 from policy.types import Arm, Timeouts
 from upstream.fields import ARM, ARM_NAME, PROVIDER, PROVIDER_NAME, TABLE, TIMEOUTS, Field
@@ -139,6 +141,7 @@ class _Mistakes:
             self.check_arm(("arm", name), table, providers, arms)
         if "arm" in tree and not tree["arm"]:
             self.add(("arm",), "the catalogue has no arm; it needs one [arm.<name>] table or more")
+        self.check_shares(arms)
 
     def check_arm(
         self,
@@ -156,6 +159,16 @@ class _Mistakes:
             timeouts = Timeouts(**table.get("timeouts", {}))
             if max(timeouts.connect_s, timeouts.first_content_s) > timeouts.total_s:
                 self.add((*path, "timeouts"), f"{timeouts}; no part may be longer than total_s")
+
+    def check_shares(self, arms: Mapping[str, Any]) -> None:
+        given = {name: arm.get("max_share") for name, arm in arms.items() if TABLE.holds(arm)}
+        right = [each for each in given.values() if ARM["max_share"].holds(each)]
+        if right and len(right) == len(arms) and fsum(right) < 1.0 - ROUNDING:
+            self.add(
+                ("arm", list(given)[-1], "max_share"),
+                f"{right[-1]} is wrong; the max_share of all arms together, {fsum(right):g}, must "
+                "be 1 or more, or one arm must have none: somebody has to answer the rest",
+            )
 
     def check_table(self, path: tuple[str, ...], table: Any, fields: Mapping[str, Field]) -> bool:
         """Return whether the table is right, after naming whatever is not."""

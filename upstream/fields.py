@@ -125,6 +125,10 @@ ARM = {
         "a whole number of calls above 0, at most 1,000,000",
         lambda value: isinstance(value, int) and _number(1, 1e6)(value),
     ),
+    "max_share": Field(
+        "a number above 0 and below 1",
+        lambda value: _number(0.0, 1.0, above=True)(value) and value != 1,
+    ),
     "fallbacks": Field("a list of arm names", _listed(_text(r".+"))),
     "answers_as": Field("a list of models", _listed(_text(r"[!-~]{1,200}"))),
     "extra_body": Field(

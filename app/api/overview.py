@@ -139,6 +139,7 @@ def _arms(
             "belief": beliefs[arm.name],
             "answers_as": _drift(parts, arm, tenant),
             "health": asdict(parts.router.health.standing(arm)),
+            "ceilings": ceilings(parts, arm, tenant),
             **_use(week.where("arm", [arm.name]), requests),
             "latency_s": latency_s(week, arm.name),
             "last_feedback_at_s": last_rated_at_s(traffic, arm.name, tenant),
@@ -146,6 +147,17 @@ def _arms(
         for arm in parts.catalogue().arms.values()
         if arm.name in beliefs
     ]
+
+
+def ceilings(parts: Parts, arm: Arm, tenant: str | None) -> dict[str, Any]:
+    """Return what an arm may not exceed, None where nothing is set, and what is used of it.
+
+    What all tenants together use of it is not for each to see.
+    """
+    had = parts.live.shares.of(arm.name)
+    used = {"requests": had.requests, "of": had.of}
+    shown = used if tenant is None else dict.fromkeys(used)
+    return {"share": None if arm.max_share is None else {"most": arm.max_share, **shown}}
 
 
 def of_week(traffic: Traffic, now_s: float) -> Traffic:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from math import inf, log10
 from typing import Any
 
-from app.api.overview import ASKED, goal, last_rated_at_s, latency_s, of_week
+from app.api.overview import ASKED, ceilings, goal, last_rated_at_s, latency_s, of_week
 from app.figures import decimals, dollars, percent
 from app.keys.holder import Holder
 from app.mistakes import seen
@@ -183,6 +183,7 @@ def _arms(
             "share": used.get(arm.name, Sums()).decisions / max(total.decisions, 1),
             "latency_s": latency_s(week, arm.name),
             "health": asdict(parts.router.health.standing(arm)),
+            "ceilings": ceilings(parts, arm, sees),
             "drift": parts.router.drifts.of(arm.name),
             "rated_at_s": last_rated_at_s(ever, arm.name, sees),
             "changed_at_s": parts.live.learned.changed_at_s(arm.name)[-1:],

@@ -14,6 +14,7 @@ from app.routing.turn import Turn
 from features.prompt import Prompt
 from features.sketch import Sketch
 from jobs.learned import Learned
+from policy.ceilings import Bound
 from policy.decide import Question, Verdict
 from policy.eligibility import FORBIDDEN, Demand
 from policy.errors import (
@@ -137,6 +138,7 @@ class Asking:
         allowed: tuple[str, ...] | None,
         unavailable: Mapping[str, str],
         willingness_to_pay_usd: float,
+        bound: Bound = "kept",
     ) -> Question:
         """Return what the policy is asked next; `allowed` None for every arm."""
         ask = self.ask
@@ -156,6 +158,7 @@ class Asking:
             willingness_to_pay_usd=pays_usd,
             words=self.prompt.words,
             explore=ask.explore and not self._is_bound,
+            bound=bound,
         )
 
     def decision(

@@ -3,8 +3,10 @@
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 
 from app.routing.asking import Asking
+from policy.ceilings import Bound
 from policy.eligibility import refusal
 from policy.errors import UNLISTED, BudgetExceeded, EveryArmWaits, NoEligibleArm
 from policy.types import Arm
@@ -13,14 +15,19 @@ from upstream.health import Health, Step
 
 ATTEMPTS = 2
 SWEEP_WITHIN_S = 120.0
+BOUNDS: tuple[Bound, ...] = ("kept", "lifted")
 
 
 @dataclass(frozen=True, slots=True)
 class Among:
-    """Whom the policy chooses among: whom the caller allows, None for all, less `unavailable`."""
+    """Whom the policy chooses among: whom the caller allows, None for all, less `unavailable`.
+
+    `bound` is how the arms' shares of the requests bind this choice.
+    """
 
     allowed: tuple[str, ...] | None
     unavailable: Mapping[str, str]
+    bound: Bound = "kept"
 
     def passed_over(self, reasons: Mapping[str, str]) -> list[str]:
         """Return the arms that would have served but for how they stand."""
@@ -65,7 +72,8 @@ def amongst(asking: Asking, arms: Mapping[str, Arm], health: Health) -> Iterator
 
     A pinned arm's own fallbacks stand in for it, at once where it is known not to stand well.
     Before anybody else comes the arm whose tool calls this request answers, and once another has
-    rejected a conversation, the arm that has it.
+    rejected a conversation, the arm that has it. Where nobody who stands well has a share of the
+    requests left, those who stand well are asked beyond theirs.
     """
     steps = [
         step
@@ -75,11 +83,25 @@ def amongst(asking: Asking, arms: Mapping[str, Arm], health: Health) -> Iterator
     wishes, others = _wishes(asking, arms), _others_than_who_has_it(asking, arms)
     if others:
         yield from (
-            Among(wishes[0], {**others, **step.unavailable}) for step in steps if not step.lifted
+            _among(asking, wishes[0], {**others, **step.unavailable}, "kept")
+            for step in steps
+            if not step.lifted
         )
-    for allowed in wishes:
-        yield from (Among(allowed, step.unavailable) for step in steps if not step.lifted)
-    yield from (Among(wishes[0], step.unavailable) for step in steps if step.lifted)
+    has_shares = any(arm.max_share is not None for arm in arms.values())
+    for bound, allowed in product(BOUNDS if has_shares else BOUNDS[:1], wishes):
+        yield from (
+            _among(asking, allowed, step.unavailable, bound) for step in steps if not step.lifted
+        )
+    yield from (
+        _among(asking, wishes[0], step.unavailable, "lifted") for step in steps if step.lifted
+    )
+
+
+def _among(
+    asking: Asking, allowed: tuple[str, ...] | None, unavailable: Mapping[str, str], bound: Bound
+) -> Among:
+    is_callers = asking.pinned and allowed is asking.ask.models
+    return Among(allowed, unavailable, "pinned" if is_callers else bound)
 
 
 def _is_worth_it(step: Step, asked: int, health: Health) -> bool:

@@ -21,6 +21,7 @@ from app.routing.sharing import Sharing
 from app.routing.treasury import Treasury
 from jobs.intake import save, saved
 from jobs.learned import Learned
+from policy.ceilings import Shares
 from policy.decide import Question, Verdict, decide, seeded
 from policy.errors import BudgetExceeded, ConfigError
 from policy.exploration import Allowance
@@ -65,6 +66,7 @@ class Live:
         self._data = data
         self._lock = threading.Lock()
         self._allowance = Allowance()
+        self._shares = Shares()
         self._goals = goals
         self._saved_seq = 0
         self._folding = threading.Lock()
@@ -96,6 +98,11 @@ class Live:
     def pacer(self) -> Pacer:
         """Return what sets the willingness to pay of the service, as it stands."""
         return self._treasury.service.pacer
+
+    @property
+    def shares(self) -> Shares:
+        """Return what each arm that has a share of the requests has had of it."""
+        return self._shares
 
     def pacer_of(self, holder: Holder) -> Pacer:
         """Return what sets the price for whoever asks: the goal of its key, or the service's.
@@ -160,10 +167,12 @@ class Live:
     ) -> Choice:
         with self._lock:
             allowance, now_s = self._allowance, time.time()
+            shares = self._shares.earned(arms, int(question.bound != "pinned"))
+            used_up = shares.used_up(arms) if question.bound == "kept" else {}
             try:
                 verdict = decide(
                     arms,
-                    self._treasury.limited(question, holder, now_s),
+                    self._treasury.limited(question.without(used_up), holder, now_s),
                     learned.beliefs,
                     seeded(decision_id),
                     policy=policy,
@@ -175,6 +184,7 @@ class Live:
                 raise
             if spend:
                 self._allowance = verdict.allowance.spend(verdict.explored)
+                self._shares = shares.paid(verdict.arm)
                 self._treasury.decided(decision_id, verdict, holder, now_s)
         return Choice(verdict, learned, allowance)
 

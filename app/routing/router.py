@@ -233,6 +233,7 @@ class Router:
             among.allowed,
             {**among.unavailable, **asking.too_small(arms), **asking.forbidden(arms)},
             self._live.pacer_of(asking.holder).willingness_to_pay_usd,
+            among.bound,
         )
         choice = self._live.decide(
             identity,

@@ -173,6 +173,7 @@ MISTAKES = {
     ),
     "half a token": ("= 8000", "= 8000.5", "line 10", "8000.5 is wrong", "whole number"),
     "quality": ("= 8000", "= 8000\nquality = 1.5", "line 11", "1.5 is wrong", "from 0 to 1"),
+    "all of it": ("= 8000", "= 8000\nmax_share = 1.0", "line 11", "1.0 is wrong", "below 1"),
     "capability": ("= 8000", '= 8000\ncapabilities = ["fly"]', "line 11", "['fly']", "tools"),
     "capability twice": ("= 8000", '= 8000\ncapabilities = ["tools", "tools"]', "line 11", "list"),
     "tier": ("= 8000", '= 8000\ntier = "cheap"', "line 11", "'cheap' is wrong", "economy"),
@@ -246,6 +247,18 @@ def test_all_mistakes_are_named_at_once(path: Path) -> None:
     text = GOOD.replace("= 0.1", "= -1").replace("= 128000", "= 0").replace("https", "ftp")
     lines = complaint(path, text).splitlines()
     assert [line.split(":")[0].rsplit(" ", 1)[1] for line in lines] == ["2", "8", "17"]
+
+
+def test_shares_that_leave_requests_nobody_may_answer_are_refused(path: Path) -> None:
+    shared = GOOD.replace("= 8000", "= 8000\nmax_share = 0.5").replace(
+        "= 128000", "= 128000\nmax_share = 0.25"
+    )
+    [line] = complaint(path, shared).splitlines()
+    assert line.startswith(f"{path} line {shared[: shared.index('0.25')].count(chr(10)) + 1}: ")
+    assert "arm.large.max_share: 0.25 is wrong; the max_share of all arms together, 0.75" in line
+    for right in (shared.replace("0.25", "0.5"), shared.replace("max_share = 0.25", "")):
+        path.write_text(right)
+        assert load(path).arms["small"].max_share == 0.5
 
 
 def test_an_empty_file_is_told_what_it_lacks(path: Path) -> None:
