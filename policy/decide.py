@@ -268,7 +268,7 @@ def _eligible(arms: Sequence[Arm], question: Question, beliefs: Beliefs) -> _Fit
     cost = reserve = expected_cost_usd(fit, demand.input_tokens, tokens, demand.cached_tokens)
     reasons |= affordable(fit, cost, demand)
     require_some([name for name in names if name not in reasons], reasons)
-    if demand.left_usd is not None:
+    if demand.left_usd is not None or demand.own_left_usd:
         longest = tokens
         if demand.output_tokens is not None or not demand.is_alone:
             most = longest_output_tokens(beliefs.tokens, context, names, demand.output_tokens)

@@ -13,6 +13,7 @@ WITH_ANSWER = "the prompt and answer have"
 ANSWER_LIMITS = ("max_completion_tokens", "max_tokens")
 LACKS = "it lacks "
 TOO_DEAR = "it would cost about"
+OF_ITS_DAY = "more than is left of its ${:g} until 00:00 UTC"
 UP = Context(prec=3, rounding=ROUND_CEILING)
 
 
@@ -24,7 +25,8 @@ class Demand:
     asked for at once; `unavailable` says of an arm why it cannot serve now; `cached_tokens` are
     those of the input that an arm's provider has in its cache; `left_usd` is what a call may cost
     at most, where a budget is a ceiling, and `budget_says` what is told of it where that is too
-    little, with {} for the amount; `is_alone` says that no other call is under way.
+    little, with {} for the amount; `own_left_usd` is what is left of each arm that has a ceiling of
+    its own; `is_alone` says that no other call is under way.
 
     units  : tokens, US dollars
     """
@@ -37,6 +39,7 @@ class Demand:
     max_cost_usd: float | None = None
     left_usd: float | None = None
     budget_says: str = "the budget has ${} left"
+    own_left_usd: Mapping[str, float] = field(default_factory=dict)
     is_alone: bool = False
     unavailable: Mapping[str, str] = field(default_factory=dict)
     cached_tokens: Mapping[str, int] = field(default_factory=dict)
@@ -64,9 +67,17 @@ def affordable(arms: Sequence[Arm], cost_usd: Floats, demand: Demand) -> dict[st
 def within_budget(arms: Sequence[Arm], reserve_usd: Floats, demand: Demand) -> dict[str, str]:
     """Return the reason of each arm whose call could cost more than what is left of the budget.
 
+    What is left of its own is for nobody to know but the operator, and not told.
+
     shapes : reserve_usd (k,)
     """
-    return _above(arms, reserve_usd, demand.left_usd, f"it could cost ${{}}, {demand.budget_says}")
+    cost = "it could cost ${}, "
+    reasons = _above(arms, reserve_usd, demand.left_usd, f"{cost}{demand.budget_says}")
+    for i, arm in enumerate(arms):
+        if arm.name in demand.own_left_usd and arm.max_usd_per_day is not None:
+            says, left_usd = OF_ITS_DAY.format(arm.max_usd_per_day), demand.own_left_usd[arm.name]
+            reasons |= _above([arm], reserve_usd[i : i + 1], left_usd, f"{cost}{says}")
+    return reasons
 
 
 def require_some(eligible: Sequence[object], reasons: Mapping[str, str]) -> None:

@@ -31,7 +31,7 @@ class Arm:
     """One routable choice: a provider's model with its prices, window and abilities.
 
     units  : prices in US dollars per million tokens, context_window in tokens, quality and
-             max_share 0..1
+             max_share 0..1; the day of max_usd_per_day is one of UTC
     """
 
     name: str
@@ -47,6 +47,7 @@ class Arm:
     quota_group: str = ""
     max_concurrent: int | None = None
     max_share: float | None = None
+    max_usd_per_day: float | None = None
     fallbacks: tuple[str, ...] = ()
     answers_as: tuple[str, ...] = ()
     extra_body: Mapping[str, Any] = field(default_factory=dict)

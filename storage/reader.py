@@ -27,7 +27,7 @@ from storage.records import (
 )
 from storage.rows import R, Row, columns, restore, text
 from storage.search import unknown
-from storage.spending import DECIDED_SINCE, Spending, spending
+from storage.spending import DECIDED_SINCE, SPEND, Spending, spending
 from storage.states import STATE, SavedState
 
 PAGE = 500
@@ -77,15 +77,6 @@ SELECT (SELECT count(*) FROM decisions) AS decisions,
 
 RECEIVED_AT_S = """
 SELECT COALESCE(max(received_at_s), 0.0) AS at_s FROM handovers WHERE kind = :kind
-"""
-
-SPEND = """
-SELECT COALESCE(sum(o.cost_usd), 0) + (
-        SELECT COALESCE(sum(f.usd), 0) FROM forgotten_spending f
-        WHERE f.key_id = :key_id AND f.hour_s >= :since_s AND f.hour_s < :until_s) AS spend_usd
-FROM outcomes o JOIN decisions d ON d.id = o.decision_id
-WHERE o.at_s >= :since_s AND o.at_s < :until_s
-    AND (CAST(:key_id AS TEXT) IS NULL OR d.key_id = :key_id)
 """
 
 CACHE_USE = """
@@ -214,14 +205,19 @@ class LogReader(ABC):
         return self._all(CacheSummary, CACHE_USE, since_s=since_s, tenant=whose)[0]
 
     def spend_usd(
-        self, since_s: float, until_s: float = inf, *, key_id: str | None = None
+        self,
+        since_s: float,
+        until_s: float = inf,
+        *,
+        key_id: str | None = None,
+        arm: str | None = None,
     ) -> float:
-        """Return the dollars booked by outcomes in since_s <= at_s < until_s, of one key if named.
+        """Return the dollars booked by outcomes in since_s <= at_s < until_s, of a key or an arm.
 
         Of a key they count on the day on which they are forgotten.
         """
         values = {"since_s": since_s, "until_s": until_s, "key_id": key_id and text(key_id)}
-        return float(self.ask(SPEND, values)[0]["spend_usd"])
+        return float(self.ask(SPEND, {**values, "arm": arm})[0]["spend_usd"])
 
     def received_at_s(self, kind: str) -> float:
         """Return when a parcel of this kind was last received, 0 for never."""

@@ -27,6 +27,16 @@ WHERE (d.decided_at_s, d.id) > (:after_s, :after_id) AND d.decided_at_s < :until
 ORDER BY d.decided_at_s, d.id LIMIT :limit
 """
 
+SPEND = """
+SELECT COALESCE(sum(o.cost_usd), 0) + (
+        SELECT COALESCE(sum(f.usd), 0) FROM forgotten_spending f
+        WHERE f.key_id = :key_id AND f.hour_s >= :since_s AND f.hour_s < :until_s) AS spend_usd
+FROM outcomes o JOIN decisions d ON d.id = o.decision_id
+WHERE o.at_s >= :since_s AND o.at_s < :until_s
+    AND (CAST(:key_id AS TEXT) IS NULL OR d.key_id = :key_id)
+    AND (CAST(:arm AS TEXT) IS NULL OR o.arm = :arm)
+"""
+
 DECIDED_SINCE = "SELECT count(*) AS decisions FROM decisions WHERE decided_at_s >= :since_s"
 
 

@@ -27,6 +27,7 @@ WHERE d.id IN (SELECT value FROM json_each(:ids))
 class _End:
     decision_id: str
     at_s: float
+    arm: str
     usd: float
 
 
@@ -43,10 +44,10 @@ class Unbooked:
         for each in _of(Attempt, waiting):
             made.get(each["decision_id"], []).append(each)
         ends += [_lost(decisions[name], tried) for name, tried in made.items()]
-        self._ends = [_End(end.decision_id, end.at_s, end.cost_usd) for end in ends]
+        self._ends = [_End(end.decision_id, end.at_s, end.arm, end.cost_usd) for end in ends]
 
-    def usd(self, since_s: float, key_id: str | None) -> float:
-        """Return the dollars that the log does not know of since then, of one key if named."""
+    def usd(self, since_s: float, key_id: str | None, arm: str | None = None) -> float:
+        """Return the dollars that the log does not know of since then, of a key or an arm."""
         ends = [end for end in self._ends if end.at_s >= since_s]
         if not ends:
             return 0.0
@@ -58,7 +59,9 @@ class Unbooked:
         return fsum(
             end.usd
             for end in ends
-            if end.decision_id not in booked and key_id in (None, keys.get(end.decision_id))
+            if end.decision_id not in booked
+            and key_id in (None, keys.get(end.decision_id))
+            and arm in (None, end.arm)
         )
 
 

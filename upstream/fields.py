@@ -129,6 +129,9 @@ ARM = {
         "a number above 0 and below 1",
         lambda value: _number(0.0, 1.0, above=True)(value) and value != 1,
     ),
+    "max_usd_per_day": Field(
+        "a number of dollars above 0, at most 1,000,000,000", _number(0.0, 1e9, above=True)
+    ),
     "fallbacks": Field("a list of arm names", _listed(_text(r".+"))),
     "answers_as": Field("a list of models", _listed(_text(r"[!-~]{1,200}"))),
     "extra_body": Field(

@@ -139,7 +139,7 @@ def _arms(
             "belief": beliefs[arm.name],
             "answers_as": _drift(parts, arm, tenant),
             "health": asdict(parts.router.health.standing(arm)),
-            "ceilings": ceilings(parts, arm, tenant),
+            "ceilings": ceilings(parts, arm, tenant, now_s),
             **_use(week.where("arm", [arm.name]), requests),
             "latency_s": latency_s(week, arm.name),
             "last_feedback_at_s": last_rated_at_s(traffic, arm.name, tenant),
@@ -149,7 +149,7 @@ def _arms(
     ]
 
 
-def ceilings(parts: Parts, arm: Arm, tenant: str | None) -> dict[str, Any]:
+def ceilings(parts: Parts, arm: Arm, tenant: str | None, now_s: float) -> dict[str, Any]:
     """Return what an arm may not exceed, None where nothing is set, and what is used of it.
 
     What all tenants together use of it is not for each to see.
@@ -157,7 +157,15 @@ def ceilings(parts: Parts, arm: Arm, tenant: str | None) -> dict[str, Any]:
     had = parts.live.shares.of(arm.name)
     used = {"requests": had.requests, "of": had.of}
     shown = used if tenant is None else dict.fromkeys(used)
-    return {"share": None if arm.max_share is None else {"most": arm.max_share, **shown}}
+    usd, pacer = arm.max_usd_per_day, parts.live.pacer_of_arm(arm)
+    spent_usd = None
+    if pacer is not None and tenant is None:
+        books = pacer.at(now_s).books
+        spent_usd = books.spent_usd + books.elsewhere.spent_usd
+    return {
+        "share": None if arm.max_share is None else {"most": arm.max_share, **shown},
+        "usd_per_day": None if usd is None else {"most": usd, "spent_usd": spent_usd},
+    }
 
 
 def of_week(traffic: Traffic, now_s: float) -> Traffic:

@@ -88,6 +88,7 @@ class Lookout:
             if arm in lately and arm in before:
                 yield from _shifted(arm, lately[arm], before[arm], were, now_s)
         yield from self._budget(now_s)
+        yield from self._of_arms(now_s)
         yield from self._retrain(now_s)
         yield from self._jobs(now_s)
         yield from self._drought(now_s)
@@ -141,6 +142,22 @@ class Lookout:
                 yield Alarm("budget", "", "critical", says, _when_spent(goal.per, now_s), now_s)
             else:
                 yield Alarm("budget", "", "warning", says, remedy, now_s)
+
+    def _of_arms(self, now_s: float) -> Iterator[Alarm]:
+        """Yield each arm that has spent nearly all that it may cost in a day."""
+        for arm in self.arms().values():
+            pacer, most_usd = self.live.pacer_of_arm(arm), arm.max_usd_per_day
+            if pacer is None or most_usd is None:
+                continue
+            books, anew = pacer.at(now_s).books, moment((now_s // DAY_S + 1) * DAY_S)
+            share = (books.spent_usd + books.elsewhere.gone_usd) / most_usd
+            if share >= NEARLY_SPENT:
+                says = f"{share:.0%} of its ${most_usd:g} for this day is spent"
+                remedy = (
+                    f"others answer what it cannot until {anew} UTC, where one can; to ask it "
+                    "sooner raise its max_usd_per_day in the catalogue"
+                )
+                yield Alarm("budget", arm.name, "warning", says, remedy, now_s)
 
     def _retrain(self, now_s: float) -> Iterator[Alarm]:
         """Yield that the last retrain is long ago, or that none has a date that can be right."""

@@ -174,7 +174,7 @@ def _frontier(lately: Lately, paints: Mapping[str, str], pay: float, rule: str) 
 def _arms(
     parts: Parts, sees: str | None, lately: Lately, week: Traffic, ever: Traffic
 ) -> list[dict[str, Any]]:
-    used, total = week.by("arm"), week.total()
+    used, total, now_s = week.by("arm"), week.total(), time.time()
     return [
         {
             "arm": arm,
@@ -183,7 +183,7 @@ def _arms(
             "share": used.get(arm.name, Sums()).decisions / max(total.decisions, 1),
             "latency_s": latency_s(week, arm.name),
             "health": asdict(parts.router.health.standing(arm)),
-            "ceilings": ceilings(parts, arm, sees),
+            "ceilings": ceilings(parts, arm, sees, now_s),
             "drift": parts.router.drifts.of(arm.name),
             "rated_at_s": last_rated_at_s(ever, arm.name, sees),
             "changed_at_s": parts.live.learned.changed_at_s(arm.name)[-1:],

@@ -77,6 +77,7 @@ class Live:
         self._learned = self._restored(Learned.start(policy))
         log.subscribe(self._follow, after_seq=self._learned.upto_seq)
         self._treasury = Treasury(log, lambda: self.learned, goals, priced_apart, now_s)
+        self._treasury.follow(arms, now_s)
         self._sharing = Sharing(log, self._lock, self._treasury.shared)
 
     @property
@@ -110,6 +111,11 @@ class Live:
         raises : StoreUnavailable if the books of the key cannot be opened now
         """
         return self._treasury.of(holder, time.time()).pacer
+
+    def pacer_of_arm(self, arm: Arm) -> Pacer | None:
+        """Return the books of an arm that has a ceiling of its own, None of any other."""
+        pacing = self._treasury.of_arm(arm.name)
+        return None if pacing is None or arm.max_usd_per_day is None else pacing.pacer
 
     def decide(
         self,
@@ -172,7 +178,7 @@ class Live:
             try:
                 verdict = decide(
                     arms,
-                    self._treasury.limited(question.without(used_up), holder, now_s),
+                    self._treasury.limited(question.without(used_up), holder, arms, now_s),
                     learned.beliefs,
                     seeded(decision_id),
                     policy=policy,
@@ -201,8 +207,11 @@ class Live:
     def follow(self, arms: Iterable[Arm], now_s: float) -> None:
         """Come nearer to a policy version for the catalogue, if that has other arms or hints.
 
+        A ceiling that an arm has been given is in force from then on.
+
         raises : StoreUnavailable
         """
+        self._treasury.follow(arms, now_s)
         self._listing.follow(arms, now_s)
 
     def snapshot(self) -> None:

@@ -50,6 +50,7 @@ class Pacing:
         self.pacer = pacer
         self._before = pacer.books.window, before_usd
         self._held: dict[str, _Held] = {}
+        self._is_short = False
 
     @classmethod
     def start(
@@ -70,9 +71,24 @@ class Pacing:
         """Return whether other processes spend from this budget too."""
         return self.pacer.books.allotted_usd is not None
 
+    @property
+    def is_alone(self) -> bool:
+        """Return whether no call is under way that counts in this budget, here or elsewhere."""
+        return not self._held and self.pacer.books.elsewhere.taken_usd == 0
+
+    def capped(self, cap: Budget) -> None:
+        """Take another ceiling beside the goal."""
+        self.pacer = replace(self.pacer, cap=cap)
+
+    def short(self) -> None:
+        """Ask for all that others leave when the piece is next looked at: it was too small."""
+        self._is_short = True
+
     def wish(self, budget: str, process: str, piece: Piece, now_s: float) -> Wish:
         """Return what is wanted of a shared budget; what is given back is no longer spent from."""
         self.pacer = self.pacer.at(now_s)
+        if self._is_short and piece == "some":
+            self._is_short, piece = False, "all"
         books, limit_usd = self.pacer.books, self.pacer.ceiling.usd if self.pacer.ceiling else 0.0
         used_usd = books.settled_usd + books.reserved_usd
         usd = used_usd + PIECES[piece] * max(limit_usd - used_usd - books.elsewhere.taken_usd, 0.0)
@@ -108,10 +124,10 @@ class Pacing:
         left_usd, demand = self.left_usd(now_s), question.demand
         if left_usd == inf:
             return question
-        is_alone = not self._held and self.pacer.books.elsewhere.taken_usd == 0
         known_usd = demand.left_usd
         # Alone in the budget of its key, it may not be so in that of the service.
-        demand = replace(demand, is_alone=is_alone and (known_usd is None or demand.is_alone))
+        is_alone = self.is_alone and (known_usd is None or demand.is_alone)
+        demand = replace(demand, is_alone=is_alone)
         if known_usd is None or left_usd < known_usd:
             demand = replace(demand, left_usd=left_usd, budget_says=says)
         return replace(question, demand=demand)

@@ -19,6 +19,7 @@ def test_what_waits_counts_for_its_key_until_the_log_has_it(log: Log) -> None:
     waiting = [Spare.of(each, 0) for each in (*ends, but(DECISION, key_id="l"))]
     unbooked = Unbooked(waiting, log.ask)
     assert [unbooked.usd(NOON_S, key) for key in (None, "k", "l", "m")] == [3.0, 1.0, 2.0, 0.0]
+    assert [unbooked.usd(NOON_S, None, arm) for arm in (OUTCOME.arm, "other")] == [3.0, 0.0]
     assert unbooked.usd(NOON_S + 3, None) == 0.0
     log.settle(ends[0]).wait()
     assert [unbooked.usd(NOON_S, key) for key in (None, "k", "l")] == [2.0, 0.0, 2.0]

@@ -174,6 +174,7 @@ MISTAKES = {
     "half a token": ("= 8000", "= 8000.5", "line 10", "8000.5 is wrong", "whole number"),
     "quality": ("= 8000", "= 8000\nquality = 1.5", "line 11", "1.5 is wrong", "from 0 to 1"),
     "all of it": ("= 8000", "= 8000\nmax_share = 1.0", "line 11", "1.0 is wrong", "below 1"),
+    "no dollars": ("= 8000", "= 8000\nmax_usd_per_day = 0", "line 11", "0 is wrong", "above 0"),
     "capability": ("= 8000", '= 8000\ncapabilities = ["fly"]', "line 11", "['fly']", "tools"),
     "capability twice": ("= 8000", '= 8000\ncapabilities = ["tools", "tools"]', "line 11", "list"),
     "tier": ("= 8000", '= 8000\ntier = "cheap"', "line 11", "'cheap' is wrong", "economy"),
