@@ -11,7 +11,7 @@ from tests.app.browser.browsing import PHONE, cut_off, drawn, flaws, keep, looki
 from tests.app.browser.test_pages_used import LOOK_NOW
 from tests.app.faulty import faulty, good
 from tests.app.hostile import status
-from tests.app.running import Running, eventually
+from tests.app.running import CATALOGUE, Provider, Running, eventually, running
 from tests.app.serving import served
 
 PATHS = ("/", "/pages/policy", "/pages/decisions", "/pages/report")
@@ -120,6 +120,23 @@ def test_what_a_provider_and_a_rater_wrote_stays_in_its_place(
             assert sticks_out(page) == 0
             assert flaws(page, ["target-size"]) == []
             expect(page.locator(".ratings bdi")).to_have_text("r\u202e")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [320, 1100])
+def test_what_an_arm_may_have_at_most_takes_no_room_from_the_rest(
+    browser: Browser, provider: Provider, tmp_path: Path, width: int
+) -> None:
+    ceilings, path = "max_share = 0.15\nmax_usd_per_day = 0.05\n", tmp_path / "arms.toml"
+    first = "[arm.deepseek-v4-pro]\n"
+    path.write_text(CATALOGUE.read_text().replace(first, first + ceilings))
+    with running(tmp_path, path, sandbox_url=provider.url) as made:
+        for arm in made.parts.catalogue().arms:
+            made.rate(made.ask("What is 1 + 1?", models=[arm])["id"], "up")
+        with served(made) as address, looking(browser, address, width) as page:
+            page.goto("/pages/policy")
+            expect(page.locator("main")).to_contain_text("at most $0.05 a day: ")
+            assert sticks_out(page) == 0
 
 
 @pytest.mark.slow
