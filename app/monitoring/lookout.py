@@ -47,7 +47,7 @@ PUT_BACK = (
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Something to look at: what it is, of which arm, since when, and what to do about it."""
+    """Something to look at: what it is, of which arm or job, since when, and what to do."""
 
     name: str
     about: str
@@ -177,10 +177,9 @@ class Lookout:
         return age_s > LATE_RETRAINS * every_s and now_s - self.since_s > every_s
 
     def _jobs(self, now_s: float) -> Iterator[Alarm]:
-        whys = "; ".join(f"{job}: {why}" for job, why in sorted(failed(self.log).items()))
-        if whys:
-            remedy = "see what the scheduler's lines (./run work) say of it, and run it by hand"
-            yield Alarm("jobs", "", "warning", f"a job has failed: {whys}", remedy, now_s)
+        remedy = "see what the scheduler's lines (./run work) say of it, and run it by hand"
+        for job, why in sorted(failed(self.log).items()):
+            yield Alarm("jobs", job, "warning", f"it has failed: {why}", remedy, now_s)
 
     def _drought(self, now_s: float) -> Iterator[Alarm]:
         """Yield that ratings have stopped, or never came."""

@@ -265,8 +265,12 @@ def test_an_arm_whose_ratings_no_longer_fit_is_found(service: Running) -> None:
 def test_a_job_that_has_failed_is_found_until_it_comes_to_its_end(service: Running) -> None:
     data, log = beside_log(service.parts.settings), service.parts.log
     follow(data, log, "retrain", "it was not done after 2 s")
-    assert eventually(lambda: ("jobs", "") in found(service), 30)
-    assert found(service)["jobs", ""].says == "a job has failed: retrain: it was not done after 2 s"
+    assert eventually(lambda: ("jobs", "retrain") in found(service), 30)
+    assert found(service)["jobs", "retrain"].says == "it has failed: it was not done after 2 s"
+    follow(data, log, "prune", "it ended with code 1")
+    assert eventually(lambda: set(found(service)) == {("jobs", "prune"), ("jobs", "retrain")}, 30)
     follow(data, log, "report", None)
     follow(data, log, "retrain", None)
+    assert eventually(lambda: set(found(service)) == {("jobs", "prune")}, 30)
+    follow(data, log, "prune", None)
     assert eventually(lambda: found(service) == {}, 30)
