@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
+from math import inf
 from typing import Any
 
 from structlog import get_logger
@@ -29,6 +30,7 @@ TELL_EVERY_S = 0.25
 LEASE_S = 60.0
 FIRST_RETRY_S, LONGEST_RETRY_S = 1.0, 600.0
 MOST_UNTOLD = 200
+NEVER_KEPT = Latest(name=NAME, at_s=-inf, version=0, body={"open": (), "untold": ()})
 
 
 class Alarms(threading.Thread):
@@ -132,12 +134,14 @@ class Alarms(threading.Thread):
         self._keep(now_s)
 
     def _read(self) -> None:
-        """Take over what the last one to look has kept."""
-        kept = self._log.latest(NAME)
-        if kept is None:
-            return
+        """Take over what the last one to look has kept; and, to look, what it could not keep.
+
+        That the log is away was told by whose turn it was; who comes next tells that it is over.
+        """
+        kept = self._log.latest(NAME) or NEVER_KEPT
+        later = [alarm for alarm in self.open if self._is_ours and alarm.since_s > kept.at_s]
         self._version = kept.version
-        self.open = tuple(Alarm(**each) for each in kept.body["open"])
+        self.open = (*(Alarm(**each) for each in kept.body["open"]), *later)
         self._untold = list(kept.body["untold"])
 
     def _keep(self, now_s: float) -> None:

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from app.monitoring import alarms as module
 from app.monitoring.alarms import LOOK_EVERY_S, Alarms
 from app.monitoring.lookout import Alarm, Lookout
+from policy.errors import StoreUnavailable
 from storage.log import Log
 from storage.sqlite_log import SqliteLog
 from tests.app.monitoring.test_metrics import scraped, value
@@ -142,6 +143,37 @@ def test_of_two_processes_one_tells_and_both_show(log: Log) -> None:
                 watch.round(NOW_S + n * LOOK_EVERY_S)
         assert [alarm.key for alarm in theirs.open] == [SLOW.key]
     assert len(receiver.taken) == 1
+
+
+class Hanging:
+    """A log that cannot be reached while it `is_away`."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self.is_away = False
+
+    def __getattr__(self, name: str) -> Any:
+        if self.is_away and name != "standing":
+            raise StoreUnavailable("the log cannot be reached")
+        return getattr(self._log, name)
+
+
+@pytest.mark.parametrize("kept", [[], [SLOW]])
+def test_that_the_log_is_back_is_told_once_by_whoever_looks_then(
+    log: Log, kept: list[Alarm]
+) -> None:
+    Sights.seen, hanging = kept, Hanging(log)
+    with receiving() as receiver:
+        ours, theirs = (watching(hanging, receiver.url, holder) for holder in ("a", "b"))
+        for n, hanging.is_away in enumerate([False, True, False, False]):
+            if n == 2:
+                ours.stop()
+            for watch in (theirs, ours) if n >= 2 else (ours, theirs):
+                for _ in range(3):
+                    watch.round(NOW_S + n * LOOK_EVERY_S)
+    told = [(each["name"], each["state"]) for each in receiver.taken if each["name"] == "log"]
+    assert told == [("log", "raised"), ("log", "over")]
+    assert [alarm.key for alarm in ours.open] == [alarm.key for alarm in kept]
 
 
 @pytest.fixture
