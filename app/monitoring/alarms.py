@@ -46,7 +46,7 @@ class Alarms(threading.Thread):
         self._usual: tuple[float, Mapping[str, Signs]] = -KEPT_S, {}
         self._looked_at_s = self._told_at_s = 0.0
         self._retry_s = 0.0
-        self._is_ours = False
+        self._is_ours: bool | None = None  # not known yet, and if that cannot be asked we tell
         self._token = self._version = 0
         self._untold: list[dict[str, Any]] = []
         self.open: tuple[Alarm, ...] = ()
@@ -62,7 +62,7 @@ class Alarms(threading.Thread):
             self._looked_at_s = now_s
             self._look(now_s)
         waits = 0.0 <= now_s - self._told_at_s < self._retry_s
-        if self._is_ours and self._untold and not waits:
+        if self._is_ours is not False and self._untold and not waits:
             self._tell(now_s)
 
     def stop(self) -> None:

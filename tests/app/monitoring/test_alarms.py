@@ -176,6 +176,16 @@ def test_that_the_log_is_back_is_told_once_by_whoever_looks_then(
     assert [alarm.key for alarm in ours.open] == [alarm.key for alarm in kept]
 
 
+def test_a_log_that_is_away_since_the_start_is_told_at_once(log: Log) -> None:
+    Sights.seen, hanging = [], Hanging(log)
+    with receiving() as receiver:
+        watch = watching(hanging, receiver.url)
+        for n, hanging.is_away in enumerate([True, True, False]):
+            watch.round(NOW_S + n * LOOK_EVERY_S)
+            assert len(receiver.taken) == (1 if hanging.is_away else 2)
+    assert [each["state"] for each in receiver.taken] == ["raised", "over"]
+
+
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK_EVERY_S", 0.2)
