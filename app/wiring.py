@@ -4,7 +4,14 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    closing,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from dataclasses import dataclass, field
 from functools import partial
 from math import ceil
@@ -112,7 +119,7 @@ def _assembled(
     upstream, now_s = ending.enter_context(Upstream(catalogue, environ)), time.time()
     log, own = ending.enter_context(_log(settings, now_s))
     keyring = Keyring(settings, subkeys(settings), log, goals(settings, catalogue()))
-    live = Live(log, folder, catalogue().arms.values(), keyring.goals, keyring.has_goal, now_s)
+    live = _live(log, folder, catalogue, keyring, now_s)
     cache = ending.enter_context(closing(_cache(settings, own, upstream, log)))
     traffic, terms = Following(log, own, time.time), _terms(settings)
     alarms = _alarms(settings, catalogue, log, live, health)
@@ -136,6 +143,16 @@ def _assembled(
         alarms=alarms,
         closing=ending.pop_all(),
     )
+
+
+def _live(
+    log: Log, folder: Path, catalogue: Callable[[], Catalogue], keyring: Keyring, now_s: float
+) -> Live:
+    """Return what decides and learns; it knows what others hold of its budgets if it can."""
+    live = Live(log, folder, catalogue().arms.values(), keyring.goals, keyring.has_goal, now_s)
+    with suppress(StoreUnavailable):  # the keeper asks again
+        live.share(now_s)
+    return live
 
 
 def _catalogue(settings: Settings) -> tuple[CatalogueFile, Callable[[], Catalogue]]:

@@ -13,6 +13,7 @@ import pytest
 from app.figures import moment
 from app.mode import beside_log
 from app.monitoring.lookout import LATELY_S, Alarm, Lookout
+from app.processes import keeper
 from app.routing.treasury import SERVICE
 from jobs.failures import follow
 from policy.pacer import SECONDS
@@ -222,6 +223,12 @@ def test_what_is_kept_of_a_budget_by_processes_that_were_killed_is_said(
         assert goal["spent_usd"] == pytest.approx(spent_usd + 0.5)
         assert goal["left_usd"] == pytest.approx(50.0 - 45.0 - spent_usd)
         says = found(service)["budget", ""].says
+    with (
+        patch.object(allotments, "FRESH_S", -1.0),
+        patch.object(keeper, "EVERY_S", 60.0),
+        running(tmp_path, budget_usd=50.0, **dials) as service,
+    ):
+        assert ("budget", "") in found(service)  # as soon as it has started
     assert says.startswith("1% of the $50 for this day is spent, and 89% is kept by processes")
 
 
