@@ -15,6 +15,7 @@ from storage.log import Log
 from storage.signs import Signs, rated, signs
 from storage.spool import Standing
 from upstream.health import Health
+from upstream.health import Standing as ArmStanding
 
 Severity = Literal["warning", "critical"]
 Key = tuple[str, str]
@@ -104,11 +105,12 @@ class Lookout:
             yield away(standing, says, now_s)
 
     def _outage(self, now_s: float, were: Collection[Key]) -> Iterator[Alarm]:
-        """Yield that no arm answers: one that may be tried out again has not answered yet."""
+        """Yield that no arm answers: one that may be tried, also since a restart, has not yet."""
         states = {arm.name: self.health.standing(arm) for arm in self.arms().values()}
-        left = {"open", "half-open"} if ("outage", "") in were else {"open"}
-        if states and all(each.state in left for each in states.values()):
-            whys = "; ".join(f"{name}: {each.why}" for name, each in states.items())
+        silent = _has_not_answered if ("outage", "") in were else _is_left_alone
+        if states and all(map(silent, states.values())):
+            because = {name: each.why or "not answered yet" for name, each in states.items()}
+            whys = "; ".join(f"{name}: {why}" for name, why in because.items())
             remedy = "see whether the providers, their keys and the network are up: ./run doctor"
             yield Alarm("outage", "", "critical", f"no arm answers: {whys}", remedy, now_s)
 
@@ -198,6 +200,14 @@ class Lookout:
                 "would have come"
             )
             yield Alarm("feedback", "", "warning", says, remedy, heard.last_at_s)
+
+
+def _is_left_alone(arm: ArmStanding) -> bool:
+    return arm.state == "open"
+
+
+def _has_not_answered(arm: ArmStanding) -> bool:
+    return arm.state != "closed" or arm.calls == arm.failures
 
 
 def away(standing: Standing, says: str, now_s: float) -> Alarm:

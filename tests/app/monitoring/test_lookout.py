@@ -254,6 +254,19 @@ def test_an_outage_is_over_when_an_arm_answers_and_not_when_it_may_be_tried(tmp_
         assert ("outage", "") not in found(made.service, [("outage", "")])
 
 
+def test_a_restart_ends_no_outage(tmp_path: Path) -> None:
+    plays = [broken]
+    with faulty(tmp_path, {"a": lambda t: plays[0](t)}) as made:
+        assert ("outage", "") not in found(made.service)
+        says = "no arm answers: a: not answered yet"
+        assert found(made.service, [("outage", "")])["outage", ""].says == says
+        made.service.post("/complete", {"prompt": "hi"})
+        assert ("outage", "") in found(made.service, [("outage", "")])
+        plays[0] = good
+        made.service.ask()
+        assert ("outage", "") not in found(made.service, [("outage", "")])
+
+
 def test_one_arm_that_lives_is_no_outage(tmp_path: Path) -> None:
     with faulty(tmp_path, {"a": broken, "b": good}) as made:
         for n in range(6):
