@@ -90,7 +90,7 @@ class Lookout:
                 yield from _shifted(arm, lately[arm], before[arm], were, now_s)
         yield from self._budget(now_s)
         yield from self._of_arms(now_s)
-        yield from self._retrain(now_s)
+        yield from self._retrain(now_s, were)
         yield from self._jobs(now_s)
         yield from self._drought(now_s)
 
@@ -161,7 +161,7 @@ class Lookout:
                 )
                 yield Alarm("budget", arm.name, "warning", says, remedy, now_s)
 
-    def _retrain(self, now_s: float) -> Iterator[Alarm]:
+    def _retrain(self, now_s: float, were: Collection[Key]) -> Iterator[Alarm]:
         """Yield that the last retrain is long ago, or that none has a date that can be right."""
         ages_s = [now_s - each.ended_at_s for each in self.log.retrains()]
         past_s = [age_s for age_s in ages_s if age_s >= -AHEAD_S]
@@ -169,14 +169,14 @@ class Lookout:
             says = f"the last retrain is dated {seconds(-ages_s[0])} ahead of now"
             remedy = "see that the machine's clock is right; the next retrain is dated by it"
             yield Alarm("retrain", "", "warning", says, remedy, now_s)
-        elif past_s and self._is_late(min(past_s), now_s):
+        elif past_s and self._is_late(min(past_s), now_s, is_open=("retrain", "") in were):
             says = f"the last retrain was {seconds(min(past_s))} ago"
             remedy = "see that the scheduler runs (./run work) and what its lines say"
             yield Alarm("retrain", "", "warning", says, remedy, now_s)
 
-    def _is_late(self, age_s: float, now_s: float) -> bool:
+    def _is_late(self, age_s: float, now_s: float, *, is_open: bool) -> bool:
         every_s = self.settings.retrain_every_s
-        return age_s > LATE_RETRAINS * every_s and now_s - self.since_s > every_s
+        return age_s > LATE_RETRAINS * every_s and (is_open or now_s - self.since_s > every_s)
 
     def _jobs(self, now_s: float) -> Iterator[Alarm]:
         remedy = "see what the scheduler's lines (./run work) say of it, and run it by hand"
