@@ -4,7 +4,7 @@ This is the function that serves, replays and is benchmarked. Given the same sta
 generator it gives the same verdict; the generator is seeded by the decision's id.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import NamedTuple, Self
@@ -15,7 +15,7 @@ from policy.baselines import Fixed, Greedy, Uniform, WordCount, baseline, looks_
 from policy.belief import Belief
 from policy.books import Hold
 from policy.ceilings import Bound
-from policy.eligibility import Demand, affordable, divided, require_some, within_budget
+from policy.eligibility import Demand, affordable, divided, require_some, within_budget, within_own
 from policy.errors import BudgetExceeded, ConfigError
 from policy.exploration import Allowance, Control, charged_off, charges, limited, taken
 from policy.hyper import Hyper
@@ -90,6 +90,8 @@ class Question:
 class Verdict:
     """The arm taken and the whole distribution it was drawn from.
 
+    `own_short` are the ineligible whose own ceiling leaves too little.
+
     shapes : propensities, quality, quality_sd, doubt, cost_usd, reserve_usd (k,), in the order of
              `eligible`; drawn (m, k), some of the draws of quality that were counted, and
              drawn_usd, those of cost
@@ -109,6 +111,7 @@ class Verdict:
     ineligible: dict[str, str]
     explored: float
     allowance: Allowance
+    own_short: Collection[str] = ()
 
     @property
     def arm(self) -> str:
@@ -208,6 +211,7 @@ def decide(
         ineligible=fit.reasons,
         explored=drawn_from.explored,
         allowance=drawn_from.allowance,
+        own_short=fit.own_short,
     )
 
 
@@ -250,12 +254,16 @@ def _sober(policy: str) -> str:
 
 
 class _Fit(NamedTuple):
-    """The arms that may serve, what each is expected to cost and what is reserved for it."""
+    """The arms that may serve, what each is expected to cost and what is reserved for it.
+
+    `own_short` are those of the others whose own ceiling leaves too little.
+    """
 
     arms: list[Arm]
     reasons: dict[str, str]
     cost_usd: Floats
     reserve_usd: Floats
+    own_short: Collection[str]
 
 
 def _eligible(arms: Sequence[Arm], question: Question, beliefs: Beliefs) -> _Fit:
@@ -268,14 +276,17 @@ def _eligible(arms: Sequence[Arm], question: Question, beliefs: Beliefs) -> _Fit
     cost = reserve = expected_cost_usd(fit, demand.input_tokens, tokens, demand.cached_tokens)
     reasons |= affordable(fit, cost, demand)
     require_some([name for name in names if name not in reasons], reasons)
+    own: dict[str, str] = {}
     if demand.left_usd is not None or demand.own_left_usd:
         longest = tokens
         if demand.output_tokens is not None or not demand.is_alone:
             most = longest_output_tokens(beliefs.tokens, context, names, demand.output_tokens)
             longest = demand.choices * most
         reserve = expected_cost_usd(fit, MISCOUNT * demand.input_tokens, longest)
-        reasons |= within_budget(fit, reserve, demand)
+        own = within_own(fit, reserve, demand)
+    short = within_budget(fit, reserve, demand) | own
+    reasons |= short
     kept = [i for i, name in enumerate(names) if name not in reasons]
     if not kept:
-        raise BudgetExceeded(reasons)
-    return _Fit([fit[i] for i in kept], reasons, cost[kept], reserve[kept])
+        raise BudgetExceeded(reasons, short)
+    return _Fit([fit[i] for i in kept], reasons, cost[kept], reserve[kept], own)

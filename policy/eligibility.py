@@ -13,6 +13,7 @@ WITH_ANSWER = "the prompt and answer have"
 ANSWER_LIMITS = ("max_completion_tokens", "max_tokens")
 LACKS = "it lacks "
 TOO_DEAR = "it would cost about"
+COULD_COST = "it could cost ${}, "
 OF_ITS_DAY = "more than is left of its ${:g} until 00:00 UTC"
 UP = Context(prec=3, rounding=ROUND_CEILING)
 
@@ -67,16 +68,23 @@ def affordable(arms: Sequence[Arm], cost_usd: Floats, demand: Demand) -> dict[st
 def within_budget(arms: Sequence[Arm], reserve_usd: Floats, demand: Demand) -> dict[str, str]:
     """Return the reason of each arm whose call could cost more than what is left of the budget.
 
-    What is left of its own is for nobody to know but the operator, and not told.
+    shapes : reserve_usd (k,)
+    """
+    return _above(arms, reserve_usd, demand.left_usd, f"{COULD_COST}{demand.budget_says}")
+
+
+def within_own(arms: Sequence[Arm], reserve_usd: Floats, demand: Demand) -> dict[str, str]:
+    """Return the reason of each arm whose call could cost more than what is left of its own day.
+
+    How much that is is for nobody to know but the operator, and not told.
 
     shapes : reserve_usd (k,)
     """
-    cost = "it could cost ${}, "
-    reasons = _above(arms, reserve_usd, demand.left_usd, f"{cost}{demand.budget_says}")
+    reasons: dict[str, str] = {}
     for i, arm in enumerate(arms):
         if arm.name in demand.own_left_usd and arm.max_usd_per_day is not None:
             says, left_usd = OF_ITS_DAY.format(arm.max_usd_per_day), demand.own_left_usd[arm.name]
-            reasons |= _above([arm], reserve_usd[i : i + 1], left_usd, f"{cost}{says}")
+            reasons |= _above([arm], reserve_usd[i : i + 1], left_usd, f"{COULD_COST}{says}")
     return reasons
 
 

@@ -36,7 +36,7 @@ TurnpikeError
     UpstreamInvalid            it answered something that is no answer, or was cut short
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from policy.types import NOTHING, Usage
 
@@ -168,8 +168,9 @@ class BudgetExceeded(NoEligibleArm):
     code = "budget_exceeded"
     about = ()
 
-    def __init__(self, reasons: Mapping[str, str]) -> None:
+    def __init__(self, reasons: Mapping[str, str], short: Collection[str] = ()) -> None:
         super().__init__(reasons)
+        self.short = short  # the arms that fit
         self.retry_after_s: float | None = None
 
 

@@ -43,7 +43,8 @@ class Among:
         if not spent:
             return refusal(reasons)
         both = BudgetExceeded(reasons)
-        both.retry_after_s = spent[0].retry_after_s
+        known_s = [each.retry_after_s for each in spent if each.retry_after_s is not None]
+        both.retry_after_s = min(known_s, default=None)
         return both
 
 

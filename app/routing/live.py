@@ -141,16 +141,18 @@ class Live:
         for piece in MORE:
             try:
                 return asked()
-            except BudgetExceeded:
-                if not self._more(holder, piece):
+            except BudgetExceeded as error:
+                if not self._more(error, holder, arms, piece):
                     raise
         return asked()
 
-    def _more(self, holder: Holder, piece: Piece) -> bool:
-        """Return whether more may be left of the budgets that a request counts in."""
+    def _more(
+        self, error: BudgetExceeded, holder: Holder, arms: Sequence[Arm], piece: Piece
+    ) -> bool:
+        """Return whether more may be left of the budgets that are in the way of a request."""
         now_s = time.time()
         with self._lock:
-            budgets = self._treasury.shared_of(holder, now_s)
+            budgets = self._treasury.shared_of(error, holder, arms, now_s)
         return self._sharing.more(budgets, piece, now_s)
 
     def share(self, now_s: float, piece: Piece = "some") -> None:
@@ -186,7 +188,7 @@ class Live:
                     control=self._goals.control_of(holder.goal),
                 )
             except BudgetExceeded as error:
-                self._treasury.exceeded(error, holder, now_s)
+                self._treasury.exceeded(error, holder, arms, now_s)
                 raise
             if spend:
                 self._allowance = verdict.allowance.spend(verdict.explored)

@@ -4,7 +4,7 @@ An arm's ceiling is a budget per day like any other, but that it sets no price a
 answer.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from app.keys.holder import Holder
@@ -12,7 +12,6 @@ from app.routing.goals import Goals
 from app.routing.pacing import Pacing, Past
 from jobs.learned import Learned
 from policy.decide import Question, Verdict
-from policy.eligibility import OF_ITS_DAY
 from policy.errors import BudgetExceeded
 from policy.pacer import Budget, Goal, WillingnessToPay, ceiling_of, window_of
 from policy.ring import RING
@@ -109,12 +108,6 @@ class Treasury:
                     pacing.capped(cap)
         return own
 
-    def passed_over(self, reasons: Mapping[str, str]) -> None:
-        """Ask for more, in time, of what others share of the ceilings that left an arm out."""
-        for name, why in reasons.items():
-            if name in self._of_arms and OF_ITS_DAY.partition("$")[0] in why:
-                self._of_arms[name].short()
-
     def _says(self, pacing: Pacing, holder: Holder) -> str:
         """Return whose budget leaves too little; what all have spent is not for each to know."""
         if pacing is not self.service:
@@ -128,9 +121,10 @@ class Treasury:
         pricing.decided(decision_id, verdict, now_s, is_priced_here=True)
         if verdict.arm in self._of_arms:
             others.append(self._of_arms[verdict.arm])
-        self.passed_over(verdict.ineligible)
         for pacing in others:
             pacing.decided(decision_id, verdict, now_s, is_priced_here=False)
+        for name in verdict.own_short:
+            self._of_arms[name].short()
 
     def settled(self, decision: Decision, usd: float, now_s: float) -> None:
         """Book what the call of a decision has cost."""
@@ -151,18 +145,23 @@ class Treasury:
         every = {SERVICE: self.service, **self._of_keys, **of_arms}
         return {name: pacing for name, pacing in every.items() if pacing.is_shared}
 
-    def shared_of(self, holder: Holder, now_s: float) -> dict[str, Pacing]:
-        """Return which of it a request counts in."""
-        counted = [*self._all(holder, now_s), *self._of_arms.values()]
+    def shared_of(
+        self, error: BudgetExceeded, holder: Holder, arms: Iterable[Arm], now_s: float
+    ) -> dict[str, Pacing]:
+        """Return which of it is in the way of a request."""
+        own = self._capped(arms)
+        counted = [*self._all(holder, now_s), *(own[arm] for arm in error.short if arm in own)]
         return {name: each for name, each in self.shared().items() if each in counted}
 
-    def exceeded(self, error: BudgetExceeded, holder: Holder, now_s: float) -> None:
+    def exceeded(
+        self, error: BudgetExceeded, holder: Holder, arms: Iterable[Arm], now_s: float
+    ) -> None:
         """Say in the error when the first of the budgets that are in the way starts anew."""
-        whole = self._all(holder, now_s)
+        whole, own = self._all(holder, now_s), self._capped(arms)
         anew_s = []
-        for arm in error.reasons:
-            own = [self._of_arms[arm]] if arm in self._of_arms else []
-            tightest = min([*whole, *own], key=lambda pacing: pacing.left_usd(now_s))
+        for arm in error.short:
+            counted = [*whole, own[arm]] if arm in own else whole
+            tightest = min(counted, key=lambda pacing: pacing.left_usd(now_s))
             anew_s.append(tightest.anew_in_s(now_s))
         error.retry_after_s = min((each for each in anew_s if each is not None), default=None)
 

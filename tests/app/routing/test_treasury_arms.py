@@ -8,12 +8,13 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from threading import Barrier
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2
 import pytest
 
-from policy.types import DAY_S
+from policy.types import DAY_S, HOUR_S
 from tests.app.keyed import Keyed
 from tests.app.routing.test_treasury import ARM, BODY, CALL_USD, CALLERS, exact
 from tests.app.running import Running, catalogue, eventually, running
@@ -93,6 +94,39 @@ def test_who_has_nobody_else_is_refused_as_by_a_budget_until_the_day_is_over(
             assert f"one: {WHY}" in error["message"]
             left_s = DAY_S - time.time() % DAY_S
             assert int(response.headers["retry-after"]) == pytest.approx(left_s, abs=5)
+
+
+@pytest.mark.parametrize(
+    ("hours_usd", "most_usd", "more", "left_s"),
+    [
+        (100.0, CEILING_USD, {}, DAY_S / 2),  # the hour has plenty, and never fits the other arm
+        (5.7 * CALL_USD, None, {}, HOUR_S / 2),  # the ceiling is no longer in the catalogue
+        (5.7 * CALL_USD, CEILING_USD, {"models": ["one"], "fallbacks": ["two"]}, HOUR_S / 2),
+    ],
+)
+def test_who_is_refused_is_told_when_what_is_in_the_way_starts_anew(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    hours_usd: float,
+    most_usd: float | None,
+    more: Any,
+    left_s: float,
+) -> None:
+    """At noon another day is twelve hours away; at half past, another hour is half of one."""
+    two = TWO if more else {**TWO, "context_window": 1}
+    at_s = time.time() // DAY_S * DAY_S + DAY_S / 2
+    at_s += HOUR_S / 2 if left_s < HOUR_S else 0.0
+    clock = SimpleNamespace(time=lambda: at_s, monotonic=time.monotonic)
+    monkeypatch.setattr("app.routing.live.time", clock)
+    arms = {"one": ONE, "two": two}
+    with capped(tmp_path, arms, budget_usd=hours_usd, budget_per="hour") as service:
+        assert asked(service, 5, models=["one"]) == ["one"] * 5
+        if most_usd is None:
+            path = tmp_path / "arms.toml"
+            path.write_text(path.read_text().replace("max_usd_per_day", "#"))
+        assert eventually(partial(is_in_force, service, most_usd))
+        refused = service.post("/complete", {**SOBER, **more})
+    assert int(refused.headers["retry-after"]) == pytest.approx(left_s, abs=5)
 
 
 def test_a_pinned_call_counts_and_its_stand_in_answers_beyond_the_ceiling(tmp_path: Path) -> None:
