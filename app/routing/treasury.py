@@ -72,6 +72,7 @@ class Treasury:
         """
         for arm in arms:
             if arm.max_usd_per_day is not None and arm.name not in self._of_arms:
+                self._unbooked = self._log.unbooked()  # the arm may have been asked since the start
                 cap = Budget(arm.max_usd_per_day, "day")
                 opened = self._opened(UNPRICED, cap, [], None, now_s, arm.name)
                 self._of_arms = {**self._of_arms, arm.name: opened}  # others may be going over it

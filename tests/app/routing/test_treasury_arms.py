@@ -174,6 +174,20 @@ def test_a_restart_on_a_full_disk_gives_no_ceiling_anew(tmp_path: Path) -> None:
     assert told == ["one"] * 5 + ["two"]
 
 
+def test_a_ceiling_that_comes_while_rows_wait_knows_what_they_cost(tmp_path: Path) -> None:
+    with serve(exact, lambda: list(BEST)) as provider:
+        path = catalogue(tmp_path, provider.url, {**BEST, "one": ARM})
+        with running(tmp_path, path) as service:
+            told = asked(service, 2)
+            with little_room(65_536):
+                told += asked(service, 2)
+                assert service.parts.log.standing.waiting > 0
+                catalogue(tmp_path, provider.url, BEST)
+                assert eventually(partial(is_in_force, service, CEILING_USD))
+                told += asked(service, 2)
+    assert told == ["one"] * 5 + ["two"]
+
+
 def is_in_force(service: Running, most_usd: float | None) -> bool:
     told = service.get("/policy")["arms"][0]["ceilings"]["usd_per_day"]
     if told is None or most_usd is None:
