@@ -176,11 +176,12 @@ class Live:
         with self._lock:
             allowance, now_s = self._allowance, time.time()
             shares = self._shares.earned(arms, int(question.bound != "pinned"))
-            used_up = shares.used_up(arms) if question.bound == "kept" else {}
+            if question.bound == "kept" and (used_up := shares.used_up(arms)):
+                question = question.without(used_up)
             try:
                 verdict = decide(
                     arms,
-                    self._treasury.limited(question.without(used_up), holder, arms, now_s),
+                    self._treasury.limited(question, holder, arms, now_s),
                     learned.beliefs,
                     seeded(decision_id),
                     policy=policy,
