@@ -8,6 +8,7 @@ from app.figures import moment, seconds
 from app.routing.live import Live
 from app.settings import Settings
 from jobs.failures import failed
+from policy.books import Books
 from policy.pacer import SECONDS, Budget
 from policy.shifts import grown, risen, shrunk
 from policy.types import DAY_S, HOUR_S, Arm
@@ -134,12 +135,8 @@ class Lookout:
                 says = f"a request costs ${each_usd:.3g} on average, the budget is ${goal.usd:.3g}"
                 yield Alarm("budget", "", "warning", says, remedy, now_s)
             return
-        share = (books.spent_usd + books.elsewhere.gone_usd) / goal.usd
+        share, says = _gone(books, goal.usd, f"the ${goal.usd:g} for this {goal.per}")
         if share >= NEARLY_SPENT:
-            stranded = (books.elsewhere.gone_usd - books.elsewhere.spent_usd) / goal.usd
-            says = f"{share - stranded:.0%} of the ${goal.usd:g} for this {goal.per} is spent"
-            if stranded >= STRANDED:
-                says += f", and {stranded:.0%} is kept by processes that are heard of no more"
             if share >= SPENT:
                 yield Alarm("budget", "", "critical", says, _when_spent(goal.per, now_s), now_s)
             else:
@@ -152,9 +149,8 @@ class Lookout:
             if pacer is None or most_usd is None:
                 continue
             books, anew = pacer.at(now_s).books, moment((now_s // DAY_S + 1) * DAY_S)
-            share = (books.spent_usd + books.elsewhere.gone_usd) / most_usd
+            share, says = _gone(books, most_usd, f"its ${most_usd:g} for this day")
             if share >= NEARLY_SPENT:
-                says = f"{share:.0%} of its ${most_usd:g} for this day is spent"
                 remedy = (
                     f"others answer what it cannot until {anew} UTC, where one can; to ask it "
                     "sooner raise its max_usd_per_day in the catalogue"
@@ -215,6 +211,16 @@ def away(standing: Standing, says: str, now_s: float) -> Alarm:
     room = "make room on its disk, or bring its server back; rows wait in the spool"
     remedy = PUT_BACK if standing.is_gone else room
     return Alarm("log", "", "critical", says, remedy, standing.away_since_s or now_s)
+
+
+def _gone(books: Books, most_usd: float, of: str) -> tuple[float, str]:
+    """Return which share of a budget nobody can spend any more, and how that is told."""
+    share = (books.spent_usd + books.elsewhere.gone_usd) / most_usd
+    stranded = (books.elsewhere.gone_usd - books.elsewhere.spent_usd) / most_usd
+    says = f"{share - stranded:.0%} of {of} is spent"
+    if stranded >= STRANDED:
+        says += f", and {stranded:.0%} is kept by processes that are heard of no more"
+    return share, says
 
 
 def _when_spent(per: Literal["hour", "day"], now_s: float) -> str:

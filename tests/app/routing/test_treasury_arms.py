@@ -10,11 +10,15 @@ from pathlib import Path
 from threading import Barrier
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import httpx2
 import pytest
 
+from app.routing.treasury import OF_ARM
 from policy.types import DAY_S, HOUR_S
+from storage import allotments
+from storage.allotments import Wish
 from tests.app.keyed import Keyed
 from tests.app.routing.test_treasury import ARM, BODY, CALL_USD, CALLERS, exact
 from tests.app.running import Running, catalogue, eventually, running
@@ -228,6 +232,29 @@ def test_an_arm_that_has_spent_its_day_is_told_as_an_alarm(tmp_path: Path) -> No
             if alarm.name == "budget"
         }
     assert found == {"one": "91% of its $0.0055 for this day is spent"}
+
+
+def test_what_is_kept_of_an_arms_ceiling_by_processes_that_were_killed_is_not_told_as_spent(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    with capped(tmp_path, database=postgres_url, data=tmp_path) as service:
+        service.parts.live.share(time.time(), "all")
+        assert asked(service, 1) == ["one"]
+        service.parts.live.share(time.time() + 30)  # gives back most of it
+        piece = Wish(
+            budget=OF_ARM.format("one"),
+            process="killed",
+            span=int(time.time() // DAY_S),
+            usd=4.0 * CALL_USD,
+            limit_usd=CEILING_USD,
+            rate_hz=1.0,
+            spent_usd=CALL_USD,
+        )
+        service.parts.log.allot(piece).wait()
+        with patch.object(allotments, "FRESH_S", -1.0):
+            service.parts.live.share(time.time() + 60)
+        says = [each.says for each in service.parts.alarms._lookout.found(time.time(), {}, ())]
+    assert says[0].startswith("36% of its $0.0055 for this day is spent, and 55% is kept by")
 
 
 @pytest.mark.slow
