@@ -2,15 +2,16 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from http import HTTPStatus
+from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
 from app.api.access import needs, who
 from app.api.chat import ChatRequest, frames, whole
-from app.api.errors import broke_off
+from app.api.errors import broke_off, unreadable
 from app.api.models import described, listed
 from app.api.openapi import endpoint
 from app.api.responses import Anything
@@ -149,11 +150,17 @@ def _events(passed: Passed) -> Iterator[bytes]:
         if pending:
             yield pending
     except TurnpikeError as error:
-        told = broke_off(error)
-        data = {**told["error"], **told, "type": "error", "sequence_number": number}
-        yield f"event: error\n{event(data)}".encode()
+        yield _broken(broke_off(error), number)
+    except Exception:
+        yield _broken(unreadable(HTTPStatus.INTERNAL_SERVER_ERROR), number)
+        raise
     finally:
         passed.close()
+
+
+def _broken(told: Mapping[str, Any], number: int) -> bytes:
+    data = {**told["error"], **told, "type": "error", "sequence_number": number}
+    return f"event: error\n{event(data)}".encode()
 
 
 def _signed(response: Response, turn: Turn, attempts: int, durable: Durable) -> Response:

@@ -124,6 +124,26 @@ def test_a_client_that_leaves_a_stream_is_told_in_one_line(
         assert made.seen.closed_early.wait(2)
 
 
+def test_a_stream_that_a_defect_of_ours_breaks_off_ends_with_an_error_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[bool] = []
+    monkeypatch.setattr(caller, "_always", lambda: 1 / 0 if begun else True)
+    with passing(tmp_path, pausing) as made:
+        asked = {"model": "theirs", "stream": True}
+        response = made.service.client.post("/v1/responses", json=asked, buffered=False)
+        pieces = response.iter_encoded()
+        next(pieces)
+        begun.append(True)
+        came = [b""]
+        with pytest.raises(ZeroDivisionError):
+            came.extend(pieces)
+        name, data = came[-1].decode().strip().split("\n")
+        told = json.loads(data.removeprefix("data: "))
+        assert (name, told["type"], told["code"]) == ("event: error", "error", "internal_error")
+        assert made.seen.closed_early.wait(2)
+
+
 def test_a_stream_that_breaks_off_is_an_error_to_openai_s_client(tmp_path: Path) -> None:
     with passing(tmp_path, breaking) as made, openai_client(made.service) as client:
         came = client.responses.create(model="theirs", input="hi", stream=True)
