@@ -70,12 +70,15 @@ class Treasury:
 
         raises : StoreUnavailable
         """
-        for arm in arms:
-            if arm.max_usd_per_day is not None and arm.name not in self._of_arms:
-                self._unbooked = self._log.unbooked()  # the arm may have been asked since the start
-                cap = Budget(arm.max_usd_per_day, "day")
-                opened = self._opened(UNPRICED, cap, [], None, now_s, arm.name)
-                self._of_arms = {**self._of_arms, arm.name: opened}  # others may be going over it
+        caps = {arm.name: arm.max_usd_per_day for arm in arms if arm.name not in self._of_arms}
+        new = {name: Budget(usd, "day") for name, usd in caps.items() if usd is not None}
+        if not new:
+            return
+        self._log.spend_usd(now_s)  # where the log cannot be read, its spool is not read in vain
+        self._unbooked = self._log.unbooked()  # they may have been asked since the start
+        for name, cap in new.items():
+            opened = self._opened(UNPRICED, cap, [], None, now_s, name)
+            self._of_arms = {**self._of_arms, name: opened}  # others may be going over it
 
     def of_arm(self, arm: str) -> Pacing | None:
         """Return the pacing of an arm that has, or had, a ceiling."""

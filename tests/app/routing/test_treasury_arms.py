@@ -5,17 +5,19 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Barrier
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import httpx2
 import pytest
 
 from app.routing.treasury import OF_ARM
+from policy.errors import StoreUnavailable
 from policy.types import DAY_S, HOUR_S
 from storage import allotments
 from storage.allotments import Wish
@@ -190,6 +192,20 @@ def test_a_ceiling_that_comes_while_rows_wait_knows_what_they_cost(tmp_path: Pat
                 assert eventually(partial(is_in_force, service, CEILING_USD))
                 told += asked(service, 2)
     assert told == ["one"] * 5 + ["two"]
+
+
+def test_while_the_log_cannot_be_read_its_spool_is_not_read_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away, read = Mock(side_effect=StoreUnavailable("it is away")), Mock()
+    with capped(tmp_path, {"one": ARM}) as service:
+        log, one = service.parts.log, service.parts.catalogue().arms["one"]
+        with monkeypatch.context() as patched:
+            patched.setattr(type(log), "ask", away)
+            patched.setattr(type(log), "unbooked", read)
+            with pytest.raises(StoreUnavailable):
+                service.parts.live.follow([replace(one, max_usd_per_day=1.0)], time.time())
+    assert not read.called
 
 
 def is_in_force(service: Running, most_usd: float | None) -> bool:
