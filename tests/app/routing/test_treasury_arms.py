@@ -22,7 +22,7 @@ from policy.types import DAY_S, HOUR_S
 from storage import allotments
 from storage.allotments import Wish
 from tests.app.keyed import Keyed
-from tests.app.routing.test_treasury import ARM, BODY, CALL_USD, CALLERS, exact
+from tests.app.routing.test_treasury import ARM, BODY, CALL_USD, CALLERS, TOKENS, exact
 from tests.app.running import Running, catalogue, eventually, running
 from tests.app.serving import served
 from tests.storage.filling import little_room
@@ -140,6 +140,23 @@ def test_a_pinned_call_counts_and_its_stand_in_answers_beyond_the_ceiling(tmp_pa
         assert asked(service, 3, models=["one"]) == ["one"] * 3
         assert asked(service, 3) == ["one", "one", "two"]
         assert asked(service, 1, models=["one"], fallbacks=["two"]) == ["two"]
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "most_usd"),
+    [({"max_tokens": TOKENS}, 1.5 * CALL_USD), ({}, 0.1)],  # without, the longest is reserved then
+)
+def test_a_call_under_way_is_held_of_an_arms_ceiling_until_nobody_can_hear_of_it(
+    tmp_path: Path, asked_for: Any, most_usd: float
+) -> None:
+    body = {"prompt": BODY["prompt"], "explore": False, **asked_for}
+    with capped(tmp_path, {"one": {**ARM, "max_usd_per_day": most_usd}, "two": TWO}) as service:
+        whole = {**body, "stream": True}
+        with closing(service.client.post("/complete", json=whole, buffered=False)) as unheard:
+            assert unheard.status_code == 200
+            assert service.ask(**body)["arm"] == "two"
+            service.parts.live.forget(time.time(), time.time())
+            assert service.ask(**body)["arm"] == "one"
 
 
 def test_a_share_is_lifted_where_the_others_have_spent_their_day(tmp_path: Path) -> None:
@@ -271,6 +288,18 @@ def test_what_is_kept_of_an_arms_ceiling_by_processes_that_were_killed_is_not_to
             service.parts.live.share(time.time() + 60)
         says = [each.says for each in service.parts.alarms._lookout.found(time.time(), {}, ())]
     assert says[0].startswith("36% of its $0.0055 for this day is spent, and 55% is kept by")
+
+
+def test_who_asks_for_an_arm_by_name_gets_more_of_what_is_shared_of_it_and_of_no_other(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    arms = {**BEST, "two": {**TWO, "max_usd_per_day": 10.0}}
+    with capped(tmp_path, arms, database=postgres_url, data=tmp_path) as service:
+        service.parts.live.share(time.time())
+        assert asked(service, 5, models=["one"]) == ["one"] * 5
+        two = service.parts.live.pacer_of_arm(service.parts.catalogue().arms["two"])
+        assert two is not None
+        assert two.books.allotted_usd == pytest.approx(1.0)
 
 
 @pytest.mark.slow
