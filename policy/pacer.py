@@ -183,7 +183,9 @@ class Pacer:
         if self.ceiling is None:
             return None
         books = self.at(now_s).books
-        most = self.ceiling.usd if books.allotted_usd is None else books.allotted_usd
+        most = self.ceiling.usd
+        if books.allotted_usd is not None:  # a piece of it, which may be of one that was higher
+            most = min(books.allotted_usd, most - books.elsewhere.taken_usd)
         return max(most - books.settled_usd - books.reserved_usd, 0.0)
 
     def unspent_usd(self, now_s: float) -> float | None:

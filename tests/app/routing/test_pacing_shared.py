@@ -13,7 +13,8 @@ from jobs.learned import Learned
 from policy.books import Elsewhere, Hold
 from policy.decide import Question
 from policy.eligibility import Demand
-from policy.pacer import Budget
+from policy.pacer import Budget, WillingnessToPay
+from policy.types import DAY_S
 from storage.allotments import Allotment, Wish
 from storage.inbox import DURABLE_WITHIN_S, Unit
 from storage.spool import Durable
@@ -61,6 +62,17 @@ def test_a_piece_of_an_hour_that_is_over_is_not_spent_from() -> None:
     pacing = shared()
     pacing.allot(Allotment(9.0, Elsewhere()), HOUR - 1)
     assert pacing.left_usd(NOON_S) == 0.0
+
+
+@pytest.mark.parametrize(("limit_usd", "left_usd"), [(10.0, 4.0), (7.0, 2.0), (4.0, 0.0)])
+def test_of_a_lower_ceiling_a_piece_of_a_higher_one_is_worth_no_more_than_is_left(
+    limit_usd: float, left_usd: float
+) -> None:
+    past, learned = Past(is_shared=True), Learned.under(1, SPACE, HYPER)
+    pacing = Pacing.start(WillingnessToPay(1.0), Budget(10.0, "day"), past, learned, NOON_S)
+    pacing.allot(Allotment(4.0, Elsewhere(taken_usd=5.0)), int(NOON_S // DAY_S))
+    pacing.capped(Budget(limit_usd, "day"))
+    assert pacing.left_usd(NOON_S) == left_usd
 
 
 def test_who_shares_with_others_is_never_alone() -> None:
