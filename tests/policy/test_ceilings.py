@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from policy.ceilings import BURST, Shares
 from policy.types import Arm
 
-Step = tuple[bool, bool]
+Run = tuple[int, bool, bool]
 
 
 def arm(name: str, max_share: float | None = None) -> Arm:
@@ -25,14 +25,15 @@ def most_above(taken: list[int], share: float) -> float:
 
 @given(
     st.floats(0.001, 0.999),
-    st.lists(st.tuples(st.booleans(), st.booleans()), max_size=400),
+    st.lists(st.tuples(st.integers(1, 60), st.booleans(), st.booleans()), max_size=12),
     st.integers(0, 400),
 )
 def test_no_stretch_of_decisions_exceeds_its_share_and_a_burst_nor_does_a_restart(
-    share: float, steps: list[Step], restarted_at: int
+    share: float, runs: list[Run], restarted_at: int
 ) -> None:
-    """Each decision would take the arm or not; between two of them somebody may have pinned it."""
+    """A run of decisions would take the arm or not; between two somebody may have pinned it."""
     arms, shares, taken = [arm("a", share), arm("b")], Shares(), list[int]()
+    steps = [each for times, *each in runs for _ in range(times)]
     for n, (is_wanted, is_pinned_too) in enumerate(steps):
         if is_pinned_too:
             shares = shares.earned(arms, 0).paid("a")
