@@ -5,6 +5,7 @@ from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +16,23 @@ from bench.peers.environment import python
 from bench.peers.player import LIBRARY, PREFIX, shuffled, started
 from bench.peers.worker import ADAPTERS, Beginning, Worker
 from bench.replay import play
+from bench.tables import Table
 from tests.bench.worlds import easy
 
 WORLD = easy(400)
 OPTIONS = Options(policy=PREFIX + "vowpalwabbit")
+
+
+def told(
+    monkeypatch: pytest.MonkeyPatch, table: Table, options: Options, arm: str
+) -> list[dict[str, Any]]:
+    """Return all that a peer is told which takes the same arm always."""
+    heard = StringIO()
+    answer = json.dumps({"arm": arm, "decide_s": 0.0, "update_s": 0.0})
+    worker = SimpleNamespace(stdin=heard, stdout=SimpleNamespace(readline=lambda: answer))
+    monkeypatch.setattr("bench.peers.player.started", lambda _name: worker)
+    play(table, table.sketches("text"), options, 1)
+    return list(map(json.loads, heard.getvalue().splitlines()))
 
 
 @pytest.mark.slow
@@ -55,14 +69,10 @@ def test_a_peer_is_offered_a_new_arm_only_when_it_is_there() -> None:
 def test_a_peer_hears_of_an_arm_when_it_is_offered_and_then_of_its_evals(
     monkeypatch: pytest.MonkeyPatch, warm: int
 ) -> None:
-    table, told = easy(120), StringIO()
-    answer = json.dumps({"arm": "cheap", "decide_s": 0.0, "update_s": 0.0})
-    worker = SimpleNamespace(stdin=told, stdout=SimpleNamespace(readline=lambda: answer))
-    monkeypatch.setattr("bench.peers.player.started", lambda _name: worker)
+    table = easy(120)
     new = table.names[int(table.scores.mean(axis=0).argmax())]
     options = replace(OPTIONS, scenario="new_arm_evals", warm=warm)
-    play(table, table.sketches("text"), options, 1)
-    begun, *heard = map(json.loads, told.getvalue().splitlines())
+    begun, *heard = told(monkeypatch, table, options, "cheap")
     assert new not in begun["begin"]["arms"]
     of_it = [each for each in heard if new in each.get("offer", [each.get("evaluated")])]
     assert ["offer" in each for each in of_it[:2]] == [True, False]
@@ -73,13 +83,9 @@ def test_a_peer_hears_of_an_arm_when_it_is_offered_and_then_of_its_evals(
 def test_an_eval_is_worth_to_a_peer_its_score_less_its_price_as_an_answer_is(
     monkeypatch: pytest.MonkeyPatch, willing_usd: float
 ) -> None:
-    table, told = easy(60), StringIO()
-    answer = json.dumps({"arm": "coder", "decide_s": 0.0, "update_s": 0.0})
-    worker = SimpleNamespace(stdin=told, stdout=SimpleNamespace(readline=lambda: answer))
-    monkeypatch.setattr("bench.peers.player.started", lambda _name: worker)
+    table = easy(60)
     options = replace(OPTIONS, warm=20, willingness_to_pay_usd=willing_usd)
-    play(table, table.sketches("text"), options, 1)
-    heard = list(map(json.loads, told.getvalue().splitlines()))
+    heard = told(monkeypatch, table, options, "coder")
     warm, _, judged = order(table, options, 1)
     price = table.cost_usd / willing_usd * (willing_usd < NO_BUDGET_USD)
     worth = [each["reward"] for each in heard if "evaluated" in each]
