@@ -22,7 +22,7 @@ from storage.latest import Latest
 from storage.parcel import Blobs
 from storage.reader import LogReader
 from storage.recorder import HandedOver
-from storage.records import Eval, Fence, PolicyVersion, Retrain, Withdrawal
+from storage.records import Eval, Fence, PolicyVersion, Retrain, Withdrawal, WithdrawnVote
 from storage.rows import plain
 from storage.states import SavedState
 from storage.words import Expiry, Stripped
@@ -30,7 +30,7 @@ from storage.words import Expiry, Stripped
 LOGGER = get_logger()
 RETRAIN, ROLLBACK, EVALS = "retrain", "rollback", "evals"
 KEY, REVOCATION, LATEST = "key", "revocation", "latest"
-PRUNE, FORGET, WITHDRAW = "prune", "forget", "withdraw"
+PRUNE, FORGET, WITHDRAW, DISTRUST = "prune", "forget", "withdraw", "distrust"
 
 
 class Parcel(NamedTuple):
@@ -91,6 +91,11 @@ def of_withdrawal(withdrawal: Withdrawal) -> Parcel:
     return Parcel(WITHDRAW, asdict(withdrawal), {})
 
 
+def of_withdrawn_votes(votes: Sequence[WithdrawnVote]) -> Parcel:
+    """Return what withdraws votes that others gave."""
+    return Parcel(DISTRUST, {"votes": [asdict(each) for each in votes]}, {})
+
+
 def of_key(key: Key) -> Parcel:
     """Return a new key, of which only the digest is told."""
     fields = asdict(key)
@@ -144,6 +149,10 @@ def _withdrawal(parcel: Handover) -> Sequence[HandedOver]:
     return [Withdrawal(**parcel.payload)]
 
 
+def _withdrawn_votes(parcel: Handover) -> Sequence[HandedOver]:
+    return [WithdrawnVote(**each) for each in parcel.payload["votes"]]
+
+
 def _latest(parcel: Handover) -> Sequence[HandedOver]:
     return [Latest(**parcel.payload, body=json.loads(parcel.blobs["body"]))]
 
@@ -186,6 +195,7 @@ READERS: dict[str, Callable[[Handover], Sequence[HandedOver]]] = {
     PRUNE: _expiries,
     FORGET: _stripped,
     WITHDRAW: _withdrawal,
+    DISTRUST: _withdrawn_votes,
 }
 
 

@@ -26,6 +26,7 @@ from storage.records import (
     Rating,
     Retrain,
     Withdrawal,
+    WithdrawnVote,
 )
 from storage.rows import Record, plain, text
 from storage.spool import Spare, Spool, Standing
@@ -46,6 +47,7 @@ HandedOver = (
     | SavedState
     | Stripped
     | Withdrawal
+    | WithdrawnVote
 )
 
 

@@ -179,6 +179,15 @@ class Withdrawal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WithdrawnVote:
+    """That what a rater said of a decision counts no longer, by the word of an operator."""
+
+    decision_id: str
+    rater: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyVersion:
     """One promoted policy: its feature space (empty for the built-in one) and hyper-parameters."""
 

@@ -28,6 +28,7 @@ from storage.records import (
     PolicyVersion,
     Retrain,
     Withdrawal,
+    WithdrawnVote,
 )
 from storage.states import SavedState
 from storage.words import Expiry, Stripped, Transcript
@@ -51,6 +52,7 @@ Record = (
     | Stripped
     | Transcript
     | Withdrawal
+    | WithdrawnVote
 )
 R = TypeVar("R")
 

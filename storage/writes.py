@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from policy.errors import FeedbackClosed, InvalidInput, UnknownDecision
@@ -20,6 +21,7 @@ from storage.records import (
     RatingStatus,
     Retrain,
     Withdrawal,
+    WithdrawnVote,
 )
 from storage.rows import TABLES, Row, columns, plain
 from storage.search import unknown
@@ -240,6 +242,12 @@ def _add_key(db: Sql, values: Values) -> None:
     insert(db, Key, values)
 
 
+def _withdraw_vote(db: Sql, values: Values) -> None:
+    """Record that a vote counts no longer, however long ago its decision was."""
+    decision_id, rater, at_s = str(values["decision_id"]), str(values["rater"]), values["at_s"]
+    Rate(decision_id, rater, None, None, float(at_s or 0), tenant=None, window_s=inf)(db)
+
+
 def _keep_state(db: Sql, values: Values) -> None:
     insert(db, SavedState, values)
     db.execute(FORGET, {"version": values["policy_version"]})
@@ -255,5 +263,6 @@ RECEIVERS: dict[type[Any], Callable[[Sql, Values], object]] = {
     SavedState: _keep_state,
     Revocation: lambda db, values: insert(db, Revocation, values),
     Withdrawal: withdraw,
+    WithdrawnVote: _withdraw_vote,
     **ERASERS,
 }

@@ -22,7 +22,7 @@ from storage.rows import INTEGER_LIMIT
 SECTIONS = {
     "Start here": ("serve", "demo", "doctor"),
     "Models": ("arms", "import", "withdraw"),
-    "What it has learned and saved": ("report", "retrain", "rollback"),
+    "What it has learned and saved": ("report", "retrain", "rollback", "distrust"),
     "Who may use it": ("keys",),
     "What is kept": ("export", "forget", "prune", "migrate-to"),
     "Its parts": ("work", "sandbox", "cluster", "balance"),
@@ -135,6 +135,23 @@ def withdraw(batch: str | None, undo: bool, as_json: bool) -> None:
         list_batches(chosen(), as_json=as_json)
     else:
         run(chosen(), batch, withdrawn=not undo, as_json=as_json)
+
+
+@main.command()
+@click.option("--tenant", help="What was rated of this tenant's answers.")
+@click.option("--key", help="What was rated of the answers this key asked for, by name or id.")
+@click.option("--rater", help="What this rater said.")
+@click.option("--since", help="A span such as 36h, 30d, 2w, or a day (UTC); default: all.")
+@click.option("--yes", is_flag=True, help="Do not ask first.")
+@as_json_option
+@told_plainly
+def distrust(yes: bool, as_json: bool, **whose: str | None) -> None:
+    """Withdraw the thumbs of a tenant, a key or a rater: they teach nothing any more."""
+    from app.commands.distrusting import distrust as run
+
+    if not any(whose.values()):
+        raise click.UsageError("give --tenant, --key, --rater or --since: whose thumbs to withdraw")
+    run(chosen(is_grave=True), confirmed=yes, as_json=as_json, **whose)
 
 
 @main.command()

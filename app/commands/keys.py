@@ -95,6 +95,20 @@ def revoke(settings: Settings, named: str, *, as_json: bool) -> None:
     )
 
 
+def key_of(settings: Settings, named: str) -> Key:
+    """Return the key of a name or an id, also if it is revoked.
+
+    raises : InvalidInput if there is none, or if several had that name
+    """
+    keys = [each.key for each in known(settings)]
+    found = [key for key in keys if named in {key.id, key.name}]
+    if len(found) != 1:
+        why = "is no key" if not found else "was the name of several keys: give an id"
+        there = ", ".join(f"{key.name} ({key.id})" for key in found or keys) or "there is none"
+        raise InvalidInput(f"{named!r} {why}; the keys: {there}", param="key")
+    return found[0]
+
+
 def _spent_usd(settings: Settings, key: Key) -> float:
     """Return what a key has spent in the hour or day of its budget, without one today."""
     now_s, window_s = time.time(), SECONDS.get(key.budget_per, SECONDS["day"])

@@ -1,0 +1,98 @@
+"""Thumbs that were given in bad faith are withdrawn, and what they taught is unlearned."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from storage.votes import Cast, Voters, cast
+from tests.app.commands.test_cli import turnpike
+from tests.app.commands.test_forgetting import told
+from tests.app.commands.test_keys import made
+from tests.app.running import Provider, Running, running
+
+
+def distrust(folder: Path, *arguments: str) -> Result:
+    return turnpike(folder, "distrust", *arguments)
+
+
+def learned(service: Running) -> dict[str, Any]:
+    """Return what thumbs have taught."""
+    told = service.learned.to_arrays()
+    return {name: told[name] for name in told if name.startswith("rated/")}
+
+
+def is_about(these: dict[str, Any], those: dict[str, Any]) -> bool:
+    return all(each == pytest.approx(those[name], abs=1e-9) for name, each in these.items())
+
+
+def test_beside_a_service_it_is_as_if_they_had_said_nothing(service: Running) -> None:
+    folder = service.parts.settings.folder
+    ours = [service.ask()["id"] for _ in range(4)]
+    for each in ours:
+        service.rate(each, "up", rater="ann")
+    before = learned(service)
+    for each in ours:
+        service.rate(each, "down", rater="mallory", comment="bad")
+    assert not is_about(learned(service), before)
+    said = distrust(folder, "--rater", "mallory", "--yes")
+    assert said.stdout.endswith("withdrawn: 4 thumbs of rater 'mallory', 0.00 on average\n")
+    assert is_about(learned(service), before)
+    assert [service.get(f"/decisions/{each}")["reward"] for each in ours] == [1.0] * 4
+    again = distrust(folder, "--rater", "mallory", "--yes")
+    assert again.stdout.endswith("no thumbs of rater 'mallory' count\n")
+    assert told(distrust(folder, "--tenant", "default", "--yes", "--json")) == {
+        "votes": 4,
+        "mean": 1.0,
+    }
+    assert [service.get(f"/decisions/{each}")["reward"] for each in ours] == [None] * 4
+
+
+def test_without_a_service_by_a_key_that_is_revoked(tmp_path: Path, provider: Provider) -> None:
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        for name in ("shop", "bots"):
+            key = made(tmp_path, name)["key"]
+            headers = {"Authorization": f"Bearer {key}"}
+            service.parts.keyring.follow()
+            asked = service.client.post("/complete", json={"prompt": "hi"}, headers=headers)
+            vote = {"id": asked.json["id"], "thumbs": "up"}  # type: ignore[index]
+            assert service.client.post("/feedback", json=vote, headers=headers).status_code == 200
+    assert turnpike(tmp_path, "keys", "revoke", "bots").exit_code == 0
+    unsure = turnpike(tmp_path, "distrust", "--key", "bots")
+    assert (unsure.exit_code, "Withdraw 1 thumb of key 'bots'" in unsure.stderr) == (1, True)
+    assert told(distrust(tmp_path, "--key", "bots", "--since", "1h", "--yes", "--json")) == {
+        "votes": 1,
+        "mean": 1.0,
+    }
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        assert cast(service.parts.log.ask, Voters()) == Cast(votes=1, mean=1.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "give --tenant, --key, --rater or --since: whose thumbs to withdraw"),
+        (("--key", "nobody"), "'nobody' is no key; the keys: "),
+        (("--since", "soon"), "since is 'soon': it must be a span such as 36h"),
+    ],
+)
+def test_what_names_nobody_is_refused(
+    tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    made(tmp_path, "shop")
+    ended = distrust(tmp_path, *arguments)
+    assert (ended.exit_code, said in ended.stderr) == (2, True)
+
+
+def test_a_name_that_several_keys_had_wants_an_id(tmp_path: Path) -> None:
+    first = made(tmp_path, "shop")["id"]
+    assert turnpike(tmp_path, "keys", "revoke", "shop").exit_code == 0
+    second = made(tmp_path, "shop")["id"]
+    ended = distrust(tmp_path, "--key", "shop")
+    assert (ended.exit_code, "was the name of several keys: give an id" in ended.stderr) == (
+        2,
+        True,
+    )
+    assert (first in ended.stderr, second in ended.stderr) == (True, True)
+    assert distrust(tmp_path, "--key", first).exit_code == 0

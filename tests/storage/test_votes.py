@@ -1,0 +1,72 @@
+"""Votes by whose they are: those that count are found, and withdrawn however old they are."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from storage.events import FeedbackEvent
+from storage.log import Log
+from storage.votes import Cast, Voters, cast, withdrawals
+from tests.storage.rounds import DECISION, HOUR_S, NOON_S, OUTCOME
+
+YEAR_S = 365 * 24 * HOUR_S
+VOTES = (("a", "ann", 1.0), ("a", "ben", 0.5), ("b", "ann", 0.0), ("c", "ann", 1.0))
+
+
+@pytest.fixture
+def rated(log: Log) -> Log:
+    """A log with two decisions of a tenant, of which a key asked for one, and one of another."""
+    for identity, tenant, key_id in (("a", "acme", "k1"), ("b", "acme", None), ("c", "zoo", None)):
+        log.decide(replace(DECISION, id=identity, tenant=tenant, key_id=key_id)).wait()
+        log.settle(replace(OUTCOME, decision_id=identity)).wait()
+    for n, (identity, rater, reward) in enumerate(VOTES):
+        vote(log, identity, rater, reward, n * HOUR_S)
+    vote(log, "b", "ben", 1.0, HOUR_S)
+    vote(log, "b", "ben", None, HOUR_S)
+    return log
+
+
+def vote(log: Log, identity: str, rater: str, reward: float | None, after_s: float) -> None:
+    log.rate(identity, rater, reward, at_s=NOON_S + after_s, tenant=None, window_s=YEAR_S)
+
+
+@pytest.mark.parametrize(
+    ("whose", "found"),
+    [
+        (Voters(), ["a ann", "a ben", "b ann", "c ann"]),
+        (Voters(tenant="acme"), ["a ann", "a ben", "b ann"]),
+        (Voters(tenant="acme", rater="ann"), ["a ann", "b ann"]),
+        (Voters(key_id="k1"), ["a ann", "a ben"]),
+        (Voters(rater="ann", since_s=NOON_S + HOUR_S), ["b ann", "c ann"]),
+        (Voters(rater="eve"), []),
+    ],
+    ids=str,
+)
+def test_votes_that_count_are_found_by_whose_they_are(
+    rated: Log, whose: Voters, found: list[str]
+) -> None:
+    pieces = list(withdrawals(rated.ask, whose, NOON_S, most=1))
+    assert [len(piece) for piece in pieces] == [1] * len(found)
+    assert [f"{each.decision_id} {each.rater}" for piece in pieces for each in piece] == found
+    said = [reward for identity, rater, reward in VOTES if f"{identity} {rater}" in found]
+    assert cast(rated.ask, whose) == Cast(votes=len(said), mean=sum(said) / max(1, len(said)))
+
+
+def test_a_vote_that_is_withdrawn_after_years_is_revised_once_and_may_be_given_again(
+    rated: Log, open_log: Callable[[], Log]
+) -> None:
+    whose, late_s = Voters(tenant="acme", rater="ann"), NOON_S + 3 * YEAR_S
+    [piece] = withdrawals(rated.ask, whose, late_s, most=9)
+    for n in range(2):  # handed over twice, by two who did not know of one another
+        rated.receive(f"votes {n}", "distrust", late_s, piece).wait()
+    assert cast(rated.ask, whose) == Cast(votes=0, mean=0.0)
+    assert cast(rated.ask, Voters()).votes == 2
+    taken = [
+        (each.decision_id, each.reward, each.previous_reward)
+        for each in rated.events()
+        if isinstance(each, FeedbackEvent) and each.at_s == late_s
+    ]
+    assert taken == [("a", None, 1.0), ("b", None, 0.0)]
+    vote(rated, "a", "ann", 0.25, HOUR_S)
+    assert cast(rated.ask, whose) == Cast(votes=1, mean=0.25)
