@@ -45,12 +45,10 @@ def distrust(
         rater=rater,
         since_s=ALWAYS_S if since is None else moment_s(since, now_s),
     )
-    named = {"tenant": tenant, "key": key, "rater": rater, "since": since}
+    whose = _in_words({"tenant": tenant, "key": key, "rater": rater}, since)
     with open_reader(settings.database) as log:
         found = cast(log.ask, voters)
-        said = (
-            f"{counted(found.votes, 'thumbs')} of {_in_words(named)}, {found.mean:.2f} on average"
-        )
+        said = f"{counted(found.votes, 'thumbs')}{whose}, {found.mean:.2f} on average"
         if found.votes:
             if not confirmed:
                 click.confirm(f"Withdraw {said}, for good?", abort=True, err=True)
@@ -59,9 +57,10 @@ def distrust(
                 length=found.votes, label="withdrawing", file=sys.stderr
             ) as shown:
                 delivered_in_pieces(settings, pieces, lambda: shown.update(PIECE))
-    done = f"withdrawn: {said}" if found.votes else f"no thumbs of {_in_words(named)} count"
+    done = f"withdrawn: {said}" if found.votes else f"no thumbs{whose} count"
     tell({"votes": found.votes, "mean": found.mean}, done, as_json=as_json)
 
 
-def _in_words(named: Mapping[str, str | None]) -> str:
-    return ", ".join(f"{what} {name!r}" for what, name in named.items() if name is not None)
+def _in_words(named: Mapping[str, str | None], since: str | None) -> str:
+    of = ", ".join(f"{what} {name!r}" for what, name in named.items() if name is not None)
+    return (f" of {of}" if of else "") + (f" since {since}" if since else "")

@@ -60,7 +60,9 @@ def test_without_a_service_by_a_key_that_is_revoked(tmp_path: Path, provider: Pr
             assert service.client.post("/feedback", json=vote, headers=headers).status_code == 200
     assert turnpike(tmp_path, "keys", "revoke", "bots").exit_code == 0
     unsure = turnpike(tmp_path, "distrust", "--key", "bots")
-    assert (unsure.exit_code, "Withdraw 1 thumb of key 'bots'" in unsure.stderr) == (1, True)
+    assert (unsure.exit_code, "Withdraw 1 thumb of key 'bots', 1.00" in unsure.stderr) == (1, True)
+    unsure = turnpike(tmp_path, "distrust", "--since", "1h")
+    assert "Withdraw 2 thumbs since 1h, 1.00 on average, for good?" in unsure.stderr
     assert told(distrust(tmp_path, "--key", "bots", "--since", "1h", "--yes", "--json")) == {
         "votes": 1,
         "mean": 1.0,
