@@ -1,5 +1,8 @@
 """What is read back from the file is what the log says, and memory does not grow with it."""
 
+import json
+import re
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -11,11 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.export import CALLS, COLUMNS, FROM, export, schema
+from jobs.judge import usable
 from storage.records import Attempt, Decision, Outcome
 from storage.sqlite_log import SqliteLog
 from tests.storage.rounds import ATTEMPT, DECISION, NOON_S, OUTCOME, but
 
 ROUNDS = 23
+PAGE = Path(__file__).parents[2] / "docs/export.md"
 
 
 @pytest.fixture
@@ -114,6 +119,43 @@ def test_two_processes_may_write_one_file_at_once(
 
     written = export(log, path, 0.0, another, group=1)
     assert pq.read_table(path).num_rows == written > 1
+
+
+def test_the_rows_that_the_page_weighs_are_those_a_retrain_does_of_whole_answers(
+    tmp_path: Path,
+) -> None:
+    certain = {"propensity": 1.0, "propensities": (1.0, 0.0)}
+    alone = {"propensity": 1.0, "propensities": (1.0,), "eligible": ("small",)}
+    decided = [{}, {"policy": "fixed:small", **certain}, alone, {"explore": False, **certain},
+               {"kind": "fallback", **certain}, {"kind": "pinned", **alone}]  # fmt: skip
+    with SqliteLog(tmp_path / "turnpike.db") as log:
+        for n, changed in enumerate(decided):
+            for status in ("ok", "continued", "error"):
+                log.decide(but(DECISION, id=f"{n}{status}", **changed))
+                log.settle(but(OUTCOME, decision_id=f"{n}{status}", status=status,
+                               output_tokens=40 * (status != "error")))  # fmt: skip
+                log.rate(f"{n}{status}", "r", 1.0, at_s=NOON_S + 3, tenant=None, window_s=1e6)
+        export(log, tmp_path / "log.parquet", 0.0, told)
+        weighed = {each.decision.id for each in usable(log.decisions(rated_only=True))}
+    assert weighed == {"0ok", "2ok"}
+    assert drawn(pq.read_table(tmp_path / "log.parquet")) == weighed
+
+
+def drawn(table: pa.Table) -> set[str]:
+    """Return the rows of a file that the page says another policy can be judged on."""
+    (condition,) = re.findall(
+        r"^select \* from 'log.parquet' where (.*?);", PAGE.read_text(), re.S | re.M
+    )
+    names = ["id", "reward", "kind", "explore", "propensity", "eligible", "status"]
+    with sqlite3.connect(":memory:") as db:
+        db.create_function("len", 1, lambda written: len(json.loads(written)))
+        db.execute(f"create table log ({', '.join(names)})")
+        rows = table.select(names).to_pylist()
+        told_of = [{**row, "eligible": json.dumps(row["eligible"])} for row in rows]
+        db.executemany(
+            f"insert into log values ({', '.join(f':{name}' for name in names)})", told_of
+        )
+        return {identity for (identity,) in db.execute(f"select id from log where {condition}")}
 
 
 def test_every_figure_of_the_log_is_a_column() -> None:
