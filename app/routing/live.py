@@ -197,10 +197,12 @@ class Live:
                 self._treasury.decided(decision_id, verdict, holder, now_s)
         return Choice(verdict, learned, allowance)
 
-    def settle(self, decision: Decision, usd: float) -> None:
-        """Book what the call of a decision has cost against the budgets it counts in."""
+    def settle(self, decision: Decision, usd: float) -> float:
+        """Return when what a call has cost was booked: the hour and day of budgets it counts in."""
         with self._lock:
-            self._treasury.settled(decision, usd, time.time())
+            at_s = time.time()
+            self._treasury.settled(decision, usd, at_s)
+        return at_s
 
     def forget(self, before_s: float, now_s: float) -> None:
         """Give back what budgets hold for calls that began before a moment, and cannot go on."""

@@ -281,12 +281,12 @@ class Router:
     def _record(self, turn: Turn, ended: Ended) -> Durable:
         """Return where decision and outcome are recorded, once they are."""
         turn.call.end(ended.error, speaks=ended.speaks)
-        self._live.settle(turn.decision, cost_usd(turn, ended))
-        turn.recorded.wait()
+        at_s = self._live.settle(turn.decision, cost_usd(turn, ended))
+        turn.recorded.wait()  # over the end of an hour or day, maybe
         if turn.cache == "miss":
             self._log.attempt(attempt_row(turn, ended))
             self._seats.follow(turn, ended)
             self.drifts.follow(turn, ended)
-        settled = self._log.settle(outcome_row(turn, ended, time.time()), ended.text)
+        settled = self._log.settle(outcome_row(turn, ended, at_s), ended.text)
         settled.wait()
         return least(turn.recorded.durable, settled.durable)
