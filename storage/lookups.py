@@ -72,9 +72,9 @@ class Lookups:
         """Return what each rater says of a decision."""
         return self._all(GivenRating, RATINGS, {"id": text(decision_id)})
 
-    def ratings_since(self, since_s: float) -> int:
-        """Return how many ratings that teach have come since a moment, a changed one once."""
-        return int(self._ask(RATED_SINCE, {"since_s": since_s})[0]["ratings"])
+    def ratings_since(self, after_seq: int) -> int:
+        """Return how many ratings that teach have come or changed since an event, each once."""
+        return int(self._ask(RATED_SINCE, {"after_seq": after_seq})[0]["ratings"])
 
     def disliked(self, since_s: float, below: float) -> list[Disliked]:
         """Return whose answers, given again or not, were rated below a reward since a moment."""

@@ -83,7 +83,7 @@ WHERE decision_id = :id ORDER BY at_s, rater
 
 RATED_SINCE = """
 SELECT count(*) AS ratings FROM (
-    SELECT DISTINCT decision_id, rater FROM feedback WHERE excluded = 0 AND at_s >= :since_s
+    SELECT DISTINCT decision_id, rater FROM feedback WHERE excluded = 0 AND seq > :after_seq
 ) AS votes
 """
 

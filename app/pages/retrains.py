@@ -25,7 +25,8 @@ def retrains(parts: Parts, sees: str | None) -> dict[str, Any]:
     """Return what the page shows; how many ratings come in is the operator's alone."""
     serving, latest = parts.live.learned.policy_version, parts.log.retrains(RETRAINS)
     versions = parts.log.lookups.versions(VERSIONS)
-    new = partial(parts.log.lookups.ratings_since, latest[0].started_at_s if latest else 0.0)
+    seen = latest[0].report.get("upto_seq", 0) if latest else 0
+    new = partial(parts.log.lookups.ratings_since, seen)
     return {
         "retrains": [_told(each) for each in latest],
         "serving": serving,

@@ -170,7 +170,7 @@ def test_retries_and_ratings_of_a_decision(asked: Log) -> None:
     assert asked.lookups.retries("d3") == ["d4"]
     assert asked.lookups.retries("d0") == []
     rate(asked, 1, 1.0, rater="bob")
-    assert asked.lookups.ratings_since(0.0) == 4
-    assert asked.lookups.ratings_since(NOON_S + 2 * HOUR_S) == 0
+    assert asked.lookups.ratings_since(0) == 4
+    assert asked.lookups.ratings_since(asked.position()) == 0
     told = [(each.rater, each.reward, each.comment) for each in asked.lookups.ratings("d1")]
     assert told == [("ann", 0.0, "wrong <b>sum</b>"), ("bob", 1.0, "")]

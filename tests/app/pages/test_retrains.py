@@ -22,6 +22,23 @@ def test_one_rating_has_come_however_often_it_was_changed(service: Running) -> N
     assert "1 rating has come so far." in service.client.get("/pages/retrains").text
 
 
+def test_what_has_come_since_a_retrain_is_told_by_the_log_and_not_by_the_clock(
+    service: Running,
+) -> None:
+    """The clock was years ahead when it ran; one rating is new, one is withdrawn, one stays."""
+    old, gone, new = (service.ask() for _ in range(3))
+    service.rate(old["id"], "up")
+    service.rate(gone["id"], "up")
+    log = service.parts.log
+    ahead = but(RETRAIN, started_at_s=4e9, ended_at_s=4e9, report={"upto_seq": log.position()})
+    log.record_retrain(ahead).wait()
+    service.rate(gone["id"], "neutral")
+    service.rate(new["id"], "up")
+    assert service.get("/policy")["counts"]["feedback_since_retrain"] == 2
+    told = "2 ratings have come or changed since the last retrain."
+    assert told in service.client.get("/pages/retrains").text
+
+
 def test_an_interval_holds_what_the_log_says_nothing_of(service: Running) -> None:
     told = {"mean": 0.8, "se": 0.02, "blind": 0.03}
     report = dict.fromkeys(("candidate", "incumbent", "gain"), told) | {
