@@ -88,7 +88,9 @@ SELECT count(*) AS ratings FROM (
 """
 
 VERSIONS = """
-SELECT version, created_at_s, source FROM policies ORDER BY version DESC LIMIT :n
+SELECT version, created_at_s, source,
+    CASE feature_version WHEN 0 THEN 1 ELSE feature_version END AS features_of
+FROM policies ORDER BY version DESC LIMIT :n
 """
 
 
@@ -158,11 +160,15 @@ class GivenRating:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """One adopted policy, without what it holds."""
+    """One adopted policy, without what it holds; `features_of` is the one they were fitted for.
+
+    The first policy has those that are built in, version 0.
+    """
 
     version: int
     created_at_s: float
     source: str
+    features_of: int
 
 
 def unknown(decision_id: str) -> UnknownDecision:

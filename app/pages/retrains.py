@@ -23,13 +23,15 @@ HALF = 50.0
 
 def retrains(parts: Parts, sees: str | None) -> dict[str, Any]:
     """Return what the page shows; how many ratings come in is the operator's alone."""
-    serving, latest = parts.live.learned.policy_version, parts.log.retrains(RETRAINS)
+    learned, latest = parts.live.learned, parts.log.retrains(RETRAINS)
+    serving = learned.policy_version
     versions = parts.log.lookups.versions(VERSIONS)
     seen = latest[0].report.get("upto_seq", 0) if latest else 0
     new = partial(parts.log.lookups.ratings_since, seen)
     return {
         "retrains": [_told(each) for each in latest],
         "serving": serving,
+        "features_of": max(learned.space.version, 1),
         "earlier": [each for each in versions if each.version < serving],
         "new_ratings": beside(new) if sees is None else None,
         "first_outcomes": parts.settings.retrain_first_outcomes,

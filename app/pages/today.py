@@ -24,7 +24,7 @@ VERDICTS: Mapping[tuple[Any, bool], str] = {
 """What came of a retrain, by the rule that decided and whether it promoted."""
 
 ADOPTED: Mapping[str, tuple[str, str]] = {
-    "rollback": ("An earlier policy serves again.", "back"),
+    "rollback": ("The features of policy {} serve again.", "back"),
     "forget": ("Somebody was forgotten, and the log was folded anew without their words.", "new"),
     "withdraw": ("Evals were withdrawn or taken back, and the log was folded anew.", "new"),
     "catalogue": ("The catalogue has a new arm, or other quality hints.", "new"),
@@ -113,7 +113,8 @@ def changes(parts: Parts) -> list[Change]:
     for each in parts.log.lookups.versions(CHANGES):
         if each.source in ADOPTED:
             says, mark = ADOPTED[each.source]
-            found.append(Change(each.created_at_s, f"Policy {each.version}", says, mark))
+            told = says.format(each.features_of)
+            found.append(Change(each.created_at_s, f"Policy {each.version}", told, mark))
     learned = parts.live.learned
     for arm in parts.catalogue().arms:
         for at_s in learned.changed_at_s(arm):

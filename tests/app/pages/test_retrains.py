@@ -1,5 +1,9 @@
 """What the page of retrains says of those that there were."""
 
+from dataclasses import replace
+
+from app.pages.today import changes
+from features.space import Space
 from jobs.retrain import by_evidence
 from policy.tuning import LOG_BAYES_FACTOR
 from tests.app.running import Running
@@ -53,3 +57,28 @@ def test_an_interval_holds_what_the_log_says_nothing_of(service: Running) -> Non
     text = service.client.get("/pages/retrains").text
     assert text.count(f"0.8000 <small>± {half:.4f}") == 2
     assert f"({0.8 - half:+.4f} to {0.8 + half:+.4f})" in text
+
+
+def test_after_a_way_back_it_is_told_what_serves_and_what_there_is_to_go_back_to(
+    service: Running,
+) -> None:
+    """Policies 2 and 5 are of retrains, 3 and 6 of a way back to 1 and 2, 4 of a new arm."""
+    log = service.parts.log
+    first = log.policy_version(1)
+    for version, source, features in (
+        (2, "retrain", 2),
+        (3, "rollback", 0),
+        (4, "catalogue", 0),
+        (5, "retrain", 5),
+        (6, "rollback", 2),
+    ):
+        space = replace(Space.built_in(), version=features).to_bytes()
+        kind = {"version": version, "source": source, "created_at_s": float(version)}
+        log.adopt(but(first, **kind, feature_version=features, space=space)).wait()
+    text = service.client.get("/pages/retrains").text
+    assert "Policy 6 serves, with the features of policy 2." in text
+    for told in (">5 (retrain, 1", ">4 (catalogue, features of 1, 1", ">1 (initial, "):
+        assert told in text
+    says = {change.what: change.says for change in changes(service.parts)}
+    assert says["Policy 3"] == "The features of policy 1 serve again."
+    assert says["Policy 6"] == "The features of policy 2 serve again."
