@@ -198,6 +198,12 @@ class CacheFile:
             [row] = db.query("SELECT min(created_at_s) AS at_s FROM answers")
         return None if row["at_s"] is None else float(row["at_s"])
 
+    def made_by(self) -> dict[str, str]:
+        """Return the decisions that made the answers, each with its tenant."""
+        with self._working() as db:
+            rows = list(db.query("SELECT decision_id, tenant FROM answers"))
+        return {row["decision_id"]: row["tenant"] for row in rows}
+
     @property
     def held(self) -> Held:
         """Return how much there is."""

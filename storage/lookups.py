@@ -1,5 +1,7 @@
 """What people ask of a log: sums of what went through, decisions looked up, who said what."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +30,11 @@ DISLIKED = """
 SELECT DISTINCT COALESCE(d.answer_of, d.id) AS decision_id, d.tenant
 FROM feedback f JOIN decisions d ON d.id = f.decision_id
 WHERE f.at_s >= :since_s AND f.reward < :below
+"""
+
+LACKS = """
+SELECT sought.value AS id FROM json_each(CAST(:ids AS TEXT)) sought
+LEFT JOIN decisions d ON d.id = sought.value WHERE d.id IS NULL
 """
 
 
@@ -79,6 +86,10 @@ class Lookups:
     def disliked(self, since_s: float, below: float) -> list[Disliked]:
         """Return whose answers, given again or not, were rated below a reward since a moment."""
         return self._all(Disliked, DISLIKED, {"since_s": since_s, "below": below})
+
+    def lacks(self, ids: Sequence[str]) -> list[str]:
+        """Return which of these decisions the log has not got."""
+        return [row["id"] for row in self._ask(LACKS, {"ids": json.dumps(ids)})]
 
     def versions(self, n: int) -> list[Version]:
         """Return the newest adopted policies, newest first."""

@@ -134,11 +134,15 @@ class Cache:
     def catch_up(self, log: Lookups) -> None:
         """Forget each answer that somebody did not like while nobody here was told.
 
+        And each whose decision the log lacks, because an older copy was put in its place.
+
         raises : StoreUnavailable if the log cannot be read
         """
-        oldest_s = None
+        oldest_s, made_by = None, dict[str, str]()
         with self._or_nothing() as file:
-            oldest_s = file.oldest_s()
+            oldest_s, made_by = file.oldest_s(), file.made_by()
+        for lost in log.lacks(list(made_by)):
+            self._evict(lost, made_by[lost])
         if oldest_s is not None:
             for each in log.disliked(oldest_s - CLOCKS_APART_S, DOWN):
                 self._evict(each.decision_id, each.tenant)

@@ -165,6 +165,11 @@ def test_what_is_listed_is_what_was_recorded(asked: Log) -> None:
     assert each.quality == DECISION.quality
 
 
+def test_which_decisions_the_log_lacks(asked: Log) -> None:
+    assert asked.lookups.lacks(["d0", "d7", "d5", "'"]) == ["d7", "'"]
+    assert asked.lookups.lacks([]) == []
+
+
 def test_retries_and_ratings_of_a_decision(asked: Log) -> None:
     asked.attempt(but(ATTEMPT, decision_id="d3")).wait()
     assert asked.lookups.retries("d3") == ["d4"]

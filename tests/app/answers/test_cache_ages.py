@@ -1,5 +1,6 @@
 """How old a stored answer may be that is given again, also where clocks are set."""
 
+import shutil
 import sqlite3
 import time
 from contextlib import closing
@@ -36,3 +37,18 @@ def test_what_is_too_old_is_forgotten_also_after_the_clock_was_set_back(tmp_path
         cache._pruned_s = time.time() + HOUR_S  # pruned before the clock was set back
         cache.prune()
         assert cache.figures()["answers"] == 0
+
+
+def test_what_a_log_says_nothing_of_that_was_put_back_is_not_given_again(tmp_path: Path) -> None:
+    """A hit names the decision that made the answer, and what it had cost is what was saved."""
+    with faulty(tmp_path, {"a": good}) as made:
+        kept = made.service.ask(**USE)["id"]
+    shutil.copy(tmp_path / "turnpike.db", tmp_path / "backup.db")
+    with faulty(tmp_path, {"a": good}) as made:
+        made.service.ask("Another question", cache="use")
+    (tmp_path / "backup.db").rename(tmp_path / "turnpike.db")
+    with faulty(tmp_path, {"a": good}) as made:
+        assert made.service.ask("Another question", cache="use")["cache"] == "miss"
+        hit = made.service.ask(**USE)
+        assert hit["cache"] == "hit"
+        assert made.service.get(f"/decisions/{hit['id']}")["answer_of"] == kept
