@@ -35,14 +35,14 @@ INSERT INTO latest (name, at_s, version, body) VALUES (:name, :at_s, :version, :
 REPLACE_OLDER = f"""
 INSERT INTO latest (name, at_s, version, body) SELECT :name, :at_s, :version, :body
 WHERE NOT EXISTS (
-    SELECT 1 FROM handovers WHERE kind = 'forget' AND received_at_s >= :at_s
+    SELECT 1 FROM handovers WHERE kind IN ('forget', 'distrust') AND received_at_s >= :at_s
         AND received_at_s <= (julianday('now') - 2440587.5) * 86400.0 + {CLOCKS_APART_S})
 {_INSTEAD} WHERE (latest.version, latest.at_s) <= (excluded.version, excluded.at_s)
 """  # noqa: S608
 """Changes nothing unless the new one has seen more, or as much and is younger: clocks go wrong.
 
-Nor if somebody was forgotten since it was begun: it may tell of who that was. One whose moment is
-still to come was forgotten by a clock that was ahead.
+Nor if somebody was forgotten since it was begun: it may tell of who that was; nor if thumbs were
+withdrawn: it counts them. Where that moment is still to come, the clock was ahead.
 """
 
 

@@ -6,7 +6,7 @@ from math import inf
 from typing import Any
 
 from policy.errors import FeedbackClosed, InvalidInput, UnknownDecision
-from storage.erasing import ERASERS
+from storage.erasing import DELETE_REPORT, ERASERS
 from storage.keys import NAME_IN_USE, Key, Revocation
 from storage.latest import REPLACE_OLDER, Latest
 from storage.leases import require
@@ -246,6 +246,7 @@ def _withdraw_vote(db: Sql, values: Values) -> None:
     """Record that a vote counts no longer, however long ago its decision was."""
     decision_id, rater, at_s = str(values["decision_id"]), str(values["rater"]), values["at_s"]
     Rate(decision_id, rater, None, None, float(at_s or 0), tenant=None, window_s=inf)(db)
+    db.execute(DELETE_REPORT)
 
 
 def _keep_state(db: Sql, values: Values) -> None:

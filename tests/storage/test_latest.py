@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from storage.latest import Latest
 from storage.log import Log
 from tests.storage.rounds import NOON_S
@@ -46,9 +48,12 @@ def test_what_has_seen_the_last_one_replaces_it_also_when_the_clock_was_ahead(lo
     assert log.latest("report") == made(2, NOON_S, n=2)
 
 
-def test_what_was_begun_before_somebody_was_forgotten_is_not_taken(log: Log) -> None:
+@pytest.mark.parametrize("erased", ["forget", "distrust"])
+def test_what_was_begun_before_somebody_was_forgotten_or_distrusted_is_not_taken(
+    log: Log, erased: str
+) -> None:
     begun_s = time.time() - 60.0
-    log.receive("f", "forget", begun_s + 5, []).wait()
+    log.receive("f", erased, begun_s + 5, []).wait()
     log.receive("h1", "report", begun_s + 9, [made(1, begun_s, acme="told")]).wait()
     assert log.latest("report") is None
     log.receive("h2", "report", begun_s + 9, [made(1, begun_s + 6)]).wait()

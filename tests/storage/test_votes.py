@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from app.monitoring.reporting import NAME
 from storage.events import FeedbackEvent
+from storage.latest import Latest
 from storage.log import Log
 from storage.votes import Cast, Voters, cast, withdrawals
 from tests.storage.rounds import DECISION, HOUR_S, NOON_S, OUTCOME
@@ -51,6 +53,15 @@ def test_votes_that_count_are_found_by_whose_they_are(
     assert [f"{each.decision_id} {each.rater}" for piece in pieces for each in piece] == found
     said = [reward for identity, rater, reward in VOTES if f"{identity} {rater}" in found]
     assert cast(rated.ask, whose) == Cast(votes=len(said), mean=sum(said) / max(1, len(said)))
+
+
+def test_a_report_that_counts_what_is_withdrawn_is_made_anew(rated: Log) -> None:
+    log, made = rated, Latest(name=NAME, at_s=NOON_S, version=1, body={})
+    log.receive("r", "report", NOON_S, [made]).wait()
+    assert log.latest(NAME) == made
+    [piece] = withdrawals(log.ask, Voters(tenant="acme"), NOON_S, most=9)
+    log.receive("v", "distrust", NOON_S, piece).wait()
+    assert log.latest(NAME) is None
 
 
 def test_a_vote_that_is_withdrawn_after_years_is_revised_once_and_may_be_given_again(
