@@ -47,13 +47,14 @@ def percent(share: float | None, places: int = 0) -> str:
 
 
 def count(number: float | None) -> str:
-    """Return a number of things.
+    """Return a number of things; what taking some back leaves of rounding is none.
 
-    >>> count(1234), count(1234567), count(12.34)
-    ('1,234', '1.23 M', '12.3')
+    >>> count(1234), count(1234567), count(12.34), count(199.9999), count(-1e-13)
+    ('1,234', '1.23 M', '12.3', '200', '0')
     """
     if number is None:
         return NONE
+    number = round(number, 1) + 0.0  # a zero has no sign then
     if number >= 10 * MANY:
         return f"{number / 1e6:.2f} M"
     if number == int(number) or number >= MANY:

@@ -32,7 +32,7 @@ SELECT {_START.format(moment="d.decided_at_s")} AS start_s, f.arm AS arm, d.task
         - CASE WHEN p.reward IS NULL THEN 0 ELSE 1 END) AS rated,
     sum(COALESCE(f.reward, 0.0) - COALESCE(p.reward, 0.0)) AS reward,
     sum(COALESCE(f.reward * f.reward, 0.0) - COALESCE(p.reward * p.reward, 0.0)) AS square,
-    max(f.at_s) AS rated_at_s
+    max(CASE WHEN f.reward IS NULL THEN 0.0 ELSE f.at_s END) AS rated_at_s
 FROM feedback f JOIN decisions d ON d.id = f.decision_id
 LEFT JOIN feedback p ON p.decision_id = f.decision_id AND p.rater = f.rater
     AND p.revision = f.revision - 1

@@ -156,6 +156,7 @@ def test_what_was_added_up_is_kept_and_gone_on_from(tmp_path: Path) -> None:
         assert first.advance() is False
         first.save()
         ask(3)
+        log.rate("d3", "ann", None, at_s=NOON_S + 9, tenant="acme", window_s=9e9)  # withdrawn
         later = Following(log, tmp_path, clock)
         assert later.advance() is False
         assert later.now().total() == Following(log, tmp_path / "none", clock).now().total()
