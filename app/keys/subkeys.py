@@ -88,7 +88,8 @@ def subkeys(settings: Settings) -> Subkeys:
 def _make(path: Path) -> None:
     """Write a new secret whole, unless another process of ours is quicker."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    # Named by no process: in a container the next start has the number of the one that was killed.
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.draft")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         os.write(descriptor, secrets.token_urlsafe(48).encode())

@@ -1,6 +1,7 @@
 """One secret gives a key for each purpose, none of which opens what another one guards."""
 
 import multiprocessing
+import os
 from pathlib import Path
 from typing import get_args
 
@@ -51,6 +52,12 @@ def test_the_secret_is_made_once_however_many_start_together(tmp_path: Path) -> 
     assert [path.name for path in folder.iterdir()] == ["secret"]
     assert (folder / "secret").stat().st_mode & 0o077 == 0
     assert len((folder / "secret").read_bytes()) == 64
+
+
+def test_the_draft_of_a_start_that_was_killed_stops_no_other(tmp_path: Path) -> None:
+    # The next start in a container has the same number as the one before.
+    (tmp_path / f".secret.{os.getpid()}.draft").write_text("half")
+    assert _read(tmp_path) == _read(tmp_path)
 
 
 def test_a_secret_that_others_can_read_stops_the_start(tmp_path: Path) -> None:
