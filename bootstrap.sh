@@ -81,7 +81,7 @@ fetch_uv() {
 }
 
 install_with_uv() {
-    .boot/uv/bin/uv venv --clear --python "$1" .venv &&
+    .boot/uv/bin/uv venv --clear --force --python "$1" .venv &&
         .boot/uv/bin/uv pip install --python .venv/bin/python --require-hashes -r requirements.txt
 }
 
