@@ -4,10 +4,12 @@ import json
 import os
 import re
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -19,6 +21,7 @@ from policy.errors import InvalidInput, UpstreamError, UpstreamRejected
 from policy.types import Arm
 from upstream.catalogue import Catalogue, load
 from upstream.client import Upstream
+from upstream.deadlines import AWAITED
 from upstream.fields import ARM_NAME
 from upstream.listing import Listed, listing
 from upstream.naming import answering
@@ -120,10 +123,19 @@ def _asked(
             return Checked(arm.name, False, 0.0, f"{unset[arm.provider]} is not set")
         return _checked(upstream, arm, catalogue)
 
-    with Upstream(lambda: reachable, environ) as upstream, ThreadPoolExecutor(CALLERS) as pool:
-        asking = pool.map(ask, arms)
-        with click.progressbar(asking, length=len(arms), label="asking", file=sys.stderr) as seen:
-            yield from seen
+    ended = threading.Event()
+    awaited = partial(AWAITED.set, lambda: not ended.is_set())
+    with (
+        Upstream(lambda: reachable, environ) as upstream,
+        ThreadPoolExecutor(CALLERS, initializer=awaited) as pool,
+        click.progressbar(length=len(arms), label="asking", file=sys.stderr) as shown,
+    ):
+        try:
+            for checked in pool.map(ask, arms):
+                shown.update(1)
+                yield checked
+        finally:
+            ended.set()  # who interrupts us waits for no provider that is silent
 
 
 def _checked(upstream: Upstream, arm: Arm, catalogue: Catalogue) -> Checked:

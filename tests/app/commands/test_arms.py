@@ -1,6 +1,9 @@
 """Arms from the command line: listed, asked at their provider, and found at one."""
 
 import json
+import os
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from app.commands.told import EX_INTERRUPTED
 from policy.errors import InvalidInput
 from tests.app.commands.test_cli import turnpike
 from tests.app.running import catalogue
@@ -66,6 +70,19 @@ def test_an_arm_that_does_not_answer_fails_and_the_others_are_told(
         ["FAILED", "gone"],
     ]
     assert "no-such" in ended.stdout
+
+
+def test_who_interrupts_it_waits_for_no_provider_that_is_silent(tmp_path: Path) -> None:
+    def silent(_model: str, _body: dict[str, Any]) -> Reply:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(30.0)
+        raise AssertionError
+
+    with serve(silent, lambda: ["one"]) as silence:
+        started = time.monotonic()
+        ended = arms(catalogue(tmp_path, silence.url, {"one": {}}), "check")
+    assert (ended.exit_code, ended.stdout) == (EX_INTERRUPTED, "")
+    assert time.monotonic() - started < 15.0
 
 
 def test_an_arm_without_its_key_is_not_asked(tmp_path: Path, provider: Serving) -> None:
