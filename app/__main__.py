@@ -1,8 +1,13 @@
 """`python -m app`: the command line. Whoever interrupts it is told nothing: 130 says so."""
 
+import signal
 import sys
 
 INTERRUPTED = 130
+
+for each in (signal.SIGTERM, signal.SIGHUP):
+    if signal.getsignal(each) == signal.SIG_DFL:  # nohup has the second ignored
+        signal.signal(each, signal.default_int_handler)  # as Ctrl-C: nothing is left behind
 
 try:
     import structlog

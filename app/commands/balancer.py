@@ -96,6 +96,7 @@ def balance(port: int, replicas: Sequence[str]) -> None:
     """
     balancer = Balancer(replicas)
     server = WSGIServer(listening(port), balancer, log=None)
+    gevent.get_hub().NOT_ERROR += (KeyboardInterrupt,)  # who interrupts us is told nothing
     gevent.spawn(balancer.look)
     server.serve_forever()
 

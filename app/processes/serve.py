@@ -64,7 +64,7 @@ def serve(settings: Settings, environ: Mapping[str, str] = os.environ) -> int:
     except Stop:
         return 0
     finally:
-        for another in (signal.SIGINT, signal.SIGTERM):
+        for another in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(another, signal.SIG_IGN)  # we are ending already, and take care to finish
         end(children, settings.drain_s + ENDED_WITHIN_S)
 

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from app.commands.told import EX_INTERRUPTED
+from app.processes.children import listens
+from storage.postgres_server import free_port
 from tests.app.commands.test_forgetting import SESSION, wait_beside
+from tests.app.running import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +28,10 @@ def test_an_interruption_of_an_import_ends_without_a_word(tmp_path: Path) -> Non
     assert (ended.returncode, ended.stdout, ended.stderr) == (EX_INTERRUPTED, b"", b"")
 
 
-def test_an_interruption_of_a_command_ends_without_a_word(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interruption_of_a_command_ends_without_a_word(
+    tmp_path: Path, how: signal.Signals
+) -> None:
     settings = tmp_path / "turnpike.toml"
     os.mkfifo(settings)
     environ = {**os.environ, "TURNPIKE_CONFIG": str(settings)}
@@ -35,6 +41,16 @@ def test_an_interruption_of_a_command_ends_without_a_word(tmp_path: Path) -> Non
         ) as process,
         settings.open("w"),  # it has begun to read them, and waits for more
     ):
+        process.send_signal(how)
+        said = process.communicate(timeout=60)
+    assert (process.returncode, *said) == (EX_INTERRUPTED, b"", b"")
+
+
+def test_an_interruption_of_the_balancer_ends_without_a_word() -> None:
+    port = free_port()
+    command = [*COMMAND[:-1], "balance", "--port", str(port), "--to", "127.0.0.1:9"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        eventually(lambda: listens(f"127.0.0.1:{port}"), within_s=30.0)
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=60)
     assert (process.returncode, *said) == (EX_INTERRUPTED, b"", b"")
