@@ -49,7 +49,8 @@ def delivered_in_pieces(
             _take_off(settings, folder, waiting, told)
     finally:
         for identity in waiting:  # none, unless the waiting was broken off
-            withdraw(folder, identity)
+            if not withdraw(folder, identity) and not _is_rejected(folder, identity):
+                told()
 
 
 def _handed_over(folder: Path, piece: Parcel) -> str:
@@ -65,9 +66,13 @@ def _take_off(
     """Wait until the oldest piece is in the log, and tell so."""
     _wait_for(settings, folder, waiting[0])
     identity = waiting.popleft()
-    if list((folder / REJECTED).glob(f"{identity}*")):
+    if _is_rejected(folder, identity):
         raise InvalidInput("it was rejected; the lines of the service say why")
     told()
+
+
+def _is_rejected(folder: Path, identity: str) -> bool:
+    return any((folder / REJECTED).glob(f"{identity}*"))
 
 
 def unwritable(path: Path, error: OSError) -> ConfigError:

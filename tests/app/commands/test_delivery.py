@@ -1,7 +1,10 @@
 """What a command hands over is in the log when it ends well, and never later when it does not."""
 
 import os
+from errno import ENOSPC
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,8 +13,9 @@ from app.mode import beside_log
 from app.settings import Settings
 from jobs.intake import of_key, of_retrain
 from policy.errors import StoreUnavailable
-from storage.handover import pending
+from storage.handover import hand_over, pending
 from storage.sqlite_log import SqliteLog
+from storage.sqlite_reader import SqliteReader
 from tests.app.commands.test_cli import turnpike
 from tests.app.running import BESIDE, Provider, evals_table, running
 from tests.storage.rounds import RETRAIN
@@ -67,6 +71,27 @@ def test_of_pieces_that_are_broken_off_none_is_left_to_be_taken_later(
             delivered_in_pieces(settings, pieces, lambda: None)
     assert waiting == [AHEAD + 1]
     assert pending(beside_log(settings) / "handover") == []
+
+
+def test_what_is_in_of_an_import_that_was_broken_off_is_told_by_number(
+    tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(tmp_path, sandbox_url=provider.url):
+        pass  # there is a log
+    given = count()
+
+    def until_full(*parcel: Any) -> str:
+        if next(given) == AHEAD + 2:
+            raise OSError(ENOSPC, os.strerror(ENOSPC))
+        return hand_over(*parcel)
+
+    monkeypatch.setattr("app.commands.evals.PIECE", 1)
+    monkeypatch.setattr("app.commands.delivery.hand_over", until_full)
+    refused = turnpike(tmp_path, "import", str(evals_table(tmp_path / "evals.csv", 20)))
+    with SqliteReader(tmp_path / "turnpike.db") as log:
+        scores = log.counts().evals
+    assert scores > AHEAD
+    assert f"; {scores} of " in refused.stderr
 
 
 def test_a_server_that_is_away_is_waited_for(
