@@ -47,10 +47,10 @@ def serve(settings: Settings, environ: Mapping[str, str] = os.environ) -> int:
     _refuse_a_taken_port(settings)
     for folder in folders(settings):
         _make(folder)
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
     children: list[Child] = []
     try:
+        signal.signal(signal.SIGTERM, _stop)
+        signal.signal(signal.SIGINT, _stop)
         environ = {**environ, PARENT: str(os.getpid())}
         sandbox = _sandbox(settings, environ, children)
         handed_on = {**environ, **sandbox}
@@ -64,8 +64,7 @@ def serve(settings: Settings, environ: Mapping[str, str] = os.environ) -> int:
     except Stop:
         return 0
     finally:
-        for another in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(another, signal.SIG_IGN)  # we are ending already, and take care to finish
+        _listen_no_more()
         end(children, settings.drain_s + ENDED_WITHIN_S)
 
 
@@ -140,4 +139,11 @@ def _refuse_a_taken_port(settings: Settings) -> None:
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
+    _listen_no_more()
     raise Stop
+
+
+def _listen_no_more() -> None:
+    for another in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # We are ending already, and take care to finish. Python tells of one that is ignored late.
+        signal.signal(another, lambda _signal, _frame: None)

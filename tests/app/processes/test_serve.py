@@ -165,7 +165,8 @@ def test_what_is_answered_and_rated_is_there_after_ctrl_c_and_another_start(
         assert again["arms"] == known["arms"]
         assert again["learned_events"] == known["learned_events"]
         assert service.request("GET", f"/decisions/{answer['id']}")[1]["reward"] == 1.0
-        service.process.terminate()
+        for each in (signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
+            service.process.send_signal(each)  # two reach it at once
         assert service.ended() == 0
 
 
