@@ -9,12 +9,14 @@ import itertools
 import json
 import random
 import re
+import socket
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -101,7 +103,8 @@ def demo(
         ]
         failures = [error for job in jobs if (error := job.exception()) is not None]
     finally:
-        pool.shutdown(cancel_futures=True)  # who interrupts us waits for none that has not begun
+        pool.shutdown(wait=False, cancel_futures=True)
+        service.hang_up()  # who interrupts us waits for no answer
     ended.set()
     watched.join()
     for error in failures[:3]:
@@ -130,6 +133,7 @@ class Service:
                 )
             self._headers["Authorization"] = f"Bearer {key}"
         self._local = threading.local()
+        self._connections: list[http.client.HTTPConnection] = []
 
     def get(self, path: str) -> dict[str, Any]:
         """Return what the service answers to a GET."""
@@ -138,6 +142,12 @@ class Service:
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the service answers to a POST."""
         return self._request("POST", path, json.dumps(body).encode())
+
+    def hang_up(self) -> None:
+        """Let no thread wait for an answer any longer: what is under way fails."""
+        for each in self._connections:
+            with suppress(OSError, AttributeError):  # it may be closed already
+                each.sock.shutdown(socket.SHUT_RDWR)
 
     def _request(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
         connection = self._connection()
@@ -166,6 +176,7 @@ class Service:
             self._local.connection = http.client.HTTPConnection(
                 self._host, self._port, timeout=TIMEOUT_S
             )
+            self._connections.append(self._local.connection)
         connection: http.client.HTTPConnection = self._local.connection
         return connection
 

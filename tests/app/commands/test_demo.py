@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+import threading
 import time
 
 import pytest
@@ -11,7 +13,7 @@ from app.settings import Settings
 from policy.errors import ConfigError
 from policy.types import Arm
 from tests.app.keyed import Keyed
-from tests.app.running import Running
+from tests.app.running import Running, eventually
 from tests.app.serving import served
 from tests.upstream.test_reach import plain, saying
 
@@ -60,6 +62,22 @@ def test_who_interrupts_it_does_not_wait_for_prompts_that_were_not_sent(
         with pytest.raises(KeyboardInterrupt):
             demo(settings, 400, 1.0, 0)
     assert len(asked) < 300
+
+
+def test_who_interrupts_it_does_not_wait_for_a_service_that_is_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    policy = {"sandbox": True}
+    monkeypatch.setattr("app.commands.demo.Service.get", lambda _self, _path: policy)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        bind = f"127.0.0.1:{silent.getsockname()[1]}"
+        threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+        started = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            demo(Settings.load({}, {"bind": bind}), 40, 1.0, 0)
+        left = [each for each in threading.enumerate() if "ThreadPool" in each.name]
+        assert eventually(lambda: not any(each.is_alive() for each in left))
+    assert time.monotonic() - started < 15.0
 
 
 @pytest.mark.parametrize("name", ["small", "the_best_of_all_models_of_the_european_region_2026"])
