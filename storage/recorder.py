@@ -28,7 +28,7 @@ from storage.records import (
     Withdrawal,
     WithdrawnVote,
 )
-from storage.rows import Record, plain, text
+from storage.rows import plain, text
 from storage.spool import Spare, Spool, Standing
 from storage.sql import Sql, Values
 from storage.states import SavedState
@@ -69,15 +69,15 @@ class LogRecorder(ABC):
 
         raises : InvalidInput if a value cannot be stored, or the id is taken
         """
-        return self._insert(decision, Spare.of(decision, None))
+        return self._insert(decision)
 
     def attempt(self, attempt: Attempt) -> Unit[None]:
         """Record one upstream call."""
-        return self._insert(attempt, Spare.of(attempt, None))
+        return self._insert(attempt)
 
     def keep(self, transcript: Transcript) -> Unit[None]:
         """Record the text of a prompt or an answer, after its decision."""
-        return self._insert(transcript, Spare.of(transcript, None))
+        return self._insert(transcript)
 
     def settle(self, outcome: Outcome) -> Unit[int]:
         """Record how a decision ended, and give the event's seq; once per decision.
@@ -134,7 +134,8 @@ class LogRecorder(ABC):
 
     def record_retrain(self, retrain: Retrain) -> Unit[None]:
         """Record a retrain with its verdict."""
-        return self._insert(retrain)
+        values = plain(retrain)
+        return self._writer.submit(lambda db: writes.insert(db, Retrain, values))
 
     def replace(self, latest: Latest) -> Unit[bool]:
         """Record a result in place of the one before it, whose version is one less.
@@ -226,10 +227,6 @@ class LogRecorder(ABC):
         """Return how many units of work are in line for the next commits."""
         return self._writer.waiting
 
-    def _insert(self, record: Record, spare: Spare[None] | None = None) -> Unit[None]:
-        kind, values = type(record), plain(record) if spare is None else spare.values
-
-        def work(db: Sql) -> None:
-            writes.insert(db, kind, values)
-
-        return self._writer.submit(work, spare)
+    def _insert(self, record: Decision | Attempt | Transcript) -> Unit[None]:
+        spare = Spare.of(record, None)
+        return self._writer.submit(lambda db: writes.insert(db, spare.kind, spare.values), spare)
