@@ -137,28 +137,8 @@ def _evals(parcel: Handover) -> Sequence[HandedOver]:
     return [Eval(**{**row, "sketch": bytes.fromhex(row["sketch"])}) for row in rows]
 
 
-def _key(parcel: Handover) -> Sequence[HandedOver]:
-    return [Key(**parcel.payload, digest=parcel.blobs["digest"])]
-
-
-def _revocation(parcel: Handover) -> Sequence[HandedOver]:
-    return [Revocation(**parcel.payload)]
-
-
-def _withdrawal(parcel: Handover) -> Sequence[HandedOver]:
-    return [Withdrawal(**parcel.payload)]
-
-
-def _withdrawn_votes(parcel: Handover) -> Sequence[HandedOver]:
-    return [WithdrawnVote(**each) for each in parcel.payload["votes"]]
-
-
 def _latest(parcel: Handover) -> Sequence[HandedOver]:
     return [Latest(**parcel.payload, body=json.loads(parcel.blobs["body"]))]
-
-
-def _expiries(parcel: Handover) -> Sequence[HandedOver]:
-    return [Expiry(**each) for each in parcel.payload["expiries"]]
 
 
 def _stripped(parcel: Handover) -> Sequence[HandedOver]:
@@ -189,13 +169,13 @@ READERS: dict[str, Callable[[Handover], Sequence[HandedOver]]] = {
     RETRAIN: _policies,
     ROLLBACK: _policies,
     EVALS: _evals,
-    KEY: _key,
-    REVOCATION: _revocation,
+    KEY: lambda parcel: [Key(**parcel.payload, digest=parcel.blobs["digest"])],
+    REVOCATION: lambda parcel: [Revocation(**parcel.payload)],
     LATEST: _latest,
-    PRUNE: _expiries,
+    PRUNE: lambda parcel: [Expiry(**each) for each in parcel.payload["expiries"]],
     FORGET: _stripped,
-    WITHDRAW: _withdrawal,
-    DISTRUST: _withdrawn_votes,
+    WITHDRAW: lambda parcel: [Withdrawal(**parcel.payload)],
+    DISTRUST: lambda parcel: [WithdrawnVote(**each) for each in parcel.payload["votes"]],
 }
 
 
