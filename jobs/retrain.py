@@ -76,7 +76,8 @@ def retrain(
     fold = fold or in_order(log)
     begun = _Begun(clock(), position := log.position())
     incumbent = log.latest_policy() or _never_adopted()
-    sketches, outcomes = _sketches(log), _outcomes(log)
+    sketches, counts = _sketches(log), log.counts()
+    outcomes = counts.rated + counts.evals
     if outcomes < fewest_outcomes or len(sketches) < FEWEST_PROMPTS:
         decided = _too_early(outcomes, fewest_outcomes, len(sketches))
         return Result(_recorded(decided, trigger, begun, clock(), incumbent, None))
@@ -227,11 +228,6 @@ def _sketches(log: LearnableLog) -> list[Sketch]:
     }
     sketches = map(Sketch.from_bytes, (evals | decisions).values())
     return [each for each in sketches if each.is_sound]
-
-
-def _outcomes(log: LearnableLog) -> int:
-    """Return how many rewards and eval scores there are to learn from."""
-    return log.counts().rated + log.counts().evals
 
 
 def _too_early(outcomes: int, needed: int, prompts: int) -> Decided:
