@@ -180,10 +180,5 @@ def doctor(as_json: bool) -> None:
     sys.exit(run(Settings.load(), as_json))
 
 
-main.add_command(arms)
-main.add_command(keys)
-for each in COMMANDS:
+for each in (arms, keys, report, *COMMANDS, *KEEPING):
     main.add_command(each)
-for each in KEEPING:
-    main.add_command(each)
-main.add_command(report)
