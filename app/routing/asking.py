@@ -82,11 +82,6 @@ class Asking:
         return [each.arm for each in self.calls]
 
     @property
-    def pinned(self) -> bool:
-        """Return whether the caller chose the arm."""
-        return self.ask.pins
-
-    @property
     def goes_back_to(self) -> str | None:
         """Return the arm that is asked before any other: the one that has the conversation.
 
@@ -114,7 +109,7 @@ class Asking:
         is_taken_elsewhere = isinstance(self.error, ParameterUnsupported) or (
             self.ask.is_conversation and not isinstance(self.error, ContentFiltered)
         )
-        return (self.pinned or not is_taken_elsewhere) and self.calls[-1].doubted is None
+        return (self.ask.pins or not is_taken_elsewhere) and self.calls[-1].doubted is None
 
     def blame(self, turn: Turn, error: UpstreamError) -> None:
         """Remember that the arm of this turn has failed."""
@@ -260,12 +255,12 @@ class Asking:
         has in its cache. Arms are tried where conversations begin.
         """
         is_cached = self.seat is not None and self.seat.tokens > 0
-        return self.ask.in_tool_loop or self.pinned or bool(self.asked) or is_cached
+        return self.ask.in_tool_loop or self.ask.pins or bool(self.asked) or is_cached
 
     def _kind(self, arm: str) -> DecisionKind:
-        if self.asked or (self.pinned and arm not in (self.ask.models or ())):
+        if self.asked or (self.ask.pins and arm not in (self.ask.models or ())):
             return "fallback"
-        return "pinned" if self.pinned else "routed"
+        return "pinned" if self.ask.pins else "routed"
 
 
 def _rejects(error: UpstreamError | None) -> TypeGuard[UpstreamRejected]:

@@ -101,7 +101,7 @@ def amongst(asking: Asking, arms: Mapping[str, Arm], health: Health) -> Iterator
 def _among(
     asking: Asking, allowed: tuple[str, ...] | None, unavailable: Mapping[str, str], bound: Bound
 ) -> Among:
-    is_callers = asking.pinned and allowed is asking.ask.models
+    is_callers = asking.ask.pins and allowed is asking.ask.models
     return Among(allowed, unavailable, "pinned" if is_callers else bound)
 
 
@@ -159,7 +159,7 @@ def _others_than_who_has_it(asking: Asking, arms: Mapping[str, Arm]) -> dict[str
 def _wishes(asking: Asking, arms: Mapping[str, Arm]) -> list[tuple[str, ...] | None]:
     """Return whom the caller allows, and whom next when none of those stands well."""
     models = asking.ask.models
-    if models is None or not asking.pinned:
+    if models is None or not asking.ask.pins:
         return [models]
     fallbacks = asking.ask.fallbacks
     if fallbacks is None:
