@@ -1,40 +1,4 @@
-"""Everything that can go wrong, as one tree; `app/api/errors.py` says which HTTP status each is.
-
-TurnpikeError
-  ConfigError                  a file or variable is wrong: the start is refused
-  InvalidInput                 the request is wrong: `param` names the field
-    InvalidJson
-    InvalidNumber
-    TooDeep
-    MissingField
-    UnknownArm                 a wish names an arm that does not exist
-    PayloadTooLarge
-    UnsupportedMediaType
-    UnknownModel               no arm has this name, and no arm's provider calls its model so
-  Unauthenticated              the caller's key is missing or unknown
-  Forbidden                    the caller's key does not allow this
-  RateLimited                  the caller asks too often: `retry_after_s`
-  NoEligibleArm                no arm may serve this request: `reasons` says why for each
-    PromptTooLong              every arm that might has too small a window
-    BudgetExceeded             what is left of a budget pays for none
-  NotServed                    no provider of the catalogue takes such requests
-  UnknownDecision              no such decision here, or it belongs to somebody else
-  FeedbackClosed               the decision is older than the feedback window
-  StoreUnavailable             the log cannot be written now
-  NotReady                     no traffic should be sent here now
-  Draining                     the service is being stopped
-  CallerGone                   whoever asked has gone, so nobody waits for the answer
-  DamagedFile                  a file of ours is cut short, altered or from a newer version
-  UpstreamError                a provider failed: `arm` names whom we asked
-    UpstreamRejected           it says the request is wrong (400, 413, 422, or a filter)
-      ContextLengthExceeded    the prompt is longer than its window
-      ParameterUnsupported     its model does not take a parameter, or a value of one
-    UpstreamUnauthorised       it does not take our key (401, 403)
-    UpstreamBusy               it asks us to slow down (429): `retry_after_s`
-      EveryArmWaits            all arms that fit were asked to wait: nobody was asked
-    UpstreamTimeout            it did not answer in time
-    UpstreamInvalid            it answered something that is no answer, or was cut short
-"""
+"""Everything that can go wrong, as one tree; `app/api/errors.py` says which HTTP status each is."""
 
 from collections.abc import Collection, Mapping
 
