@@ -48,22 +48,16 @@ def of_retrain(
     fence: Fence | None = None,
 ) -> Parcel:
     """Return a retrain, and what its policy has learned."""
-    payload: dict[str, Any] = {"retrain": asdict(retrain)}
+    payload, blobs = ({}, {}) if policy is None or learned is None else _adopted(policy, learned)
+    payload["retrain"] = asdict(retrain)
     if fence is not None:
         payload["fence"] = asdict(fence)
-    blobs: dict[str, bytes] = {}
-    if policy is not None:
-        payload["policy"], blobs = _policy(policy)
-        blobs |= _state(payload, learned)
     return Parcel(RETRAIN, payload, blobs)
 
 
 def of_policy(policy: PolicyVersion, learned: Learned) -> Parcel:
     """Return a policy to go back to, and what it has learned."""
-    fields, blobs = _policy(policy)
-    payload = {"policy": fields}
-    blobs |= _state(payload, learned)
-    return Parcel(ROLLBACK, payload, blobs)
+    return Parcel(ROLLBACK, *_adopted(policy, learned))
 
 
 def of_evals(evals: Sequence[Eval]) -> Parcel:
@@ -137,10 +131,6 @@ def _evals(parcel: Handover) -> Sequence[HandedOver]:
     return [Eval(**{**row, "sketch": bytes.fromhex(row["sketch"])}) for row in rows]
 
 
-def _latest(parcel: Handover) -> Sequence[HandedOver]:
-    return [Latest(**parcel.payload, body=json.loads(parcel.blobs["body"]))]
-
-
 def _stripped(parcel: Handover) -> Sequence[HandedOver]:
     rows = json.loads(parcel.blobs["stripped"])
     made = (
@@ -171,7 +161,7 @@ READERS: dict[str, Callable[[Handover], Sequence[HandedOver]]] = {
     EVALS: _evals,
     KEY: lambda parcel: [Key(**parcel.payload, digest=parcel.blobs["digest"])],
     REVOCATION: lambda parcel: [Revocation(**parcel.payload)],
-    LATEST: _latest,
+    LATEST: lambda parcel: [Latest(**parcel.payload, body=json.loads(parcel.blobs["body"]))],
     PRUNE: lambda parcel: [Expiry(**each) for each in parcel.payload["expiries"]],
     FORGET: _stripped,
     WITHDRAW: lambda parcel: [Withdrawal(**parcel.payload)],
@@ -225,15 +215,10 @@ def state_of(learned: Learned) -> SavedState:
     return snapshots.state(learned.policy_version, learned.upto_seq, learned.to_arrays())
 
 
-def _state(payload: dict[str, Any], learned: Learned | None) -> dict[str, bytes]:
-    """Add what a policy is adopted with, which whoever adopts it goes on from."""
-    if learned is None:
-        return {}
-    fields = asdict(state_of(learned))
-    payload["state"] = fields
-    return {"state": fields.pop("content")}
-
-
-def _policy(policy: PolicyVersion) -> tuple[dict[str, Any], dict[str, bytes]]:
-    fields = asdict(policy)
-    return fields, {"space": fields.pop("space")}
+def _adopted(
+    policy: PolicyVersion, learned: Learned
+) -> tuple[dict[str, dict[str, Any]], dict[str, bytes]]:
+    """Return a policy, and what it is adopted with, which whoever adopts it goes on from."""
+    fields, state = asdict(policy), asdict(state_of(learned))
+    blobs = {"space": fields.pop("space"), "state": state.pop("content")}
+    return {"policy": fields, "state": state}, blobs

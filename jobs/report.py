@@ -125,9 +125,7 @@ def begins_s(period: str, now_s: float) -> float:
 def _report(month: "_Period", baseline_arm: str, rules: Sequence[str]) -> dict[str, Any]:
     whole = month.whole
     answered = whole.line("asked").requests - whole.line("not delivered").requests
-    answered += sum(
-        not vote.is_whole for vote in month.said
-    )  # a part of an answer can be rated too
+    answered += sum(not vote.is_whole for vote in month.said)  # a part can be rated too
     always, gain = of_baseline(month.said, baseline_arm)
     return {
         "baseline": baseline_arm,

@@ -16,11 +16,7 @@ CAPABILITIES = ("tools", "vision", "audio", "file", "json_schema", "trailing_ass
 TIERS = ("standard", "economy")
 PASSED_ON = ("embeddings", "responses")
 OURS = ("model", "messages", "stream", "stream_options")
-COUNTED = (
-    "n",
-    "max_tokens",
-    "max_completion_tokens",
-)  # what a caller asks for and a budget reserves
+COUNTED = ("n", "max_tokens", "max_completion_tokens")  # asked for, and reserved by a budget
 _LABEL_CHARS = 63  # between the dots of a host name: RFC 1035
 
 

@@ -176,9 +176,7 @@ class Stream:
         try:
             for frame in frames(self._received):
                 if frame == DONE:
-                    self._awaited = (
-                        1  # a provider that gives one choice, whatever is asked, says so
-                    )
+                    self._awaited = 1  # so says one that gives one choice, whatever is asked
                     break
                 chunk = self._chunk(frame)
                 if not self._blank:
