@@ -195,11 +195,10 @@ def test_a_request_that_is_wrong_costs_one_call_and_no_breaker(
 def test_c8_a_prompt_that_overflows_goes_to_a_larger_window_and_never_back(
     tmp_path: Path,
 ) -> None:
-    scenarios = {"bad": too_long, "large": broken, "small": good, "huge": good}
+    scenarios = {"bad": too_long, "large": broken, "same": good, "huge": good}
     arms = {
         "bad": CHEAP,
         "large": {"context_window": 64_000},
-        "small": {"context_window": 4_000},
         "huge": {**DEAR, "context_window": 128_000},
     }
     with faulty(tmp_path, scenarios, arms) as made, openai_client(made.service) as client:
@@ -207,6 +206,7 @@ def test_c8_a_prompt_that_overflows_goes_to_a_larger_window_and_never_back(
         assert answer.choices[0].message.content == "hello"
         assert made.asked == ["bad", "large", "huge"]
         assert [each.decision.kind for each in made.decisions] == ["routed", "fallback", "fallback"]
+        assert "did not fit" in made.decisions[1].decision.ineligible["same"]
 
 
 ALL_FAIL: dict[str, tuple[Scenario, type[openai.APIStatusError], str]] = {

@@ -163,15 +163,6 @@ def test_a_filtered_answer_is_passed_on_and_not_shopped_around(tmp_path: Path) -
         assert made.decisions[0].outcome.status == "filtered"
 
 
-def test_a_prompt_that_overflows_goes_to_a_larger_window(tmp_path: Path) -> None:
-    scenarios = {"bad": too_long, "same": good, "large": good}
-    arms = {"bad": CHEAP, "same": {}, "large": {**DEAR, "context_window": 64_000}}
-    with faulty(tmp_path, scenarios, arms) as made:
-        answer = made.service.post("/complete", SOBER)
-        assert (answer.status_code, answer.json["arm"]) == (200, "large")
-        assert "did not fit" in made.decisions[1].decision.ineligible["same"]
-
-
 def test_a_prompt_that_overflows_the_largest_window_is_the_callers(tmp_path: Path) -> None:
     with faulty(tmp_path, {"bad": too_long, "good": good}, FIRST_BAD) as made:
         status, error = made.service.refused("/complete", SOBER)
