@@ -49,8 +49,7 @@ class Settings(BaseSettings):
         1, ge=1, le=64, description="Processes that serve; more than one needs PostgreSQL."
     )
     bind: Address = Field(
-        "127.0.0.1:8000",
-        description="Address and port; one that is not loopback needs a key.",
+        "127.0.0.1:8000", description="Address and port; one that is not loopback needs a key."
     )
     api_key: Key | None = Field(
         None,
@@ -91,8 +90,7 @@ class Settings(BaseSettings):
         description="Least share of the baseline arm's quality, kept at the least spend.",
     )
     baseline: str | None = Field(
-        None,
-        description="The arm that savings and quality are set against; default: the dearest.",
+        None, description="The arm that savings and quality are set against; default: the dearest."
     )
     control_share: float | None = Field(
         None,

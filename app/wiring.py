@@ -109,10 +109,7 @@ def assemble(
 
 
 def _assembled(
-    settings: Settings,
-    environ: Mapping[str, str],
-    clock: Callable[[], float],
-    ending: ExitStack,
+    settings: Settings, environ: Mapping[str, str], clock: Callable[[], float], ending: ExitStack
 ) -> Parts:
     folder, health = beside_log(settings), _health(settings, clock)
     file, catalogue = _catalogue(settings)
@@ -266,11 +263,7 @@ def _start(ending: ExitStack, *threads: Keeper | Alarms) -> None:
 
 
 def _alarms(
-    settings: Settings,
-    catalogue: Callable[[], Catalogue],
-    log: Log,
-    live: Live,
-    health: Health,
+    settings: Settings, catalogue: Callable[[], Catalogue], log: Log, live: Live, health: Health
 ) -> Alarms:
     lookout = Lookout(settings, lambda: catalogue().arms, log, live, health, time.time())
     url = settings.alarm_webhook

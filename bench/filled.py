@@ -34,11 +34,7 @@ FROM counter JOIN base ON place = (n * :base / :decisions + n * 7 % (1 + :base /
 
 NEW: dict[type, tuple[str, dict[str, str], str]] = {
     Decision: ("decisions", {"id": "c.new_id", "decided_at_s": "c.new_at_s"}, "id"),
-    Attempt: (
-        "attempts",
-        {"decision_id": "c.new_id", "started_at_s": "c.new_at_s"},
-        "decision_id",
-    ),
+    Attempt: ("attempts", {"decision_id": "c.new_id", "started_at_s": "c.new_at_s"}, "decision_id"),
     Outcome: (
         "outcomes",
         {"decision_id": "c.new_id", "at_s": "c.new_at_s", "seq": ":position + 1 + c.n"},

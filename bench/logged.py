@@ -60,12 +60,7 @@ def _answered(log: SqliteLog, event: Event, sketch: bytes) -> bool:
 def _rated(log: SqliteLog, event: Event) -> None:
     if isinstance(event, FeedbackEvent):
         log.rate(
-            event.decision_id,
-            "user",
-            event.reward,
-            at_s=event.at_s,
-            tenant=TENANT,
-            window_s=YEAR_S,
+            event.decision_id, "user", event.reward, at_s=event.at_s, tenant=TENANT, window_s=YEAR_S
         )
 
 

@@ -10,15 +10,7 @@ from typing import Any
 
 from jobs.requests import busy_s, requests
 from jobs.satisfaction import Vote, of_baseline, ours, votes
-from jobs.tally import (
-    ALL,
-    UNNAMED,
-    Comparison,
-    Counting,
-    Rule,
-    Tally,
-    most_usd,
-)
+from jobs.tally import ALL, UNNAMED, Comparison, Counting, Rule, Tally, most_usd
 from policy.baselines import baseline
 from policy.savings import FEWEST_OF_A_PART, Saving, Sums, saving
 from policy.types import DAY_S, Arm

@@ -12,14 +12,7 @@ import numpy as np
 
 from jobs.judge import usable
 from jobs.requests import DELIVERED
-from policy.evaluate import (
-    LoggedRounds,
-    Value,
-    difference,
-    doubly_robust,
-    ess,
-    mean_interval,
-)
+from policy.evaluate import LoggedRounds, Value, difference, doubly_robust, ess, mean_interval
 from storage.records import Round
 
 WHOLE = DELIVERED | {"continued"}

@@ -131,13 +131,7 @@ class Verdict:
     def forecast(self, at_s: float) -> Forecast:
         """Return what was predicted of the arms, for the ring that sets the price of a dollar."""
         return Forecast(
-            self.eligible,
-            self.quality,
-            self.cost_usd,
-            self.drawn,
-            self.drawn_usd,
-            self.doubt,
-            at_s,
+            self.eligible, self.quality, self.cost_usd, self.drawn, self.drawn_usd, self.doubt, at_s
         )
 
 

@@ -140,12 +140,7 @@ class Upstream:
         return self._send(arm.provider, "/chat/completions", asked, deadline, faults)
 
     def _send(
-        self,
-        provider: str,
-        path: str,
-        body: Mapping[str, Any],
-        deadline: Deadline,
-        faults: Faults,
+        self, provider: str, path: str, body: Mapping[str, Any], deadline: Deadline, faults: Faults
     ) -> httpx2.Response:
         client = self._client_of(provider, faults)
         content = json.dumps(body, allow_nan=False).encode()

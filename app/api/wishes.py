@@ -83,7 +83,6 @@ def _field(header: str) -> str:
     header = header.lower()
     if header not in FIELDS:
         raise InvalidInput(
-            f"{seen(header)} is no header here; those of ours are {', '.join(FIELDS)}",
-            param=header,
+            f"{seen(header)} is no header here; those of ours are {', '.join(FIELDS)}", param=header
         )
     return FIELDS[header]

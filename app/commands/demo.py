@@ -128,8 +128,7 @@ class Service:
         if key is not None:
             if re.fullmatch("[!-~]+", key) is None:
                 raise InvalidInput(
-                    "key is none: it must be letters, digits and signs, without spaces",
-                    param="key",
+                    "key is none: it must be letters, digits and signs, without spaces", param="key"
                 )
             self._headers["Authorization"] = f"Bearer {key}"
         self._local = threading.local()

@@ -33,10 +33,7 @@ def forget(tenant: str | None, session: str | None, yes: bool, as_json: bool) ->
     if not tenant and not session:
         raise click.UsageError("give --tenant, --session or both: whom to forget")
     run(
-        chosen(is_grave=True),
-        Whose(tenant=tenant, session=session),
-        confirmed=yes,
-        as_json=as_json,
+        chosen(is_grave=True), Whose(tenant=tenant, session=session), confirmed=yes, as_json=as_json
     )
 
 

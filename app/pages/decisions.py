@@ -166,9 +166,7 @@ def in_words(facts: Mapping[str, float]) -> Iterator[str]:
             yield says
 
 
-def timeline(
-    chain: Sequence[tuple[Decision, Outcome | None, Sequence[Attempt]]],
-) -> dict[str, Any]:
+def timeline(chain: Sequence[tuple[Decision, Outcome | None, Sequence[Attempt]]]) -> dict[str, Any]:
     """Return the calls of a request to providers, in order, each with its place in time."""
     calls = [(made, call) for made, _, attempts in chain for call in attempts]
     begun_s = min((call.started_at_s for _, call in calls), default=0.0)

@@ -9,14 +9,7 @@ from typing import Any
 
 from storage.records import Attempt, Round
 from tests.app.running import Running, catalogue, running
-from tests.upstream.misbehaving import (
-    Conversation,
-    Scenario,
-    Seen,
-    chunk,
-    completion,
-    misbehaving,
-)
+from tests.upstream.misbehaving import Conversation, Scenario, Seen, chunk, completion, misbehaving
 
 # Far away: a busy machine fails no test. A scenario that is waited for in vain sets its own.
 PATIENT = {"connect_s": 5.0, "first_content_s": 10.0, "idle_s": 10.0, "total_s": 20.0}

@@ -124,10 +124,7 @@ class Running:
 
 @contextmanager
 def running(
-    folder: Path,
-    arms: Path = CATALOGUE,
-    clock: Callable[[], float] = time.monotonic,
-    **dials: Any,
+    folder: Path, arms: Path = CATALOGUE, clock: Callable[[], float] = time.monotonic, **dials: Any
 ) -> Iterator[Running]:
     """Yield the service; `sandbox_url` among the dials sends every arm there."""
     given = {"arms": arms, "database": folder / "turnpike.db", "spool_bytes": 65_536, **dials}

@@ -37,12 +37,7 @@ def test_nothing_of_a_service_can_be_read_by_others(tmp_path: Path, provider: Pr
         service.rate(service.ask()["id"])
         service.parts.traffic.now()
         beside = {each.name for each in tmp_path.iterdir()}
-        assert {
-            "turnpike.db",
-            "turnpike.db-wal",
-            BESIDE,
-            "turnpike.db-spool",
-        } <= beside
+        assert {"turnpike.db", "turnpike.db-wal", BESIDE, "turnpike.db-spool"} <= beside
         assert readable_by_others(tmp_path) == []
     own = tmp_path / BESIDE
     hand_over(own / "handover", *of_evals([EVAL]))

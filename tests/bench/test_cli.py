@@ -36,14 +36,7 @@ OF_A_POLICY = {
     "ahead",
     "windows",
 }
-BASELINES = {
-    "category_beta",
-    "uniform",
-    "word_count",
-    "best_single",
-    "full_information",
-    "oracle",
-}
+BASELINES = {"category_beta", "uniform", "word_count", "best_single", "full_information", "oracle"}
 
 
 def keeping(folder: Path) -> list[str]:
@@ -53,18 +46,8 @@ def keeping(folder: Path) -> list[str]:
 @pytest.mark.slow
 def test_the_object_has_every_policy_and_baseline_with_every_figure(tmp_path: Path) -> None:
     table, out = written(easy(60), tmp_path / "easy.parquet"), tmp_path / "out.json"
-    asked = [
-        "replay",
-        str(table),
-        "--seeds",
-        "2",
-        "--context",
-        "both",
-        "--json",
-        str(out),
-        *keeping(tmp_path),
-    ]
-    done = CliRunner().invoke(main, asked, catch_exceptions=False)
+    asked = ["replay", str(table), "--seeds", "2", "--context", "both", "--json", str(out)]
+    done = CliRunner().invoke(main, asked + keeping(tmp_path), catch_exceptions=False)
     assert done.exit_code == 0
     found = json.loads(out.read_text())
     assert (found["table"], found["prompts"], found["seeds"]) == ("easy", 60, 2)
@@ -85,18 +68,10 @@ def test_the_object_has_every_policy_and_baseline_with_every_figure(tmp_path: Pa
 @pytest.mark.slow
 def test_the_means_of_a_policy_are_those_of_its_seeds(tmp_path: Path) -> None:
     table, out = written(easy(40), tmp_path / "easy.parquet"), tmp_path / "out.json"
-    asked = [
-        "replay",
-        str(table),
-        "--seeds",
-        "3",
-        "--policy",
-        "uniform",
-        "--json",
-        str(out),
-        *keeping(tmp_path),
-    ]
-    assert CliRunner().invoke(main, asked, catch_exceptions=False).exit_code == 0
+    asked = ["replay", str(table), "--seeds", "3", "--policy", "uniform", "--json", str(out)]
+    assert (
+        CliRunner().invoke(main, asked + keeping(tmp_path), catch_exceptions=False).exit_code == 0
+    )
     found = json.loads(out.read_text())["policies"]["uniform"]
     asked = replace(Options(), policy="uniform")
     played = Run(load(str(table)), asked, tmp_path / "kept").results(range(3))

@@ -44,9 +44,7 @@ def test_what_was_asked_for_is_asked_of_cells_that_are_there(standard: dict[str,
     assert budget == pytest.approx(0.91 * dearest.loaded.cost_usd.mean(axis=0).max())
 
 
-def test_budgets_lie_between_the_cheapest_and_the_dearest_arm(
-    standard: dict[str, Section],
-) -> None:
+def test_budgets_lie_between_the_cheapest_and_the_dearest_arm(standard: dict[str, Section]) -> None:
     cells = list(standard["budgets"].cells.values())[:BUDGETS]
     cost = cells[0].loaded.cost_usd.mean(axis=0)
     asked = budgets(cells[0])

@@ -67,9 +67,7 @@ def of(log: Logged, tenant: str = EVERYBODY, period: str = "30d") -> dict[str, A
 
 
 @pytest.mark.parametrize("periods", [["1d"], ["1d", "7d", "30d", "90d"]])
-def test_a_request_that_goes_on_after_midnight_is_one_of_the_day_before(
-    periods: list[str],
-) -> None:
+def test_a_request_that_goes_on_after_midnight_is_one_of_the_day_before(periods: list[str]) -> None:
     midnight_s = begins_s("1d", NOW_S) - NOON_S
     rows = [
         failed("late", midnight_s - 2, cost_usd=0.01),

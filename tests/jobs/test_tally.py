@@ -143,11 +143,7 @@ def test_days_and_tenants_are_kept_apart_and_add_up() -> None:
     counting = counted(row("a"), row("b", tenant="other"), row("c", day), row("d", day + 1))
     assert sorted(
         (tenant, made.line("asked").requests) for (tenant, _), made in counting.tallies.items()
-    ) == [
-        ("acme", 1),
-        ("acme", 2),
-        ("other", 1),
-    ]
+    ) == [("acme", 1), ("acme", 2), ("other", 1)]
     whole = Tally()
     for made in counting.tallies.values():
         whole.add(made)

@@ -42,10 +42,7 @@ COOLING = "it is cooling"
         ),
         (
             Demand(100, allowed=("wide",)),
-            {
-                "plain": "the request does not list it",
-                "seeing": "the request does not list it",
-            },
+            {"plain": "the request does not list it", "seeing": "the request does not list it"},
         ),
         (
             Demand(8_001, output_tokens=1, allowed=("plain", "seeing", "wide")),

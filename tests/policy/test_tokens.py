@@ -155,10 +155,7 @@ def test_an_absurd_context_expects_neither_infinite_nor_negative_tokens() -> Non
 def test_dollars_are_those_of_the_price_list_in_exact_fractions() -> None:
     arms = [Arm("a", "p", "a", 0.25, 1.5, 1000), Arm("b", "p", "b", 3.0, 15.0, 1000)]
     cost = expected_cost_usd(arms, 1200, np.array([300.0, 50.0]))
-    exact = [
-        Fraction(1200, 4) + 300 * Fraction(3, 2),
-        1200 * Fraction(3) + 50 * Fraction(15),
-    ]
+    exact = [Fraction(1200, 4) + 300 * Fraction(3, 2), 1200 * Fraction(3) + 50 * Fraction(15)]
     np.testing.assert_allclose(cost, [float(dollars / 10**6) for dollars in exact], rtol=1e-14)
 
 

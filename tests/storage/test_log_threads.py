@@ -10,16 +10,7 @@ import pytest
 from storage.events import EvalEvent, Event, FeedbackEvent
 from storage.log import Log
 from tests.storage.conftest import OpenLog
-from tests.storage.rounds import (
-    DECISION,
-    EVAL,
-    HOUR_S,
-    NOON_S,
-    OUTCOME,
-    POLICY,
-    but,
-    rows,
-)
+from tests.storage.rounds import DECISION, EVAL, HOUR_S, NOON_S, OUTCOME, POLICY, but, rows
 
 THREADS = 16
 

@@ -2,12 +2,7 @@
 
 import pytest
 
-from policy.errors import (
-    UpstreamBusy,
-    UpstreamError,
-    UpstreamTimeout,
-    UpstreamUnauthorised,
-)
+from policy.errors import UpstreamBusy, UpstreamError, UpstreamTimeout, UpstreamUnauthorised
 from upstream.breaker import Breaker
 from upstream.refusals import GONE
 

@@ -121,10 +121,7 @@ def test_a_204_is_no_answer() -> None:
     def scenario(conversation: Conversation) -> None:
         conversation.send(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
 
-    with (
-        talking_to(scenario) as (upstream, arm, _),
-        pytest.raises(UpstreamInvalid),
-    ):
+    with talking_to(scenario) as (upstream, arm, _), pytest.raises(UpstreamInvalid):
         upstream.answer(arm, BODY)
 
 
@@ -192,10 +189,7 @@ def test_a_context_length_code_counts_whatever_the_words() -> None:
 
 def test_retry_after_is_told_and_not_slept() -> None:
     busy = failing({"message": "slow down"}, "429 Too Many Requests", "Retry-After: 120")
-    with (
-        talking_to(busy) as (upstream, arm, seen),
-        pytest.raises(UpstreamBusy) as caught,
-    ):
+    with talking_to(busy) as (upstream, arm, seen), pytest.raises(UpstreamBusy) as caught:
         upstream.answer(arm, BODY)
     assert caught.value.retry_after_s == 120
     assert len(seen.bodies) == 1
@@ -332,10 +326,7 @@ def test_a_key_that_the_provider_echoes_is_in_no_part_of_the_error(method, kind)
         "error": failing({"message": echo}, "401 Unauthorized"),
         "page": replying(f"<html>{echo}</html>".encode(), "500 Error", "text/html"),
     }
-    with (
-        talking_to(scenarios[kind]) as (upstream, arm, _),
-        pytest.raises(UpstreamError) as caught,
-    ):
+    with talking_to(scenarios[kind]) as (upstream, arm, _), pytest.raises(UpstreamError) as caught:
         getattr(upstream, method)(arm, BODY)
     whole = "".join(traceback.format_exception(caught.value))
     assert KEY not in whole

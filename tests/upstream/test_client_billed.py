@@ -90,10 +90,7 @@ STREAMS = BOTH | {
 )
 def test_an_error_carries_what_may_be_billed(method: str, scenario: Scenario, usage: Usage) -> None:
     more = {"timeouts": SHORT} if scenario is silent else {}
-    with (
-        talking_to(scenario, **more) as (upstream, arm, _),
-        pytest.raises(UpstreamError) as caught,
-    ):
+    with talking_to(scenario, **more) as (upstream, arm, _), pytest.raises(UpstreamError) as caught:
         getattr(upstream, method)(arm, BODY)
     assert caught.value.usage == usage
 

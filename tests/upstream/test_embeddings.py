@@ -67,10 +67,7 @@ def test_one_that_is_silent_is_not_waited_for_long() -> None:
 
 def test_where_no_provider_takes_embeddings_that_is_said() -> None:
     catalogue = Catalogue({"p": Provider("p", "http://127.0.0.1:9/v1")}, {})
-    with (
-        Upstream(lambda: catalogue, {}) as upstream,
-        pytest.raises(NotServed, match="passes_on"),
-    ):
+    with Upstream(lambda: catalogue, {}) as upstream, pytest.raises(NotServed, match="passes_on"):
         Embeddings(upstream.pass_on, "m").vector("hello")
 
 

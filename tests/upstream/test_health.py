@@ -84,9 +84,7 @@ def test_an_arm_that_fails_is_left_alone_and_asked_when_nobody_else_is_left(worl
     assert [step.lifted for step in world.health.steps([A, B])] == [False, True]
 
 
-def test_when_all_are_left_alone_the_one_that_comes_back_first_is_asked_first(
-    world: World,
-) -> None:
+def test_when_all_are_left_alone_the_one_that_comes_back_first_is_asked_first(world: World) -> None:
     for each in (B, A, C):
         world.call(each, BROKEN, times=3)
         world.now_s += 1
@@ -132,9 +130,7 @@ def test_a_retry_tries_nothing_out(world: World) -> None:
     assert world.asked(A, B, C, failed=(C,)) == [{"b"}, {"a", "b"}]
 
 
-def test_an_arm_that_fails_one_call_of_ten_stands_in_like_one_that_fails_none(
-    world: World,
-) -> None:
+def test_an_arm_that_fails_one_call_of_ten_stands_in_like_one_that_fails_none(world: World) -> None:
     world.call(A, times=9)
     world.call(B)
     world.call(A, BROKEN)
@@ -143,9 +139,7 @@ def test_an_arm_that_fails_one_call_of_ten_stands_in_like_one_that_fails_none(
     assert world.asked(A, B, C, failed=(C,)) == [{"b"}, {"a", "b"}]
 
 
-def test_a_retry_goes_first_to_who_has_answered_lately_then_to_another_quota(
-    world: World,
-) -> None:
+def test_a_retry_goes_first_to_who_has_answered_lately_then_to_another_quota(world: World) -> None:
     failed, near = arm("failed", quota_group="g"), arm("near", quota_group="g")
     world.call(A)
     world.now_s += 31

@@ -5,12 +5,7 @@ import threading
 
 import pytest
 
-from policy.errors import (
-    ContextLengthExceeded,
-    UpstreamBusy,
-    UpstreamError,
-    UpstreamInvalid,
-)
+from policy.errors import ContextLengthExceeded, UpstreamBusy, UpstreamError, UpstreamInvalid
 from policy.types import Usage
 from tests.upstream.misbehaving import Conversation, chunk, completion, usage_frame
 from tests.upstream.talking import BODY, KEY, talking_to
@@ -196,10 +191,7 @@ def test_a_body_instead_of_a_stream_is_an_error(body, kind, error) -> None:
     def scenario(conversation: Conversation) -> None:
         conversation.reply(body, kind=kind)
 
-    with (
-        talking_to(scenario) as (upstream, arm, _),
-        pytest.raises(UpstreamError) as caught,
-    ):
+    with talking_to(scenario) as (upstream, arm, _), pytest.raises(UpstreamError) as caught:
         upstream.stream(arm, BODY)
     assert type(caught.value) is error
 
@@ -218,10 +210,7 @@ def test_a_reset_before_content_is_an_exception() -> None:
         conversation.events(ROLE)
         conversation.reset()
 
-    with (
-        talking_to(scenario) as (upstream, arm, _),
-        pytest.raises(UpstreamError),
-    ):
+    with talking_to(scenario) as (upstream, arm, _), pytest.raises(UpstreamError):
         upstream.stream(arm, BODY)
 
 
@@ -254,10 +243,7 @@ def test_a_chunked_body_cut_after_content_raises() -> None:
         conversation.head("200 OK", "text/event-stream", "Transfer-Encoding: chunked")
         conversation.send(b"%x\r\n%s\r\n7\r\nda" % (len(event), event))
 
-    with (
-        talking_to(scenario) as (upstream, arm, _),
-        upstream.stream(arm, BODY) as stream,
-    ):
+    with talking_to(scenario) as (upstream, arm, _), upstream.stream(arm, BODY) as stream:
         assert next(stream).text == "hello"
         with pytest.raises(UpstreamError, match="broke the connection"):
             next(stream)

@@ -58,9 +58,7 @@ def test_no_other_endpoint_is_opened_even_to_a_listed_site(listed: Running, path
     assert "access-control-allow-origin" not in response.headers
 
 
-def test_the_answer_and_the_error_may_be_read_and_no_cookie_is_let_through(
-    listed: Running,
-) -> None:
+def test_the_answer_and_the_error_may_be_read_and_no_cookie_is_let_through(listed: Running) -> None:
     answer = Keyed(listed, f"shop{id(listed)}").ask()
     body = {"id": answer["id"], "thumbs": "up", "feedback_token": answer["feedback_token"]}
     for sent, status in ((body, 200), ({**body, "feedback_token": "tpf_1_x"}, 401)):

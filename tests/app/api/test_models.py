@@ -20,8 +20,7 @@ def test_auto_routes_and_says_how_much_more_is_paid(model: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "arm"),
-    [("small", "small"), ("large", "large"), ("vendor/large-1", "large")],
+    ("model", "arm"), [("small", "small"), ("large", "large"), ("vendor/large-1", "large")]
 )
 def test_an_arm_is_pinned_by_its_name_or_its_providers(model: str, arm: str) -> None:
     assert named(model, ARMS).arm == arm

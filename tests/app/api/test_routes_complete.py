@@ -54,11 +54,7 @@ def test_a_stream_brings_the_same_answer_in_pieces(service: Running) -> None:
     response = service.post("/complete", {"prompt": SUM, "models": [PINNED], "stream": True})
     assert response.mimetype == "text/event-stream"
     started, *pieces, whole, done = events(response)
-    assert started == {
-        "id": whole["id"],
-        "feedback_token": whole["feedback_token"],
-        "arm": PINNED,
-    }
+    assert started == {"id": whole["id"], "feedback_token": whole["feedback_token"], "arm": PINNED}
     assert len(pieces) > 1
     assert "".join(piece["text"] for piece in pieces) == plain["text"]
     assert done == "[DONE]"
@@ -158,8 +154,7 @@ def test_a_dollar_that_is_worth_more_buys_the_dearer_arm(service: Running) -> No
             service.rate(service.ask(f"What is {n} * 7?", models=[arm])["id"], thumbs)
     chosen = {
         pay: service.post(
-            "/route",
-            {"prompt": SUM, "models": names, "willingness_to_pay": pay, "explore": False},
+            "/route", {"prompt": SUM, "models": names, "willingness_to_pay": pay, "explore": False}
         ).json["arm"]
         for pay in (1e-6, 10.0)
     }

@@ -38,8 +38,7 @@ def test_a_receiver_that_hangs_up_or_is_not_there_is_a_problem() -> None:
 
 
 @pytest.mark.parametrize(
-    "url",
-    ["http://127.0.0.1:99999/x", "http://127.0.0.1/\u00fc", f"http://{'a' * 70}.example/"],
+    "url", ["http://127.0.0.1:99999/x", "http://127.0.0.1/\u00fc", f"http://{'a' * 70}.example/"]
 )
 def test_a_url_that_nothing_can_be_sent_to_is_a_problem(url: str) -> None:
     assert post(url, DATA) is not None

@@ -53,8 +53,7 @@ def begun(made: Faulty, path: str, body: dict[str, Any]) -> Callable[[], tuple[i
 @pytest.mark.slow
 @pytest.mark.parametrize("scenario", [endless, pausing], ids=lambda each: each.__name__)
 @pytest.mark.parametrize(
-    ("path", "asked"),
-    [("/complete", STREAMED), ("/v1/chat/completions", {**CHAT, "stream": True})],
+    ("path", "asked"), [("/complete", STREAMED), ("/v1/chat/completions", {**CHAT, "stream": True})]
 )
 def test_a_stream_that_is_not_whole_in_time_ends_with_an_error_and_its_rows(
     tmp_path: Path, path: str, asked: dict[str, Any], scenario: Callable[[Conversation], None]

@@ -28,8 +28,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
     write_lines("debug", {"TURNPIKE_API_KEY": OUR_KEY, "PROVIDER_API_KEY": THEIR_KEY})
     # Standard error is another stream in every part of every test.
     structlog.configure(
-        cache_logger_on_first_use=False,
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        cache_logger_on_first_use=False, logger_factory=lambda *_: structlog.PrintLogger(sys.stderr)
     )
     yield lambda: capsys.readouterr().err.splitlines()
     structlog.configure(**before)

@@ -147,9 +147,7 @@ def code(told: bytes) -> tuple[int, str]:
     return int(head.split()[1]), json.loads(body)["error"]["code"]
 
 
-def test_what_is_answered_and_rated_is_there_after_ctrl_c_and_another_start(
-    tmp_path: Path,
-) -> None:
+def test_what_is_answered_and_rated_is_there_after_ctrl_c_and_another_start(tmp_path: Path) -> None:
     with served(tmp_path) as service:
         for n in range(5):
             _, answer = service.request("POST", "/complete", {"prompt": f"What is {n} + 4?"})

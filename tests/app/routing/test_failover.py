@@ -38,9 +38,7 @@ def test_the_only_arm_that_lives_is_found_and_then_asked_at_once(tmp_path: Path)
         assert health(made, "living")["failures"] == 0
 
 
-def test_an_arm_that_failed_three_times_is_left_alone_and_the_log_says_why(
-    tmp_path: Path,
-) -> None:
+def test_an_arm_that_failed_three_times_is_left_alone_and_the_log_says_why(tmp_path: Path) -> None:
     with faulty(tmp_path, {"bad": broken, "good": good}, FIRST_BAD) as made:
         assert [len(ask(made)) for _ in range(5)] == [2, 2, 2, 1, 1]
         shown = health(made, "bad")
@@ -215,9 +213,7 @@ def test_a_refused_key_leaves_the_arm_alone_for_a_minute(tmp_path: Path) -> None
         assert 55 < float(str(health(made, "bad")["tried_again_in_s"])) <= 60
 
 
-def test_a_slow_arm_holds_only_so_many_requests_and_the_rest_go_elsewhere(
-    tmp_path: Path,
-) -> None:
+def test_a_slow_arm_holds_only_so_many_requests_and_the_rest_go_elsewhere(tmp_path: Path) -> None:
     release = threading.Event()
 
     def slow(talk: Conversation) -> None:

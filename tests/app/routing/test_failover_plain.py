@@ -151,14 +151,9 @@ def test_c5_a_429_cools_the_quota_group_for_as_long_as_it_says(
         assert made.asked == ["bad", "good", "good"]
 
 
-def test_c6_a_429_on_all_is_told_with_the_soonest_moment_and_asked_no_more(
-    tmp_path: Path,
-) -> None:
+def test_c6_a_429_on_all_is_told_with_the_soonest_moment_and_asked_no_more(tmp_path: Path) -> None:
     scenarios = {"a": status(429, "Retry-After: 120"), "b": status(429, "Retry-After: 90")}
-    with (
-        faulty(tmp_path, scenarios) as made,
-        openai_client(made.service, max_retries=0) as client,
-    ):
+    with faulty(tmp_path, scenarios) as made, openai_client(made.service, max_retries=0) as client:
         for _ in range(3):
             with pytest.raises(openai.RateLimitError) as told:
                 ask(client)
@@ -192,9 +187,7 @@ def test_a_request_that_is_wrong_costs_one_call_and_no_breaker(
         assert health(made.service, "bad")["state"] == "closed"
 
 
-def test_c8_a_prompt_that_overflows_goes_to_a_larger_window_and_never_back(
-    tmp_path: Path,
-) -> None:
+def test_c8_a_prompt_that_overflows_goes_to_a_larger_window_and_never_back(tmp_path: Path) -> None:
     scenarios = {"bad": too_long, "large": broken, "same": good, "huge": good}
     arms = {
         "bad": CHEAP,
@@ -308,10 +301,7 @@ def test_c16_a_redirect_is_not_followed_and_no_key_goes_there(tmp_path: Path) ->
 
 def test_c21_a_key_that_is_echoed_reaches_nobody(tmp_path: Path) -> None:
     echo = status(401, body=json.dumps({"error": {"message": f"bad key {KEY}"}}).encode())
-    with (
-        faulty(tmp_path, {"a": echo, "b": echo}) as made,
-        openai_client(made.service) as client,
-    ):
+    with faulty(tmp_path, {"a": echo, "b": echo}) as made, openai_client(made.service) as client:
         with pytest.raises(openai.APIStatusError) as told:
             ask(client)
         assert KEY not in told.value.response.text

@@ -66,10 +66,7 @@ class Person:
     ids=["words", "words and sessions", "sessions", "tenants", "tenants with equal sessions"],
 )
 def test_each_caller_hears_what_its_own_tool_says(
-    tmp_path: Path,
-    ann: tuple[str, str, str | None],
-    bob: tuple[str, str, str | None],
-    stream: bool,
+    tmp_path: Path, ann: tuple[str, str, str | None], bob: tuple[str, str, str | None], stream: bool
 ) -> None:
     able = {name: {"capabilities": ["tools"]} for name in ARMS}
     with faulty(tmp_path, dict.fromkeys(ARMS, numbering), able) as made:

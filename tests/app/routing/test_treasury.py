@@ -111,9 +111,7 @@ def test_what_a_model_may_read_counts_in_what_is_reserved_wherever_it_stands(
 
 
 @pytest.mark.slow
-def test_b9_the_ceiling_of_the_service_holds_for_all_its_keys_together(
-    tmp_path: Path,
-) -> None:
+def test_b9_the_ceiling_of_the_service_holds_for_all_its_keys_together(tmp_path: Path) -> None:
     with pricing(tmp_path, budget_usd=5.5 * CALL_USD) as service:
         shop = Keyed(service, budget_usd=100 * CALL_USD)
         site = Keyed(service, "site", willingness_to_pay_usd=1.0)
@@ -308,9 +306,7 @@ def test_a_budget_beside_a_price_is_a_ceiling_and_leaves_the_price(service: Runn
 
 
 @pytest.mark.slow
-def test_a_budget_per_request_and_a_floor_are_kept_by_each_key_for_itself(
-    service: Running,
-) -> None:
+def test_a_budget_per_request_and_a_floor_are_kept_by_each_key_for_itself(service: Running) -> None:
     tight = Keyed(service, "tight", budget_usd=5e-5, budget_per="request")
     fine = Keyed(service, "fine", quality_floor=0.98)
     prices: dict[str, set[float]] = {}
