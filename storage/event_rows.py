@@ -6,6 +6,7 @@ of `seq` and needs no open transaction.
 
 from collections.abc import Iterator
 from hashlib import sha256
+from operator import attrgetter
 from typing import Any
 
 from storage.events import EvalEvent, Event, FeedbackEvent, OutcomeEvent, PolicyEvent
@@ -96,7 +97,7 @@ def page(ask: Ask, after: int, upto: int) -> list[Event]:
         events += [restore(kind, row) for row in ask(sql, seqs)]
         if len(events) == upto - after:  # all there are, and mostly they are of the first kind
             break
-    return sorted(events, key=_seq)
+    return sorted(events, key=attrgetter("seq"))
 
 
 def spans(after: int, upto: int) -> Iterator[tuple[int, int]]:
@@ -107,7 +108,3 @@ def spans(after: int, upto: int) -> Iterator[tuple[int, int]]:
     """
     for low in range(after, upto, PAGE):
         yield low, min(low + PAGE, upto)
-
-
-def _seq(event: Event) -> int:
-    return event.seq

@@ -18,10 +18,7 @@ def remote(path: Path, mounts: Path = MOUNTS) -> str | None:
     kinds: dict[Path, str] = {}
     for line in mounts.read_text(errors="replace").splitlines():
         _, point, kind, *_ = line.split(" ")
-        kinds[Path(re.sub(r"\\([0-7]{3})", _character, point))] = kind.removeprefix("fuse.")
+        point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), point)
+        kinds[Path(point)] = kind.removeprefix("fuse.")
     kind = next((kinds[each] for each in (path, *path.parents) if each in kinds), "")
     return kind if kind in REMOTE else None
-
-
-def _character(octal: re.Match[str]) -> str:
-    return chr(int(octal[1], 8))

@@ -203,10 +203,6 @@ def _tuple(written: str) -> tuple[Any, ...]:
     return tuple(json.loads(written))
 
 
-def _tuple_or_none(written: str | None) -> tuple[Any, ...] | None:
-    return None if written is None else _tuple(written)
-
-
 def _context(written: bytes) -> NDArray[np.float64]:
     return np.frombuffer(written, dtype="<f8")
 
@@ -219,7 +215,7 @@ DECODERS: dict[str, Callable[[Any], Any]] = {
     "quality_sd": _tuple,
     "cost_usd_predicted": _tuple,
     "scopes": _tuple,
-    "allowed_arms": _tuple_or_none,
+    "allowed_arms": lambda written: None if written is None else _tuple(written),
     "ineligible": json.loads,
     "cached_by_arm": json.loads,
     "hyper": json.loads,

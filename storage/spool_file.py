@@ -71,7 +71,7 @@ class SpoolFile:
         for entry in entries:
             if end + HEAD_BYTES + len(entry) > self.size_bytes:
                 break
-            framed.append(self._framed(entry, end))
+            framed.append(_length(entry) + _digest(self._term, entry, end) + entry)
             end += len(framed[-1])
         if framed:
             if not self.is_there:
@@ -116,9 +116,6 @@ class SpoolFile:
         os.posix_fallocate(self._file, 0, size_bytes)
         os.fsync(self._file)
         return size_bytes
-
-    def _framed(self, entry: bytes, at: int) -> bytes:
-        return _length(entry) + _digest(self._term, entry, at) + entry
 
 
 def waiting_in(path: Path) -> int:

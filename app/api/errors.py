@@ -222,16 +222,13 @@ def _http(error: HTTPException) -> WsgiResponse:
     answer = error.get_response()
     if answer.status_code < HTTPStatus.BAD_REQUEST:
         return answer  # a redirect, or something that a view has made whole
-    stray = STRAYS.get(answer.status_code) or _by_name(error.name)
+    # One that is in no table is told by its name, under a code that is.
+    unknown = replace(STRAYS[HTTPStatus.BAD_REQUEST], says=error.name)
+    stray = STRAYS.get(answer.status_code, unknown)
     says = stray.says.format(method=request.method, path=request.path[:PATH_CHARS])
     answer.data = json.dumps(_enveloped(stray.type, stray.code, says))
     answer.content_type = "application/json"
     return answer
-
-
-def _by_name(name: str) -> Stray:
-    """Return how an error that is in no table is told: its name, under a code that is."""
-    return replace(STRAYS[HTTPStatus.BAD_REQUEST], says=name)
 
 
 def _name_request() -> None:

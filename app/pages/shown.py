@@ -6,19 +6,7 @@ from collections.abc import Callable
 from flask import Blueprint
 from markupsafe import Markup, escape
 
-from app.figures import (
-    ago,
-    clipped,
-    count,
-    counted,
-    decimals,
-    dollars,
-    iso,
-    moment,
-    percent,
-    seconds,
-    signed,
-)
+from app import figures
 
 CODE = re.compile("`([^`]+)`")
 
@@ -33,7 +21,8 @@ def coded(text: str) -> Markup:
 
 
 FILTERS: tuple[Callable[..., object], ...] = (
-    dollars, percent, count, counted, seconds, moment, iso, ago, decimals, clipped, signed, coded,
+    figures.dollars, figures.percent, figures.count, figures.counted, figures.seconds, figures.iso,
+    figures.moment, figures.ago, figures.decimals, figures.clipped, figures.signed, coded,
 )  # fmt: skip
 
 

@@ -95,11 +95,9 @@ class _Redacting:
 
     def __call__(self, _logger: object, _method: str, line: Line) -> Line:
         for name, value in line.items():
-            line[name] = value if isinstance(value, int | float) else self._clean(value)
+            if not isinstance(value, int | float | None):
+                line[name] = without(str(value), self._known)
         return line
-
-    def _clean(self, value: object) -> object:
-        return value if value is None else without(str(value), self._known)
 
 
 def _with_place(_logger: object, _method: str, line: Line) -> Line:

@@ -57,7 +57,7 @@ class Place:
         for message in ask.messages:
             if message.get("role") == "assistant":
                 before, called = digest.digest(), called_in(message)
-            digest.update(_bytes(message))
+            digest.update(json.dumps(message, sort_keys=True).encode())
         named = () if ask.session is None else (_key(b"session", whose, ask.session),)
         heard = () if not before else (before,)
         calls = call_keys(called, (*named, *heard), whose)
@@ -132,7 +132,3 @@ def tenant_key(tenant: str) -> bytes:
 def _key(kind: bytes, within: bytes, name: str) -> bytes:
     named = within + name.encode(errors="replace")
     return blake2b(named, digest_size=16, person=kind).digest()
-
-
-def _bytes(message: dict[str, Any]) -> bytes:
-    return json.dumps(message, sort_keys=True).encode()
