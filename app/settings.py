@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from app.address import is_loopback, origins
+from app.address import is_loopback
 from app.dials import YEAR_S, Address, Days, File, Key, Origins, Rule, Seconds, Secret, Url, Where
 from app.given import PREFIX, from_environment, from_file
 from app.mistakes import right, seen
@@ -242,11 +242,6 @@ class Settings(BaseSettings):
                 "so nothing would be compared: set cache to semantic, or leave it out"
             )
         return self
-
-    @property
-    def origins(self) -> frozenset[str]:
-        """Return the sites whose pages may send feedback."""
-        return origins(self.cors_origins)
 
     @property
     def is_loopback(self) -> bool:

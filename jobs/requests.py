@@ -20,11 +20,6 @@ class Request:
     spent_usd: float
     failed_usd: float = 0.0
 
-    @classmethod
-    def of(cls, row: Spending) -> "Request":
-        """Return the request that begins with this decision."""
-        return cls(row, row, row.cost_usd)
-
     def follow(self, row: Spending) -> None:
         """Add the decision that was made because the last one failed."""
         self.failed_usd = self.spent_usd
@@ -56,7 +51,7 @@ def requests(rows: Iterable[Spending], lasts_s: float) -> Iterator[Request]:
     for row in rows:
         request = unfinished.pop(row.retry_of or "", None)
         if request is None:
-            request = Request.of(row)
+            request = Request(row, row, row.cost_usd)
         else:
             request.follow(row)
         if row.status in DELIVERED:

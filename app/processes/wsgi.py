@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Flask
 
+from app.address import origins
 from app.api import access, caller, cors, errors
 from app.api.operating import operating
 from app.api.routes import blueprint
@@ -44,7 +45,7 @@ def create_app(parts: Parts) -> Flask:
     metrics.install(app, parts.instruments.metrics)
     drain.install(app, parts.drain)
     access.install(app)
-    cors.install(app, parts.settings.origins)
+    cors.install(app, origins(parts.settings.cors_origins))
     caller.install(app)
     return app
 
