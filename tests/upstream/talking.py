@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from policy.types import Arm, Timeouts
 from tests.upstream.misbehaving import Scenario, Seen, misbehaving
@@ -18,6 +19,12 @@ PATIENT = Timeouts(total_s=20, first_content_s=20, idle_s=20)
 def arm_on(provider: str = "p", model: str = "m", **more: object) -> Arm:
     settings = {"timeouts": PATIENT, **more}
     return Arm("arm-a", provider, model, 1.0, 2.0, 8000, **settings)
+
+
+def upstream_at(url: str, **more: Any) -> Upstream:
+    """Return a client whose one provider, p, is there."""
+    catalogue = Catalogue({"p": Provider("p", url, **more)}, {})
+    return Upstream(lambda: catalogue, {})
 
 
 @contextmanager

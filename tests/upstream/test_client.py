@@ -20,7 +20,7 @@ from policy.errors import (
 )
 from policy.types import Usage
 from tests.upstream.misbehaving import Conversation, completion, misbehaving
-from tests.upstream.talking import BODY, KEY, arm_on, talking_to
+from tests.upstream.talking import BODY, KEY, arm_on, talking_to, upstream_at
 from upstream.catalogue import Catalogue, Provider
 from upstream.client import Upstream
 
@@ -210,10 +210,9 @@ def test_a_redirect_is_not_followed() -> None:
 
 @pytest.mark.parametrize("path", ["", "/", "/v1", "/v1/", "/a/b"])
 def test_the_address_of_a_provider_may_have_a_path_or_none(path: str) -> None:
-    with misbehaving({"m": replying(completion())}) as (url, seen):
-        provider = Provider("p", f"{url.removesuffix('/v1')}{path}")
-        with Upstream(lambda: Catalogue({"p": provider}, {}), {}) as upstream:
-            upstream.answer(arm_on(), BODY)
+    there = misbehaving({"m": replying(completion())})
+    with there as (url, seen), upstream_at(url.removesuffix("/v1") + path) as upstream:
+        upstream.answer(arm_on(), BODY)
     [head] = seen.heads
     assert head.startswith(f"POST {path.rstrip('/')}/chat/completions HTTP/1.1")
 
@@ -221,20 +220,16 @@ def test_the_address_of_a_provider_may_have_a_path_or_none(path: str) -> None:
 def test_a_refused_connection_is_an_error_with_its_reason() -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
-    catalogue = Catalogue({"p": Provider("p", f"http://127.0.0.1:{port}/v1")}, {})
     with (
-        Upstream(lambda: catalogue, {}) as upstream,
+        upstream_at(f"http://127.0.0.1:{port}/v1") as upstream,
         pytest.raises(UpstreamError, match="cannot be reached: .*refused"),
     ):
         upstream.answer(arm_on(), BODY)
 
 
 def test_a_host_that_does_not_exist_is_an_error() -> None:
-    catalogue = Catalogue({"p": Provider("p", "http://nowhere.invalid/v1")}, {})
-    with (
-        Upstream(lambda: catalogue, {}) as upstream,
-        pytest.raises(UpstreamError, match="cannot be reached"),
-    ):
+    url = "http://nowhere.invalid/v1"
+    with upstream_at(url) as upstream, pytest.raises(UpstreamError, match="cannot be reached"):
         upstream.answer(arm_on(), BODY)
 
 
@@ -250,11 +245,8 @@ def test_a_provider_that_does_not_speak_tls_is_an_error() -> None:
         provider = threading.Thread(target=greet_in_plain_text, daemon=True)
         provider.start()
         url = f"https://127.0.0.1:{listener.getsockname()[1]}/v1"
-        catalogue = Catalogue({"p": Provider("p", url)}, {})
-        with (
-            Upstream(lambda: catalogue, {}) as upstream,
-            pytest.raises(UpstreamError, match="cannot be reached.*SSL"),
-        ):
+        error = pytest.raises(UpstreamError, match="cannot be reached.*SSL")
+        with upstream_at(url) as upstream, error:
             upstream.answer(arm_on(), BODY)
         provider.join()
 

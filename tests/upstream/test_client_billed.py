@@ -8,9 +8,7 @@ import pytest
 from policy.errors import UpstreamError
 from policy.types import NOTHING, Timeouts, Usage
 from tests.upstream.misbehaving import Conversation, Scenario, chunk, completion, usage_frame
-from tests.upstream.talking import BODY, arm_on, talking_to
-from upstream.catalogue import Catalogue, Provider
-from upstream.client import Upstream
+from tests.upstream.talking import BODY, arm_on, talking_to, upstream_at
 
 ASKED = Usage(8, 0, estimated=True)
 """The 32 characters of the request."""
@@ -113,9 +111,8 @@ def test_a_count_that_does_not_come_after_a_blank_end_is_not_waited_for() -> Non
 def test_a_request_that_was_never_taken_costs_nothing(method: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-    catalogue = Catalogue({"p": Provider("p", url)}, {})
     with (
-        Upstream(lambda: catalogue, {}) as upstream,
+        upstream_at(url) as upstream,
         pytest.raises(UpstreamError, match="cannot be reached") as caught,
     ):
         getattr(upstream, method)(arm_on(), BODY)

@@ -10,9 +10,7 @@ import pytest
 from policy.errors import UpstreamError, UpstreamTimeout
 from policy.types import NOTHING, Timeouts
 from tests.upstream.misbehaving import Conversation, chunk, completion, misbehaving
-from tests.upstream.talking import BODY, PATIENT, SHORT, arm_on, talking_to
-from upstream.catalogue import Catalogue, Provider
-from upstream.client import Upstream
+from tests.upstream.talking import BODY, PATIENT, SHORT, arm_on, talking_to, upstream_at
 from upstream.deadlines import Deadline
 
 SLACK_S = 2.0
@@ -99,13 +97,12 @@ def test_what_is_passed_on_is_not_late_while_it_goes_on_coming() -> None:
             time.sleep(0.1)
 
     timeouts = Timeouts(first_content_s=1, idle_s=9, total_s=9)
-    with misbehaving({"m": scenario}) as (url, _):
-        catalogue = Catalogue({"p": Provider("p", url, passes_on=("responses",))}, {})
-        with (
-            Upstream(lambda: catalogue, {}) as upstream,
-            closing(upstream.pass_on("responses", {"model": "m"}, timeouts)) as passed,
-        ):
-            assert b"".join(passed.received) == 12 * b"data: hm\n\n"
+    with (
+        misbehaving({"m": scenario}) as (url, _),
+        upstream_at(url, passes_on=("responses",)) as upstream,
+        closing(upstream.pass_on("responses", {"model": "m"}, timeouts)) as passed,
+    ):
+        assert b"".join(passed.received) == 12 * b"data: hm\n\n"
 
 
 def test_an_answer_that_drips_ends_at_the_total() -> None:
@@ -209,34 +206,25 @@ def test_a_connection_that_nobody_accepts_is_a_timeout() -> None:
         address = listener.getsockname()
         with socket.create_connection(address):  # fills the backlog
             url = f"http://127.0.0.1:{address[1]}/v1"
-            catalogue = Catalogue({"p": Provider("p", url)}, {})
-            with (
-                Upstream(lambda: catalogue, {}) as upstream,
-                pytest.raises(UpstreamTimeout, match="took no connection in time"),
-            ):
+            error = pytest.raises(UpstreamTimeout, match="took no connection in time")
+            with upstream_at(url) as upstream, error:
                 upstream.answer(arm_on(timeouts=SHORT), BODY)
 
 
 def test_a_tls_greeting_that_nobody_answers_is_a_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"https://127.0.0.1:{listener.getsockname()[1]}/v1"
-        catalogue = Catalogue({"p": Provider("p", url)}, {})
-        with (
-            Upstream(lambda: catalogue, {}) as upstream,
-            pytest.raises(UpstreamTimeout, match="took no connection in time"),
-        ):
+        error = pytest.raises(UpstreamTimeout, match="took no connection in time")
+        with upstream_at(url) as upstream, error:
             upstream.answer(arm_on(timeouts=SHORT), BODY)
 
 
 def test_a_provider_that_does_not_read_is_a_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-        catalogue = Catalogue({"p": Provider("p", url)}, {})
         long = {"messages": [{"role": "user", "content": "x" * 12_000_000}]}
-        with (
-            Upstream(lambda: catalogue, {}) as upstream,
-            pytest.raises(UpstreamTimeout, match="no content within") as caught,
-        ):
+        error = pytest.raises(UpstreamTimeout, match="no content within")
+        with upstream_at(url) as upstream, error as caught:
             # A busy machine takes a while to write so much before it connects.
             upstream.answer(arm_on(timeouts=replace(PATIENT, first_content_s=2)), long)
     assert caught.value.usage == NOTHING

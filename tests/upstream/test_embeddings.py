@@ -10,9 +10,7 @@ import pytest
 from policy.errors import NotServed, UpstreamError, UpstreamInvalid, UpstreamTimeout
 from policy.types import Timeouts
 from tests.upstream.misbehaving import Conversation, Scenario, misbehaving
-from tests.upstream.talking import PATIENT, SHORT
-from upstream.catalogue import Catalogue, Provider
-from upstream.client import Upstream
+from tests.upstream.talking import PATIENT, SHORT, upstream_at
 from upstream.embeddings import Embeddings
 
 
@@ -27,10 +25,9 @@ def sending(embedding: object) -> Scenario:
 def served(
     scenario: Callable[[Conversation], None], timeouts: Timeouts = PATIENT
 ) -> Iterator[Embeddings]:
-    with misbehaving({"m": scenario}) as (url, _):
-        catalogue = Catalogue({"p": Provider("p", url, None, ("embeddings",))}, {})
-        with Upstream(lambda: catalogue, {}) as upstream:
-            yield Embeddings(upstream.pass_on, "m", timeouts)
+    there = misbehaving({"m": scenario})
+    with there as (url, _), upstream_at(url, passes_on=("embeddings",)) as upstream:
+        yield Embeddings(upstream.pass_on, "m", timeouts)
 
 
 def test_the_vector_has_length_one() -> None:
@@ -66,8 +63,8 @@ def test_one_that_is_silent_is_not_waited_for_long() -> None:
 
 
 def test_where_no_provider_takes_embeddings_that_is_said() -> None:
-    catalogue = Catalogue({"p": Provider("p", "http://127.0.0.1:9/v1")}, {})
-    with Upstream(lambda: catalogue, {}) as upstream, pytest.raises(NotServed, match="passes_on"):
+    error = pytest.raises(NotServed, match="passes_on")
+    with upstream_at("http://127.0.0.1:9/v1") as upstream, error:
         Embeddings(upstream.pass_on, "m").vector("hello")
 
 
