@@ -47,11 +47,9 @@ class Ledger:
             decision_id=decision.id,
             tenant=decision.tenant,
             arm=outcome.arm,
-            kind=decision.kind,
             feature_version=decision.feature_version,
             context=decision.context,
             sketch=decision.sketch,
-            input_tokens=outcome.input_tokens,
             output_tokens=outcome.output_tokens,
             status=outcome.status,
             cache=outcome.cache,
@@ -71,7 +69,6 @@ class Ledger:
             tenant=decision.tenant,
             rater="user",
             arm=decision.arm,
-            kind=decision.kind,
             feature_version=decision.feature_version,
             context=decision.context,
             sketch=decision.sketch,
@@ -89,10 +86,7 @@ class Ledger:
         self._events.append(
             PolicyEvent(
                 seq=self.position() + 1,
-                at_s=policy.created_at_s,
                 version=policy.version,
-                source=policy.source,
-                feature_version=policy.feature_version,
                 space=policy.space,
                 hyper=policy.hyper,
             )

@@ -226,7 +226,6 @@ def _event(lessons: Lessons, row: int, seq: int, number: int) -> Event:
         "decision_id": f"d{number}",
         "tenant": "",
         "arm": ARMS[lessons.arm[row]],
-        "kind": "routed",
         "feature_version": 0,
         "context": lessons.contexts[row],
         "sketch": b"",
@@ -234,7 +233,6 @@ def _event(lessons: Lessons, row: int, seq: int, number: int) -> Event:
     if lessons.kind[row] == TOKENS:
         return OutcomeEvent(
             **shared,
-            input_tokens=0,
             output_tokens=round(np.expm1(lessons.value[row])),
             status="ok",
             cache="miss",

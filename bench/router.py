@@ -133,9 +133,7 @@ class Router:
                 event = EvalEvent(
                     seq=self._ledger.position() + 1,
                     at_s=START_S + evals.t,
-                    batch=f"{self._run}-{evals.t}",
                     prompt_sha256=self._table.identities[row],
-                    task=self._table.tasks[row],
                     sketch=self._sketches[row].to_bytes(),
                     arm=self._table.names[arm],
                     score=float(scores[arm]),

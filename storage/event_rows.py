@@ -18,15 +18,14 @@ PAGE = 1000
 POSITION = "SELECT seq FROM log_position"
 
 OUTCOMES = """
-SELECT o.seq, o.at_s, o.decision_id, d.tenant, o.arm, d.kind, d.feature_version, d.context,
-    d.sketch, o.input_tokens, o.output_tokens, o.status, o.cache, o.usage_estimated,
-    o.finish_reason, o.choices
+SELECT o.seq, o.at_s, o.decision_id, d.tenant, o.arm, d.feature_version, d.context, d.sketch,
+    o.output_tokens, o.status, o.cache, o.usage_estimated, o.finish_reason, o.choices
 FROM outcomes o JOIN decisions d ON d.id = o.decision_id
 WHERE o.seq > :after AND o.seq <= :upto
 """
 
 FEEDBACK = """
-SELECT f.seq, f.at_s, f.decision_id, d.tenant, f.rater, f.arm, d.kind, d.feature_version, d.context,
+SELECT f.seq, f.at_s, f.decision_id, d.tenant, f.rater, f.arm, d.feature_version, d.context,
     d.sketch, f.reward, p.reward AS previous_reward, p.at_s AS previous_at_s, f.excluded,
     d.answer_of, NOT EXISTS (
         SELECT 1 FROM feedback e
@@ -39,12 +38,12 @@ WHERE f.seq > :after AND f.seq <= :upto
 """
 
 EVALS = """
-SELECT seq, at_s, batch, prompt_sha256, task, sketch, arm, score, withdrawn
+SELECT seq, at_s, prompt_sha256, sketch, arm, score, withdrawn
 FROM evals WHERE seq > :after AND seq <= :upto
 """
 
 POLICIES = """
-SELECT seq, created_at_s AS at_s, version, source, feature_version, space, hyper
+SELECT seq, version, space, hyper
 FROM policies WHERE seq > :after AND seq <= :upto
 """
 

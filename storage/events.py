@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from policy.types import Floats
-from storage.records import CacheUse, DecisionKind, OutcomeStatus, PolicySource
+from storage.records import CacheUse, OutcomeStatus
 
 CUT = 2.0
 """So many times as long an answer would have been that was cut off: of log-normal lengths whose
@@ -25,11 +25,9 @@ class OutcomeEvent:
     decision_id: str
     tenant: str
     arm: str
-    kind: DecisionKind
     feature_version: int
     context: Floats
     sketch: bytes
-    input_tokens: int
     output_tokens: int
     status: OutcomeStatus
     cache: CacheUse
@@ -65,7 +63,6 @@ class FeedbackEvent:
     tenant: str
     rater: str
     arm: str
-    kind: DecisionKind
     feature_version: int
     context: Floats
     sketch: bytes
@@ -88,9 +85,7 @@ class EvalEvent:
 
     seq: int
     at_s: float
-    batch: str
     prompt_sha256: str
-    task: str | None
     sketch: bytes
     arm: str
     score: float
@@ -107,10 +102,7 @@ class PolicyEvent:
     """A policy version was adopted: from here on the fold uses its space and hyper-parameters."""
 
     seq: int
-    at_s: float
     version: int
-    source: PolicySource
-    feature_version: int
     space: bytes
     hyper: Mapping[str, Any]
 

@@ -42,9 +42,7 @@ def both(tmp_path: Path) -> Iterator[tuple[Ledger, LearnableLog]]:
         log.adopt(ledger.latest_policy()).wait()
         log.add_evals([SCORE]).wait()
         ledger.import_eval(
-            EvalEvent(
-                seq=2, **{f.name: getattr(SCORE, f.name) for f in fields(SCORE) if f.name != "seq"}
-            )
+            EvalEvent(**{f.name: getattr(SCORE, f.name) for f in fields(EvalEvent)} | {"seq": 2})
         )
         for i, decision in enumerate(decisions()):
             outcome = replace(OUTCOME, decision_id=decision.id, at_s=decision.decided_at_s)

@@ -59,16 +59,15 @@ def _event(
     at_s = NOON_S + 180 * DAY_S * seq / n + rng.normal() * HOUR_S - back * rng.random() * 9 * DAY_S
     kind = rng.random()
     if kind < 0.05:
-        return EvalEvent(seq=seq, at_s=at_s, batch="b", prompt_sha256="p", task=None,
-                         sketch=sketch(text), arm=arm, score=float(rng.random()),
-                         withdrawn=rng.random() < 0.3)  # fmt: skip
+        return EvalEvent(seq=seq, at_s=at_s, prompt_sha256="p", sketch=sketch(text), arm=arm,
+                         score=float(rng.random()), withdrawn=rng.random() < 0.3)  # fmt: skip
     shared: dict[str, Any] = {
-        "seq": seq, "at_s": at_s, "decision_id": f"d{seq}", "tenant": "t", "kind": "routed",
+        "seq": seq, "at_s": at_s, "decision_id": f"d{seq}", "tenant": "t",
         "feature_version": int(rng.integers(2)), "context": context(text), "sketch": sketch(text),
     }  # fmt: skip
     if kind < 0.4:
         return OutcomeEvent(
-            **shared, arm=arm, input_tokens=9, output_tokens=int(rng.integers(2_000)),
+            **shared, arm=arm, output_tokens=int(rng.integers(2_000)),
             status="ok" if rng.random() < 0.8 else "error",
             cache="miss" if rng.random() < 0.9 else "hit", usage_estimated=rng.random() < 0.1,
         )  # fmt: skip
@@ -152,8 +151,8 @@ def test_the_order_of_adding_makes_the_bytes_so_that_machines_do_not() -> None:
 def unsettled() -> list[Event]:
     """Return the thumbs of an arm that changes, withdrawn in part later, with evals before it."""
     first: list[Event] = [
-        EvalEvent(seq=n + 1, at_s=NOON_S - DAY_S, batch="b", prompt_sha256=f"p{n}", task=None,
-                  sketch=sketch(TEXTS[n % 4]), arm="a", score=1.0)
+        EvalEvent(seq=n + 1, at_s=NOON_S - DAY_S, prompt_sha256=f"p{n}", arm="a", score=1.0,
+                  sketch=sketch(TEXTS[n % 4]))
         for n in range(9)
     ]  # fmt: skip
     told = [
@@ -188,8 +187,8 @@ def reconsidered(every_s: float) -> list[Event]:
                 at_s=NOON_S + every_s * 124.5)
         for event in told[100:124:4] if isinstance(event, FeedbackEvent)
     ]  # fmt: skip
-    later = EvalEvent(seq=0, at_s=NOON_S + every_s * 150, batch="b", prompt_sha256="p", task=None,
-                      sketch=sketch(TEXTS[0]), arm="a", score=1.0)  # fmt: skip
+    later = EvalEvent(seq=0, at_s=NOON_S + every_s * 150, prompt_sha256="p", arm="a", score=1.0,
+                      sketch=sketch(TEXTS[0]))  # fmt: skip
     ordered = [*told[:125], *anew, *told[125:150], later, *told[150:]]
     return [replace(event, seq=n) for n, event in enumerate(ordered, start=1)]
 

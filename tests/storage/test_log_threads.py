@@ -120,8 +120,8 @@ def test_readers_see_what_was_durable_before_they_asked(log: Log) -> None:
     wrong: list[int] = []
 
     def use(i: int) -> None:
-        log.add_evals([but(EVAL, batch=f"b{i}")]).wait()
-        mine = [e for e in log.events() if isinstance(e, EvalEvent) and e.batch == f"b{i}"]
+        log.add_evals([but(EVAL, arm=f"a{i}")]).wait()
+        mine = [e for e in log.events() if isinstance(e, EvalEvent) and e.arm == f"a{i}"]
         wrong.extend([i] * (len(mine) != 1))
 
     in_parallel(use, 100)

@@ -46,13 +46,13 @@ def test_a_file_that_is_withdrawn_teaches_nothing_until_that_is_taken_back(impor
 
 
 def test_the_rest_of_a_file_that_comes_after_it_was_withdrawn_is_withdrawn_too(log: Log) -> None:
-    first = replace(EVAL, batch=FIRST)
+    first, second = replace(EVAL, batch=FIRST), replace(EVAL, batch=SECOND, score=0.25)
     rest = [replace(first, arm="another"), replace(first, batch=f"{FIRST}.2")]
-    log.add_evals([first, replace(first, batch=SECOND)]).wait()
+    log.add_evals([first, second]).wait()
     withdrawn(log, NOON_S, FIRST)
     assert log.add_evals([first, *rest]).wait() == len(rest)
     withdrawn(log, NOON_S + 1, SECOND)
     withdrawn(log, NOON_S + 2, SECOND, now=False)
-    log.add_evals([replace(first, batch=SECOND, arm="another")]).wait()
-    taught = [each.batch for each in log.events() if isinstance(each, EvalEvent) and each.teaches]
-    assert taught == [SECOND, SECOND]
+    log.add_evals([replace(second, arm="another")]).wait()
+    taught = [each.score for each in log.events() if isinstance(each, EvalEvent) and each.teaches]
+    assert taught == [second.score, second.score]

@@ -15,7 +15,6 @@ from app.settings import Settings
 from features.prompt import Prompt
 from features.sketch import Sketch
 from policy.errors import ConfigError, InvalidInput
-from storage.events import EvalEvent
 from storage.handover import hand_over, pending
 from storage.parcel import Blobs
 from storage.sqlite_reader import SqliteReader
@@ -90,8 +89,8 @@ def test_every_sample_of_a_prompt_counts_and_so_does_each_task(
     list_batches(given, as_json=False)
     assert capsys.readouterr().out.count("6 scores of 2 arms on 1 prompt") == 3
     with open_reader(given.database) as log:
-        events = [each for each in log.events() if isinstance(each, EvalEvent)]
-    assert [(each.arm, each.task, each.score) for each in events] == [
+        rows = log.ask("SELECT arm, task, score, prompt_sha256 FROM evals ORDER BY seq", {})
+    assert [(each["arm"], each["task"], each["score"]) for each in rows] == [
         ("gpt-4o", None, 1.0),
         ("qwen3-32b", None, 0.0),
         ("gpt-4o", None, 0.0),
@@ -99,7 +98,7 @@ def test_every_sample_of_a_prompt_counts_and_so_does_each_task(
         ("qwen3-32b", None, 1.0),
         ("gpt-4o", "maths", 1.0),
     ]
-    assert len({each.prompt_sha256 for each in events}) == 1
+    assert len({each["prompt_sha256"] for each in rows}) == 1
 
 
 @pytest.mark.slow
