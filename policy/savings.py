@@ -117,7 +117,6 @@ class Saving:
     low_usd: float
     high_usd: float
     ess: float
-    unheard: float
     ratio: float
     too_little: str | None = None
 
@@ -188,7 +187,6 @@ def _shown(sums: Sums, fewest: float, ratio: float, below: float, above: float) 
         low_usd=saved - below,
         high_usd=saved + above,
         ess=sums.ess,
-        unheard=sums.unheard,
         ratio=ratio,
         too_little=_too_little(sums, fewest),
     )

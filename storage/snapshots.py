@@ -35,13 +35,11 @@ NAME = re.compile(r"(?P<seq>\d{12})-v(?P<version>\d{6})-(?P<mark>[0-9a-f]{16})\.
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """The arrays of a posterior, and which policy version had learned up to which event."""
+    """The arrays of a posterior, and up to which event a policy version had learned them."""
 
     path: Path
-    policy_version: int
     upto_seq: int
     arrays: Arrays
-    sha256: str
 
 
 def digest(arrays: Arrays) -> str:
@@ -68,11 +66,10 @@ def save(folder: Path, policy_version: int, upto_seq: int, arrays: Arrays, mark:
     folder.mkdir(parents=True, exist_ok=True)
     # Names begin with upto_seq in equal width, so their order is that of learning.
     path = folder / f"{upto_seq:012d}-v{policy_version:06d}-{mark}{SUFFIX}"
-    header = _header(policy_version, upto_seq, arrays)
-    parcel.write(path, header, _blobs(arrays))
+    parcel.write(path, _header(policy_version, upto_seq, arrays), _blobs(arrays))
     for old in _newest_first(folder)[KEEP:]:
         old.unlink(missing_ok=True)
-    return Snapshot(path, policy_version, upto_seq, arrays, header["sha256"])
+    return Snapshot(path, upto_seq, arrays)
 
 
 def load(path: Path) -> Snapshot:
@@ -108,7 +105,7 @@ def _snapshot(path: Path, header: Mapping[str, Any], blobs: Mapping[str, bytes])
     arrays = {name: _unpack(path, blob) for name, blob in blobs.items()}
     if digest(arrays) != header["sha256"]:
         raise DamagedFile(f"{path} holds other arrays than its header says: their SHA-256 differs")
-    return Snapshot(path, header["policy_version"], header["upto_seq"], arrays, header["sha256"])
+    return Snapshot(path, header["upto_seq"], arrays)
 
 
 def forget_before(folder: Path, policy_version: int) -> None:

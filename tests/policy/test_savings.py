@@ -167,7 +167,7 @@ def test_what_the_log_says_nothing_of_widens_the_interval() -> None:
     before = saving(sums)
     sums.predicted_unheard += 0.2 * sums.predicted
     after = saving(sums)
-    assert after.unheard == pytest.approx(0.2)
+    assert sums.unheard == pytest.approx(0.2)
     widened = 0.25 * after.ratio * sums.predicted_unheard
     assert after.high_usd - before.high_usd == pytest.approx(widened)
     assert before.low_usd - after.low_usd == pytest.approx(widened)

@@ -26,21 +26,17 @@ def ours(_seq: int) -> str:
 
 def test_the_arrays_come_back_with_type_shape_and_bytes(tmp_path: Path) -> None:
     saved = snapshots.save(tmp_path / "new" / "folder", 3, 17, ARRAYS, MARK)
-    assert (saved.policy_version, saved.upto_seq) == (3, 17)
     loaded = snapshots.load(saved.path)
-    assert (loaded.policy_version, loaded.upto_seq, loaded.sha256) == (3, 17, saved.sha256)
+    assert (loaded.path, loaded.upto_seq) == (saved.path, 17)
     assert loaded.arrays.keys() == ARRAYS.keys()
     for name, array in ARRAYS.items():
         assert loaded.arrays[name].dtype == array.dtype
         assert np.array_equal(loaded.arrays[name], array)
 
 
-def test_the_digest_is_of_the_arrays_alone(tmp_path: Path) -> None:
-    first = snapshots.save(tmp_path, 1, 5, ARRAYS, MARK)
-    second = snapshots.save(tmp_path, 2, 9, dict(reversed(ARRAYS.items())), MARK)
-    assert first.sha256 == second.sha256 == snapshots.digest(ARRAYS)
-    nudged = {**ARRAYS, "none": np.zeros((4, 0))}
-    assert snapshots.digest(nudged) != first.sha256
+def test_the_digest_is_of_the_arrays_alone() -> None:
+    assert snapshots.digest(dict(reversed(ARRAYS.items()))) == snapshots.digest(ARRAYS)
+    assert snapshots.digest({**ARRAYS, "none": np.zeros((4, 0))}) != snapshots.digest(ARRAYS)
 
 
 def test_the_newest_whole_one_wins_and_damage_is_told(tmp_path: Path) -> None:

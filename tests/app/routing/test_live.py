@@ -72,7 +72,7 @@ def run_ahead(snapshots: Path) -> None:
     """Pretend that the log was put back to an earlier state than the snapshots."""
     path = max(snapshots.iterdir())
     newest, mark = load(path), path.stem.rpartition("-")[2]
-    save(snapshots, newest.policy_version, newest.upto_seq + 1_000, newest.arrays, mark)
+    save(snapshots, 1, newest.upto_seq + 1_000, newest.arrays, mark)
 
 
 DAMAGES = [keep, delete, flip, cut, run_ahead]
