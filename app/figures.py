@@ -141,7 +141,9 @@ def clipped(number: float) -> float:
 def signed(number: float | None, places: int = 3) -> str:
     """Return a difference with its sign.
 
-    >>> signed(0.0123), signed(-0.5, 1)
-    ('+0.012', '-0.5')
+    >>> signed(0.0123), signed(-0.5, 1), signed(-0.0004)
+    ('+0.012', '-0.5', '+0.000')
     """
-    return NONE if number is None else f"{number:+.{places}f}"
+    if number is None:
+        return NONE
+    return f"{round(number, places) + 0.0:+.{places}f}"  # nothing is not less than nothing

@@ -1,6 +1,8 @@
 """`python -m app keys`: make, list and revoke the keys that open the service."""
 
 import re
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import click
@@ -61,6 +63,13 @@ class Listed(click.ParamType[Any]):
         return names
 
 
+def _together(
+    _ctx: click.Context, _param: click.Parameter, given: Sequence[tuple[str, ...]]
+) -> tuple[str, ...] | None:
+    """Return all names of an option that may be given more than once, None without any."""
+    return tuple(dict.fromkeys(chain.from_iterable(given))) or None
+
+
 @click.group(cls=Commands)
 def keys() -> None:
     """Make, list and revoke the keys that open the service.
@@ -74,15 +83,16 @@ def keys() -> None:
 @click.argument("name", type=Name())
 @click.option("--tenant", type=Name(), default=TENANT, show_default=True, help="Who owns it: no "
               "tenant sees, rates or is answered from what another asks.")  # fmt: skip
-@click.option("--scope", "scopes", type=Listed(SCOPES), default="complete,feedback",
-              show_default=True, help="What it may do: complete, feedback, read its tenant's "
-              "decisions, metrics, admin (see all, change the service).")  # fmt: skip
+@click.option("--scope", "scopes", type=Listed(SCOPES), multiple=True, callback=_together,
+              default=["complete,feedback"], show_default=True, help="What it may do: "
+              "complete, feedback, read its tenant's decisions, metrics, admin (see all, change the service).")  # fmt: skip
 @click.option("--rate-limit", type=Rate(), help="Requests allowed, such as 60/minute.")
 @click.option("--budget-usd", type=Between(1e-9, 1e9), help="Dollars it may spend.")
 @click.option("--budget-per", type=click.Choice(["request", "hour", "day"]), default="day",
               show_default=True, help="What the budget is for; per hour or day (UTC) it is a "
               "ceiling; give max_tokens, as what a call may cost is reserved.")  # fmt: skip
-@click.option("--arms", "allowed_arms", type=Listed(), help="The arms it may ask; default: all.")
+@click.option("--arms", "allowed_arms", type=Listed(), multiple=True, callback=_together,
+              help="The arms it may ask; default: all.")  # fmt: skip
 @click.option("--willingness-to-pay", "willingness_to_pay_usd", type=Between(1e-9, 1e6),
               help="Dollars that one more thumbs-up is worth to it.")  # fmt: skip
 @click.option("--quality-floor", type=Between(0, 1, min_open=True), help="Least share of "

@@ -82,6 +82,14 @@ def test_a_name_serves_again_once_its_key_is_revoked(tmp_path: Path) -> None:
     assert (again.exit_code, "the keys: shop" in again.stderr) == (2, True)
 
 
+def test_an_option_that_lists_may_be_given_more_than_once(tmp_path: Path) -> None:
+    arms = ("--arms", "gpt-4o", "--arms", "qwen3-32b,gpt-4o")
+    key = made(tmp_path, "shop", "--scope", "complete", "--scope", "read,complete", *arms)
+    assert (key["scopes"], key["allowed_arms"]) == (["complete", "read"], ["gpt-4o", "qwen3-32b"])
+    plain = made(tmp_path, "site")
+    assert (plain["scopes"], plain["allowed_arms"]) == (["complete", "feedback"], None)
+
+
 def usage(folder: Path, *arguments: str) -> Result:
     ended = turnpike(folder, "keys", "create", *arguments)
     assert ended.exit_code == 2, ended.output
