@@ -85,8 +85,8 @@ def keys() -> None:
               "tenant sees, rates or is answered from what another asks.")  # fmt: skip
 @click.option("--scope", "scopes", type=Listed(SCOPES), multiple=True, callback=_together,
               default=["complete,feedback"], show_default=True, help="What it may do: "
-              "complete, feedback, read its tenant's decisions, metrics, admin (see all, change the "
-              "service).")  # fmt: skip
+              "complete, feedback, read its tenant's decisions, metrics, admin (see all, change "
+              "the service).")  # fmt: skip
 @click.option("--rate-limit", type=Rate(), help="Requests allowed, such as 60/minute.")
 @click.option("--budget-usd", type=Between(1e-9, 1e9), help="Dollars it may spend.")
 @click.option("--budget-per", type=click.Choice(["request", "hour", "day"]), default="day",
