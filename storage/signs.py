@@ -28,10 +28,12 @@ _ANSWERS = """SELECT count(*) FROM outcomes
 
 RATED = f"""
 SELECT last.at_s AS last_at_s,
-    (SELECT count(*) FROM feedback WHERE excluded = 0 AND at_s >= last.at_s - :lasts_s) AS ratings,
+    (SELECT count(*) FROM feedback_effective
+        WHERE excluded = 0 AND at_s >= last.at_s - :lasts_s) AS ratings,
     ({_ANSWERS} >= last.at_s - :lasts_s) AS answers,
     ({_ANSWERS} > COALESCE(last.at_s, 0.0)) AS answers_since
-FROM (SELECT max(at_s) AS at_s FROM feedback WHERE excluded = 0) last
+FROM (SELECT (SELECT at_s FROM feedback_effective WHERE excluded = 0
+    ORDER BY at_s DESC LIMIT 1) AS at_s) last
 """  # noqa: S608
 
 
@@ -53,7 +55,7 @@ class Rated:
     """How many ratings and answers there were in a time up to the last rating, and answers since.
 
     `answers` are those of both. Only those that an arm was asked for and that were delivered count,
-    and ratings of those.
+    and ratings of those that nobody withdrew.
     """
 
     last_at_s: float | None

@@ -185,7 +185,7 @@ class Lookout:
         remedy = "see that the product still posts thumbs to /feedback, with ids of answers"
         if heard.last_at_s is None:
             if heard.answers_since >= NEVER_RATED:
-                says = f"none of {heard.answers_since} answers was ever rated"
+                says = f"none of {heard.answers_since} answers has a rating"
                 yield Alarm("feedback", "", "warning", says, remedy, now_s)
             return
         answered = max(heard.answers - heard.answers_since, 1)

@@ -54,6 +54,16 @@ def test_ratings_are_counted_and_the_last_one_is_known(log: Log) -> None:
     assert rated(log.ask, 9.0).answers == 3
 
 
+def test_a_rating_that_was_withdrawn_has_not_come(log: Log) -> None:
+    answered(log, "d0")
+    for rater, reward, after_s in (("ann", 1.0, 1), ("bot", 0.0, 2), ("bot", None, 9)):
+        log.rate("d0", rater, reward, at_s=NOON_S + after_s, tenant="acme", window_s=1e9)
+    found = rated(log.ask, 60.0)
+    assert (found.last_at_s, found.ratings) == (NOON_S + 1, 1)
+    log.rate("d0", "ann", None, at_s=NOON_S + 10, tenant="acme", window_s=1e9)
+    assert rated(log.ask, 60.0).last_at_s is None
+
+
 def test_only_answers_that_were_asked_and_delivered_count_and_ratings_of_those(log: Log) -> None:
     answered(log, "whole")
     answered(log, "filtered", 1, status="filtered")
