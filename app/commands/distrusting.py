@@ -1,7 +1,8 @@
 """Withdraw what somebody rated in bad faith: each vote is revoked, as its rater could have done.
 
 What was learned of it is unlearned as it is withdrawn, by every process. What a retrain has chosen
-meanwhile by those votes stays until the next one.
+meanwhile by those votes stays until the next one, and an arm that was found changed by them stays
+so: what others had said of it before is forgotten.
 """
 
 import sys

@@ -49,6 +49,22 @@ def test_beside_a_service_it_is_as_if_they_had_said_nothing(service: Running) ->
     assert [service.get(f"/decisions/{each}")["reward"] for each in ours] == [None] * 4
 
 
+def test_an_arm_that_was_found_changed_by_them_stays_so(service: Running) -> None:
+    arm = service.get("/policy")["arms"][0]["arm"]
+
+    def rated(rater: str, thumbs: str) -> None:
+        service.rate(service.ask(models=[arm])["id"], thumbs, rater=rater)
+
+    for _ in range(40):
+        rated("ann", "up")
+    for _ in range(8):
+        rated("mallory", "down")
+    distrust(service.parts.settings.folder, "--rater", "mallory", "--yes")
+    belief = service.get("/policy")["arms"][0]["belief"]
+    assert len(belief["changed_at_s"]) == 1
+    assert belief["effective_n"] == pytest.approx(0)
+
+
 def test_without_a_service_by_a_key_that_is_revoked(tmp_path: Path, provider: Provider) -> None:
     with running(tmp_path, sandbox_url=provider.url) as service:
         for name in ("shop", "bots"):

@@ -23,7 +23,9 @@ def test_one_rating_has_come_however_often_it_was_changed(service: Running) -> N
     for thumbs in ("up", "down", "up"):
         service.rate(answer["id"], thumbs)
     assert service.get("/policy")["counts"]["feedback_since_retrain"] == 1
-    assert "1 rating has come so far." in service.client.get("/pages/retrains").text
+    assert (
+        "Policy 1 serves. 1 rating has come so far." in service.client.get("/pages/retrains").text
+    )
 
 
 def test_what_has_come_since_a_retrain_is_told_by_the_log_and_not_by_the_clock(
