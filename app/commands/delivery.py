@@ -1,9 +1,12 @@
 """From the command line into the log: by the service that runs, or by us where we may write."""
 
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
+
+import click
 
 from app.mode import beside_log
 from app.settings import Settings
@@ -51,6 +54,31 @@ def delivered_in_pieces(
         for identity in waiting:  # none, unless the waiting was broken off
             if not withdraw(folder, identity) and not _is_rejected(folder, identity):
                 told()
+
+
+def delivered_all(
+    settings: Settings, pieces: Iterable[Parcel], size: int, n: int, doing: str, rest: str
+) -> None:
+    """Hand over n things in pieces of a size, showing how far that has come.
+
+    `rest` is what is said of those that are in the log where the others are not, and what to do.
+
+    raises : as `delivered`, with how many are in the log if some are
+    """
+    done = 0
+    with click.progressbar(length=n, label=doing, file=sys.stderr) as shown:
+
+        def told() -> None:
+            nonlocal done
+            done = min(done + size, n)
+            shown.update(size)
+
+        try:
+            delivered_in_pieces(settings, pieces, told)
+        except TurnpikeError as error:
+            if not done:
+                raise
+            raise type(error)(f"{error.message}; {done:,} of {n:,} {rest}") from error
 
 
 def _handed_over(folder: Path, piece: Parcel) -> str:

@@ -5,13 +5,12 @@ meanwhile by those votes stays until the next one, and an arm that was found cha
 so: what others had said of it before is forgotten.
 """
 
-import sys
 import time
 from collections.abc import Mapping
 
 import click
 
-from app.commands.delivery import delivered_in_pieces
+from app.commands.delivery import delivered_all
 from app.commands.exporting import ALWAYS_S, moment_s
 from app.commands.keys import key_of
 from app.commands.told import tell
@@ -54,10 +53,8 @@ def distrust(
             if not confirmed:
                 click.confirm(f"Withdraw {said}, for good?", abort=True, err=True)
             pieces = map(of_withdrawn_votes, withdrawals(log.ask, voters, now_s, PIECE))
-            with click.progressbar(
-                length=found.votes, label="withdrawing", file=sys.stderr
-            ) as shown:
-                delivered_in_pieces(settings, pieces, lambda: shown.update(PIECE))
+            rest = "thumbs are withdrawn; say it again, and the rest follows"
+            delivered_all(settings, pieces, PIECE, found.votes, "withdrawing", rest)
     done = f"withdrawn: {said}" if found.votes else f"no thumbs{whose} count"
     tell({"votes": found.votes, "mean": found.mean}, done, as_json=as_json)
 

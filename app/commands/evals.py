@@ -21,7 +21,7 @@ import click
 from pydantic import TypeAdapter, ValidationError
 
 from app.api.schemas import Task
-from app.commands.delivery import delivered_in_pieces
+from app.commands.delivery import delivered_all
 from app.commands.told import tell
 from app.commands.withdrawing import short
 from app.figures import counted
@@ -31,7 +31,7 @@ from app.settings import Settings
 from features.prompt import Prompt
 from features.sketch import Sketch
 from jobs.intake import of_evals
-from policy.errors import InvalidInput, TurnpikeError
+from policy.errors import InvalidInput
 from storage.records import Eval
 from storage.stores import open_reader
 from storage.withdrawing import batches
@@ -78,22 +78,10 @@ def _deliver(settings: Settings, table: "Table", n: int, at_s: float) -> None:
 
     raises : TurnpikeError that tells how many are in the log, if not all
     """
-    evals, done = table.evals(at_s), 0
-    pieces = iter(lambda: list(islice(evals, PIECE)), [])
-    with click.progressbar(length=n, label="importing evals", file=sys.stderr) as bar:
-
-        def told() -> None:
-            nonlocal done
-            done = min(done + PIECE, n)
-            bar.update(PIECE)
-
-        try:
-            delivered_in_pieces(settings, map(of_evals, pieces), told)
-        except TurnpikeError as error:
-            if not done:
-                raise
-            here = f"{done:,} of {n:,} scores are in; import the file again, and the rest follows"
-            raise type(error)(f"{error.message}; {here}") from error
+    evals = table.evals(at_s)
+    pieces = map(of_evals, iter(lambda: list(islice(evals, PIECE)), []))
+    rest = "scores are in; import the file again, and the rest follows"
+    delivered_all(settings, pieces, PIECE, n, "importing evals", rest)
 
 
 class Row(NamedTuple):

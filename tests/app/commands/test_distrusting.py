@@ -1,11 +1,13 @@
 """Thumbs that were given in bad faith are withdrawn, and what they taught is unlearned."""
 
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import Result
 
+from storage.handover import hand_over
 from storage.votes import Cast, Voters, cast
 from tests.app.commands.test_cli import turnpike
 from tests.app.commands.test_forgetting import told
@@ -63,6 +65,28 @@ def test_an_arm_that_was_found_changed_by_them_stays_so(service: Running) -> Non
     belief = service.get("/policy")["arms"][0]["belief"]
     assert len(belief["changed_at_s"]) == 1
     assert belief["effective_n"] == pytest.approx(0)
+
+
+def test_where_it_is_broken_off_it_says_how_many_are_withdrawn(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, handed = service.parts.settings.folder, []
+
+    def handing_over(*parcel: Any) -> str:
+        handed.append(parcel)
+        if len(handed) == 2:
+            raise OSError(ENOSPC, "No space left on device")
+        return hand_over(*parcel)
+
+    for _ in range(5):
+        service.rate(service.ask()["id"], "up")
+    monkeypatch.setattr("app.commands.distrusting.PIECE", 2)
+    monkeypatch.setattr("app.commands.delivery.AHEAD", 0)
+    monkeypatch.setattr("app.commands.delivery.hand_over", handing_over)
+    ended = distrust(folder, "--tenant", "default", "--yes")
+    assert (ended.exit_code, "; 2 of 5 thumbs are withdrawn; say it" in ended.stderr) == (78, True)
+    assert cast(service.parts.log.ask, Voters()).votes == 3
+    assert told(distrust(folder, "--tenant", "default", "--yes", "--json"))["votes"] == 3
 
 
 def test_without_a_service_by_a_key_that_is_revoked(tmp_path: Path, provider: Provider) -> None:
