@@ -9,11 +9,14 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from app.address import checked, checked_origins
+from app.keys.holder import GOOD_NAME
 from policy.decide import RULES
 from policy.types import DAY_S
 from storage.place import is_postgres
 
 LEAST_SECRET = 32
+EVERYBODY = "*"
+"""Stands for every tenant."""
 YEAR_S = 365 * DAY_S
 
 
@@ -53,6 +56,25 @@ def _secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _tenants(listed: str) -> str:
+    for name in tenants(listed):
+        if name != EVERYBODY and GOOD_NAME.fullmatch(name) is None:
+            raise ValueError(
+                f"{name!r} in it is no tenant: it must be 1 to 64 of A-Z a-z 0-9 . _ -, "
+                f"or {EVERYBODY} for all"
+            )
+    return listed
+
+
+def tenants(listed: str) -> frozenset[str]:
+    """Return the tenants of a list.
+
+    >>> sorted(tenants("default, quality"))
+    ['default', 'quality']
+    """
+    return frozenset(filter(None, map(str.strip, listed.split(","))))
+
+
 def _url(url: SecretStr) -> SecretStr:
     if not _can_be_sent_to(url.get_secret_value()):
         raise ValueError("it must be a URL, such as https://hooks.example.com/turnpike")
@@ -76,6 +98,7 @@ Where = Annotated[Path | str, BeforeValidator(_place)]
 Rule = Annotated[str, AfterValidator(_rule)]
 Address = Annotated[str, AfterValidator(checked)]
 Origins = Annotated[str, AfterValidator(checked_origins)]
+Tenants = Annotated[str, AfterValidator(_tenants)]
 Url = Annotated[SecretStr, AfterValidator(_url)]
 Key = Annotated[SecretStr, AfterValidator(_key)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]

@@ -13,9 +13,10 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from app import dials
 from app.address import is_loopback
-from app.dials import YEAR_S, Address, Days, File, Key, Origins, Rule, Seconds, Secret, Url, Where
 from app.given import PREFIX, from_environment, from_file
+from app.keys.holder import TENANT
 from app.mistakes import right, seen
 from app.routing.ask import Recovery
 from app.routing.retention import Prompts
@@ -34,13 +35,15 @@ class Settings(BaseSettings):
         extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True
     )
 
-    arms: File = Field(Path("data/arms.toml"), description="The catalogue of providers and arms.")
-    database: Where = Field(
+    arms: dials.File = Field(
+        Path("data/arms.toml"), description="The catalogue of providers and arms."
+    )
+    database: dials.Where = Field(
         Path("data/turnpike.db"),
         repr=False,
         description="The log: an SQLite file, or `postgresql://user:password@host/name`.",
     )
-    data: File | None = Field(
+    data: dials.File | None = Field(
         None,
         description="The folder of the secret, and of a folder of what lies beside each log: "
         "snapshots, handovers, stored answers; by default that of the SQLite file, or `data`.",
@@ -48,24 +51,27 @@ class Settings(BaseSettings):
     workers: int = Field(
         1, ge=1, le=64, description="Processes that serve; more than one needs PostgreSQL."
     )
-    bind: Address = Field(
+    bind: dials.Address = Field(
         "127.0.0.1:8000", description="Address and port; one that is not loopback needs a key."
     )
-    api_key: Key | None = Field(
+    api_key: dials.Key | None = Field(
         None,
         description="A key with every scope, as `Authorization: Bearer`; `keys create` makes more.",
     )
-    secret: Secret | None = Field(
+    secret: dials.Secret | None = Field(
         None,
         description="What guards the keys and signs feedback tokens and sessions; by default the "
         "file `secret`, made once in the folder of `TURNPIKE_DATA`, by default beside the log.",
     )
-    cors_origins: Origins = Field(
+    cors_origins: dials.Origins = Field(
         "",
         description="Sites whose pages may send feedback with a feedback token, such as "
         "`https://shop.example`, with commas between.",
     )
-    policy: Rule = Field(
+    trusted_tenants: dials.Tenants = Field(
+        TENANT, description="Tenants who may vote far oftener than others, with commas, or `*`."
+    )
+    policy: dials.Rule = Field(
         "thompson", description=f"Who decides: {', '.join(f'`{rule}`' for rule in RULES)}."
     )
     willingness_to_pay_usd: float = Field(
@@ -100,19 +106,19 @@ class Settings(BaseSettings):
         "it would have cost and how good it would have been; default: 0.01, none with a budget. "
         "Under a floor of quality half of them, until 30 outcomes of it are known.",
     )
-    feedback_window_s: Seconds = Field(
+    feedback_window_s: dials.Seconds = Field(
         30 * DAY_S, description="Seconds after a decision in which it may be rated."
     )
     retrain_every_s: float = Field(
-        HOUR_S, ge=1, le=YEAR_S, description="Seconds between scheduled retrains."
+        HOUR_S, ge=1, le=dials.YEAR_S, description="Seconds between scheduled retrains."
     )
     report_every_s: float = Field(
-        HOUR_S, ge=1, le=YEAR_S, description="Seconds between reports of a long log."
+        HOUR_S, ge=1, le=dials.YEAR_S, description="Seconds between reports of a long log."
     )
     job_deadline_s: float = Field(
-        7_200.0, ge=1, le=YEAR_S, description="Seconds after which a job is ended."
+        7_200.0, ge=1, le=dials.YEAR_S, description="Seconds after which a job is ended."
     )
-    alarm_webhook: Url | None = Field(
+    alarm_webhook: dials.Url | None = Field(
         None, description="Where alarms are POSTed as JSON when they are raised and when over."
     )
     retrain_first_outcomes: int = Field(
@@ -133,8 +139,8 @@ class Settings(BaseSettings):
         description="What is kept of prompts and answers: nothing, and no word is looked at "
         "(`off`), hashes (`hash`), also the text, masked (`redacted`) or whole (`full`).",
     )
-    prompts_keep_days: Days = Field(30, description="Days for which the text is kept.")
-    hashes_keep_days: Days = Field(400, description="Days for which the hash of a prompt is kept.")
+    prompts_keep_days: dials.Days = Field(30, description="Days for which the text is kept.")
+    hashes_keep_days: dials.Days = Field(400, description="Days for which a prompt's hash is kept.")
     cache: Literal["off", "asked", "exact", "semantic"] = Field(
         "asked",
         description="Which requests may get a stored answer: those that say `cache` (`asked`), all "
@@ -149,10 +155,10 @@ class Settings(BaseSettings):
     cache_similarity: float = Field(
         0.95, ge=0.95, le=1, description="The least similarity by that model."
     )
-    cache_fresh_s: Seconds = Field(
+    cache_fresh_s: dials.Seconds = Field(
         DAY_S, description="Seconds for which a stored answer is given again."
     )
-    cache_stale_s: Seconds = Field(
+    cache_stale_s: dials.Seconds = Field(
         7 * DAY_S, description="Seconds for which it may stand in when no provider answers."
     )
     cache_max_answers: int = Field(10_000, ge=10, le=1_000_000, description="Answers stored.")
@@ -170,7 +176,7 @@ class Settings(BaseSettings):
         description="What follows when the spool is full too: requests are refused with 503, or "
         "served and not recorded.",
     )
-    drain_s: Seconds = Field(
+    drain_s: dials.Seconds = Field(
         25.0,
         description="Seconds that answers under way may take after SIGTERM; then they are cut.",
     )

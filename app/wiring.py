@@ -23,6 +23,7 @@ from app.agreement import require_agreement
 from app.answers.cache import Cache, Rules
 from app.answers.clearing import follow
 from app.answers.similar import Similar
+from app.dials import tenants
 from app.keys.keyring import Keyring
 from app.keys.subkeys import subkeys
 from app.mode import beside_log
@@ -40,6 +41,7 @@ from app.routing.live import Live
 from app.routing.observed import Observed
 from app.routing.retention import Retention
 from app.routing.router import Router, Terms
+from app.routing.votes import Votes
 from app.settings import Settings
 from policy.errors import ConfigError, StoreUnavailable
 from storage.cache_file import Bounds, CacheFile, remove
@@ -111,15 +113,15 @@ def assemble(
 def _assembled(
     settings: Settings, environ: Mapping[str, str], clock: Callable[[], float], ending: ExitStack
 ) -> Parts:
-    folder, health = beside_log(settings), _health(settings, clock)
+    folder, health, terms = beside_log(settings), _health(settings, clock), _terms(settings)
     file, catalogue = _catalogue(settings)
     upstream, now_s = ending.enter_context(Upstream(catalogue, environ)), time.time()
     log, own = ending.enter_context(_log(settings, now_s))
     keyring = Keyring(settings, subkeys(settings), log, goals(settings, catalogue()))
     live = _live(log, folder, catalogue, keyring, now_s)
     cache = ending.enter_context(closing(_cache(settings, own, upstream, log)))
-    traffic, terms = Following(log, own, time.time), _terms(settings)
-    alarms = _alarms(settings, catalogue, log, live, health)
+    traffic, votes = Following(log, own, time.time), Votes(log, tenants(settings.trusted_tenants))
+    alarms = _alarms(settings, catalogue, log, live, votes, health)
     _start(ending, Keeper(folder, log, live, catalogue, cache, traffic, keyring), alarms)
     instruments = ending.enter_context(closing(Instruments.new(environ, catalogue)))
     observed = Observed(log, terms.retention, instruments.observers, settings.feedback_window_s)
@@ -263,9 +265,14 @@ def _start(ending: ExitStack, *threads: Keeper | Alarms) -> None:
 
 
 def _alarms(
-    settings: Settings, catalogue: Callable[[], Catalogue], log: Log, live: Live, health: Health
+    settings: Settings,
+    catalogue: Callable[[], Catalogue],
+    log: Log,
+    live: Live,
+    votes: Votes,
+    health: Health,
 ) -> Alarms:
-    lookout = Lookout(settings, lambda: catalogue().arms, log, live, health, time.time())
+    lookout = Lookout(settings, lambda: catalogue().arms, log, live, votes, health, time.time())
     url = settings.alarm_webhook
     webhook = None if url is None else url.get_secret_value()
     return Alarms(lookout, log, webhook, uuid.uuid4().hex)

@@ -18,7 +18,17 @@ from bench.live import Traffic, run
 from bench.options import NO_BUDGET_USD, Options, Scenario
 from bench.pages import pages
 from bench.report import lines
-from bench.studies import KEPT_IN, adoption, drift, everything, ope, refold, report, stability
+from bench.studies import (
+    KEPT_IN,
+    adoption,
+    bad_faith,
+    drift,
+    everything,
+    ope,
+    refold,
+    report,
+    stability,
+)
 from bench.tables import find, load
 from policy.decide import RULES
 
@@ -220,6 +230,7 @@ main.add_command(everything)
 main.add_command(ope)
 main.add_command(report)
 main.add_command(adoption)
+main.add_command(bad_faith)
 main.add_command(drift)
 main.add_command(refold)
 main.add_command(stability)

@@ -7,6 +7,8 @@ import click
 
 from bench.adoption import Addition
 from bench.adoption import page as adoption_page
+from bench.bad_faith import IN_WORDS, BadFaith
+from bench.bad_faith import page as bad_faith_page
 from bench.cores import spread
 from bench.drift import DROP, Stream
 from bench.drift import page as drift_page
@@ -109,6 +111,19 @@ def adoption(seeds: int, out: Path) -> None:
     additions = [Addition(table, is_useless) for is_useless in (False, True) for table in tables]
     found = [(addition, spread(addition, range(seeds))) for addition in additions]
     publish(out / "adoption.md", adoption_page(found))
+
+
+@click.command()
+@click.option("--seeds", type=click.IntRange(2), default=20)
+@OUT
+def bad_faith(seeds: int, out: Path) -> None:
+    """Let one tenant rate all of its own answers for the dearest arm, and see what others get."""
+    rated = ("general_2026", 0.1), ("general_2026", 0.03), ("coderouterbench_id_test", 0.1)
+    streams = [
+        BadFaith(load(name), share, 0.05, heard) for name, share in rated for heard in IN_WORDS
+    ]
+    found = [(stream, spread(stream, range(seeds))) for stream in streams]
+    publish(out / "bad_faith.md", bad_faith_page(found))
 
 
 @click.command()

@@ -27,7 +27,7 @@ WHERE o.seq > :after AND o.seq <= :upto
 FEEDBACK = """
 SELECT f.seq, f.at_s, f.decision_id, d.tenant, f.rater, f.arm, d.feature_version, d.context,
     d.sketch, f.reward, p.reward AS previous_reward, p.at_s AS previous_at_s, f.excluded,
-    d.answer_of, NOT EXISTS (
+    f.revision, d.answer_of, NOT EXISTS (
         SELECT 1 FROM feedback e
         WHERE e.decision_id = f.decision_id AND e.seq < COALESCE(p.seq, f.seq)
     ) AS is_first

@@ -54,7 +54,8 @@ class FeedbackEvent:
     `reward` None withdraws; `previous_reward` is what the same rater had given before and the fold
     must take back first. `excluded` feedback is kept but teaches no arm. `answer_of` is the
     decision whose stored answer was given again, None where an arm was asked. `is_first` says that
-    nobody had rated the decision before this reward, or before the one that it replaces.
+    nobody had rated the decision before this reward, or before the one that it replaces. `revision`
+    counts from 1 what this rater has said of it.
     """
 
     seq: int
@@ -72,6 +73,7 @@ class FeedbackEvent:
     excluded: bool
     answer_of: str | None = None
     is_first: bool = True
+    revision: int = 1
 
     @property
     def teaches(self) -> bool:

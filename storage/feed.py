@@ -34,8 +34,10 @@ class Feed:
             self._hand_on()
 
     def _hand_on(self) -> None:
-        newest = position(self._ask)
+        newest, read, events = position(self._ask), (0, 0), list[Event]()
         for subscriber, told in list(self._told.items()):
-            for low, high in spans(told, newest):
-                subscriber(page(self._ask, low, high))
-                self._told[subscriber] = high
+            for span in spans(told, newest):
+                if span != read:  # most are told alike, and then it is read once for all
+                    read, events = span, page(self._ask, *span)
+                subscriber(events)
+                self._told[subscriber] = span[1]

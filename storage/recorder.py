@@ -60,6 +60,7 @@ class LogRecorder(ABC):
     _writer: GroupWriter
     _spool: Spool
     _feed: Feed
+    _are_full: writes.AreFull = staticmethod(writes.never_full)
 
     def decide(self, decision: Decision) -> Unit[None]:
         """Record a decision; wait for it before the first byte of the answer.
@@ -116,8 +117,13 @@ class LogRecorder(ABC):
             at_s=at_s,
             tenant=tenant and text(tenant),
             window_s=window_s,
+            are_full=self._are_full,
         )
         return self._writer.submit(rate).wait()
+
+    def limit_votes(self, are_full: writes.AreFull) -> None:
+        """Let the votes of a decision's tenant teach nothing from when they are said to be full."""
+        self._are_full = are_full
 
     def add_evals(self, evals: Sequence[Eval]) -> Unit[int]:
         """Record an imported evaluation, and give how many rows were new (a batch counts once)."""

@@ -225,12 +225,16 @@ class Fence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rating:
-    """What a call to rate a decision changed; `revision` 0 means nothing was ever rated."""
+    """What a call to rate a decision changed; `revision` 0 means nothing was ever rated.
+
+    `teaches` says whether an arm earns what this rater says of the decision.
+    """
 
     decision_id: str
     status: RatingStatus
     revision: int
     reward: float | None
+    teaches: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,14 @@ from storage.withdrawing import withdraw
 
 ALREADY_RECORDED = "already_recorded"
 
+AreFull = Callable[[str], bool]
+"""Says of a tenant whether its votes are so many that one more teaches nothing."""
+
+
+def never_full(_tenant: str) -> bool:
+    """Return that every vote teaches."""
+    return False
+
 
 def _insert_sql(kind: type[Any]) -> str:
     names = columns(kind)
@@ -58,7 +66,7 @@ ON CONFLICT (id) DO NOTHING
 """
 
 RATEABLE = """
-SELECT d.decided_at_s, COALESCE(o.arm, d.arm) AS arm,
+SELECT d.decided_at_s, d.tenant, COALESCE(o.arm, d.arm) AS arm,
     d.kind = 'cached' OR COALESCE(o.cache <> 'miss', FALSE)
         -- What was never begun was seen by nobody, whatever its provider bills.
         OR COALESCE(o.status <> 'ok' AND (o.output_tokens = 0 OR o.ttft_s IS NULL), FALSE)
@@ -120,7 +128,10 @@ def _refusal(kind: type[Any], values: Values, refused: Refused) -> UnknownDecisi
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """The unit of work that records one rater's reward for one decision."""
+    """The unit of work that records one rater's reward for one decision.
+
+    The first reward of a rater teaches nothing if the votes of the decision's tenant are full then.
+    """
 
     decision_id: str
     rater: str
@@ -129,23 +140,20 @@ class Rate:
     at_s: float
     tenant: str | None
     window_s: float
+    are_full: AreFull = never_full
 
     def __call__(self, db: Sql) -> Rating:
         """Record a revision unless nothing changed; return what changed."""
         decision = self._open_decision(db)
         latest = self._latest(db)
-        if latest is None and self.reward is None and self.comment:
-            raise InvalidInput(
-                f"comment has no verdict to stand beside: {self.rater!r} has given none on "
-                f"{self.decision_id}; send it with one",
-                param="comment",
-            )
         status = self._status(latest)
         revision = int(latest["revision"]) if latest else 0
+        # Credit is settled once: a later revision takes back exactly what the first one gave.
+        credit = latest or decision
+        is_too_much = latest is None and self.are_full(decision["tenant"])
+        excluded = bool(credit["excluded"]) or is_too_much
         if status != "duplicate":
             revision += 1
-            # Credit is settled once: a later revision takes back exactly what the first one gave.
-            credit = latest or decision
             feedback = Feedback(
                 decision_id=self.decision_id,
                 rater=self.rater,
@@ -154,11 +162,15 @@ class Rate:
                 reward=self.reward,
                 comment=self.comment,
                 arm=credit["arm"],
-                excluded=bool(credit["excluded"]),
+                excluded=excluded,
             )
             append(db, Feedback, plain(feedback))
         return Rating(
-            decision_id=self.decision_id, status=status, revision=revision, reward=self.reward
+            decision_id=self.decision_id,
+            status=status,
+            revision=revision,
+            reward=self.reward,
+            teaches=not excluded,
         )
 
     def _open_decision(self, db: Sql) -> Row:
@@ -181,6 +193,12 @@ class Rate:
 
     def _status(self, latest: Row | None) -> RatingStatus:
         if latest is None:
+            if self.reward is None and self.comment:
+                raise InvalidInput(
+                    f"comment has no verdict to stand beside: {self.rater!r} has given none on "
+                    f"{self.decision_id}; send it with one",
+                    param="comment",
+                )
             return "duplicate" if self.reward is None else "recorded"
         same_comment = self.comment is None or self.comment == latest["comment"]
         if self.reward == latest["reward"] and same_comment:

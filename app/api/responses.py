@@ -45,6 +45,7 @@ class FeedbackResponse(BaseModel):
     id: str
     status: Literal["recorded", "updated", "revoked", "duplicate"]
     revision: int
+    teaches: bool
 
 
 class RouteResponse(BaseModel):

@@ -91,7 +91,8 @@ def feedback() -> Response:
         rating = parts().observed.rate(given.vote, who().sees)
     else:
         rating = parts().observed.rate(given.browsers_vote, None)
-    return jsonify({"id": given.id, "status": rating.status, "revision": rating.revision})
+    told = {"status": rating.status, "revision": rating.revision, "teaches": rating.teaches}
+    return jsonify({"id": given.id, **told})
 
 
 @blueprint.post("/route")

@@ -1,6 +1,5 @@
 """`python -m app keys`: make, list and revoke the keys that open the service."""
 
-import re
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
@@ -10,9 +9,7 @@ from click.core import ParameterSource
 
 from app.commands.told import Between, Commands, as_json_option, told_plainly
 from app.commands.which_log import chosen
-from app.keys.holder import SCOPES, TENANT
-
-GOOD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+from app.keys.holder import GOOD_NAME, SCOPES, TENANT
 
 
 class Name(click.ParamType[Any]):

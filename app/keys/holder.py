@@ -1,5 +1,6 @@
 """Who a request comes from: the tenant that owns the key it carries, and what that key may do."""
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -7,6 +8,8 @@ from typing import Literal, get_args
 from policy.pacer import Budget, Goal
 
 TENANT = "default"
+GOOD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+"""What a key or a tenant may be called: safe in a log, a table and a shell."""
 
 Scope = Literal["complete", "feedback", "read", "metrics", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)

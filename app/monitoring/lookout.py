@@ -6,6 +6,7 @@ from typing import Literal
 
 from app.figures import moment, seconds
 from app.routing.live import Live
+from app.routing.votes import Votes
 from app.settings import Settings
 from jobs.failures import failed
 from policy.books import Books
@@ -40,6 +41,8 @@ twenty thousand times."""
 FEWEST_UNRATED = 100
 """Fewer answers may be a pause of somebody who rates each."""
 NEVER_RATED = 500
+UNHEARD = 20
+"""So many votes that teach nothing are more than one who tries it out has given."""
 PUT_BACK = (
     "stop, put the log (or a backup) back at its path, without -wal and -shm of another, and "
     "start; rows wait in the spool"
@@ -72,6 +75,7 @@ class Lookout:
     arms: Callable[[], Mapping[str, Arm]]
     log: Log
     live: Live
+    votes: Votes
     health: Health
     since_s: float = 0.0
 
@@ -94,6 +98,7 @@ class Lookout:
         yield from self._retrain(now_s, were)
         yield from self._jobs(now_s)
         yield from self._drought(now_s)
+        yield from self._full(now_s)
 
     def usual(self, now_s: float) -> Mapping[str, Signs]:
         """Return how answers were in the days before the last hour."""
@@ -196,6 +201,17 @@ class Lookout:
                 "would have come"
             )
             yield Alarm("feedback", "", "warning", says, remedy, heard.last_at_s)
+
+    def _full(self, now_s: float) -> Iterator[Alarm]:
+        """Yield each tenant that votes so much oftener than the others that it is not heard."""
+        for tenant, unheard in self.votes.unheard.items():
+            if unheard >= UNHEARD:
+                says = f"{unheard} of its votes taught nothing: it votes far oftener than others"
+                remedy = (
+                    "if it means well, add it to TURNPIKE_TRUSTED_TENANTS; if not: "
+                    f"./run distrust --tenant {tenant}"
+                )
+                yield Alarm("votes", tenant, "warning", says, remedy, now_s)
 
 
 def _is_left_alone(arm: ArmStanding) -> bool:

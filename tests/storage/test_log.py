@@ -122,7 +122,8 @@ def test_a_changed_thumb_replaces_and_a_withdrawn_one_leaves_nothing(log: Log) -
 
 def test_withdrawing_what_was_never_given_is_no_event(log: Log) -> None:
     log.decide(DECISION)
-    assert rate(log, None) == Rating(decision_id="d", status="duplicate", revision=0, reward=None)
+    nothing = Rating(decision_id="d", status="duplicate", revision=0, reward=None, teaches=True)
+    assert rate(log, None) == nothing
     assert log.position() == 0
 
 

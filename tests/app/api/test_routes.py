@@ -57,7 +57,9 @@ def test_each_rater_has_one_voice_and_the_decision_shows_their_mean(service: Run
 def test_a_reward_between_the_thumbs_is_taken(service: Running) -> None:
     answer = service.ask()["id"]
     response = service.post("/feedback", {"id": answer, "reward": 0.25, "comment": "half right"})
-    assert response.json == {"id": answer, "status": "recorded", "revision": 1}
+    assert response.json == {
+        "id": answer, "status": "recorded", "revision": 1, "teaches": True
+    }  # fmt: skip
     assert service.get(f"/decisions/{answer}")["reward"] == 0.25
 
 

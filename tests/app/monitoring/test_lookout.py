@@ -15,6 +15,7 @@ from app.mode import beside_log
 from app.monitoring.lookout import LATELY_S, Alarm, Lookout
 from app.processes import keeper
 from app.routing.treasury import SERVICE
+from app.routing.votes import Votes
 from jobs.failures import follow
 from policy.pacer import SECONDS
 from storage import allotments
@@ -31,9 +32,8 @@ DECIDED = but(DECISION, context=AVERAGE, feature_version=0)
 
 def lookout(service: Running) -> Lookout:
     parts = service.parts
-    return Lookout(
-        parts.settings, lambda: parts.catalogue().arms, parts.log, parts.live, parts.router.health
-    )
+    arms, votes = (lambda: parts.catalogue().arms), Votes(parts.log, ())
+    return Lookout(parts.settings, arms, parts.log, parts.live, votes, parts.router.health)
 
 
 def found(service: Running, were: Any = ()) -> dict[tuple[str, str], Alarm]:

@@ -1,0 +1,33 @@
+"""How much of the newest events was answered, and how much of it rated, for each tenant."""
+
+from collections.abc import Mapping, Sequence
+
+from storage.rows import Row
+from storage.sql import Ask
+
+ANSWERS = """
+SELECT d.tenant AS tenant, count(*) AS n
+FROM outcomes o JOIN decisions d ON d.id = o.decision_id
+WHERE o.seq > :after_seq AND o.seq <= :upto_seq AND o.status = 'ok' AND o.cache = 'miss'
+GROUP BY d.tenant
+"""
+
+VOTES = """
+SELECT d.tenant AS tenant, count(*) AS n
+FROM feedback f JOIN decisions d ON d.id = f.decision_id
+WHERE f.seq > :after_seq AND f.seq <= :upto_seq AND f.revision = 1 AND f.excluded = 0
+GROUP BY d.tenant
+"""
+
+
+def turned_out(
+    ask: Ask, after_seq: int, upto_seq: int
+) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    """Return the answers and the votes that taught between two positions, by tenant."""
+    where = {"after_seq": after_seq, "upto_seq": upto_seq}
+    answers, votes = ask(ANSWERS, where), ask(VOTES, where)
+    return _by_tenant(answers), _by_tenant(votes)
+
+
+def _by_tenant(rows: Sequence[Row]) -> Mapping[str, float]:
+    return {row["tenant"]: float(row["n"]) for row in rows}

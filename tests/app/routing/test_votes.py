@@ -1,0 +1,118 @@
+"""Of votes that are one tenant's and too many, each is kept and told of, and none teaches."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.monitoring.alarms import LOOK_EVERY_S
+from app.monitoring.lookout import UNHEARD
+from app.routing.votes import Votes
+from app.settings import Settings
+from policy.errors import ConfigError
+from policy.turnout import FREE
+from storage.snapshots import digest
+from tests.app.keyed import Keyed
+from tests.app.running import Provider, Running, running
+
+FREELY = int(FREE)
+ENOUGH = 2 * FREELY
+
+
+def thumb(keyed: Keyed, **more: Any) -> Any:
+    told = keyed.post("/feedback", {"id": keyed.ask()["id"], "thumbs": "up", **more})
+    assert told.status_code == 200, told.text
+    return told.json
+
+
+def outvoted(service: Running) -> tuple[Keyed, Keyed]:
+    """Return a tenant that rates all it asks, and one that has asked more and rated less."""
+    eager, seldom = Keyed(service, "eager"), Keyed(service, "seldom")
+    for n in range(80):
+        answer = seldom.ask()["id"]
+        if n % 20 == 0:
+            assert seldom.post("/feedback", {"id": answer, "thumbs": "up"}).json["teaches"]
+    return eager, seldom
+
+
+def learned(service: Running) -> str:
+    return digest(service.parts.live.learned.to_arrays())
+
+
+def rewards_known(service: Running) -> float:
+    known = service.parts.live.learned.beliefs.quality.known.values()
+    return sum(each.evidence.weight for each in known)
+
+
+def test_e12_what_one_tenant_says_too_often_is_kept_and_teaches_nothing(service: Running) -> None:
+    eager, seldom = outvoted(service)
+    told = [thumb(eager)["teaches"] for _ in range(ENOUGH)]
+    assert told[:FREELY] == [True] * FREELY
+    assert sum(told) == FREELY + 3  # 10 + 4 * 2 * 20 / (80 - 20), rounded up
+    answer = eager.ask()["id"]
+    before = rewards_known(service)
+    first = eager.post("/feedback", {"id": answer, "thumbs": "up"}).json
+    assert (first["status"], first["teaches"]) == ("recorded", False)
+    again = [eager.post("/feedback", {"id": answer, "thumbs": each}).json for each in (
+        "up", "down", "neutral", "up",
+    )]  # fmt: skip
+    assert [(each["status"], each["teaches"]) for each in again] == [
+        ("duplicate", False), ("updated", False), ("revoked", False), ("updated", False),
+    ]  # fmt: skip
+    assert rewards_known(service) == before
+    assert thumb(seldom)["teaches"]
+    assert rewards_known(service) > before
+
+
+def test_an_operator_is_told_whose_votes_teach_nothing_and_what_to_do(service: Running) -> None:
+    parts = service.parts
+    eager, _ = outvoted(service)
+    for _ in range(ENOUGH + UNHEARD):
+        thumb(eager)
+    parts.alarms.stop()
+    parts.alarms.round(time.time() + LOOK_EVERY_S)
+    (alarm,) = parts.alarms.open
+    assert (alarm.name, alarm.about, alarm.severity) == ("votes", "eager", "warning")
+    assert "of its votes taught nothing" in alarm.says
+    assert "./run distrust --tenant eager" in alarm.remedy
+    assert "TURNPIKE_TRUSTED_TENANTS" in alarm.remedy
+
+
+def test_with_a_token_it_is_the_same(service: Running) -> None:
+    eager, _ = outvoted(service)
+    for _ in range(ENOUGH):
+        thumb(eager)
+    answer = eager.ask()
+    body = {"id": answer["id"], "thumbs": "up", "feedback_token": answer["feedback_token"]}
+    assert service.client.post("/feedback", json=body).json["teaches"] is False
+
+
+def test_a_restart_counts_on(tmp_path: Path, provider: Provider) -> None:
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        eager, _ = outvoted(service)
+        told = [thumb(eager)["teaches"] for _ in range(ENOUGH)]
+        before = learned(service)
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        assert learned(service) == before
+        again = Votes(service.parts.log, ())
+        assert not told[-1]
+        assert again.are_full("eager")
+        assert not again.are_full("seldom")
+
+
+@pytest.mark.parametrize("trusted", ["eager", "default, eager", "*"])
+def test_who_is_trusted_is_always_heard(tmp_path: Path, provider: Provider, trusted: str) -> None:
+    with running(tmp_path, sandbox_url=provider.url, trusted_tenants=trusted) as service:
+        eager, _ = outvoted(service)
+        assert all(thumb(eager)["teaches"] for _ in range(ENOUGH))
+
+
+@pytest.mark.parametrize("given", ["a b", "-x", "default;eager"])
+def test_what_is_no_tenant_stops_the_start(given: str) -> None:
+    with pytest.raises(ConfigError, match="in it is no tenant: it must be 1 to 64"):
+        Settings.load({}, {"trusted_tenants": given})
+
+
+def test_a_service_without_tenants_hears_every_vote(service: Running) -> None:
+    assert all(service.rate(service.ask()["id"])["teaches"] for _ in range(ENOUGH))
