@@ -261,7 +261,7 @@ def fingerprint(space: Space, hyper: Hyper) -> NDArray[np.uint8]:
 
 def _watched(watch: Watch, quality: Belief, arm: str) -> Watch:
     """Return the watch with a new reference if one is due."""
-    return watch.against(quality.standing(arm)) if watch.is_due else watch
+    return watch.against(quality.mean_weights(arm)) if watch.is_due else watch
 
 
 def _evidence(arrays: Arrays, kind: str) -> dict[str, Evidence]:

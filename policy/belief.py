@@ -17,7 +17,7 @@ from typing import Self
 import numpy as np
 
 from policy.evidence import Evidence
-from policy.prediction import Prediction, Standing
+from policy.prediction import MeanWeights, Prediction
 from policy.prior import Prior
 from policy.types import Floats
 
@@ -139,7 +139,7 @@ class Belief:
         doubted = self.doubted(arm, 0.0)
         return replace(doubted, rated={**doubted.rated, arm: seen})
 
-    def standing(self, arm: str) -> Standing:
+    def mean_weights(self, arm: str) -> MeanWeights:
         """Return an arm's mean weights, and the sd of its mean reward over what it has been asked.
 
         What a belief is wrong by on one prompt mostly cancels over many.
@@ -151,7 +151,7 @@ class Belief:
         variance = self.noise * float(
             pulled @ covariance @ pulled + asked @ belief.covariance @ asked
         )
-        return Standing(belief.pull @ mean + belief.offset, float(np.sqrt(max(variance, 0.0))))
+        return MeanWeights(belief.pull @ mean + belief.offset, float(np.sqrt(max(variance, 0.0))))
 
     def under(self, prior: Prior) -> Self:
         """Return what the same evidence says under another prior.

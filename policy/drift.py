@@ -19,7 +19,7 @@ from typing import Self
 import numpy as np
 
 from policy.evidence import Evidence
-from policy.prediction import Standing
+from policy.prediction import MeanWeights
 from policy.types import DAY_S, HOUR_S, Floats
 
 ALARM = 1_000.0
@@ -148,10 +148,10 @@ class Watch:
         """Return the bet that has won more."""
         return max(self.worse, self.better, key=lambda bet: bet.wealth)
 
-    def against(self, standing: Standing) -> Self:
+    def against(self, believed: MeanWeights) -> Self:
         """Return the watch with what is believed now as its reference."""
         due = self.seen + max(FEWEST, GROWTH * self.seen)
-        return replace(self, reference=standing.weights, doubt=standing.sd, due=due)
+        return replace(self, reference=believed.weights, doubt=believed.sd, due=due)
 
     def observe(self, context: Floats, reward: float, at_s: float) -> Self:
         """Return the watch after the first rating of one answer.

@@ -43,7 +43,7 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Standing:
+class MeanWeights:
     """What is believed of one arm in all contexts: weights, and the sd of its mean over them.
 
     shapes : weights (d,)

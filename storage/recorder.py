@@ -29,7 +29,7 @@ from storage.records import (
     WithdrawnVote,
 )
 from storage.rows import plain, text
-from storage.spool import Spare, Spool, Standing
+from storage.spool import LogStanding, Spare, Spool
 from storage.sql import Sql, Values
 from storage.states import SavedState
 from storage.words import Expiry, Stripped, Transcript
@@ -183,7 +183,7 @@ class LogRecorder(ABC):
         return self._writer.submit(lambda db: abandoning.abandon(db, between, at_s)).wait()
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> LogStanding:
         """Return how the log stands: whether it is written, and what waits to be."""
         return replace(self._spool.standing, is_stopped=not self._writer.is_running)
 

@@ -68,7 +68,7 @@ class Spare(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LogStanding:
     """How the log stands: since when it cannot be written, what waits, and what is lost by choice.
 
     Once it is stopped, nothing is written any more: only a restart can tell what is there. One that
@@ -142,10 +142,10 @@ class Spool:
         return cls(file, goes_on=spooling.goes_on, rest=spooling.rest)
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> LogStanding:
         """Return how the log stands now."""
         file = self._file
-        return Standing(
+        return LogStanding(
             self._away_since_s,
             self.why,
             waiting=0 if file is None else file.waiting,

@@ -7,7 +7,7 @@ from policy.errors import ConfigError, StoreUnavailable
 from storage.database import open_writer
 from storage.feed import Feed
 from storage.log import Log
-from storage.spool import Spool, Spooling, Standing
+from storage.spool import LogStanding, Spool, Spooling
 from storage.sqlite_reader import SqliteReader
 from storage.sqlite_sql import SqliteSql
 from storage.writer import Committing, GroupWriter, here
@@ -33,7 +33,7 @@ class SqliteLog(Log, SqliteReader):
         self._writer = GroupWriter(self._file, self._feed.hand_on, commit, self._spool)
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> LogStanding:
         """Return how the log stands: whether it is written, and what waits to be."""
         standing = super().standing
         if self._file.is_there:

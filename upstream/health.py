@@ -39,7 +39,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ArmStanding:
     """How an arm stands, for people; `ttft_s` is the median of its last few calls."""
 
     state: State
@@ -141,14 +141,14 @@ class Health:
                 default=None,
             )
 
-    def standing(self, arm: Arm) -> Standing:
+    def standing(self, arm: Arm) -> ArmStanding:
         """Return how an arm stands now."""
         with self._lock:
             now_s, kept = self._clock(), self._of(arm)
             breaker = max(self._breakers(arm), key=lambda each: each.until_s)
             state = breaker.state(now_s)
             answered = [each for each in kept.recent if each is not None]
-            return Standing(
+            return ArmStanding(
                 state=state,
                 why=breaker.why or None,
                 tried_again_in_s=breaker.until_s - now_s if state == "open" else None,

@@ -13,7 +13,7 @@ from app.address import names_loopback
 from app.keys.feedback_tokens import PREFIX as TOKEN
 from app.keys.holder import ANYBODY, Holder, Scope
 from app.keys.keyring import NO_KEY, Keyring
-from app.keys.rates import Rates, Standing
+from app.keys.rates import Rates, RateStanding
 from app.mistakes import seen
 from policy.errors import Forbidden, Unauthenticated
 
@@ -198,7 +198,7 @@ def _rates() -> Rates:
 def _tell_rate(response: Response) -> Response:
     """Say how the key stands, in the headers that OpenAI's clients know."""
     holder: Holder | None = g.get("holder")
-    rate: Standing | None = g.get("rate")
+    rate: RateStanding | None = g.get("rate")
     if rate is None and holder is not None:
         rate = _rates().standing(holder)  # one that was refused
     if rate is not None:

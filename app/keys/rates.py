@@ -41,7 +41,7 @@ WRONG_KEYS = Rate(20, 60.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RateStanding:
     """How a key stands against its limit."""
 
     limit: int
@@ -56,11 +56,11 @@ class _Window:
     rate: Rate
     came_s: deque[float] = field(default_factory=deque)
 
-    def standing(self, now_s: float) -> Standing:
+    def standing(self, now_s: float) -> RateStanding:
         while self.came_s and self.came_s[0] < now_s - self.rate.within_s:
             self.came_s.popleft()
         reset_s = self.rate.within_s - (now_s - self.came_s[0]) if self.came_s else 0.0
-        return Standing(self.rate.amount, self.rate.amount - len(self.came_s), reset_s)
+        return RateStanding(self.rate.amount, self.rate.amount - len(self.came_s), reset_s)
 
 
 class Rates:
@@ -79,7 +79,7 @@ class Rates:
         """Return how many keys and addresses are remembered."""
         return len(self._windows)
 
-    def hit(self, holder: Holder) -> Standing | None:
+    def hit(self, holder: Holder) -> RateStanding | None:
         """Return how a key stands after one more request; None where it has no limit.
 
         raises : RateLimited with the seconds until there is room again
@@ -96,7 +96,7 @@ class Rates:
             )
         return standing
 
-    def standing(self, holder: Holder) -> Standing | None:
+    def standing(self, holder: Holder) -> RateStanding | None:
         """Return how a key stands now; None where it has no limit."""
         if holder.rate_limit is None or holder.key_id is None:
             return None
@@ -118,7 +118,7 @@ class Rates:
                 retry_after_s=standing.reset_s,
             )
 
-    def _come(self, rate: Rate, who: str) -> tuple[Standing, bool]:
+    def _come(self, rate: Rate, who: str) -> tuple[RateStanding, bool]:
         """Return how somebody stands who comes now, and whether there was room."""
         with self._lock:
             now_s = self._clock()

@@ -15,9 +15,8 @@ from policy.shifts import grown, risen, shrunk
 from policy.types import DAY_S, HOUR_S, Arm
 from storage.log import Log
 from storage.signs import Signs, rated, signs
-from storage.spool import Standing
-from upstream.health import Health
-from upstream.health import Standing as ArmStanding
+from storage.spool import LogStanding
+from upstream.health import ArmStanding, Health
 
 Severity = Literal["warning", "critical"]
 Key = tuple[str, str]
@@ -222,7 +221,7 @@ def _has_not_answered(arm: ArmStanding) -> bool:
     return arm.state != "closed" or arm.calls == arm.failures
 
 
-def away(standing: Standing, says: str, now_s: float) -> Alarm:
+def away(standing: LogStanding, says: str, now_s: float) -> Alarm:
     """Return that the log is away."""
     room = "make room on its disk, or bring its server back; rows wait in the spool"
     remedy = PUT_BACK if standing.is_gone else room

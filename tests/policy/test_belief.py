@@ -298,8 +298,8 @@ def test_the_doubt_of_a_standing_is_that_about_the_mean_of_what_was_asked() -> N
     for i, x in enumerate(asked):
         belief = belief.update("ab"[i % 2], x, float(rng.random()))
     said = belief.predict(asked[::2].mean(axis=0), ("a",))
-    assert belief.standing("a").sd == pytest.approx(float(said.sd[0]))
-    assert belief.standing("a").weights @ asked[0] == pytest.approx(
+    assert belief.mean_weights("a").sd == pytest.approx(float(said.sd[0]))
+    assert belief.mean_weights("a").weights @ asked[0] == pytest.approx(
         float(belief.predict(asked[0], ("a",)).mean[0])
     )
 
@@ -309,7 +309,9 @@ def test_the_doubt_of_a_standing_grows_as_its_evidence_fades() -> None:
     belief = Belief(PRIOR)
     for i, x in enumerate(contexts(rng, 40)):
         belief = belief.update("ab"[i % 2], x, float(rng.random()))
-    sds = [belief.doubted("b", kept).standing("b").sd for kept in (1, 0.1, 0.01, 0.001, 1e-12, 0)]
+    sds = [
+        belief.doubted("b", kept).mean_weights("b").sd for kept in (1, 0.1, 0.01, 0.001, 1e-12, 0)
+    ]
     assert sds == sorted(sds)
     x = np.eye(PRIOR.shared_mean.size - 1)[-1]
     assert sds[-1] == pytest.approx(float(belief.doubted("b", 0).predict(x, ("b",)).sd[0]))

@@ -8,7 +8,7 @@ import pytest
 from policy.belief import Belief
 from policy.drift import ALARM, FEWEST, HALVED_S, UNSETTLED_S, Watch
 from policy.hyper import Hyper
-from policy.prediction import Standing
+from policy.prediction import MeanWeights
 from policy.types import HOUR_S, Floats
 
 CONSTANT = np.ones(1)
@@ -16,7 +16,7 @@ CONSTANT = np.ones(1)
 
 def known(mean: float, sd: float = 0.02) -> Watch:
     """Return the watch of an arm whose mean reward is believed to be this."""
-    return Watch.new().against(Standing(np.array([mean]), sd))
+    return Watch.new().against(MeanWeights(np.array([mean]), sd))
 
 
 def found_after(watch: Watch, rewards: Floats) -> int:
@@ -51,7 +51,7 @@ def test_doubt_of_single_prompts_does_not_hide_a_change_of_all(
         rewards = np.concatenate([thumbs(0.44, 400, seed), thumbs(after, 300, 100 + seed)])
         for x, reward in zip(asked[:400], rewards, strict=False):
             belief = belief.update("a", x, float(reward))
-        watch = Watch.new().against(belief.standing("a"))
+        watch = Watch.new().against(belief.mean_weights("a"))
         for x, reward in zip(asked[400:], rewards[400:], strict=True):
             watch = watch.observe(x, float(reward), 0.0)
             found += watch.alarmed
@@ -94,7 +94,7 @@ def test_the_reference_is_taken_after_the_first_outcomes_and_then_ever_more_seld
     watch, taken = Watch.new(), []
     for n in range(2_000):
         if watch.is_due:
-            watch = watch.against(Standing(np.array([0.5]), 0.1))
+            watch = watch.against(MeanWeights(np.array([0.5]), 0.1))
             taken.append(n)
         watch = watch.observe(CONSTANT, 0.5, 0.0)
     assert taken[0] == FEWEST
@@ -115,7 +115,7 @@ def test_a_watch_is_the_same_after_it_was_stored() -> None:
     watch = known(0.8)
     for reward in thumbs(0.4, 20, 1):
         watch = watch.observe(CONSTANT, float(reward), 0.0)
-    again = Watch.from_arrays(watch.changed(7.0).against(Standing(CONSTANT, 0.2)).to_arrays())
+    again = Watch.from_arrays(watch.changed(7.0).against(MeanWeights(CONSTANT, 0.2)).to_arrays())
     assert (again.reference.tolist(), again.doubt, again.changes[0].at_s) == ([1.0], 0.2, 7.0)
     stored = Watch.from_arrays(watch.to_arrays())
     assert stored.to_arrays().keys() == watch.to_arrays().keys()
