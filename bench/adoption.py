@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from bench.options import Options
-from bench.router import Router
+from bench.router import ReplayRouter
 from bench.tables import Table
 from bench.yardsticks import Deserved, deserved
 from features.sketch import Sketch
@@ -92,7 +92,7 @@ class Addition:
     def of(self, seed: int) -> Added:
         """Return what became of the new arm in one stream."""
         rng, table = np.random.default_rng([seed, 4]), self.played
-        router = Router(table, self.sketches, f"added-{seed}", self.options)
+        router = ReplayRouter(table, self.sketches, f"added-{seed}", self.options)
         n, new = BEFORE + AFTER, len(table.arms) - 1
         chosen, reward, usd = np.zeros(n, np.int64), np.zeros(n), np.zeros(n)
         for t, row in enumerate(rng.integers(len(table), size=n).tolist()):

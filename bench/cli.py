@@ -14,7 +14,7 @@ from bench.decision import measure
 from bench.durability import crash, replicas, start, writing
 from bench.gateway_page import gateway
 from bench.likeness import cache
-from bench.live import Traffic, run
+from bench.live import Sending, run
 from bench.options import NO_BUDGET_USD, Options, Scenario
 from bench.pages import pages
 from bench.report import lines
@@ -209,7 +209,7 @@ def live(
 
     loaded = load(table)
     loaded = loaded if prompts is None else loaded.sample(prompts, seed)
-    traffic = Traffic(Options(**options), per_s, seed)
+    traffic = Sending(Options(**options), per_s, seed)
     lived = run(loaded, traffic)
     out.mkdir(parents=True, exist_ok=True)
     text = "\n".join(page(loaded, traffic, lived))

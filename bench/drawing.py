@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from bench.live import Lived, Traffic
+from bench.live import Lived, Sending
 from bench.report import result, rows
 from bench.tables import Table
 from bench.yardsticks import foresee
@@ -24,7 +24,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#9
 """Told apart by colour-blind eyes too (Okabe and Ito)."""
 
 
-def page(table: Table, traffic: Traffic, lived: Lived) -> Iterator[str]:
+def page(table: Table, traffic: Sending, lived: Lived) -> Iterator[str]:
     """Yield the lines of the page: what was sent, what came of it, what it is compared with."""
     found = _found(table, traffic, lived)
     figures = found["policies"][traffic.options.policy]
@@ -59,7 +59,7 @@ def _beside_the_dearest(table: Table, lived: Lived, reward: float) -> str:
     return f"{told} of that the router has {share:.1%}, at {cost:.0%} of the cost."
 
 
-def plot(table: Table, traffic: Traffic, lived: Lived, path: Path) -> None:
+def plot(table: Table, traffic: Sending, lived: Lived, path: Path) -> None:
     """Record the learning curve, the spend and the shares of the arms over time as a picture."""
     figure, (reward, cost, shares) = plt.subplots(3, 1, figsize=(10, 9), sharex=True)
     chosen, asked = lived.played, np.arange(1, len(lived.played.rows) + 1)
@@ -93,7 +93,7 @@ def _label(axes: Axes, said: str, low: float | None = None) -> None:
         axes.set_ylim(bottom=max(low, 0.0))
 
 
-def _found(table: Table, traffic: Traffic, lived: Lived) -> dict[str, Any]:
+def _found(table: Table, traffic: Sending, lived: Lived) -> dict[str, Any]:
     options = traffic.options
     foreseen = foresee(table, table.sketches(options.context))
     return result(table, options, {options.policy: [lived.played]}, foreseen, [traffic.seed])

@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.course import Bools
 from bench.options import START_S, Options
-from bench.router import Router
+from bench.router import ReplayRouter
 from bench.tables import Table
 from bench.yardsticks import deserved
 from features.sketch import Sketch
@@ -46,7 +46,7 @@ class Drifted:
 
 
 @dataclass(frozen=True, eq=False)
-class Stream:
+class DriftStream:
     """A table whose best arm changes on the way, or never, played for every seed."""
 
     table: Table
@@ -82,7 +82,7 @@ class Stream:
     def of(self, seed: int) -> Drifted:
         """Return what became of the arm in one stream."""
         rng, table = np.random.default_rng([seed, 3]), self.table
-        router = Router(table, self.sketches, f"drift-{seed}", Options())
+        router = ReplayRouter(table, self.sketches, f"drift-{seed}", Options())
         n = STEADY + WORSE + HEALED
         chosen, reward = np.zeros(n, np.int64), np.zeros(n)
         for t, row in enumerate(rng.integers(len(table), size=n).tolist()):
@@ -96,7 +96,7 @@ class Stream:
         return shown(chosen == self.best, reward, _alarms(router))
 
 
-def _alarms(router: Router) -> list[float]:
+def _alarms(router: ReplayRouter) -> list[float]:
     """Return after which prompt of the stream each change of an arm was found."""
     watches = router.learned.watches.values()
     return [(change.at_s - START_S) / PACE_S for watch in watches for change in watch.changes]
@@ -131,7 +131,7 @@ def _first(where: Bools) -> float:
     return float(where.argmax() + WINDOW) if where.any() else np.inf
 
 
-def page(streams: Sequence[tuple[Stream, Sequence[Drifted]]]) -> Iterator[str]:
+def page(streams: Sequence[tuple[DriftStream, Sequence[Drifted]]]) -> Iterator[str]:
     """Yield the lines of the page, one row for every stream."""
     yield HEAD
     yield ""

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from bench.fickle import Fickle, Mood, fickle
 from bench.parity import parity
-from bench.serving import Refused, ask, free_bind, port_of, serving
+from bench.serving import ServiceRefused, ask, free_bind, port_of, serving
 
 ARMS = ("first", "second", "third", "fourth", "last")
 CALLERS = 48
@@ -58,7 +58,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Lived:
+class LivedPhase:
     """What a phase came to.
 
     `calls_per_request` is of the whole phase, `calls_settled` of the time after its first seconds,
@@ -82,7 +82,7 @@ class Lived:
         return max(each.latency_s for each in self.seen)
 
 
-def run(seconds: float, per_s: float) -> list[Lived]:
+def run(seconds: float, per_s: float) -> list[LivedPhase]:
     """Return what each phase came to, `seconds` long, at `per_s` requests a second.
 
     raises : TimeoutError if the service does not start; RowsDiffer if an answer is not in the log
@@ -99,7 +99,7 @@ def run(seconds: float, per_s: float) -> list[Lived]:
             return lived
 
 
-def lines(lived: list[Lived]) -> Iterator[str]:
+def lines(lived: list[LivedPhase]) -> Iterator[str]:
     """Yield the table."""
     yield "| phase | requests | not answered | calls each | settled | slowest s | back after s |"
     yield "|---|--:|--:|--:|--:|--:|--:|"
@@ -118,7 +118,7 @@ def _live(
     callers: ThreadPoolExecutor,
     port: int,
     pace: tuple[float, float],
-) -> Lived:
+) -> LivedPhase:
     seconds, per_s = pace
     requests, settling = round(seconds * per_s), round(min(SETTLED_S, seconds / 2) * per_s)
     provider.become(phase.moods)
@@ -133,7 +133,7 @@ def _live(
     seen = tuple(job.result() for job in jobs)
     calls = provider.calls.total()
     back_s = provider.answered_s.get(phase.back or "")
-    return Lived(
+    return LivedPhase(
         phase,
         seen,
         calls_per_request=calls / requests,
@@ -146,7 +146,7 @@ def _one(port: int) -> Seen:
     began_s, status = time.monotonic(), 200
     try:
         ask(port, "POST", "/complete", {"prompt": "Is it well?"})
-    except Refused as error:
+    except ServiceRefused as error:
         status = error.status
     except OSError:
         status = 0

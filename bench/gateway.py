@@ -28,14 +28,14 @@ FIRST_TOKENS = 20
 LIGHT_STREAMS, LIGHT_TOKENS = 40, 80
 HELD_TOKENS = 200
 
-Figures = dict[str, list[float]]
+GatewayFigures = dict[str, list[float]]
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
     """What was found: for each gateway its figures, one number for each round, and its failures."""
 
-    figures: dict[str, Figures]
+    figures: dict[str, GatewayFigures]
     failures: dict[str, str]
     rounds: int
     held: int
@@ -51,7 +51,7 @@ def measure(names: Sequence[str], rounds: int, held: int, told: Callable[[str], 
 
     raises : TimeoutError if one does not answer
     """
-    figures: dict[str, Figures] = defaultdict(lambda: defaultdict(list))
+    figures: dict[str, GatewayFigures] = defaultdict(lambda: defaultdict(list))
     failures: dict[str, str] = {}
     *ours, theirs = sorted(os.sched_getaffinity(0))
     with ExitStack() as running_until, on_cores(ours or [theirs]):
@@ -72,7 +72,7 @@ def measure(names: Sequence[str], rounds: int, held: int, told: Callable[[str], 
 
 
 def _one_round(
-    gateway: Running, direct: Target, figures: Figures, failures: dict[str, str]
+    gateway: Running, direct: Target, figures: GatewayFigures, failures: dict[str, str]
 ) -> None:
     """Measure one gateway once; of ours, every answer must be in the log."""
     with parity(gateway.database) as counted:
@@ -93,7 +93,9 @@ def _one_round(
     figures["memory_mb"].append(used(gateway.pid).memory_mb)
 
 
-def _streamed(gateway: Running, direct: Target, figures: Figures, failures: dict[str, str]) -> int:
+def _streamed(
+    gateway: Running, direct: Target, figures: GatewayFigures, failures: dict[str, str]
+) -> int:
     """Measure streams, and return how many came whole."""
     first = body(stream=True, tokens=1)
     straight = streams(direct, first, 1, 1, FIRST_TOKENS)
@@ -117,13 +119,15 @@ def _cost(gateway: Running, ask: Callable[[], Load]) -> tuple[Load, float]:
     return load, used(gateway.pid).cpu_s - before.cpu_s
 
 
-def _add(figures: Figures, name: str, through_s: list[float], straight_s: list[float]) -> None:
+def _add(
+    figures: GatewayFigures, name: str, through_s: list[float], straight_s: list[float]
+) -> None:
     """Add the milliseconds that going through a gateway takes longer, in the median."""
     if through_s and straight_s:
         figures[name].append(1e3 * (median(through_s) - median(straight_s)))
 
 
-def _hold(gateway: Running, held: int, figures: Figures, failures: dict[str, str]) -> None:
+def _hold(gateway: Running, held: int, figures: GatewayFigures, failures: dict[str, str]) -> None:
     long = body(stream=True, tokens=HELD_TOKENS)
     with parity(gateway.database) as counted:
         load, cpu_s = _cost(gateway, lambda: streams(gateway.target, long, held, HELD_TOKENS))

@@ -31,7 +31,7 @@ WINDOW = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class Sending:
     """How a table's prompts are sent: `per_s` prompts a second, `options` as in a replay."""
 
     options: Options
@@ -59,7 +59,7 @@ class Lived:
     policy: Mapping[str, Any]
 
 
-def run(table: Table, traffic: Traffic) -> Lived:
+def run(table: Table, traffic: Sending) -> Lived:
     """Return what the service made of the table's prompts; progress goes to stderr.
 
     raises : TimeoutError if the service does not start, RuntimeError if it refuses a prompt
@@ -88,7 +88,7 @@ def _responder(table: Table) -> Any:
     return respond
 
 
-def _settings(table: Table, folder: Path, provider_url: str, traffic: Traffic) -> dict[str, str]:
+def _settings(table: Table, folder: Path, provider_url: str, traffic: Sending) -> dict[str, str]:
     catalogue = folder / "arms.toml"
     catalogue.write_text("\n".join(_catalogue(table, provider_url)), encoding="utf-8")
     return {
@@ -114,7 +114,7 @@ output_usd_per_mtok = {arm.output_usd_per_mtok:.9f}
 context_window = {WINDOW}"""
 
 
-def _send(table: Table, traffic: Traffic, port: int) -> Iterator[Answered]:
+def _send(table: Table, traffic: Sending, port: int) -> Iterator[Answered]:
     """Send the prompts in the order of the seed, at the pace asked for, and yield the answers."""
     rows = lay(table, traffic.options, traffic.seed).rows
     rng = np.random.default_rng([traffic.seed, 1])

@@ -14,12 +14,12 @@ import numpy as np
 
 from bench.ledger import Ledger
 from bench.options import Options
-from bench.router import Router
+from bench.router import ReplayRouter
 from bench.tables import Table
 from features.sketch import Sketch
 from jobs.report import RECENT
 from jobs.requests import busy_s, requests
-from jobs.satisfaction import of_baseline, ours, votes
+from jobs.satisfaction import of_baseline, ours, rated_rounds
 from jobs.tally import Counting, Rule, Tally, most_usd
 from policy.baselines import baseline, by_words
 from policy.savings import FEWEST_ESS, FEWEST_OF_A_PART, Saving, saving
@@ -39,7 +39,7 @@ FAILS, PINS, LEAVES, AGAIN = 0.02, 0.04, 0.01, 0.04
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class CheckedFigure:
     """One figure of one report beside the truth; `is_told` where the log holds enough."""
 
     what: str
@@ -75,7 +75,7 @@ class Months:
         """Return the sketch of every prompt of the table."""
         return self.table.sketches("text")
 
-    def of(self, seed: int) -> list[Told]:
+    def of(self, seed: int) -> list[CheckedFigure]:
         """Return what the report of this month says, figure by figure, beside the truths."""
         rng = np.random.default_rng([seed, 7])
         month = _Month(self.table, _written(self, seed, rng), rng)
@@ -84,7 +84,7 @@ class Months:
 
 def _written(study: Months, seed: int, rng: np.random.Generator) -> Ledger:
     table, options = study.table, study.options
-    router = Router(table, study.sketches, f"month-{seed}", options)
+    router = ReplayRouter(table, study.sketches, f"month-{seed}", options)
     for t, row in enumerate(rng.integers(len(table), size=study.prompts).tolist()):
         arm = table.names.index(router.choose(t, row, table.arms))
         router.settle(t, float(table.cost_usd[row, arm]))
@@ -208,7 +208,7 @@ def _again(row: Spending) -> Spending:
     )
 
 
-def _savings(month: _Month) -> Iterator[Told]:
+def _savings(month: _Month) -> Iterator[CheckedFigure]:
     """Yield what the report says of each rule: in all, and of each arm in place of the baseline."""
     rules = Rule(month.dearest), Rule()
     counting, whole = Counting(rules, {}, most_usd(month.recent)), Tally()
@@ -226,8 +226,8 @@ def _savings(month: _Month) -> Iterator[Told]:
                 yield _saved(what, saving(sums, fewest), truth)
 
 
-def _saved(what: str, made: Saving, truth: float) -> Told:
-    return Told(
+def _saved(what: str, made: Saving, truth: float) -> CheckedFigure:
+    return CheckedFigure(
         what=what,
         truth=truth,
         estimate=made.saved_usd,
@@ -239,9 +239,9 @@ def _saved(what: str, made: Saving, truth: float) -> Told:
     )
 
 
-def _satisfied(month: _Month) -> Iterator[Told]:
+def _satisfied(month: _Month) -> Iterator[CheckedFigure]:
     """Yield what the report says of those who rated, were they asked or with the baseline."""
-    said = votes(month.decisions())
+    said = rated_rounds(month.decisions())
     row, arm = np.array(month.asked).T
     scores = month.table.scores[row]
     got = float(scores[np.arange(len(scores)), arm].mean())
@@ -253,7 +253,7 @@ def _satisfied(month: _Month) -> Iterator[Told]:
         ("satisfaction, ours less the baseline's", gain, got - always),
     ):
         told = made.mean is not None
-        yield Told(
+        yield CheckedFigure(
             what=what,
             truth=truth,
             estimate=made.mean if made.mean is not None else nan,
@@ -265,7 +265,7 @@ def _satisfied(month: _Month) -> Iterator[Told]:
         )
 
 
-def page(studies: Sequence[tuple[Months, Sequence[Sequence[Told]]]]) -> Iterator[str]:
+def page(studies: Sequence[tuple[Months, Sequence[Sequence[CheckedFigure]]]]) -> Iterator[str]:
     """Yield the lines of the page, a table for every study."""
     yield HEAD
     for study, months in studies:
@@ -280,7 +280,7 @@ def page(studies: Sequence[tuple[Months, Sequence[Sequence[Told]]]]) -> Iterator
             yield _row_of(what, [each for month in months for each in month if each.what == what])
 
 
-def _row_of(what: str, found: Sequence[Told]) -> str:
+def _row_of(what: str, found: Sequence[CheckedFigure]) -> str:
     told = [each for each in found if each.is_told]
     truth = float(np.mean([each.truth for each in found]))
     cells = [what, f"{truth:.4g}"]

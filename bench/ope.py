@@ -12,7 +12,7 @@ import numpy as np
 
 from bench.ledger import Ledger
 from bench.options import Options
-from bench.router import Router
+from bench.router import ReplayRouter
 from bench.tables import Table
 from features.fit import fit
 from features.sketch import Sketch
@@ -59,7 +59,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class OpeRun:
     """One run."""
 
     estimated: list[Estimated]
@@ -84,14 +84,14 @@ class Study:
         """Return the sketch of every prompt of the table."""
         return self.table.sketches("text")
 
-    def of(self, seed: int) -> Found:
+    def of(self, seed: int) -> OpeRun:
         """Return what the estimators and the gate say of the log of this seed, and the truths."""
         log = written(self, seed)
         incumbent = log.latest_policy()
         space = fit([Sketch.from_bytes(each.sketch) for each in log.recent(self.rounds)], 99)
         rounds, after, before, _ = contest(log, incumbent, space)
         world = _World.around(self, log, rounds, (after, before))
-        return Found(list(_estimates(world)), [_verdict(world, name) for name in PLANTED])
+        return OpeRun(list(_estimates(world)), [_verdict(world, name) for name in PLANTED])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,7 +127,7 @@ class _World:
 def written(study: Study, seed: int) -> Ledger:
     """Return the log of one run: every answer gets a thumb, early retrains come when due."""
     rng, table = np.random.default_rng([seed, 2]), study.table
-    router = Router(table, study.sketches, f"ope-{seed}", Options(policy=study.policy))
+    router = ReplayRouter(table, study.sketches, f"ope-{seed}", Options(policy=study.policy))
     for t, row in enumerate(rng.integers(len(table), size=study.rounds).tolist()):
         arm = table.names.index(router.choose(t, row, table.arms))
         router.settle(t, float(table.cost_usd[row, arm]))
@@ -189,7 +189,7 @@ def _verdict(world: _World, planted: str) -> Judged:
     return Judged(planted, judgement.ess, valued is not None and valued.promoted)
 
 
-def page(studies: Sequence[tuple[Study, Sequence[Found]]]) -> Iterator[str]:
+def page(studies: Sequence[tuple[Study, Sequence[OpeRun]]]) -> Iterator[str]:
     """Yield the lines of the page, a part for every study."""
     yield HEAD
     for study, runs in studies:
@@ -201,7 +201,7 @@ def page(studies: Sequence[tuple[Study, Sequence[Found]]]) -> Iterator[str]:
         yield from _gate(runs)
 
 
-def _coverage(runs: Sequence[Found]) -> Iterator[str]:
+def _coverage(runs: Sequence[OpeRun]) -> Iterator[str]:
     yield "| policy | median ESS | true value | | bias | spread | error said | holds the truth |"
     yield "|---|--:|--:|---|--:|--:|--:|--:|"
     for i, each in enumerate(runs[0].estimated):
@@ -216,7 +216,7 @@ def _coverage(runs: Sequence[Found]) -> Iterator[str]:
         )
 
 
-def _gate(runs: Sequence[Found]) -> Iterator[str]:
+def _gate(runs: Sequence[OpeRun]) -> Iterator[str]:
     """Yield what the gate did by value: in all logs, and where it may speak."""
     enough_said = f"with an ESS of {FEWEST_ESS:.0f}"
     yield f"| planted candidate | promoted in all logs | {enough_said} | promoted |"

@@ -13,7 +13,7 @@ class RowsDiffer(AssertionError):
     """The log has more or fewer answers than clients have got."""
 
 
-class Counted:
+class Received:
     """What clients have got while a log was watched; whoever asks adds to `answered`."""
 
     def __init__(self) -> None:
@@ -26,12 +26,12 @@ class Counted:
 
 
 @contextmanager
-def parity(database: Path | None) -> Iterator[Counted]:
+def parity(database: Path | None) -> Iterator[Received]:
     """Yield a count of answers, and hold it against the log's when the block ends.
 
     raises : RowsDiffer
     """
-    counted = Counted()
+    counted = Received()
     if database is None:
         yield counted
         return

@@ -11,8 +11,8 @@ import numpy as np
 from bench.category_beta import CategoryBeta
 from bench.course import Course, Evals, lay, prices
 from bench.options import Options
-from bench.peers.player import PREFIX, Peer
-from bench.router import Router
+from bench.peers.player import PREFIX, PeerPlayer
+from bench.router import ReplayRouter
 from bench.tables import Ints, Table
 from features.sketch import Sketch
 from jobs.learned import Learned
@@ -125,7 +125,7 @@ def learned_from(
     table: Table, sketches: Sequence[Sketch], options: Options, rows: Ints, seed: int
 ) -> Learned:
     """Return what the router has learned when it has served these prompts, each rated at once."""
-    router = Router(table, sketches, str(seed), options)
+    router = ReplayRouter(table, sketches, str(seed), options)
     for t, row in enumerate(rows.tolist()):
         arm = table.names.index(router.choose(t, row, table.arms))
         router.settle(t, float(table.cost_usd[row, arm]))
@@ -146,8 +146,8 @@ def _player(table: Table, sketches: Sequence[Sketch], options: Options, seed: in
     if options.policy == CategoryBeta.name:
         return CategoryBeta(table, options, seed)
     if options.policy.startswith(PREFIX):
-        return Peer(table, options, seed)
-    return Router(table, sketches, str(seed), options)
+        return PeerPlayer(table, options, seed)
+    return ReplayRouter(table, sketches, str(seed), options)
 
 
 def _note(player: Player, t: int, played: Played, *, asked: bool = False) -> None:

@@ -28,7 +28,7 @@ from storage.records import Decision, Outcome, Retrain
 FIRST_OUTCOMES = 25
 
 
-class Router:
+class ReplayRouter:
     """A table's prompts on their way through the service's own functions.
 
     `run` makes the decision ids of one replay differ from another's, and so all its draws.

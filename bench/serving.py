@@ -23,7 +23,7 @@ ALONE = ("gunicorn", "--config", "python:app.processes.gunicorn_conf")
 ANSWERED_WITHIN_S = 60.0
 
 
-class Refused(RuntimeError):
+class ServiceRefused(RuntimeError):
     """The service answered with another status than 200."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -90,5 +90,7 @@ def ask(port: int, method: str, path: str, body: Mapping[str, Any] | None = None
     finally:
         connection.close()
     if response.status != http.client.OK:
-        raise Refused(response.status, f"{method} {path} was answered {response.status}: {answer}")
+        raise ServiceRefused(
+            response.status, f"{method} {path} was answered {response.status}: {answer}"
+        )
     return answer

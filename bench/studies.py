@@ -10,7 +10,7 @@ from bench.adoption import page as adoption_page
 from bench.bad_faith import IN_WORDS, BadFaith
 from bench.bad_faith import page as bad_faith_page
 from bench.cores import spread
-from bench.drift import DROP, Stream
+from bench.drift import DROP, DriftStream
 from bench.drift import page as drift_page
 from bench.months import Months
 from bench.months import page as months_page
@@ -95,8 +95,8 @@ def drift(seeds: int, out: Path) -> None:
     """Let the best arm become worse without a word and better again; count alarms without cause."""
     tables = synthetic(), load("general_2026"), load("coderouterbench_id_test")
     large = load("mmlu_pro").sample(FEW_PROMPTS, 0), load("routellm_mmlu").sample(FEW_PROMPTS, 0)
-    streams = [Stream(table, drop) for table in tables for drop in (DROP, 0.0)]
-    streams += [Stream(table) for table in large]
+    streams = [DriftStream(table, drop) for table in tables for drop in (DROP, 0.0)]
+    streams += [DriftStream(table) for table in large]
     found = [(stream, spread(stream, range(seeds))) for stream in streams]
     publish(out / "drift.md", drift_page(found))
 

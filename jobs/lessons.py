@@ -25,7 +25,7 @@ RATED, EVALS, TOKENS = range(len(KINDS))
 ROWS = 2_000
 """So many events are held as arrays at a time."""
 
-Sums = Mapping[tuple[str, str], Evidence]
+EvidenceByArm = Mapping[tuple[str, str], Evidence]
 """Evidence by kind and arm."""
 Integers = NDArray[np.int64]
 
@@ -75,24 +75,24 @@ class Lessons:
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class DecayedTo:
     """How far forgetting has gone: in cells of the half-life, and in hours, since the epoch."""
 
     cell: int = 0
     hour: int = 0
 
-    def after(self, at_s: float, half_life_s: float) -> "Reached":
+    def after(self, at_s: float, half_life_s: float) -> "DecayedTo":
         """Return how far it has gone at a moment; a clock that was set back undoes nothing."""
         cell = int(at_s * CELLS_PER_HALF_LIFE // half_life_s)
-        return Reached(max(self.cell, cell), max(self.hour, int(at_s // HOUR_S)))
+        return DecayedTo(max(self.cell, cell), max(self.hour, int(at_s // HOUR_S)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Terms:
+class StretchTerms:
     """What every stretch must know of the whole: the space, how it ends, and which arms changed."""
 
     start: Learned
-    end: Reached
+    end: DecayedTo
     watches: Mapping[str, Watch]
 
 
@@ -105,16 +105,16 @@ def read(events: Iterable[Event], learned: Learned) -> Iterator[Lessons]:
             yield lessons
 
 
-def summed(runs: Iterable[Lessons], terms: Terms, begun: Reached) -> Sums:
+def summed(runs: Iterable[Lessons], terms: StretchTerms, begun: DecayedTo) -> EvidenceByArm:
     """Return what a stretch of the log adds to the evidence at the end of the fold."""
-    total: Sums = {}
+    total: EvidenceByArm = {}
     for lessons in runs:
         counted, begun = _counted(lessons, terms, begun)
         total = added(total, _evidence(lessons, *counted))
     return total
 
 
-def added(one: Sums, other: Sums) -> Sums:
+def added(one: EvidenceByArm, other: EvidenceByArm) -> EvidenceByArm:
     """Return the sums of two stretches together."""
     total = dict(one)
     for name, evidence in other.items():
@@ -138,8 +138,8 @@ def _row(event: Event, learned: Learned) -> tuple[Any, ...] | None:
 
 
 def _counted(
-    lessons: Lessons, terms: Terms, begun: Reached
-) -> tuple[tuple[Floats, Floats], Reached]:
+    lessons: Lessons, terms: StretchTerms, begun: DecayedTo
+) -> tuple[tuple[Floats, Floats], DecayedTo]:
     """Return what each row counts for at the end, what its taking back does, and how far it went.
 
     shapes : (n,), (n,)
@@ -156,11 +156,11 @@ def _counted(
         says = watch.counts_eval(at_s) if lessons.kind[row] == EVALS else watch.counts(at_s)
         counts[row] *= says * watch.faded(int(hours[row]), end.hour)
         taken[row] *= watch.left_at(float(before_at_s[row]), end.hour)
-    return (counts, taken), Reached(int(cells[-1]), int(hours[-1]))
+    return (counts, taken), DecayedTo(int(cells[-1]), int(hours[-1]))
 
 
-def _evidence(lessons: Lessons, counts: Floats, taken: Floats) -> Sums:
-    total: Sums = {}
+def _evidence(lessons: Lessons, counts: Floats, taken: Floats) -> EvidenceByArm:
+    total: EvidenceByArm = {}
     place = lessons.kind * len(lessons.arms) + lessons.arm
     for each in np.unique(place).tolist():
         rows = place == each

@@ -17,7 +17,7 @@ from structlog import get_logger
 
 from jobs.intake import saved
 from jobs.learned import Learned
-from jobs.lessons import KINDS, Lessons, Reached, Sums, Terms, added, read, summed
+from jobs.lessons import KINDS, DecayedTo, EvidenceByArm, Lessons, StretchTerms, added, read, summed
 from policy.belief import Belief
 from policy.drift import Watch
 from policy.evidence import Evidence
@@ -86,9 +86,9 @@ def as_found(start: Learned, log: LearnableLog, upto_seq: int, found: Learned) -
     begun, lessons = _unlearned(start), (OutcomeEvent, FeedbackEvent)
     taught = (each for each in log.events(0, upto_seq) if isinstance(each, lessons))
     newest_s = max((each.at_s for each in taught if each.teaches), default=0.0)
-    known, end = _until(found, newest_s), Reached().after(newest_s, start.hyper.half_life_s)
+    known, end = _until(found, newest_s), DecayedTo().after(newest_s, start.hyper.half_life_s)
     runs = read(log.events(0, upto_seq), begun)
-    total = summed(runs, Terms(begun, end, known.watches), Reached())
+    total = summed(runs, StretchTerms(begun, end, known.watches), DecayedTo())
     return _learned(begun, total, end, known, upto_seq)
 
 
@@ -148,10 +148,10 @@ def _added_up(
     newest = compute([delayed(partial(_newest, span=each))(read_from) for each in stretches])
     half_life_s = start.hyper.half_life_s
     reached = list(
-        accumulate(newest, lambda r, at_s: r.after(at_s, half_life_s), initial=Reached())
+        accumulate(newest, lambda r, at_s: r.after(at_s, half_life_s), initial=DecayedTo())
     )
     known = _until(found, max(newest))
-    terms = delayed(Terms(start, reached[-1], known.watches), traverse=False)
+    terms = delayed(StretchTerms(start, reached[-1], known.watches), traverse=False)
     parts = [
         delayed(partial(_stretch, span=each, begun=begun))(read_from, terms)
         for each, begun in zip(stretches, reached, strict=False)
@@ -167,11 +167,13 @@ def _newest(source: Source, span: tuple[int, int]) -> float:
     return source.newest_at_s(*span)
 
 
-def _stretch(source: Source, terms: Terms, span: tuple[int, int], begun: Reached) -> Sums:
+def _stretch(
+    source: Source, terms: StretchTerms, span: tuple[int, int], begun: DecayedTo
+) -> EvidenceByArm:
     return summed(source.lessons(terms.start, *span), terms, begun)
 
 
-def _together(parts: Sequence[Sums]) -> Sums:
+def _together(parts: Sequence[EvidenceByArm]) -> EvidenceByArm:
     return reduce(added, parts)
 
 
@@ -193,7 +195,7 @@ def _until(found: Learned, at_s: float) -> Learned:
 
 
 def _learned(
-    start: Learned, total: Sums, reached: Reached, known: Learned, upto_seq: int
+    start: Learned, total: EvidenceByArm, reached: DecayedTo, known: Learned, upto_seq: int
 ) -> Learned:
     by_kind: dict[str, dict[str, Evidence]] = {kind: {} for kind in KINDS}
     for (kind, arm), evidence in sorted(total.items()):

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from jobs.requests import busy_s, requests
-from jobs.satisfaction import Vote, of_baseline, ours, votes
+from jobs.satisfaction import RatedRound, of_baseline, ours, rated_rounds
 from jobs.tally import ALL, UNNAMED, Comparison, Counting, Rule, Tally, most_usd
 from policy.baselines import baseline
-from policy.savings import FEWEST_OF_A_PART, Saving, Sums, saving
+from policy.savings import FEWEST_OF_A_PART, BillSums, Saving, saving
 from policy.types import DAY_S, Arm
 from storage.reader import LogReader
 
@@ -61,7 +61,7 @@ def reports(
         if request.last is not request.first:
             begun_s[request.last.id] = request.first.decided_at_s
     rated = log.decisions(since_s=since_s, until_s=now_s, tenant=tenant, rated_only=True)
-    said = votes(rated, begun_s)
+    said = rated_rounds(rated, begun_s)
     names = [rule.name for rule in rules]
     return {
         whose: {
@@ -91,10 +91,10 @@ class _Period:
 
     whole: Tally
     days: Mapping[int, Tally]
-    said: Sequence[Vote]
+    said: Sequence[RatedRound]
 
 
-def _of(counting: Counting, said: Sequence[Vote], tenant: str, since_s: float) -> _Period:
+def _of(counting: Counting, said: Sequence[RatedRound], tenant: str, since_s: float) -> _Period:
     whole = Tally()
     days: dict[int, Tally] = {}
     for (whose, day), tally in sorted(counting.tallies.items()):
@@ -117,7 +117,7 @@ def begins_s(period: str, now_s: float) -> float:
 def _report(month: "_Period", baseline_arm: str, rules: Sequence[str]) -> dict[str, Any]:
     whole = month.whole
     answered = whole.line("asked").requests - whole.line("not delivered").requests
-    answered += sum(not vote.is_whole for vote in month.said)  # a part can be rated too
+    answered += sum(not rated.is_whole for rated in month.said)  # a part can be rated too
     always, gain = of_baseline(month.said, baseline_arm)
     return {
         "baseline": baseline_arm,
@@ -160,7 +160,7 @@ def _compared(name: str, comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _saved(sums: Sums, made: Saving) -> dict[str, Any]:
+def _saved(sums: BillSums, made: Saving) -> dict[str, Any]:
     """Return a saving as it is shown; what is not to be shown is not there."""
     shown = made.why_not is None
     return {
@@ -177,12 +177,12 @@ def _saved(sums: Sums, made: Saving) -> dict[str, Any]:
     }
 
 
-def _by_task(said: Sequence[Vote]) -> list[dict[str, Any]]:
-    by_task: dict[str, list[Vote]] = {}
-    for vote in said:
-        by_task.setdefault(vote.task or UNNAMED, []).append(vote)
+def _by_task(said: Sequence[RatedRound]) -> list[dict[str, Any]]:
+    by_task: dict[str, list[RatedRound]] = {}
+    for rated in said:
+        by_task.setdefault(rated.task or UNNAMED, []).append(rated)
     largest = sorted(by_task.items(), key=lambda item: (-len(item[1]), item[0]))[:SHOWN_PARTS]
-    return [{"name": task, **asdict(ours(votes))} for task, votes in largest]
+    return [{"name": task, **asdict(ours(rounds))} for task, rounds in largest]
 
 
 def _day(day: int, tally: Tally, rule: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ MOST_BLIND = 0.25
 AS_DECIDED: Mapping[str, float] = {}
 
 
-class Vote(NamedTuple):
+class RatedRound(NamedTuple):
     """One rated round: what was said of the arm that answered, and what it was drawn from.
 
     Without `propensities` the round tells nothing of other arms. An answer is not whole that its
@@ -40,7 +40,7 @@ class Vote(NamedTuple):
 
     @classmethod
     def of(cls, each: Round) -> Self | None:
-        """Return the vote of a round; a stored answer is nobody's, and unrated says nothing."""
+        """Return a round as it was rated; a stored answer is nobody's, and unrated says nothing."""
         decision, outcome = each.decision, each.outcome
         if each.reward is None or outcome is None or decision.kind == "cached":
             return None
@@ -52,14 +52,16 @@ class Vote(NamedTuple):
         return cls(*said, *drawn, is_whole=whole)
 
 
-def votes(rounds: Iterable[Round], begun_s: Mapping[str, float] = AS_DECIDED) -> list[Vote]:
+def rated_rounds(
+    rounds: Iterable[Round], begun_s: Mapping[str, float] = AS_DECIDED
+) -> list[RatedRound]:
     """Return what was said, of rounds in any order.
 
     `begun_s` is when the request of a decision began, where it was not with this decision.
     """
-    said = ((each.decision.id, Vote.of(each)) for each in rounds)
-    found = ((identity, vote) for identity, vote in said if vote is not None)
-    return [vote._replace(at_s=begun_s.get(identity, vote.at_s)) for identity, vote in found]
+    said = ((each.decision.id, RatedRound.of(each)) for each in rounds)
+    found = ((identity, rated) for identity, rated in said if rated is not None)
+    return [rated._replace(at_s=begun_s.get(identity, rated.at_s)) for identity, rated in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +83,19 @@ class Satisfaction:
         return cls(rated, value.mean, max(low, least), min(high, 1.0))
 
 
-def ours(said: Sequence[Vote]) -> Satisfaction:
+def ours(said: Sequence[RatedRound]) -> Satisfaction:
     """Return the mean of what was said, with an interval that holds also where few say the same."""
     n = len(said)
     if n == 0:
         return Satisfaction(0, None, None, None, "nobody has rated an answer yet")
-    rewards = np.array([vote.reward for vote in said])
+    rewards = np.array([rated.reward for rated in said])
     low, high = mean_interval(n, float(rewards.sum()), float(rewards @ rewards))
     return Satisfaction(n, float(rewards.mean()), low, high)
 
 
-def of_baseline(said: Sequence[Vote], arm: str) -> tuple[Satisfaction, Satisfaction]:
+def of_baseline(said: Sequence[RatedRound], arm: str) -> tuple[Satisfaction, Satisfaction]:
     """Return what the baseline would have got, and how much more those who rated got as it was."""
-    heard = [vote for vote in said if arm in vote.eligible]
+    heard = [rated for rated in said if arm in rated.eligible]
     n = len(heard)
     if n < FEWEST_ESS:
         few = (
@@ -114,17 +116,17 @@ def of_baseline(said: Sequence[Vote], arm: str) -> tuple[Satisfaction, Satisfact
     return Satisfaction.told(value, n, why_not), Satisfaction.told(gain, n, why_not, -1.0)
 
 
-def _rounds(said: Sequence[Vote], arm: str) -> tuple[LoggedRounds, LoggedRounds]:
+def _rounds(said: Sequence[RatedRound], arm: str) -> tuple[LoggedRounds, LoggedRounds]:
     """Return the rounds under what served, and under always taking one arm."""
-    arms = sorted({each for vote in said for each in vote.eligible})
+    arms = sorted({each for rated in said for each in rated.eligible})
     behaviour, quality = np.zeros((2, len(said), len(arms)))
-    for row, vote in enumerate(said):
-        columns = [arms.index(each) for each in vote.eligible]
-        behaviour[row, columns] = vote.propensities
-        quality[row, columns] = vote.quality
+    for row, rated in enumerate(said):
+        columns = [arms.index(each) for each in rated.eligible]
+        behaviour[row, columns] = rated.propensities
+        quality[row, columns] = rated.quality
     as_it_was = LoggedRounds(
-        action=np.array([arms.index(vote.arm) for vote in said]),
-        reward=np.array([vote.reward for vote in said]),
+        action=np.array([arms.index(rated.arm) for rated in said]),
+        reward=np.array([rated.reward for rated in said]),
         behaviour=behaviour,
         weight=np.ones(len(said)),
         target=behaviour,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from jobs.requests import Request
 from policy.baselines import by_words
 from policy.exploration import looked_best
-from policy.savings import Sums
+from policy.savings import BillSums
 from policy.types import DAY_S, Arm
 from storage.records import Decision
 from storage.spending import Spending
@@ -73,18 +73,18 @@ class Line:
 class Comparison:
     """The sums of one rule; `cached_usd` is what stored answers were predicted to cost under it."""
 
-    sums: dict[Group, Sums] = field(default_factory=dict)
+    sums: dict[Group, BillSums] = field(default_factory=dict)
     no_such_choice: Line = field(default_factory=Line)
     cached: Line = field(default_factory=Line)
 
-    def of(self, kind: str, name: str) -> Sums:
+    def of(self, kind: str, name: str) -> BillSums:
         """Return the sums of a group; tasks beyond the first hundred share one."""
         key = (kind, name)
         found = self.sums.get(key)
         if found is None:
             if kind == "task" and sum(each == "task" for each, _ in self.sums) >= MOST_TASKS:
                 key = (kind, OTHER)
-            found = self.sums.setdefault(key, Sums())
+            found = self.sums.setdefault(key, BillSums())
         return found
 
     def add(self, other: "Comparison") -> None:
@@ -237,10 +237,10 @@ class _Choice(NamedTuple):
     warm_usd: float
 
 
-Away = Sequence[tuple[Sums, float]]
+Away = Sequence[tuple[BillSums, float]]
 
 
-def _billed(whole: Away, arms: Away, own: Sums, request: Request, choice: _Choice) -> None:
+def _billed(whole: Away, arms: Away, own: BillSums, request: Request, choice: _Choice) -> None:
     """Add a request that the rule's arm has answered; its bill tells if it was drawn for it."""
     bill_usd = max(request.last.cost_usd - choice.warm_usd, 0.0)
     for sums in (*(each for each, _ in whole), own):

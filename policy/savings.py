@@ -28,7 +28,7 @@ PRIOR_HITS = 1.0
 
 
 @dataclass(slots=True)
-class Sums:
+class BillSums:
     """Sums over requests, of which some went to the rule's arm (`hits`) and the others elsewhere.
 
     They are added up over days, tasks and partitions; everything shown is derived from them.
@@ -129,7 +129,7 @@ class Saving:
         return self.too_little
 
 
-def saving(sums: Sums, fewest: float = FEWEST_ESS) -> Saving:
+def saving(sums: BillSums, fewest: float = FEWEST_ESS) -> Saving:
     """Return what the rule would have cost more than was spent; `fewest` bills are needed.
 
     source : ratio estimator, Cochran 1977, 6; weights of Hajek 1971; interval on the logarithm
@@ -167,7 +167,7 @@ def student(freedom: float) -> float:
     return z + first / v + second / v**2 + third / v**3 + fourth / v**4
 
 
-def _relative_variance(sums: Sums, ratio: float) -> float:
+def _relative_variance(sums: BillSums, ratio: float) -> float:
     """Return the square of a bill's error in units of its prediction, from the bills seen."""
     square = (
         sums.weight_billed_square
@@ -178,7 +178,7 @@ def _relative_variance(sums: Sums, ratio: float) -> float:
     return (seen * sums.hits + ratio**2 * PRIOR_HITS) / (sums.hits + PRIOR_HITS)
 
 
-def _shown(sums: Sums, fewest: float, ratio: float, below: float, above: float) -> Saving:
+def _shown(sums: BillSums, fewest: float, ratio: float, below: float, above: float) -> Saving:
     bill = ratio * sums.predicted
     saved = bill - sums.spent_elsewhere + sums.known
     return Saving(
@@ -192,7 +192,7 @@ def _shown(sums: Sums, fewest: float, ratio: float, below: float, above: float) 
     )
 
 
-def _too_little(sums: Sums, fewest: float) -> str | None:
+def _too_little(sums: BillSums, fewest: float) -> str | None:
     if sums.requests == 0:
         return "nothing was asked that could be compared"
     if sums.elsewhere == 0:
@@ -211,7 +211,7 @@ def _too_little(sums: Sums, fewest: float) -> str | None:
     return None if sums.hits else "the rule's arm was never drawn"
 
 
-def _more(sums: Sums, fewest: float) -> str:
+def _more(sums: BillSums, fewest: float) -> str:
     """Return how many requests are missing, if they are drawn as those that were."""
     if sums.ess <= 0:
         return ""

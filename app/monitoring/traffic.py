@@ -44,7 +44,7 @@ task is no id of a request, and nobody's ids hide the tasks of others."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sums:
+class TrafficSums:
     """What some of the traffic adds up to."""
 
     decisions: int = 0
@@ -150,17 +150,17 @@ class Traffic:
         places = [self.words.index(value) for value in values if value in self.words]
         return self._rows(np.isin(self.keys[:, KEYS.index(key)], places))
 
-    def total(self) -> Sums:
+    def total(self) -> TrafficSums:
         """Return what all of it adds up to."""
         return _sums(self.sums.sum(axis=0))
 
-    def by(self, key: str) -> dict[Any, Sums]:
+    def by(self, key: str) -> dict[Any, TrafficSums]:
         """Return the sums for each arm, task, kind or status, the most requested first."""
         found = self._grouped(self.keys[:, KEYS.index(key)])
         named = {self.words[int(place)]: sums for place, sums in found.items()}
         return dict(sorted(named.items(), key=lambda item: -item[1].decisions))
 
-    def by_step(self, step_s: float) -> dict[float, Sums]:
+    def by_step(self, step_s: float) -> dict[float, TrafficSums]:
         """Return the sums for each step of time, by the second at which it begins."""
         return self._grouped(self.starts_s // step_s * step_s)
 
@@ -170,7 +170,7 @@ class Traffic:
         pairs = np.unique(tenants * len(self.words) + tasks)
         return Counter(self.words[place] for place in (pairs // len(self.words)).tolist())
 
-    def _grouped(self, labels: Any) -> dict[float, Sums]:
+    def _grouped(self, labels: Any) -> dict[float, TrafficSums]:
         unique, place = np.unique(labels, return_inverse=True)
         sums = np.zeros((len(unique), len(SUMS)))
         np.add.at(sums, place.reshape(-1), self.sums)
@@ -292,7 +292,7 @@ def _placed(
     return places.setdefault(word, len(places))
 
 
-def _sums(row: Floats) -> Sums:
+def _sums(row: Floats) -> TrafficSums:
     decisions, requests, cost_usd, latency_s, rated, reward, square = map(float, row)
     counts = (round(decisions), round(requests), cost_usd, latency_s, round(rated))
-    return Sums(*counts, reward, square)
+    return TrafficSums(*counts, reward, square)

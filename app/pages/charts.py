@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.mistakes import seen
-from app.monitoring.traffic import Sums, Traffic
+from app.monitoring.traffic import Traffic, TrafficSums
 from policy.errors import InvalidInput
 from policy.types import DAY_S, HOUR_S
 
@@ -14,7 +14,7 @@ COLOURS = 8
 OTHER = "c8"
 """The colour of whatever has none of its own."""
 
-Unit = Literal["usd", "count", "share"]
+AxisUnit = Literal["usd", "count", "share"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +101,8 @@ def by_arm(
     traffic: Traffic,
     period: Span,
     paints: Mapping[str, str],
-    unit: Unit,
-    of: Callable[[Sums], float],
+    unit: AxisUnit,
+    of: Callable[[TrafficSums], float],
 ) -> dict[str, Any]:
     """Return a stack of arms over time; as shares each step adds up to one, or is none."""
     starts_s, used = period.starts_s(), traffic.by("arm")
@@ -113,7 +113,7 @@ def by_arm(
     series = []
     for name, colour, arms in groups:
         steps = traffic.where("arm", arms).by_step(period.step_s)
-        values = [of(steps.get(start_s, Sums())) for start_s in starts_s]
+        values = [of(steps.get(start_s, TrafficSums())) for start_s in starts_s]
         series.append({"name": name, "colour": colour, "values": values})
     if unit == "share":
         _as_shares(series)
@@ -123,7 +123,7 @@ def by_arm(
 def satisfaction(traffic: Traffic, period: Span) -> dict[str, Any]:
     """Return the mean reward over time with its interval; a step without ratings has a gap."""
     steps, starts_s = traffic.by_step(period.step_s), period.starts_s()
-    found = [steps.get(start_s, Sums()) for start_s in starts_s]
+    found = [steps.get(start_s, TrafficSums()) for start_s in starts_s]
     spans = [each.satisfaction_interval or (None, None) for each in found]
     series: list[dict[str, Any]] = [
         {"name": name, "colour": "accent", "values": values}
@@ -144,7 +144,7 @@ def _as_shares(series: Sequence[dict[str, Any]]) -> None:
 
 def _chart(
     kind: str,
-    unit: Unit,
+    unit: AxisUnit,
     starts_s: Sequence[float],
     step_s: float,
     series: Sequence[dict[str, Any]],

@@ -10,7 +10,7 @@ from app.api.overview import ASKED, ceilings, goal, last_rated_at_s, latency_s, 
 from app.figures import decimals, dollars, percent
 from app.keys.holder import Holder
 from app.mistakes import seen
-from app.monitoring.traffic import Sums, Traffic
+from app.monitoring.traffic import Traffic, TrafficSums
 from app.pages.charts import OTHER, by_arm, colours, span
 from app.processes.loop import beside
 from app.routing.lately import RECENT, Lately
@@ -179,8 +179,8 @@ def _arms(
         {
             "arm": arm,
             "belief": lately.belief(arm.name),
-            "sums": used.get(arm.name, Sums()),
-            "share": used.get(arm.name, Sums()).decisions / max(total.decisions, 1),
+            "sums": used.get(arm.name, TrafficSums()),
+            "share": used.get(arm.name, TrafficSums()).decisions / max(total.decisions, 1),
             "latency_s": latency_s(week, arm.name),
             "health": asdict(parts.router.health.standing(arm)),
             "ceilings": ceilings(parts, arm, sees, now_s),
@@ -204,7 +204,7 @@ def _tasks(lately: Lately, week: Traffic, paints: Mapping[str, str]) -> dict[str
 
 
 def _task(
-    lately: Lately, week: Traffic, task: str | None, sums: Sums, arms: Sequence[str]
+    lately: Lately, week: Traffic, task: str | None, sums: TrafficSums, arms: Sequence[str]
 ) -> dict[str, Any]:
     asked = week.where("task", [task]).by("arm")
     decisions = max(sum(each.decisions for each in asked.values()), 1)
@@ -213,7 +213,7 @@ def _task(
         "sums": sums,
         "cells": [
             {
-                "share": asked.get(arm, Sums()).decisions / decisions,
+                "share": asked.get(arm, TrafficSums()).decisions / decisions,
                 "belief": lately.belief_on(arm, task),
             }
             for arm in arms

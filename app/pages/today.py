@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.api.overview import ASKED
-from app.monitoring.traffic import Sums, Traffic
+from app.monitoring.traffic import Traffic, TrafficSums
 from app.pages.charts import by_arm, colours, satisfaction, span
 from app.wiring import Parts
 from jobs.requests import DELIVERED
@@ -33,7 +33,7 @@ ADOPTED: Mapping[str, tuple[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class News:
     """Something that happened to the policy, and where to read more."""
 
     at_s: float
@@ -107,30 +107,30 @@ def _operators(parts: Parts) -> Iterator[Concern]:
             yield Concern(f"{arm} answers as another model", says)
 
 
-def changes(parts: Parts) -> list[Change]:
+def changes(parts: Parts) -> list[News]:
     """Return what happened to the policy, the newest first."""
     found = [_retrained(each) for each in parts.log.retrains(CHANGES)]
     for each in parts.log.lookups.versions(CHANGES):
         if each.source in ADOPTED:
             says, mark = ADOPTED[each.source]
             told = says.format(each.features_of)
-            found.append(Change(each.created_at_s, f"Policy {each.version}", told, mark))
+            found.append(News(each.created_at_s, f"Policy {each.version}", told, mark))
     learned = parts.live.learned
     for arm in parts.catalogue().arms:
         for at_s in learned.changed_at_s(arm):
             says = "Its ratings no longer fit what was believed of it: it is judged anew."
-            found.append(Change(at_s, f"{arm} has changed", says, "alarm", "pages.show_policy"))
+            found.append(News(at_s, f"{arm} has changed", says, "alarm", "pages.show_policy"))
     return sorted(found, key=lambda change: -change.at_s)[:CHANGES]
 
 
-def _retrained(retrain: Retrain) -> Change:
+def _retrained(retrain: Retrain) -> News:
     if retrain.promoted:
         what, mark = f"Policy {retrain.candidate_version} promoted", "new"
     else:
         what, mark = f"Policy {retrain.incumbent_version} stays", "same"
     why = f"{retrain.reason[:1].upper()}{retrain.reason[1:]}."
     says = VERDICTS.get((retrain.report.get("rule"), retrain.promoted), why)
-    return Change(retrain.ended_at_s, what, says, mark)
+    return News(retrain.ended_at_s, what, says, mark)
 
 
 def _share(some: Traffic, kind: str, lately: Traffic) -> float | None:
@@ -153,7 +153,7 @@ def _arms(asked: Traffic, paints: dict[str, str]) -> list[dict[str, Any]]:
             "arm": arm,
             "colour": paints.get(arm, "c8"),
             "sums": sums,
-            "answers": answered.get(arm, Sums()),
+            "answers": answered.get(arm, TrafficSums()),
             "share": sums.decisions / max(total.decisions, 1),
         }
         for arm, sums in used.items()
@@ -161,7 +161,7 @@ def _arms(asked: Traffic, paints: dict[str, str]) -> list[dict[str, Any]]:
     ]
 
 
-def moved(now: Sums, before: Sums, passed: float) -> dict[str, float | None]:
+def moved(now: TrafficSums, before: TrafficSums, passed: float) -> dict[str, float | None]:
     """Return how much the sums have moved, as shares, against as much of the span before.
 
     As much as has `passed` of this one, 0..1: the day or hour under way is not over yet.

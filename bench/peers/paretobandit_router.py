@@ -26,7 +26,7 @@ PACER_LAMBDA_MAX = 5.0
 MTOK = 1e6
 
 
-class Router:
+class ParetoBandit:
     """The library's BanditRouter; arms it ships with have its prices, others cost per answer."""
 
     def __init__(self, beginning: Beginning) -> None:

@@ -28,7 +28,7 @@ PREFIX = "peer:"
 LIBRARY = {name: name.partition("-")[0] for name in ADAPTERS}
 
 
-class Peer:
+class PeerPlayer:
     """A peer's worker process and what it is told.
 
     raises : RuntimeError with what it was told last if the worker ends before it answers

@@ -26,7 +26,7 @@ ADAPTERS = {
     "mabwiser-linucb": "mabwiser_linear:LinUCB",
     "contextualbandits-lints": "contextualbandits_linear:LinTS",
     "vowpalwabbit": "vowpalwabbit_adf:SquareCB",
-    "paretobandit": "paretobandit_router:Router",
+    "paretobandit": "paretobandit_router:ParetoBandit",
 }
 
 
@@ -60,7 +60,7 @@ class Peer(Protocol):
         ...
 
 
-class Worker:
+class PeerWorker:
     """A peer with what it must remember until a round is rated, and its own time."""
 
     def __init__(self, make: Callable[[Beginning], Peer], answers: TextIO) -> None:
@@ -110,7 +110,7 @@ def main(name: str) -> None:
     answers, sys.stdout = sys.stdout, sys.stderr  # what a library prints is no answer
     module, _, factory = ADAPTERS[name].partition(":")
     make = getattr(import_module(f"bench.peers.{module}"), factory)
-    worker = Worker(make, answers)
+    worker = PeerWorker(make, answers)
     for line in sys.stdin:
         worker.hear(json.loads(line))
 

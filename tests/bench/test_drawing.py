@@ -3,7 +3,7 @@
 import numpy as np
 
 from bench.drawing import WINDOW, cumulative, moving, page
-from bench.live import Lived, Traffic
+from bench.live import Lived, Sending
 from bench.options import Options
 from bench.replay import Played
 from tests.bench.worlds import easy
@@ -29,7 +29,7 @@ def test_the_page_of_a_live_run_sets_it_beside_the_dearest_arm() -> None:
     played.reward[:] = table.scores[:, cheapest]
     played.cost_usd[:] = table.cost_usd[:, cheapest]
     lived = Lived(played, 0, {"retrains": [], "policy_version": 1})
-    [told] = [line for line in page(table, Traffic(Options(), 30.0), lived) if "dearest" in line]
+    [told] = [line for line in page(table, Sending(Options(), 30.0), lived) if "dearest" in line]
     always, usd = table.scores[:, dearest].mean(), table.cost_usd[:, dearest].mean()
     assert f"Always {table.names[dearest]}, the dearest: {always:.4f} for ${usd:.3g} " in told
     assert (

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bench.drift import HEALED, STEADY, WORSE, Drifted, Stream, page, shown
+from bench.drift import HEALED, STEADY, WORSE, Drifted, DriftStream, page, shown
 from bench.synthetic import synthetic
 
 N = STEADY + WORSE + HEALED
@@ -25,14 +25,14 @@ def test_an_arm_that_never_leaves_is_told_as_never() -> None:
 
 
 def test_an_arm_that_became_worse_deserves_less() -> None:
-    worse, steady = Stream(synthetic()), Stream(synthetic(), 0.0)
+    worse, steady = DriftStream(synthetic()), DriftStream(synthetic(), 0.0)
     assert worse.deserved < steady.deserved
     assert worse.table.scores[:, worse.best].mean() > worse.worse.scores[:, worse.best].mean() >= 0
 
 
 def test_the_page_has_a_row_for_every_stream() -> None:
     one: Drifted = shown(np.ones(N, bool), np.zeros(N), [])
-    streams = [(Stream(synthetic(), drop), [one, one]) for drop in (0.3, 0.0)]
+    streams = [(DriftStream(synthetic(), drop), [one, one]) for drop in (0.3, 0.0)]
     text = "\n".join(page(streams))
     assert "| synthetic, best arm less 0.3 | 2 |" in text
     assert "| synthetic, steady | 2 |" in text

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from bench.cli import main
-from bench.live import Traffic, run
+from bench.live import Sending, run
 from bench.options import Options
 from tests.bench.worlds import easy, written
 
@@ -16,7 +16,7 @@ from tests.bench.worlds import easy, written
 def test_every_prompt_is_answered_rated_and_booked_as_recorded() -> None:
     table = easy(60)
     options = Options("both", feedback=0.5, willingness_to_pay_usd=1e6)
-    lived = run(table, Traffic(options, per_s=30.0, seed=1))
+    lived = run(table, Sending(options, per_s=30.0, seed=1))
     played = lived.played
     assert sorted(played.rows.tolist()) == list(range(60))
     np.testing.assert_array_equal(played.reward, table.scores[played.rows, played.arms])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from bench.months import Months, Told, page
+from bench.months import CheckedFigure, Months, page
 from bench.options import Options
 from bench.synthetic import synthetic
 
@@ -14,12 +14,12 @@ STUDY = Months(synthetic().sample(150, 0), OPTIONS, 250)
 
 
 @pytest.fixture(scope="module")
-def months() -> Sequence[Sequence[Told]]:
+def months() -> Sequence[Sequence[CheckedFigure]]:
     return [STUDY.of(seed) for seed in (1, 2)]
 
 
 @pytest.mark.slow
-def test_a_month_is_told_beside_its_truth(months: Sequence[Sequence[Told]]) -> None:
+def test_a_month_is_told_beside_its_truth(months: Sequence[Sequence[CheckedFigure]]) -> None:
     told = {each.what: each for each in months[0]}
     assert {"always arm2", "always arm2, not arm0", "word count", "satisfaction"} <= set(told)
     whole = told["always arm2"]
@@ -32,7 +32,9 @@ def test_a_month_is_told_beside_its_truth(months: Sequence[Sequence[Told]]) -> N
     assert sum(parts) == pytest.approx(whole.truth, rel=0.05)
 
 
-def test_the_page_counts_how_often_the_truth_was_held(months: Sequence[Sequence[Told]]) -> None:
+def test_the_page_counts_how_often_the_truth_was_held(
+    months: Sequence[Sequence[CheckedFigure]],
+) -> None:
     lines = list(page([(STUDY, months)]))
     [row] = [line for line in lines if line.startswith("| always arm2 |")]
     held = np.mean([each.held for month in months for each in month if each.what == "always arm2"])

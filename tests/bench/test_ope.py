@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.ope import PLANTED, Estimated, Found, Study, page
+from bench.ope import PLANTED, Estimated, OpeRun, Study, page
 from bench.synthetic import LIKELY, synthetic
 from policy.evaluate import Value
 
@@ -16,7 +16,7 @@ def study() -> Study:
 
 
 @pytest.fixture(scope="module")
-def runs(study: Study) -> list[Found]:
+def runs(study: Study) -> list[OpeRun]:
     return [study.of(seed) for seed in range(RUNS)]
 
 
@@ -39,7 +39,7 @@ def test_the_made_up_table_holds_the_probabilities_it_was_made_of() -> None:
 
 
 @pytest.mark.slow
-def test_intervals_on_logs_of_the_service_hold_the_truth(runs: list[Found]) -> None:
+def test_intervals_on_logs_of_the_service_hold_the_truth(runs: list[OpeRun]) -> None:
     held = [each.held for run in runs for each in run.estimated]
     assert len(held) == RUNS * (5 + 2 * 4)
     # They share their logs, so they miss together: 52 independent ones would miss 2.6 on average.
@@ -47,7 +47,7 @@ def test_intervals_on_logs_of_the_service_hold_the_truth(runs: list[Found]) -> N
 
 
 @pytest.mark.slow
-def test_truths_are_those_of_the_whole_table(study: Study, runs: list[Found]) -> None:
+def test_truths_are_those_of_the_whole_table(study: Study, runs: list[OpeRun]) -> None:
     truths = {each.target: each.truth for each in runs[0].estimated}
     means = study.table.scores.mean(axis=0)
     assert truths["uniform"] == pytest.approx(means.mean())
@@ -57,7 +57,7 @@ def test_truths_are_those_of_the_whole_table(study: Study, runs: list[Found]) ->
 
 
 @pytest.mark.slow
-def test_what_is_planted_worse_is_never_promoted(runs: list[Found]) -> None:
+def test_what_is_planted_worse_is_never_promoted(runs: list[OpeRun]) -> None:
     promoted = [each for run in runs for each in run.judged if each.promoted]
     assert all(PLANTED[each.planted] > 0 for each in promoted)
     assert all(each.ess > 0 for run in runs for each in run.judged)
@@ -65,7 +65,7 @@ def test_what_is_planted_worse_is_never_promoted(runs: list[Found]) -> None:
 
 @pytest.mark.slow
 def test_the_page_has_a_row_for_every_policy_and_every_planted_candidate(
-    study: Study, runs: list[Found]
+    study: Study, runs: list[OpeRun]
 ) -> None:
     text = "\n".join(page([(study, runs)]))
     assert "## 4 logs of 1200 prompts, each rated: synthetic, uniform" in text

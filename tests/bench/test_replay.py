@@ -9,7 +9,7 @@ from bench import replay
 from bench.course import order
 from bench.options import Options
 from bench.replay import play
-from bench.router import Router
+from bench.router import ReplayRouter
 from tests.bench.worlds import easy, nearly_as_good
 
 WORLD = easy(400)
@@ -49,7 +49,7 @@ def test_equal_texts_are_one_prompt_to_a_retrain_but_not_rows_without_a_text(
     text: str, prompts: int
 ) -> None:
     table = replace(easy(60), prompts=tuple(text.format(row % 10) for row in range(60)))
-    router = Router(table, table.sketches("category"), "r", Options("category"))
+    router = ReplayRouter(table, table.sketches("category"), "r", Options("category"))
     for t in range(60):
         arm = table.names.index(router.choose(t, t, table.arms))
         router.settle(t, float(table.cost_usd[t, arm]))

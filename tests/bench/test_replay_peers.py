@@ -14,7 +14,7 @@ from bench.course import order
 from bench.options import NO_BUDGET_USD, Options
 from bench.peers.environment import python
 from bench.peers.player import LIBRARY, PREFIX, shuffled, started
-from bench.peers.worker import ADAPTERS, Beginning, Worker
+from bench.peers.worker import ADAPTERS, Beginning, PeerWorker
 from bench.replay import play
 from bench.tables import Table
 from tests.bench.worlds import easy
@@ -132,7 +132,7 @@ def test_a_worker_tells_its_peer_of_a_round_what_was_chosen_in_it(tmp_path: Path
         return made[-1]
 
     with (tmp_path / "answers").open("w") as answers:
-        worker = Worker(make, answers)
+        worker = PeerWorker(make, answers)
         for message in (
             {"begin": {"arms": {"a": 0.1, "b": 0.2}, "d": 1, "seed": 0, "budget_usd": None}},
             {"choose": 0, "context": [0.5]},

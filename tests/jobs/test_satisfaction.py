@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.satisfaction import Vote, of_baseline, ours, votes
+from jobs.satisfaction import RatedRound, of_baseline, ours, rated_rounds
 from policy.evaluate import mean_interval
 from storage.records import Round
 from tests.storage.rounds import DECISION, OUTCOME, but
@@ -13,15 +13,15 @@ from tests.storage.rounds import DECISION, OUTCOME, but
 ARMS = ("cheap", "dear")
 
 
-def rated(n: int, seed: int = 0, share: float = 0.2, dear: float = 0.9) -> list[Vote]:
-    """Return votes of a log in which the dear arm pleases `dear` of its raters, the cheap .7."""
+def rated(n: int, seed: int = 0, share: float = 0.2, dear: float = 0.9) -> list[RatedRound]:
+    """Return rounds of a log in which the dear arm pleases `dear` of its raters, the cheap .7."""
     rng = np.random.default_rng(seed)
     made = []
     for i in range(n):
         arm = ARMS[int(rng.random() < share)]
         likes = float(rng.random() < (dear if arm == "dear" else 0.7))
         odds = (1 - share, share)
-        made.append(Vote(float(i), "t", None, arm, likes, ARMS, odds, (0.7, 0.8)))
+        made.append(RatedRound(float(i), "t", None, arm, likes, ARMS, odds, (0.7, 0.8)))
     return made
 
 
@@ -35,9 +35,9 @@ def test_ours_is_the_mean_of_what_was_said_and_few_votes_are_no_certainty() -> N
     assert made.low is not None
     assert made.high is not None
     assert made.high - made.low == pytest.approx(4 * 0.44 / 1_000**0.5, rel=0.1)
-    few = ours([vote for vote in rated(20) if vote.reward][:5])
+    few = ours([each for each in rated(20) if each.reward][:5])
     assert (few.low, few.high) == mean_interval(5, 5.0, 5.0)
-    graded = ours([vote._replace(reward=0.5) for vote in rated(8)])
+    graded = ours([each._replace(reward=0.5) for each in rated(8)])
     assert (graded.low, graded.high) == mean_interval(8, 4.0, 2.0)
 
 
@@ -82,7 +82,7 @@ def round_of(reward: float | None, **more: Any) -> Round:
 
 
 def test_a_stored_answer_has_no_vote_and_a_pinned_arm_tells_of_itself_only() -> None:
-    made = votes(
+    made = rated_rounds(
         [
             round_of(1.0),
             round_of(None),
@@ -90,4 +90,4 @@ def test_a_stored_answer_has_no_vote_and_a_pinned_arm_tells_of_itself_only() -> 
             round_of(0.5, kind="pinned", propensities=(1.0, 0.0)),
         ]
     )
-    assert [(vote.reward, bool(vote.eligible)) for vote in made] == [(1.0, True), (0.5, False)]
+    assert [(each.reward, bool(each.eligible)) for each in made] == [(1.0, True), (0.5, False)]

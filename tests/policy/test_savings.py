@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from policy.savings import FEWEST_ESS, HEARD, Saving, Sums, saving, student
+from policy.savings import FEWEST_ESS, HEARD, BillSums, Saving, saving, student
 from policy.types import Floats
 
 
@@ -25,7 +25,7 @@ class Month:
         self.billed = self.predicted * np.where(hard, 1.1, 0.6) * self.rng.lognormal(0.0, 0.5, n)
         self.propensity = np.where(hard, 0.4, share)
 
-    def drawn(self) -> tuple[Sums, float]:
+    def drawn(self) -> tuple[BillSums, float]:
         """Return the sums of one month as it could have been, and what was truly saved in it."""
         hit = self.rng.random(len(self.billed)) < self.propensity
         spent = np.where(hit, self.billed, self.billed / 10)
@@ -36,8 +36,8 @@ class Month:
 
 def summed(
     predicted: Floats, propensity: Floats, hit: Floats, billed: Floats, spent: Floats
-) -> Sums:
-    sums = Sums()
+) -> BillSums:
+    sums = BillSums()
     rows = zip(predicted, propensity, hit, billed, spent, strict=True)
     for each, chance, was_hit, bill, paid in rows:
         sums.could_have(each, 1 - chance, chance)
@@ -89,9 +89,9 @@ def test_a_model_that_is_off_by_a_factor_is_corrected_by_the_bills() -> None:
 
 def test_units_do_not_matter() -> None:
     sums, _ = Month(2).drawn()
-    cents = Sums()
+    cents = BillSums()
     powers = {"square": 2, "billed_square": 2, "predicted_billed": 2}
-    for field in fields(Sums):
+    for field in fields(BillSums):
         value = getattr(sums, field.name)
         power = next((p for end, p in powers.items() if field.name.endswith(end)), 1)
         scale = 1 if field.name in ("requests", "elsewhere", "hits") else 100**power
@@ -106,15 +106,15 @@ def test_parts_of_a_month_add_up_to_the_month() -> None:
     month = Month(3)
     hit = month.rng.random(2_000) < month.propensity
     columns = (month.predicted, month.propensity, hit, month.billed, month.billed / 10)
-    whole, added = summed(*columns), Sums()
+    whole, added = summed(*columns), BillSums()
     for part in np.array_split(np.arange(2_000), 7):
         added.add(summed(*(column[part] for column in columns)))
-    for field in fields(Sums):
+    for field in fields(BillSums):
         assert getattr(added, field.name) == pytest.approx(getattr(whole, field.name))
 
 
 def test_nothing_is_told_of_an_arm_that_could_not_be_drawn() -> None:
-    sums = Sums()
+    sums = BillSums()
     for _ in range(1_000):
         sums.could_have(0.01, 1.0, 0.0)
         sums.went_elsewhere(0.01, 0.001, 0.0)
@@ -125,7 +125,7 @@ def test_nothing_is_told_of_an_arm_that_could_not_be_drawn() -> None:
 
 
 def test_a_few_bills_are_not_enough() -> None:
-    sums = Sums()
+    sums = BillSums()
     for n in range(500):
         sums.could_have(0.01, 0.99, 0.01)
         if n % 100:
@@ -141,15 +141,15 @@ def test_a_few_bills_are_not_enough() -> None:
 
 
 def test_of_no_requests_and_of_an_arm_that_costs_nothing_nothing_is_told() -> None:
-    free = Sums()
+    free = BillSums()
     free.could_have(0.0, 0.5, 0.5)
     free.went_elsewhere(0.0, 0.001, 0.5)
-    assert saving(Sums()).why_not == "nothing was asked that could be compared"
+    assert saving(BillSums()).why_not == "nothing was asked that could be compared"
     assert (saving(free).why_not or "").endswith("they count as 0.0, and 10 are needed")
 
 
 def test_a_saving_that_may_be_none_is_not_shown() -> None:
-    sums = Sums()
+    sums = BillSums()
     for n in range(4_000):
         sums.could_have(0.01, 0.9, 0.1)
         if n % 10:
@@ -174,14 +174,14 @@ def test_what_the_log_says_nothing_of_widens_the_interval() -> None:
 
 
 def test_a_chance_too_small_to_be_heard_counts_as_none() -> None:
-    sums = Sums()
+    sums = BillSums()
     sums.could_have(0.01, 1.0, HEARD / 2)
     sums.was_billed(0.01, 5.0, 1.0, HEARD / 2)
     assert (sums.hits, sums.reach, sums.weight_billed) == (0, 0.0, 0.0)
 
 
 def test_a_rule_that_was_always_followed_has_saved_nothing_and_that_is_certain() -> None:
-    sums = Sums()
+    sums = BillSums()
     for _ in range(50):
         sums.is_known(0.02, 0.02)
         sums.could_have(0.01, 0.0, 1.0)

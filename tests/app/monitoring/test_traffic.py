@@ -16,8 +16,8 @@ from app.monitoring.traffic import (
     OWN_TASKS,
     STEP_S,
     Following,
-    Sums,
     Traffic,
+    TrafficSums,
 )
 from app.pages.charts import span
 from policy.evaluate import mean_interval
@@ -83,7 +83,7 @@ def test_traffic_is_told_apart_by_whatever_is_asked() -> None:
     traffic = Traffic().add([ROW, replace(ROW, arm="large", task=None, cost_usd=0.25)], 1)
     assert traffic.where("arm", ["large"]).total().cost_usd == 0.25
     assert traffic.where("task", [None]).total().cost_usd == 0.25
-    assert traffic.where("arm", ["nobody"]).total() == Sums()
+    assert traffic.where("arm", ["nobody"]).total() == TrafficSums()
     assert set(traffic.by("task")) == {"maths", None}
 
 
@@ -114,20 +114,22 @@ def test_tasks_that_are_ids_hide_no_task_of_another_tenant() -> None:
 def test_the_interval_of_many_ratings_is_near_that_of_the_textbook() -> None:
     chance = random.Random(1)
     rewards = [chance.choice([0.0, 0.5, 1.0]) for _ in range(400)]
-    sums = Sums(
+    sums = TrafficSums(
         rated=len(rewards), reward=sum(rewards), square=sum(each * each for each in rewards)
     )
     mean, off = statistics.mean(rewards), 1.96 * statistics.pstdev(rewards) / math.sqrt(400)
     assert sums.satisfaction == pytest.approx(mean)
     assert sums.satisfaction_interval == pytest.approx((mean - off, mean + off), abs=0.002)
-    assert Sums().satisfaction_interval is None
-    assert Sums(rated=5, reward=5.0, square=5.0).satisfaction_interval == mean_interval(5, 5.0, 5.0)
+    assert TrafficSums().satisfaction_interval is None
+    assert TrafficSums(rated=5, reward=5.0, square=5.0).satisfaction_interval == mean_interval(
+        5, 5.0, 5.0
+    )
 
 
 def test_what_is_new_is_added_to_what_was_there(tmp_path: Path) -> None:
     with SqliteLog(tmp_path / "turnpike.db") as log:
         following = Following(log, tmp_path, lambda: NOON_S + 60)
-        assert following.now().total() == Sums()
+        assert following.now().total() == TrafficSums()
         for i in range(3):
             at_s = NOON_S - i * 40 * DAY_S
             log.decide(but(DECISION, id=f"d{i}", decided_at_s=at_s))

@@ -4,7 +4,7 @@ import numpy as np
 
 from app.routing.pacing import Pacing, Past
 from bench.options import START_S, Options
-from bench.router import Router
+from bench.router import ReplayRouter
 from policy.pacer import Budget
 from tests.bench.worlds import easy
 
@@ -13,7 +13,7 @@ def test_a_pacer_that_starts_again_has_the_forecasts_of_before_while_nothing_was
     table = easy(20)
     budget_usd = float(table.cost_usd.mean())
     options = Options(budget_usd_per_request=budget_usd)
-    router = Router(table, table.sketches("text"), "again", options)
+    router = ReplayRouter(table, table.sketches("text"), "again", options)
     for t in range(len(table)):
         router.choose(t, t, table.arms)
     decisions = [router._unrated[t] for t in range(len(table))]
