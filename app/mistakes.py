@@ -20,7 +20,7 @@ KINDS = (
     (dict, ("an object", "fields")),
 )
 
-Place = Sequence[str | int]
+FieldPath = Sequence[str | int]
 
 
 class _Short(Repr):
@@ -73,7 +73,7 @@ def seen(value: Any) -> str:
     return shown if len(shown) <= SEEN_CHARS else f"{shown[: SEEN_CHARS - 3].rstrip()}..."
 
 
-def seen_at(place: Place, value: Any) -> str:
+def seen_at(place: FieldPath, value: Any) -> str:
     """Return a value as it is shown in an error: of what may be a prompt, its kind and size only.
 
     >>> seen_at(["prompt"], ["my name is Ann"]), seen_at(["messages", 0, "role"], "assistent")
@@ -86,7 +86,7 @@ def seen_at(place: Place, value: Any) -> str:
     return f"{kind} of {len(value)} {counted}"
 
 
-def json_path(place: Place) -> str | None:
+def json_path(place: FieldPath) -> str | None:
     """Return where a value stands in a body, as a caller would write it; None for the body itself.
 
     >>> json_path(["messages", 0, "content"])
@@ -96,7 +96,7 @@ def json_path(place: Place) -> str | None:
     return "".join(steps).removeprefix(".") or None
 
 
-def place_of(found: ErrorDetails, body: Any) -> Place:
+def place_of(found: ErrorDetails, body: Any) -> FieldPath:
     """Return the place of a mistake, without the names pydantic gives to a union's branches."""
     place: list[str | int] = []
     value = body

@@ -12,13 +12,13 @@ from features.sketch import Sketch
 from features.space import Space
 from storage.erasing import FORGOTTEN, Whose, space, theirs
 from storage.rows import Row
-from storage.sql import Ask
+from storage.sql import AskLog
 from storage.words import Stripped
 
 PIECE = 500
 
 
-def stripped(ask: Ask, whose: Whose) -> Iterator[list[Stripped]]:
+def stripped(ask: AskLog, whose: Whose) -> Iterator[list[Stripped]]:
     """Yield what is to stay of their decisions, a piece at a time, however many there are."""
 
     @lru_cache(maxsize=4)

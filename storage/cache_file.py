@@ -111,7 +111,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class CacheSize:
     """How much there is."""
 
     answers: int
@@ -153,7 +153,7 @@ class CacheFile:
         with self._working() as db:
             self._delete("key = :key", values)
             db.execute(INSERT, values)
-            self._held = Held(self._held.answers + 1, self._held.bytes + values["bytes"])
+            self._held = CacheSize(self._held.answers + 1, self._held.bytes + values["bytes"])
             return self._make_room(answer.created_at_s)
 
     def touch(self, key: bytes, at_s: float) -> None:
@@ -205,7 +205,7 @@ class CacheFile:
         return {row["decision_id"]: row["tenant"] for row in rows}
 
     @property
-    def held(self) -> Held:
+    def held(self) -> CacheSize:
         """Return how much there is."""
         with self._lock:
             return self._held
@@ -244,9 +244,9 @@ class CacheFile:
             self._held = self._count()
         return keys
 
-    def _count(self) -> Held:
+    def _count(self) -> CacheSize:
         [row] = self._db.query(TOTALS)
-        return Held(**row)
+        return CacheSize(**row)
 
 
 def remove(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from storage.records import Attempt
 from storage.rows import restore
-from storage.sql import Ask
+from storage.sql import AskLog
 
 REJECTED = """o.status = 'error' AND EXISTS (
     SELECT 1 FROM attempts t WHERE t.decision_id = o.decision_id AND t.status = 'rejected')"""
@@ -14,7 +14,7 @@ WHERE d.decided_at_s >= :since_s AND d.decided_at_s <= :until_s ORDER BY t.decis
 """
 
 
-def calls(ask: Ask, since_s: float, until_s: float) -> dict[str, list[Attempt]]:
+def calls(ask: AskLog, since_s: float, until_s: float) -> dict[str, list[Attempt]]:
     """Return the calls of the decisions made between two moments, both included, by decision."""
     found: dict[str, list[Attempt]] = {}
     for row in ask(CALLS, {"since_s": since_s, "until_s": until_s}):

@@ -12,7 +12,7 @@ from policy.types import DAY_S, HOUR_S
 from storage.allotments import NOW
 from storage.records import Decision
 from storage.rows import Row, restore, text
-from storage.sql import Ask, Sql, Values
+from storage.sql import AskLog, Sql, Values
 from storage.words import FORMS, Expiry, Form, Stripped, Transcript
 
 TABLE = """
@@ -141,14 +141,14 @@ class Whose:
                 "session": self.session and text(self.session)}  # fmt: skip
 
 
-def transcripts(ask: Ask, decision_id: str) -> list[Transcript]:
+def transcripts(ask: AskLog, decision_id: str) -> list[Transcript]:
     """Return what is kept of the words of a decision."""
     rows = ask(TRANSCRIPTS, {"decision_id": text(decision_id)})
     return [restore(Transcript, row) for row in rows]
 
 
 def overdue(
-    ask: Ask, forms: tuple[Form, ...], texts_before_s: float, hashes_before_s: float, most: int
+    ask: AskLog, forms: tuple[Form, ...], texts_before_s: float, hashes_before_s: float, most: int
 ) -> list[Expiry]:
     """Return at most so many texts and hashes that must go: too old, or in no form of these."""
     allowed: dict[str, int] = {form: int(form in forms) for form in FORMS}
@@ -160,12 +160,12 @@ def overdue(
     ]
 
 
-def held(ask: Ask, whose: Whose) -> Held:
+def held(ask: AskLog, whose: Whose) -> Held:
     """Return how much there is to forget."""
     return restore(Held, ask(HELD, whose.values)[0])
 
 
-def theirs(ask: Ask, whose: Whose, most: int) -> Iterator[list[Row]]:
+def theirs(ask: AskLog, whose: Whose, most: int) -> Iterator[list[Row]]:
     """Yield the decisions of a tenant or a session, at most so many at a time."""
     after = ""
     while rows := list(ask(THEIRS, {**whose.values, "after": after, "most": most})):
@@ -173,7 +173,7 @@ def theirs(ask: Ask, whose: Whose, most: int) -> Iterator[list[Row]]:
         after = rows[-1]["id"]
 
 
-def space(ask: Ask, feature_version: int) -> bytes:
+def space(ask: AskLog, feature_version: int) -> bytes:
     """Return the feature space of a version as it was stored, nothing for the built-in one."""
     rows = ask(SPACE, {"version": feature_version})
     return bytes(rows[0]["space"]) if rows else b""

@@ -11,7 +11,7 @@ from typing import Any
 
 from storage.events import EvalEvent, Event, FeedbackEvent, OutcomeEvent, PolicyEvent
 from storage.rows import restore
-from storage.sql import Ask
+from storage.sql import AskLog
 
 PAGE = 1000
 
@@ -74,12 +74,12 @@ QUERIES: tuple[tuple[type[Any], str], ...] = (
 )
 
 
-def position(ask: Ask) -> int:
+def position(ask: AskLog) -> int:
     """Return the seq of the newest event, 0 for none."""
     return int(ask(POSITION, {})[0]["seq"])
 
 
-def mark(ask: Ask, seq: int) -> str:
+def mark(ask: AskLog, seq: int) -> str:
     """Return what tells the event at a position from any that another log has there.
 
     It is of what never changes, whatever is forgotten or pruned, and where there is no event of
@@ -89,7 +89,7 @@ def mark(ask: Ask, seq: int) -> str:
     return sha256(repr(event).encode()).hexdigest()[:16]
 
 
-def page(ask: Ask, after: int, upto: int) -> list[Event]:
+def page(ask: AskLog, after: int, upto: int) -> list[Event]:
     """Return the events with after < seq <= upto in seq order."""
     seqs, events = {"after": after, "upto": upto}, list[Event]()
     for kind, sql in QUERIES:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from storage.event_rows import page, position, spans
 from storage.events import Event
-from storage.sql import Ask
+from storage.sql import AskLog
 
 Subscriber = Callable[[Sequence[Event]], None]
 
@@ -17,7 +17,7 @@ class Feed:
     folds live is by construction what a restart would fold.
     """
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: AskLog) -> None:
         self._ask = ask
         self._lock = threading.Lock()
         self._told: dict[Subscriber, int] = {}

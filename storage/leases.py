@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from policy.errors import InvalidInput
 from storage.records import Fence
 from storage.rows import SqlValue
-from storage.sql import Ask, Sql
+from storage.sql import AskLog, Sql
 
 TABLES = """
 CREATE TABLE leases (
@@ -100,6 +100,6 @@ def require(db: Sql, name: str, token: SqlValue) -> None:
     db.execute(RECORD, {**shown, "at_s": row["now_s"]})
 
 
-def fenced(ask: Ask) -> list[Fenced]:
+def fenced(ask: AskLog) -> list[Fenced]:
     """Return what was written under leases, oldest first."""
     return [Fenced(**row) for row in ask(FENCED, {})]

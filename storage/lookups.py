@@ -11,15 +11,15 @@ from storage.search import (
     RATINGS,
     RETRIES,
     VERSIONS,
-    Found,
+    DecisionFilter,
+    DecisionMark,
+    DecisionPage,
     GivenRating,
-    Listed,
-    Mark,
-    Sought,
+    ListedDecision,
     Version,
     questions,
 )
-from storage.sql import Ask
+from storage.sql import AskLog
 from storage.traffic import FIRST_SINCE, RATED, SETTLED, TrafficRow
 
 IMPORTED = """
@@ -49,7 +49,7 @@ class Disliked:
 class Lookups:
     """A log as it is looked at; `ask` puts a question to the store."""
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: AskLog) -> None:
         self._ask = ask
 
     def traffic(self, after_seq: int, upto_seq: int, step_s: float) -> list[TrafficRow]:
@@ -62,14 +62,16 @@ class Lookups:
         row = self._one(FIRST_SINCE, {"since_s": since_s})
         return None if row is None else int(row["seq"])
 
-    def find(self, sought: Sought, before: Mark, n: int) -> Found:
+    def find(self, sought: DecisionFilter, before: DecisionMark, n: int) -> DecisionPage:
         """Return up to n decisions before a place in the log, newest first."""
         found, last, values = questions(sought, before, n)
-        rows = self._all(Listed, found, values)
+        rows = self._all(ListedDecision, found, values)
         if len(rows) == n:
-            return Found(rows, Mark(rows[-1].decided_at_s, rows[-1].id))
+            return DecisionPage(rows, DecisionMark(rows[-1].decided_at_s, rows[-1].id))
         end = self._one(last, values)
-        return Found(rows, None if end is None else Mark(end["decided_at_s"], end["id"]))
+        return DecisionPage(
+            rows, None if end is None else DecisionMark(end["decided_at_s"], end["id"])
+        )
 
     def retries(self, decision_id: str) -> list[str]:
         """Return the decisions that were made because this one failed, oldest first."""

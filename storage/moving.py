@@ -15,7 +15,7 @@ from policy.errors import ConfigError, StoreUnavailable
 from storage.database import open_writer
 from storage.place import shown
 from storage.postgres_schema import migrate
-from storage.postgres_sql import Connection, connect
+from storage.postgres_sql import PostgresConnection, connect
 
 ROWS = 1_000
 STAYS = {"log_position", "snapshots", "leases", "fenced", "allotments"}
@@ -72,7 +72,7 @@ def _tables(db: Database) -> list[str]:
     return [*FIRST, *rest]
 
 
-def _require_empty(url: str, connection: Connection) -> None:
+def _require_empty(url: str, connection: PostgresConnection) -> None:
     found = connection.execute("SELECT id FROM decisions UNION SELECT batch FROM evals LIMIT 1")
     if found.fetchone() is not None:
         raise ConfigError(f"the log at {shown(url)} is not empty: give a new database or schema")
@@ -81,7 +81,7 @@ def _require_empty(url: str, connection: Connection) -> None:
         connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(made)))
 
 
-def _copy(db: Database, connection: Connection, name: str, moved: Moved) -> None:
+def _copy(db: Database, connection: PostgresConnection, name: str, moved: Moved) -> None:
     columns = db[name].columns
     names = sql.SQL(", ").join(sql.Identifier(column.name) for column in columns)
     into = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(sql.Identifier(name), names)

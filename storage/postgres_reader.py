@@ -17,7 +17,7 @@ from storage.place import shown
 from storage.postgres_schema import pending
 from storage.postgres_sql import (
     LATE_S,
-    Connection,
+    PostgresConnection,
     PostgresSql,
     connect,
     conninfo,
@@ -43,7 +43,7 @@ class PostgresReader(LogReader):
         self._require_log()
         self._pool = ConnectionPool(
             conninfo(url),
-            connection_class=Connection,
+            connection_class=PostgresConnection,
             kwargs={"autocommit": True, "row_factory": dict_row},
             configure=prepare,
             min_size=1,

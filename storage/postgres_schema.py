@@ -13,7 +13,7 @@ import psycopg
 from policy.errors import ConfigError
 from storage.migrations import CHANGES, statements
 from storage.place import shown
-from storage.postgres_sql import Connection, PostgresSql
+from storage.postgres_sql import PostgresConnection, PostgresSql
 
 # "turnpike" as a number: whoever changes the schema holds this lock.
 LOCK = "SELECT pg_advisory_xact_lock(8391739299332713317)"
@@ -113,7 +113,7 @@ def translated(ddl: str) -> str:
     return WORD.sub(lambda found: WORDS[found.group()], ddl)
 
 
-def migrate(url: str, connection: Connection) -> None:
+def migrate(url: str, connection: PostgresConnection) -> None:
     """Record every change the database does not have yet, all of them or none.
 
     raises : ConfigError if a newer Turnpike, or another program, has made this database
@@ -131,7 +131,7 @@ def migrate(url: str, connection: Connection) -> None:
                 db.execute(RECORD, {"name": name})
 
 
-def pending(url: str, connection: Connection) -> list[str]:
+def pending(url: str, connection: PostgresConnection) -> list[str]:
     """Return the changes this database does not have yet.
 
     raises : ConfigError if a newer Turnpike has made this database

@@ -55,7 +55,7 @@ SET client_encoding = 'UTF8'
 PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 
 
-class Connection(psycopg.Connection[DictRow]):
+class PostgresConnection(psycopg.Connection[DictRow]):
     """A connection that is given up when the server does not answer in time."""
 
     answers_within_s = LATE_S
@@ -84,7 +84,7 @@ class Connection(psycopg.Connection[DictRow]):
 class PostgresSql:
     """A connection to a PostgreSQL database."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: PostgresConnection) -> None:
         self.connection = connection
 
     def query(self, sql: str, values: Values = NOTHING) -> list[Row]:
@@ -118,12 +118,12 @@ def psycopgs(sql: str) -> str:
     return PARAMETER.sub(r"%(\1)s", sql.replace("%", "%%"))
 
 
-def connect(url: str) -> Connection:
+def connect(url: str) -> PostgresConnection:
     """Return a new connection that commits each statement by itself.
 
     raises : psycopg.OperationalError if the server is away or does not let us in
     """
-    connection = Connection.connect(conninfo(url), autocommit=True, row_factory=dict_row)
+    connection = PostgresConnection.connect(conninfo(url), autocommit=True, row_factory=dict_row)
     try:
         prepare(connection)
     except psycopg.Error:
@@ -132,7 +132,7 @@ def connect(url: str) -> Connection:
     return connection
 
 
-def prepare(connection: Connection) -> None:
+def prepare(connection: PostgresConnection) -> None:
     """Set what every session of ours has.
 
     raises : psycopg.OperationalError if the server does not answer at once: others wait for this

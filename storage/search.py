@@ -12,7 +12,7 @@ from policy.errors import UnknownDecision
 from storage.records import DecisionKind
 from storage.rows import text
 
-Rated = Literal["up", "down", "rated", "unrated"]
+RatedAs = Literal["up", "down", "rated", "unrated"]
 Ending = Literal["answered", "filtered", "failed", "left", "open"]
 
 LOOKED_AT = 4_000
@@ -53,7 +53,7 @@ _ENDINGS: dict[Ending, str] = {
     "left": "status = 'client_gone'",
     "open": "status IS NULL",
 }
-_RATED: dict[Rated, str] = {
+_RATED: dict[RatedAs, str] = {
     "up": "reward >= :up",
     "down": "reward < :up",
     "rated": "reward IS NOT NULL",
@@ -95,7 +95,7 @@ FROM policies ORDER BY version DESC LIMIT :n
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sought:
+class DecisionFilter:
     """What decisions are looked for; None asks for nothing in particular.
 
     units  : least_usd in dollars
@@ -105,13 +105,13 @@ class Sought:
     arm: str | None = None
     task: str | None = None
     kind: DecisionKind | None = None
-    rated: Rated | None = None
+    rated: RatedAs | None = None
     ending: Ending | None = None
     least_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
+class ListedDecision:
     """A decision as a list shows it; without an outcome it is under way."""
 
     id: str
@@ -133,7 +133,7 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class DecisionMark:
     """A place in the order of decisions."""
 
     at_s: float = float("inf")
@@ -141,11 +141,11 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DecisionPage:
     """What was found, newest first, and where to go on; None where the log ends."""
 
-    decisions: Sequence[Listed]
-    go_on: Mark | None
+    decisions: Sequence[ListedDecision]
+    go_on: DecisionMark | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +177,9 @@ def unknown(decision_id: str) -> UnknownDecision:
     return UnknownDecision(f"there is no decision {shown}: give the id of an answer", param="id")
 
 
-def questions(sought: Sought, before: Mark, n: int) -> tuple[str, str, dict[str, Any]]:
+def questions(
+    sought: DecisionFilter, before: DecisionMark, n: int
+) -> tuple[str, str, dict[str, Any]]:
     """Return the SQL that finds n decisions, the one for the last looked at, and their values.
 
     Only our own words are put into the text; values are always bound.

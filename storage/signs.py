@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from policy.shifts import Sample
 from storage.calls import REJECTED
-from storage.sql import Ask
+from storage.sql import AskLog
 
 SIGNS = f"""
 SELECT arm, count(*) AS answers,
@@ -64,7 +64,7 @@ class Rated:
     answers_since: int
 
 
-def signs(ask: Ask, since_s: float, until_s: float) -> Mapping[str, Signs]:
+def signs(ask: AskLog, since_s: float, until_s: float) -> Mapping[str, Signs]:
     """Return what the answers of each arm were like with since_s <= at_s < until_s."""
     return {
         row["arm"]: Signs(
@@ -77,7 +77,7 @@ def signs(ask: Ask, since_s: float, until_s: float) -> Mapping[str, Signs]:
     }
 
 
-def rated(ask: Ask, lasts_s: float) -> Rated:
+def rated(ask: AskLog, lasts_s: float) -> Rated:
     """Return how many ratings came in the time up to the last one, and when that was."""
     [row] = ask(RATED, {"lasts_s": lasts_s})
     return Rated(

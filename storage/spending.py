@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from storage.records import CacheUse, DecisionKind, OutcomeStatus
 from storage.rows import Row
-from storage.sql import Ask
+from storage.sql import AskLog
 
 PAGE = 5_000
 
@@ -68,7 +68,7 @@ class Spending(NamedTuple):
 
 
 def spending(
-    ask: Ask, since_s: float, until_s: float, tenant: str | None = None
+    ask: AskLog, since_s: float, until_s: float, tenant: str | None = None
 ) -> Iterator[Spending]:
     """Yield what was decided with since_s <= decided_at_s < until_s and has ended, oldest first."""
     where: dict[str, Any] = {"until_s": until_s, "tenant": tenant, "limit": PAGE}

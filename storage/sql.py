@@ -12,7 +12,7 @@ from storage.rows import Row, SqlValue
 Values = Mapping[str, SqlValue]
 NOTHING: Values = {}
 
-Ask = Callable[[str, Mapping[str, Any]], Sequence[Row]]
+AskLog = Callable[[str, Mapping[str, Any]], Sequence[Row]]
 """Asks a query of whatever connection is free, and gives its rows."""
 
 

@@ -14,7 +14,7 @@ from storage.abandoning import abandoned
 from storage.records import Attempt, Decision, Outcome
 from storage.rows import Row, restore
 from storage.spool import Spare
-from storage.sql import Ask
+from storage.sql import AskLog
 
 KNOWN = """
 SELECT d.id, d.key_id, o.decision_id AS ended
@@ -34,7 +34,7 @@ class _End:
 class Unbooked:
     """The ends that waited, as long as the log has not got them; for one thread at a time."""
 
-    def __init__(self, waiting: Sequence[Spare[int]], ask: Ask) -> None:
+    def __init__(self, waiting: Sequence[Spare[int]], ask: AskLog) -> None:
         self._ask = ask
         decisions = {each["id"]: each for each in _of(Decision, waiting)}
         self._keys = {name: row["key_id"] for name, row in decisions.items()}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from storage.records import WithdrawnVote
 from storage.rows import restore, text
-from storage.sql import Ask
+from storage.sql import AskLog
 
 # Named so that each of these may be NULL in either store.
 _COUNTING = """
@@ -51,12 +51,14 @@ class Cast:
     mean: float
 
 
-def cast(ask: Ask, voters: Voters) -> Cast:
+def cast(ask: AskLog, voters: Voters) -> Cast:
     """Return how much they have said."""
     return restore(Cast, ask(CAST, voters.values)[0])
 
 
-def withdrawals(ask: Ask, voters: Voters, at_s: float, most: int) -> Iterator[list[WithdrawnVote]]:
+def withdrawals(
+    ask: AskLog, voters: Voters, at_s: float, most: int
+) -> Iterator[list[WithdrawnVote]]:
     """Yield what withdraws each vote of theirs, at most so many at a time."""
     after = {"after_id": "", "after_rater": ""}
     while rows := ask(PAGE, {**voters.values, **after, "most": most}):

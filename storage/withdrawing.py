@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from storage.erasing import DELETE_STATES
 from storage.rows import restore, text
-from storage.sql import Ask, Sql, Values
+from storage.sql import AskLog, Sql, Values
 
 COLUMN = "ALTER TABLE evals ADD COLUMN withdrawn INTEGER NOT NULL DEFAULT 0"
 
@@ -30,7 +30,7 @@ class Batch:
     withdrawn: bool
 
 
-def batches(ask: Ask, named: str = "") -> list[Batch]:
+def batches(ask: AskLog, named: str = "") -> list[Batch]:
     """Return every imported file whose name begins so, oldest first."""
     found = [restore(Batch, row) for row in ask(BATCHES, {})]
     return [each for each in found if each.batch.startswith(text(named).lower())]

@@ -16,13 +16,13 @@ from upstream.passing import Passed
 AT_ONCE = Timeouts(connect_s=1.0, first_content_s=1.0, idle_s=1.0, total_s=2.0)
 DIMENSIONS = 16_384
 
-Ask = Callable[[str, Mapping[str, Any], Timeouts], Passed]
+PassOn = Callable[[str, Mapping[str, Any], Timeouts], Passed]
 
 
 class Embeddings:
     """The vectors of one model, asked of the provider that passes embeddings on."""
 
-    def __init__(self, pass_on: Ask, model: str, timeouts: Timeouts = AT_ONCE) -> None:
+    def __init__(self, pass_on: PassOn, model: str, timeouts: Timeouts = AT_ONCE) -> None:
         self.model = model
         self._pass_on = pass_on
         self._timeouts = timeouts

@@ -15,7 +15,7 @@ Solution = tuple[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class TaskKind:
     """One kind of task: `ask` a question at a level, or `solve` one into (answer, difficulty)."""
 
     name: str
@@ -277,14 +277,14 @@ def _solve_slice(text: str) -> Solution | None:
 
 
 KINDS = (
-    Kind("arithmetic", "maths", _ask_arithmetic, _solve_arithmetic),
-    Kind("units", "maths", _ask_units, _solve_units),
-    Kind("dates", "support", _ask_dates, _solve_dates),
-    Kind("counting", "support", _ask_counting, _solve_counting),
-    Kind("topic", "support", _ask_topic, _solve_topic),
-    Kind("field", "extraction", _ask_field, _solve_field),
-    Kind("sorting", "extraction", _ask_sorting, _solve_sorting),
-    Kind("translation", "translation", _ask_translation, _solve_translation),
-    Kind("loop", "coding", _ask_loop, _solve_loop),
-    Kind("slice", "coding", _ask_slice, _solve_slice),
+    TaskKind("arithmetic", "maths", _ask_arithmetic, _solve_arithmetic),
+    TaskKind("units", "maths", _ask_units, _solve_units),
+    TaskKind("dates", "support", _ask_dates, _solve_dates),
+    TaskKind("counting", "support", _ask_counting, _solve_counting),
+    TaskKind("topic", "support", _ask_topic, _solve_topic),
+    TaskKind("field", "extraction", _ask_field, _solve_field),
+    TaskKind("sorting", "extraction", _ask_sorting, _solve_sorting),
+    TaskKind("translation", "translation", _ask_translation, _solve_translation),
+    TaskKind("loop", "coding", _ask_loop, _solve_loop),
+    TaskKind("slice", "coding", _ask_slice, _solve_slice),
 )

@@ -18,7 +18,7 @@ WINDOWS = ("context_window", "context_length", "max_model_len", "max_context_len
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedModel:
     """A model as its provider lists it; None where the provider does not say."""
 
     model: str
@@ -33,7 +33,7 @@ class Listed:
         return None not in known
 
 
-def listing(provider: Provider, environ: Mapping[str, str]) -> list[Listed]:
+def listing(provider: Provider, environ: Mapping[str, str]) -> list[ListedModel]:
     """Return the models that a provider lists, in its order; names no catalogue takes are left out.
 
     raises : UpstreamError if it cannot be reached, refuses, or answers something else; ConfigError
@@ -59,14 +59,14 @@ def _refusal(provider: Provider, why: str) -> UpstreamError:
     return UpstreamError(says, arm=provider.name)
 
 
-def _models(listed: Any) -> Iterator[Listed]:
+def _models(listed: Any) -> Iterator[ListedModel]:
     """Yield the models of a list as OpenAI gives it, or of a bare one."""
     holds = ARM["context_window"].holds
     for each in listed["data"] if isinstance(listed, dict) and "data" in listed else listed:
         window = next((each[name] for name in WINDOWS if holds(each.get(name))), None)
         pricing = each.get("pricing")
         paid = _usd(pricing, "prompt", "input"), _usd(pricing, "completion", "output")
-        yield Listed(str(each["id"]), window, *paid)
+        yield ListedModel(str(each["id"]), window, *paid)
 
 
 def _usd(pricing: Any, per_token: str, per_mtok: str) -> float | None:

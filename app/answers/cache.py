@@ -83,7 +83,7 @@ class Cache:
         served = self._file is not None and ask.cache != "off" and is_repeatable(ask)
         if not served or (ask.cache is None and self.rules.mode == "asked"):
             return Visit(self, None, tenant, arms)
-        visit = Visit(self, Sought(RequestKey.of(ask, tenant), self._similar), tenant, arms)
+        visit = Visit(self, SoughtAnswer(RequestKey.of(ask, tenant), self._similar), tenant, arms)
         if ask.cache != "refresh":
             with ExitStack() as left_early:
                 left_early.callback(visit.leave)
@@ -91,7 +91,9 @@ class Cache:
                 left_early.pop_all()
         return visit
 
-    def find(self, sought: "Sought", arms: Collection[str], age_s: float) -> StoredAnswer | None:
+    def find(
+        self, sought: "SoughtAnswer", arms: Collection[str], age_s: float
+    ) -> StoredAnswer | None:
         """Return an answer that is at most so old, None without one.
 
         One from the future is not given: the clock was set back, and nobody knows its age.
@@ -210,7 +212,7 @@ class Cache:
             LOGGER.warning("the cache failed", reason=error.message)
 
 
-class Sought:
+class SoughtAnswer:
     """A request as it is looked for; what its question is like is worked out once, when needed."""
 
     def __init__(self, request: RequestKey, similar: Similar | None) -> None:
@@ -235,7 +237,7 @@ class Visit:
     """One request's dealings with the cache: what it finds there, and what it leaves."""
 
     def __init__(
-        self, cache: Cache, sought: Sought | None, tenant: str, arms: Collection[str]
+        self, cache: Cache, sought: SoughtAnswer | None, tenant: str, arms: Collection[str]
     ) -> None:
         self.found: StoredAnswer | None = None
         self._cache = cache

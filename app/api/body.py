@@ -18,7 +18,7 @@ from flask import Request
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected
 
-from app.mistakes import Place, json_path, seen
+from app.mistakes import FieldPath, json_path, seen
 from policy.errors import (
     InvalidInput,
     InvalidJson,
@@ -222,7 +222,7 @@ class _Reader:
         return _Mark(kind, was, right, step)
 
 
-def _marks(value: Any, place: tuple[str | int, ...]) -> Iterator[tuple[Place, _Mark]]:
+def _marks(value: Any, place: tuple[str | int, ...]) -> Iterator[tuple[FieldPath, _Mark]]:
     """Yield each mark with its place, in the order of the text."""
     if isinstance(value, _Mark):
         yield place, value

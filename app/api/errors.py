@@ -27,7 +27,7 @@ PATH_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ErrorKind:
     """How an error is told over HTTP."""
 
     status: HTTPStatus
@@ -38,28 +38,28 @@ INVALID = "invalid_request_error"
 UPSTREAM = "upstream_error"
 
 # The nearest class in an error's line of ancestors counts.
-KINDS: Mapping[type[TurnpikeError], Kind] = {
-    TurnpikeError: Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "server_error"),
-    errors.InvalidInput: Kind(HTTPStatus.BAD_REQUEST, INVALID),
-    errors.PayloadTooLarge: Kind(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, INVALID),
-    errors.UnsupportedMediaType: Kind(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, INVALID),
-    errors.UnknownModel: Kind(HTTPStatus.NOT_FOUND, INVALID),
-    errors.Unauthenticated: Kind(HTTPStatus.UNAUTHORIZED, "authentication_error"),
-    errors.Forbidden: Kind(HTTPStatus.FORBIDDEN, "permission_error"),
-    errors.RateLimited: Kind(HTTPStatus.TOO_MANY_REQUESTS, "rate_limit_error"),
-    errors.NoEligibleArm: Kind(HTTPStatus.BAD_REQUEST, INVALID),
-    errors.NotServed: Kind(HTTPStatus.NOT_FOUND, "not_found_error"),
-    errors.BudgetExceeded: Kind(HTTPStatus.TOO_MANY_REQUESTS, "insufficient_quota"),
-    errors.UnknownDecision: Kind(HTTPStatus.NOT_FOUND, "not_found_error"),
-    errors.FeedbackClosed: Kind(HTTPStatus.GONE, "not_found_error"),
-    errors.StoreUnavailable: Kind(HTTPStatus.SERVICE_UNAVAILABLE, "server_error"),
-    errors.NotReady: Kind(HTTPStatus.SERVICE_UNAVAILABLE, "server_error"),
-    errors.Draining: Kind(HTTPStatus.SERVICE_UNAVAILABLE, "server_error"),
-    errors.CallerGone: Kind(HTTPStatus.BAD_REQUEST, INVALID),
-    errors.UpstreamError: Kind(HTTPStatus.BAD_GATEWAY, UPSTREAM),
-    errors.UpstreamRejected: Kind(HTTPStatus.BAD_REQUEST, INVALID),
-    errors.UpstreamBusy: Kind(HTTPStatus.TOO_MANY_REQUESTS, "rate_limit_error"),
-    errors.UpstreamTimeout: Kind(HTTPStatus.GATEWAY_TIMEOUT, UPSTREAM),
+KINDS: Mapping[type[TurnpikeError], ErrorKind] = {
+    TurnpikeError: ErrorKind(HTTPStatus.INTERNAL_SERVER_ERROR, "server_error"),
+    errors.InvalidInput: ErrorKind(HTTPStatus.BAD_REQUEST, INVALID),
+    errors.PayloadTooLarge: ErrorKind(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, INVALID),
+    errors.UnsupportedMediaType: ErrorKind(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, INVALID),
+    errors.UnknownModel: ErrorKind(HTTPStatus.NOT_FOUND, INVALID),
+    errors.Unauthenticated: ErrorKind(HTTPStatus.UNAUTHORIZED, "authentication_error"),
+    errors.Forbidden: ErrorKind(HTTPStatus.FORBIDDEN, "permission_error"),
+    errors.RateLimited: ErrorKind(HTTPStatus.TOO_MANY_REQUESTS, "rate_limit_error"),
+    errors.NoEligibleArm: ErrorKind(HTTPStatus.BAD_REQUEST, INVALID),
+    errors.NotServed: ErrorKind(HTTPStatus.NOT_FOUND, "not_found_error"),
+    errors.BudgetExceeded: ErrorKind(HTTPStatus.TOO_MANY_REQUESTS, "insufficient_quota"),
+    errors.UnknownDecision: ErrorKind(HTTPStatus.NOT_FOUND, "not_found_error"),
+    errors.FeedbackClosed: ErrorKind(HTTPStatus.GONE, "not_found_error"),
+    errors.StoreUnavailable: ErrorKind(HTTPStatus.SERVICE_UNAVAILABLE, "server_error"),
+    errors.NotReady: ErrorKind(HTTPStatus.SERVICE_UNAVAILABLE, "server_error"),
+    errors.Draining: ErrorKind(HTTPStatus.SERVICE_UNAVAILABLE, "server_error"),
+    errors.CallerGone: ErrorKind(HTTPStatus.BAD_REQUEST, INVALID),
+    errors.UpstreamError: ErrorKind(HTTPStatus.BAD_GATEWAY, UPSTREAM),
+    errors.UpstreamRejected: ErrorKind(HTTPStatus.BAD_REQUEST, INVALID),
+    errors.UpstreamBusy: ErrorKind(HTTPStatus.TOO_MANY_REQUESTS, "rate_limit_error"),
+    errors.UpstreamTimeout: ErrorKind(HTTPStatus.GATEWAY_TIMEOUT, UPSTREAM),
 }
 
 
@@ -132,7 +132,7 @@ STRAYS: Mapping[int, Stray] = {
 }
 
 
-def kind_of(error: type[TurnpikeError]) -> Kind:
+def kind_of(error: type[TurnpikeError]) -> ErrorKind:
     """Return how errors of a class are told, by the nearest ancestor in the table."""
     return next(KINDS[each] for each in error.__mro__ if each in KINDS)
 

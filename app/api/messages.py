@@ -12,14 +12,14 @@ MAX_PARTS = 256
 OPEN = ConfigDict(strict=True, extra="allow")
 
 Objects = list[dict[str, Any]]
-Kind = Annotated[str, Field(min_length=1, max_length=64)]
+TypeName = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 @with_config(OPEN)
 class Part(TypedDict):
     """One part of a message: text, an image, a file; what else it carries passes through."""
 
-    type: Kind
+    type: TypeName
     text: NotRequired[str]
 
 
@@ -45,12 +45,14 @@ def _form(content: Any) -> str | None:
     return forms.get(type(content))
 
 
-Parts = Annotated[
+MessageParts = Annotated[
     list[Annotated[Part, AfterValidator(_with_what_it_says)]],
     Field(min_length=1, max_length=MAX_PARTS),
 ]
 Content = Annotated[
-    Annotated[str, Tag("text")] | Annotated[Parts, Tag("parts")] | Annotated[None, Tag("nothing")],
+    Annotated[str, Tag("text")]
+    | Annotated[MessageParts, Tag("parts")]
+    | Annotated[None, Tag("nothing")],
     Discriminator(
         _form,
         custom_error_type="invalid_value",

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import BaseModel, Field, with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
-from app.api.messages import OPEN, Kind, Objects
+from app.api.messages import OPEN, Objects, TypeName
 from app.mistakes import explained
 
 MAX_TOOLS = 256
@@ -42,7 +42,7 @@ Stop = Annotated[str | list[str], explained("it must be a text or a list of text
 class Tool(TypedDict):
     """A tool that the answer may call; what else it carries passes through."""
 
-    type: Kind
+    type: TypeName
 
 
 @with_config(OPEN)

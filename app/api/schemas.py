@@ -30,7 +30,7 @@ NULL = {"type": "null"}
 M = TypeVar("M", bound=BaseModel)
 
 LEVEL = " *[A-Za-z0-9_.-][A-Za-z0-9 _.-]*"
-Task = Annotated[
+TaskTag = Annotated[
     str,
     Field(max_length=64, pattern=f"^{LEVEL}(/{LEVEL}){{0,3}}$"),
     explained(
@@ -53,7 +53,9 @@ class Wishes(BaseModel):
 
     model_config = OPEN
 
-    task: Task | None = Field(None, description="What kind of work it is, such as support/refunds.")
+    task: TaskTag | None = Field(
+        None, description="What kind of work it is, such as support/refunds."
+    )
     models: Annotated[list[str], Field(min_length=1, max_length=MAX_MODELS)] | None = Field(
         None, description="The arms that may answer; a single one pins."
     )

@@ -23,7 +23,7 @@ from upstream.catalogue import Catalogue, load
 from upstream.client import Upstream
 from upstream.deadlines import AWAITED
 from upstream.fields import ARM_NAME
-from upstream.listing import Listed, listing
+from upstream.listing import ListedModel, listing
 from upstream.naming import answering
 
 CALLERS = 8
@@ -158,7 +158,7 @@ def _mark(checked: Checked) -> str:
     return "ok" if checked.answered_as is None else "note"
 
 
-def _entries(models: Sequence[Listed], provider: str, taken: set[str]) -> Iterator[str]:
+def _entries(models: Sequence[ListedModel], provider: str, taken: set[str]) -> Iterator[str]:
     """Yield an entry of the catalogue for each model, under a name that no other arm has."""
     for each in models:
         name = _name_for(each.model, taken)

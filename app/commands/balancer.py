@@ -29,7 +29,7 @@ OF_ONE_CONNECTION = frozenset(
 )
 
 
-class Answer(NamedTuple):
+class ReplicaAnswer(NamedTuple):
     """The head of an answer, and its body where its length was told; else it comes in pieces."""
 
     head: http.client.HTTPResponse
@@ -67,7 +67,7 @@ class Balancer:
         while piece := head.read1(PIECE):
             yield piece
 
-    def _asked(self, environ: Mapping[str, Any], body: bytes) -> Answer | None:
+    def _asked(self, environ: Mapping[str, Any], body: bytes) -> ReplicaAnswer | None:
         give_up_at = time.monotonic() + AGAIN_WITHIN_S
         refused = None
         while True:
@@ -101,7 +101,7 @@ def balance(port: int, replicas: Sequence[str]) -> None:
     server.serve_forever()
 
 
-def _ask(replica: str, environ: Mapping[str, Any], body: bytes) -> Answer | None:
+def _ask(replica: str, environ: Mapping[str, Any], body: bytes) -> ReplicaAnswer | None:
     """Return the answer of a replica, None if it gives none."""
     path = environ["PATH_INFO"]
     if environ.get("QUERY_STRING"):
@@ -114,9 +114,9 @@ def _ask(replica: str, environ: Mapping[str, Any], body: bytes) -> Answer | None
         head = connection.getresponse()
         if head.length is None:
             # A head that is cut short says nothing of the body; a whole one always does.
-            return Answer(head, b"") if head.chunked else None
+            return ReplicaAnswer(head, b"") if head.chunked else None
         # `read1` would take a body that is cut short for a whole one, and the client wait for more.
-        return Answer(head, head.read())
+        return ReplicaAnswer(head, head.read())
     except (OSError, http.client.HTTPException):
         return None
 

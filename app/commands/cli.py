@@ -11,7 +11,7 @@ from app.commands.keeping_commands import KEEPING
 from app.commands.key_commands import keys
 from app.commands.report_command import report
 from app.commands.scale_commands import COMMANDS
-from app.commands.told import EXIT_CODES, Between, File, Sections, as_json_option, told_plainly
+from app.commands.told import EXIT_CODES, Between, FileParam, Sections, as_json_option, told_plainly
 from app.commands.which_log import chosen
 from app.mode import in_force
 from app.settings import Settings
@@ -109,7 +109,7 @@ def rollback(version: int | None, as_json: bool) -> None:
 
 
 @main.command("import")
-@click.argument("table", type=File(exists=True, dir_okay=False, path_type=Path))
+@click.argument("table", type=FileParam(exists=True, dir_okay=False, path_type=Path))
 @as_json_option
 @told_plainly
 def import_(table: Path, as_json: bool) -> None:

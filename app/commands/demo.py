@@ -41,7 +41,7 @@ SHOWN_ARMS = 3
 
 
 @dataclass(slots=True)
-class Tally:
+class Results:
     """What one way of choosing has brought so far."""
 
     right: int = 0
@@ -61,12 +61,12 @@ class Tally:
 
 
 @dataclass(slots=True)
-class Run:
+class DemoRun:
     """A demo under way; `lately` is the second half, when most has been learned."""
 
-    turnpike: Tally = field(default_factory=Tally)
-    lately: Tally = field(default_factory=Tally)
-    always: dict[str, Tally] = field(default_factory=dict)
+    turnpike: Results = field(default_factory=Results)
+    lately: Results = field(default_factory=Results)
+    always: dict[str, Results] = field(default_factory=dict)
     shares: Counter[str] = field(default_factory=Counter)
     thumbs: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -87,10 +87,10 @@ def demo(
 
     raises : InvalidInput if the key is none; ConfigError if no sandbox service answers
     """
-    service = Service(settings, key)
+    service = ServiceClient(settings, key)
     _require_sandbox(service.get("/policy"), settings)
     arms = load(settings.arms).arms
-    run = Run(always={name: Tally() for name in arms})
+    run = DemoRun(always={name: Results() for name in arms})
     asked = list(itertools.islice(tasks(random.Random(seed)), prompts))  # noqa: S311
     ended = threading.Event()
     watched = threading.Thread(target=_show, args=(run, prompts, ended), daemon=True)
@@ -116,7 +116,7 @@ def demo(
     return int(bool(failures))
 
 
-class Service:
+class ServiceClient:
     """A running service, over HTTP; one connection for each thread."""
 
     def __init__(self, settings: Settings, key: str | None = None) -> None:
@@ -181,10 +181,10 @@ class Service:
 
 
 def _one(
-    service: Service,
+    service: ServiceClient,
     task: Task,
     arms: Mapping[str, Arm],
-    run: Run,
+    run: DemoRun,
     late: bool,
     rated: float,
     seed: int,
@@ -212,7 +212,7 @@ def _would_have(task: Task, arm: Arm) -> tuple[bool, float]:
     return is_right(task, reply.text), arm.cost_usd(reply.input_tokens, reply.output_tokens)
 
 
-def table(run: Run, arms: Mapping[str, Arm]) -> Iterator[str]:
+def table(run: DemoRun, arms: Mapping[str, Arm]) -> Iterator[str]:
     """Yield the lines of the result, Turnpike beside every single arm."""
     dearest = max(arms.values(), key=lambda arm: run.always[arm.name].cost_usd).name
     base = run.always[dearest].cost_usd
@@ -231,7 +231,7 @@ def table(run: Run, arms: Mapping[str, Arm]) -> Iterator[str]:
     yield f"{run.turnpike.prompts} sandbox prompts, {run.thumbs} thumbs; nothing was billed."
 
 
-def as_data(run: Run) -> dict[str, Any]:
+def as_data(run: DemoRun) -> dict[str, Any]:
     """Return the result for scripts."""
     ways = {**run.always, "turnpike": run.turnpike, "turnpike second half": run.lately}
     told = {
@@ -241,7 +241,7 @@ def as_data(run: Run) -> dict[str, Any]:
     return {"prompts": run.turnpike.prompts, "thumbs": run.thumbs, "ways": told}
 
 
-def _show(run: Run, prompts: int, ended: threading.Event) -> None:
+def _show(run: DemoRun, prompts: int, ended: threading.Event) -> None:
     """Show one line of progress until the demo has ended."""
     live = sys.stderr.isatty()
     started, before = time.monotonic(), -1
@@ -255,7 +255,7 @@ def _show(run: Run, prompts: int, ended: threading.Event) -> None:
     click.echo("", err=True)
 
 
-def _line(run: Run, prompts: int, elapsed_s: float) -> str:
+def _line(run: DemoRun, prompts: int, elapsed_s: float) -> str:
     done = run.turnpike.prompts
     left_s = (prompts - done) * elapsed_s / max(done, 1)
     most = run.shares.most_common(SHOWN_ARMS)

@@ -20,7 +20,7 @@ from typing import NamedTuple, Self
 import click
 from pydantic import TypeAdapter, ValidationError
 
-from app.api.schemas import Task
+from app.api.schemas import TaskTag
 from app.commands.delivery import delivered_all
 from app.commands.told import tell
 from app.commands.withdrawing import short
@@ -46,7 +46,7 @@ LEARNED = (
     "`{0} withdraw {1}` takes them back"
 )
 WITHDRAWN = "they are withdrawn and teach nothing; `{0} withdraw --undo {1}` lets them teach again"
-TASKS: TypeAdapter[str] = TypeAdapter(Task)
+TASKS: TypeAdapter[str] = TypeAdapter(TaskTag)
 
 
 def import_evals(settings: Settings, table: Path, *, as_json: bool = False) -> None:
@@ -56,7 +56,7 @@ def import_evals(settings: Settings, table: Path, *, as_json: bool = False) -> N
     """
     at_s = time.time()
     csv.field_size_limit(settings.max_body_bytes)  # as long a prompt as the service takes
-    evals = Table.opened(table, load(settings.arms).arms)
+    evals = EvalsFile.opened(table, load(settings.arms).arms)
     n = evals.checked()
     if not n:
         raise InvalidInput(f"{table} has no scores; give each arm a column of numbers 0 to 1")
@@ -73,7 +73,7 @@ def import_evals(settings: Settings, table: Path, *, as_json: bool = False) -> N
     tell(told, f"{said}{before}\n{learned}", as_json=as_json)
 
 
-def _deliver(settings: Settings, table: "Table", n: int, at_s: float) -> None:
+def _deliver(settings: Settings, table: "EvalsFile", n: int, at_s: float) -> None:
     """Hand over all scores of a table, showing how far that has come.
 
     raises : TurnpikeError that tells how many are in the log, if not all
@@ -84,7 +84,7 @@ def _deliver(settings: Settings, table: "Table", n: int, at_s: float) -> None:
     delivered_all(settings, pieces, PIECE, n, "importing evals", rest)
 
 
-class Row(NamedTuple):
+class EvalsRow(NamedTuple):
     """One line of a table: what was asked, and how each arm did of which that is known."""
 
     prompt: Prompt
@@ -92,7 +92,7 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class EvalsFile:
     """A file of evals; it is read twice, because all of it is checked before any is learned."""
 
     path: Path
@@ -127,7 +127,7 @@ class Table:
         ) as reading:
             return sum(len(row.scores) for row in reading)
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[EvalsRow]:
         """Yield what each line says.
 
         raises : InvalidInput naming line, column and value
@@ -195,7 +195,7 @@ def columns(names: Sequence[str], arms: Mapping[str, object]) -> list[str]:
     return scored
 
 
-def _row(line: int, row: Mapping[str, str], scored: Sequence[str]) -> Row:
+def _row(line: int, row: Mapping[str, str], scored: Sequence[str]) -> EvalsRow:
     if BEYOND in row:
         raise InvalidInput(f"line {line} has more cells than the head; quote a text with commas")
     text = row.get(PROMPT) or ""
@@ -204,7 +204,7 @@ def _row(line: int, row: Mapping[str, str], scored: Sequence[str]) -> Row:
     task = _task(line, (row.get(TASK) or "").strip())
     given = [arm for arm in scored if (row.get(arm) or "").strip()]
     scores = {arm: _score(line, arm, row[arm]) for arm in given}
-    return Row(Prompt.of([{"role": "user", "content": text}], task), scores)
+    return EvalsRow(Prompt.of([{"role": "user", "content": text}], task), scores)
 
 
 def _stamp(path: Path) -> tuple[int, int]:

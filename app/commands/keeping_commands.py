@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from app.commands.told import File, as_json_option, told_plainly
+from app.commands.told import FileParam, as_json_option, told_plainly
 from app.commands.which_log import chosen
 
 
@@ -38,7 +38,7 @@ def forget(tenant: str | None, session: str | None, yes: bool, as_json: bool) ->
 
 
 @click.command()
-@click.argument("file", type=File(dir_okay=False, path_type=Path))
+@click.argument("file", type=FileParam(dir_okay=False, path_type=Path))
 @click.option("--since", help="A span such as 36h, 30d, 2w, or a day (UTC); default: all.")
 @as_json_option
 @told_plainly

@@ -12,7 +12,7 @@ from app.commands.which_log import chosen
 from app.keys.holder import GOOD_NAME, SCOPES, TENANT
 
 
-class Name(click.ParamType[Any]):
+class NameParam(click.ParamType[Any]):
     """A name that is safe in a log, a table and a shell."""
 
     name = "name"
@@ -24,7 +24,7 @@ class Name(click.ParamType[Any]):
         return str(value)
 
 
-class Rate(click.ParamType[Any]):
+class RateParam(click.ParamType[Any]):
     """How many requests in what time."""
 
     name = "n/unit"
@@ -40,7 +40,7 @@ class Rate(click.ParamType[Any]):
         return str(value)
 
 
-class Listed(click.ParamType[Any]):
+class ListParam(click.ParamType[Any]):
     """Names with commas between, each of them one of `choices` if there are any."""
 
     name = "a,b"
@@ -77,19 +77,19 @@ def keys() -> None:
 
 
 @keys.command("create")
-@click.argument("name", type=Name())
-@click.option("--tenant", type=Name(), default=TENANT, show_default=True, help="Who owns it: no "
-              "tenant sees, rates or is answered from what another asks.")  # fmt: skip
-@click.option("--scope", "scopes", type=Listed(SCOPES), multiple=True, callback=_together,
+@click.argument("name", type=NameParam())
+@click.option("--tenant", type=NameParam(), default=TENANT, show_default=True, help="Who owns it: "
+              "no tenant sees, rates or is answered from what another asks.")  # fmt: skip
+@click.option("--scope", "scopes", type=ListParam(SCOPES), multiple=True, callback=_together,
               default=["complete,feedback"], show_default=True, help="What it may do: "
               "complete, feedback, read its tenant's decisions, metrics, admin (see all, change "
               "the service).")  # fmt: skip
-@click.option("--rate-limit", type=Rate(), help="Requests allowed, such as 60/minute.")
+@click.option("--rate-limit", type=RateParam(), help="Requests allowed, such as 60/minute.")
 @click.option("--budget-usd", type=Between(1e-9, 1e9), help="Dollars it may spend.")
 @click.option("--budget-per", type=click.Choice(["request", "hour", "day"]), default="day",
               show_default=True, help="What the budget is for; per hour or day (UTC) it is a "
               "ceiling; give max_tokens, as what a call may cost is reserved.")  # fmt: skip
-@click.option("--arms", "allowed_arms", type=Listed(), multiple=True, callback=_together,
+@click.option("--arms", "allowed_arms", type=ListParam(), multiple=True, callback=_together,
               help="The arms it may ask; default: all.")  # fmt: skip
 @click.option("--willingness-to-pay", "willingness_to_pay_usd", type=Between(1e-9, 1e6),
               help="Dollars that one more thumbs-up is worth to it.")  # fmt: skip

@@ -47,7 +47,7 @@ class Between(click.FloatRange):
         return number
 
 
-class File(click.Path):
+class FileParam(click.Path):
     """A file, by a path that starts where we were called, which need not be our own folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:

@@ -30,14 +30,14 @@ RATE = re.compile(
 LOOKED_AT = 2
 
 
-class Rate(NamedTuple):
+class RateLimit(NamedTuple):
     """So many requests within any stretch of so many seconds."""
 
     amount: int
     within_s: float
 
 
-WRONG_KEYS = Rate(20, 60.0)
+WRONG_KEYS = RateLimit(20, 60.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class RateStanding:
 class _Window:
     """When somebody came, the first before the last, as far back as the rate looks."""
 
-    rate: Rate
+    rate: RateLimit
     came_s: deque[float] = field(default_factory=deque)
 
     def standing(self, now_s: float) -> RateStanding:
@@ -118,7 +118,7 @@ class Rates:
                 retry_after_s=standing.reset_s,
             )
 
-    def _come(self, rate: Rate, who: str) -> tuple[RateStanding, bool]:
+    def _come(self, rate: RateLimit, who: str) -> tuple[RateStanding, bool]:
         """Return how somebody stands who comes now, and whether there was room."""
         with self._lock:
             now_s = self._clock()
@@ -140,13 +140,13 @@ class Rates:
 
 
 @lru_cache(maxsize=1_024)
-def parsed(rate: str) -> Rate:
+def parsed(rate: str) -> RateLimit:
     """Return a rate such as `60/minute`.
 
     raises : ValueError if it is none, or of more requests than are remembered
 
     >>> parsed("5 per 2 minutes")
-    Rate(amount=5, within_s=120.0)
+    RateLimit(amount=5, within_s=120.0)
     """
     found = RATE.fullmatch(rate.strip())
     amount, times = (int(found[1]), int(found[2] or 1)) if found else (0, 0)
@@ -154,4 +154,4 @@ def parsed(rate: str) -> Rate:
         raise ValueError(
             f"{rate!r} is no rate; it must be like 60/minute or 5/second, of at most {MOST}"
         )
-    return Rate(amount, times * UNITS_S[found[3].lower()])
+    return RateLimit(amount, times * UNITS_S[found[3].lower()])

@@ -15,7 +15,7 @@ from typing import Any
 from structlog import get_logger
 
 from app.monitoring import webhook
-from app.monitoring.lookout import KEPT_S, Alarm, Key, Lookout, away
+from app.monitoring.lookout import KEPT_S, Alarm, AlarmKey, Lookout, away
 from app.processes.loop import beside
 from policy.errors import StoreUnavailable
 from storage.latest import Latest
@@ -156,12 +156,12 @@ class Alarms(threading.Thread):
             LOGGER.warning("the alarms are not kept", reason=error.message)
 
 
-def _is_news(alarm: Alarm, were: Mapping[Key, Alarm]) -> bool:
+def _is_news(alarm: Alarm, were: Mapping[AlarmKey, Alarm]) -> bool:
     """Return whether an alarm is new, or graver or less grave than it was."""
     return alarm.key not in were or were[alarm.key].severity != alarm.severity
 
 
-def _since(alarm: Alarm, were: Mapping[Key, Alarm]) -> Alarm:
+def _since(alarm: Alarm, were: Mapping[AlarmKey, Alarm]) -> Alarm:
     """Return the alarm with the moment at which it was first raised."""
     known = were.get(alarm.key)
     return alarm if known is None else replace(alarm, since_s=min(known.since_s, alarm.since_s))

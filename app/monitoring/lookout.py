@@ -19,7 +19,7 @@ from storage.spool import LogStanding
 from upstream.health import ArmStanding, Health
 
 Severity = Literal["warning", "critical"]
-Key = tuple[str, str]
+AlarmKey = tuple[str, str]
 
 LATELY_S = HOUR_S
 BEFORE_S = 7 * DAY_S
@@ -61,7 +61,7 @@ class Alarm:
     since_s: float
 
     @property
-    def key(self) -> Key:
+    def key(self) -> AlarmKey:
         """Return what tells it from others; it stays while the alarm does."""
         return self.name, self.about
 
@@ -79,7 +79,7 @@ class Lookout:
     since_s: float = 0.0
 
     def found(
-        self, now_s: float, before: Mapping[str, Signs], were: Collection[Key]
+        self, now_s: float, before: Mapping[str, Signs], were: Collection[AlarmKey]
     ) -> Iterator[Alarm]:
         """Yield what is wrong now; `before` is how answers usually are, `were` what was wrong.
 
@@ -109,7 +109,7 @@ class Lookout:
             says = f"the log cannot be written: {standing.why or 'no reason known'}"
             yield away(standing, says, now_s)
 
-    def _outage(self, now_s: float, were: Collection[Key]) -> Iterator[Alarm]:
+    def _outage(self, now_s: float, were: Collection[AlarmKey]) -> Iterator[Alarm]:
         """Yield that no arm answers: one that may be tried, also since a restart, has not yet."""
         states = {arm.name: self.health.standing(arm) for arm in self.arms().values()}
         silent = _has_not_answered if ("outage", "") in were else _is_left_alone
@@ -161,7 +161,7 @@ class Lookout:
                 )
                 yield Alarm("budget", arm.name, "warning", says, remedy, now_s)
 
-    def _retrain(self, now_s: float, were: Collection[Key]) -> Iterator[Alarm]:
+    def _retrain(self, now_s: float, were: Collection[AlarmKey]) -> Iterator[Alarm]:
         """Yield that the last retrain is long ago, or that none has a date that can be right."""
         ages_s = [now_s - each.ended_at_s for each in self.log.retrains()]
         past_s = [age_s for age_s in ages_s if age_s >= -AHEAD_S]
@@ -247,7 +247,7 @@ def _when_spent(per: Literal["hour", "day"], now_s: float) -> str:
 
 
 def _shifted(
-    arm: str, now: Signs, before: Signs, were: Collection[Key], now_s: float
+    arm: str, now: Signs, before: Signs, were: Collection[AlarmKey], now_s: float
 ) -> Iterator[Alarm]:
     """Yield what is no longer as usual about an arm's answers, whatever anybody says of them."""
 

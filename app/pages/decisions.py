@@ -16,7 +16,7 @@ from policy.exploration import looked_best
 from policy.prediction import AT_ONCE
 from storage.erasing import transcripts
 from storage.records import Attempt, Decision, DecisionKind, Outcome
-from storage.search import Ending, Listed, Mark, Rated, Sought
+from storage.search import DecisionFilter, DecisionMark, Ending, ListedDecision, RatedAs
 
 FILTERS = ("arm", "task", "rated", "ending", "kind", "least_usd")
 PAGE = 50
@@ -122,7 +122,7 @@ def because(made: Decision) -> str:
     return f"{first}{why if len(made.eligible) > 1 else ALONE}"
 
 
-def better_than(made: Decision | Listed) -> str | None:
+def better_than(made: Decision | ListedDecision) -> str | None:
     """Return the arm that looked worth the most of those compared where another was taken.
 
     None where what was taken is worth as much. What is worth more was not compared.
@@ -206,13 +206,13 @@ def _chain(
         left -= 1
 
 
-def _sought(given: Mapping[str, str], sees: str | None) -> Sought:
-    return Sought(
+def _sought(given: Mapping[str, str], sees: str | None) -> DecisionFilter:
+    return DecisionFilter(
         tenant=sees,
         arm=given.get("arm") or None,
         task=given.get("task") or None,
         kind=_one_of(given, "kind", get_args(DecisionKind)),
-        rated=_one_of(given, "rated", get_args(Rated)),
+        rated=_one_of(given, "rated", get_args(RatedAs)),
         ending=_one_of(given, "ending", get_args(Ending)),
         least_usd=_dollars(given.get("least_usd")),
     )
@@ -240,14 +240,14 @@ def _dollars(value: str | None) -> float | None:
     return usd
 
 
-def _mark(value: str | None) -> Mark:
+def _mark(value: str | None) -> DecisionMark:
     if not value:
-        return Mark()
+        return DecisionMark()
     at_s, _, identity = value.partition("_")
     try:
-        mark = Mark(float(at_s), identity)
+        mark = DecisionMark(float(at_s), identity)
     except ValueError:
-        mark = Mark(math.nan)
+        mark = DecisionMark(math.nan)
     if math.isnan(mark.at_s):
         raise InvalidInput(
             f"before is {seen(value)}: it must be taken from a link to older decisions",

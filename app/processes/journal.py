@@ -37,7 +37,7 @@ TELL_NO_TALES = (
 )
 MAY_QUOTE = (UpstreamError, InvalidInput, KeyError)
 
-Line = MutableMapping[str, Any]
+LogLine = MutableMapping[str, Any]
 
 
 def write_lines(level: str, environ: Mapping[str, str] = os.environ) -> None:
@@ -93,14 +93,14 @@ class _Redacting:
     def __init__(self, known: tuple[str, ...]) -> None:
         self._known = known
 
-    def __call__(self, _logger: object, _method: str, line: Line) -> Line:
+    def __call__(self, _logger: object, _method: str, line: LogLine) -> LogLine:
         for name, value in line.items():
             if not isinstance(value, int | float | None):
                 line[name] = without(str(value), self._known)
         return line
 
 
-def _with_place(_logger: object, _method: str, line: Line) -> Line:
+def _with_place(_logger: object, _method: str, line: LogLine) -> LogLine:
     """Replace an exception by its kind and the lines of code it passed, its cause first."""
     given = line.pop("exc_info", None)
     error = sys.exception() if given is True else given

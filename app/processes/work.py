@@ -27,7 +27,7 @@ from policy.errors import ConfigError, StoreUnavailable
 from policy.types import DAY_S
 from storage import erasing
 from storage.reader import LogReader
-from storage.sql import Ask
+from storage.sql import AskLog
 from storage.stores import open_reader
 from storage.words import Expiry
 from upstream.provider import listening
@@ -143,7 +143,7 @@ def _may_prune(settings: Settings, log: LogReader) -> bool:
     return "prune" in failures.failed(log) or bool(overdue(settings, log.ask, time.time()))
 
 
-def overdue(settings: Settings, ask: Ask, now_s: float) -> list[Expiry]:
+def overdue(settings: Settings, ask: AskLog, now_s: float) -> list[Expiry]:
     """Return a piece of the texts and hashes that must go now; nothing when all may stay."""
     retention = Retention(settings.prompts)
     texts_before_s = now_s - settings.prompts_keep_days * DAY_S

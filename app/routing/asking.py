@@ -9,7 +9,7 @@ from app.keys.holder import Holder
 from app.routing.ask import Ask
 from app.routing.live import Choice
 from app.routing.retention import Retention
-from app.routing.seats import Place, Seat, Seats
+from app.routing.seats import Seat, Seats, TurnKeys
 from app.routing.turn import Turn
 from features.prompt import Prompt
 from features.sketch import Sketch
@@ -51,7 +51,7 @@ class Asking:
     retention: Retention
     prompt: Prompt
     sketch: Sketch
-    place: Place
+    turn_keys: TurnKeys
     seat: Seat | None
     began_s: float = field(default_factory=time.monotonic)
     calls: list[Call] = field(default_factory=list)
@@ -67,9 +67,9 @@ class Asking:
     def of(cls, ask: Ask, seats: Seats, holder: Holder, retention: Retention) -> Self:
         """Return a request that nobody has been asked yet."""
         prompt = Prompt.of(ask.messages, ask.task, ask.tools, ask.beside)
-        sketch, place = retention.sketch(prompt), Place.of(ask, holder.tenant)
-        seat, blank = seats.find(place), ask.may_be_blank
-        return cls(ask, holder, retention, prompt, sketch, place, seat, takes_blank=blank)
+        sketch, keys = retention.sketch(prompt), TurnKeys.of(ask, holder.tenant)
+        seat, blank = seats.find(keys), ask.may_be_blank
+        return cls(ask, holder, retention, prompt, sketch, keys, seat, takes_blank=blank)
 
     @property
     def body(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ RECENT = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Belief:
+class ArmQuality:
     """What is believed of an arm's quality, over all of the prompts; `outcomes` is its weight."""
 
     quality: float
@@ -67,11 +67,11 @@ class Lately:
             said[0].weight,
         )
 
-    def belief(self, arm: str) -> Belief:
+    def belief(self, arm: str) -> ArmQuality:
         """Return what is believed of an arm over the prompts; without any, on the average one."""
         return self._belief(arm, np.ones(len(self.quality), bool))
 
-    def belief_on(self, arm: str, task: str | None) -> Belief | None:
+    def belief_on(self, arm: str, task: str | None) -> ArmQuality | None:
         """Return what is believed of an arm on the prompts of a task; None without any."""
         rows = np.array([each == task for each in self.tasks], bool)
         return self._belief(arm, rows) if rows.any() else None
@@ -100,10 +100,10 @@ class Lately:
         quality = self.quality[asked, self.arms.index(arm)]
         return float(cost[asked].mean()), float(np.clip(quality, 0.0, 1.0).mean())
 
-    def _belief(self, arm: str, rows: NDArray[np.bool_]) -> Belief:
+    def _belief(self, arm: str, rows: NDArray[np.bool_]) -> ArmQuality:
         i = self.arms.index(arm)
         sd = float(np.sqrt(self.variance[rows, i].mean()))
-        return Belief(float(self.quality[rows, i].mean()), sd, float(self.weight[i]))
+        return ArmQuality(float(self.quality[rows, i].mean()), sd, float(self.weight[i]))
 
     @cached_property
     def _asked(self) -> NDArray[np.bool_]:

@@ -204,7 +204,7 @@ class Router:
                 recorded = self._log.decide(decision, asking.prompt.text)
                 failing.pop_all()
             call = self.health.begin(arm, tuple(asking.calls))
-            keys, known = asking.place.after, self._catalogue().arms
+            keys, known = asking.turn_keys.after, self._catalogue().arms
             yield Turn(decision, arm, recorded, call, time.time(), keys, known)
 
     def _choose(self, asking: Asking, *, spend: bool = True) -> tuple[Decision, Arm]:

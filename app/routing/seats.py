@@ -35,7 +35,7 @@ class Seat:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TurnKeys:
     """What a request is known by: `before` finds the turn it follows, the best key first.
 
     `after` is what the turn that follows it may look for. Keys are hashes; no text is kept.
@@ -46,7 +46,7 @@ class Place:
 
     @classmethod
     def of(cls, ask: Ask, tenant: str) -> Self:
-        """Return the place: by the tools that were called, the session, and what was said before.
+        """Return the keys: by the tools that were called, the session, and what was said before.
 
         Two conversations that have begun with the same words sit together until they are told apart
         by a session or a tool call; their providers' caches do not tell them apart either.
@@ -76,10 +76,10 @@ class Seats:
         self._lock = threading.Lock()
         self._seats: OrderedDict[bytes, Seat] = OrderedDict()
 
-    def find(self, place: Place) -> Seat | None:
+    def find(self, keys: TurnKeys) -> Seat | None:
         """Return the seat of the turn that a request follows; no tokens when that is long ago."""
         with self._lock:
-            found = next((self._seats[key] for key in place.before if key in self._seats), None)
+            found = next((self._seats[key] for key in keys.before if key in self._seats), None)
         if found is None or self._is_cached(found):
             return found
         return Seat(found.arm, 0, found.taken_at_s)

@@ -10,7 +10,7 @@ import pyarrow.parquet
 import pytest
 from pydantic import TypeAdapter
 
-from app.api.schemas import Task
+from app.api.schemas import TaskTag
 from bench.tables import REPLAY, Table, load
 from features.sketch import Sketch
 from tests.bench.worlds import easy, written
@@ -193,7 +193,7 @@ def test_a_source_that_is_a_document_is_cut_to_what_the_service_takes_for_a_task
     assert table.tasks[:2] == ("maths/gsm", "code/level 0/level 1/level 2")
     assert table.tasks[2] == ("maths/" + "a word and " * 6)[:64]
     for task in table.tasks:
-        TypeAdapter(Task).validate_python(task)
+        TypeAdapter(TaskTag).validate_python(task)
     for sketch in table.sketches("both"):
         assert Sketch.from_bytes(sketch.to_bytes()).tags == sketch.tags
     assert "2 tasks are cut to their first 4 levels and 64 characters" in capsys.readouterr().err

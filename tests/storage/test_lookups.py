@@ -3,7 +3,7 @@
 import pytest
 
 from storage.log import Log
-from storage.search import Mark, Sought
+from storage.search import DecisionFilter, DecisionMark
 from tests.storage.rounds import ATTEMPT, DECISION, HOUR_S, NOON_S, OUTCOME, but
 
 STEP_S = 300.0
@@ -39,9 +39,9 @@ def asked(log: Log) -> Log:
     return log
 
 
-def found(log: Log, n: int = 50, before: Mark | None = None, **sought: object) -> list[str]:
-    given = Sought(**sought)  # type: ignore[arg-type]
-    return [each.id for each in log.lookups.find(given, before or Mark(), n).decisions]
+def found(log: Log, n: int = 50, before: DecisionMark | None = None, **sought: object) -> list[str]:
+    given = DecisionFilter(**sought)  # type: ignore[arg-type]
+    return [each.id for each in log.lookups.find(given, before or DecisionMark(), n).decisions]
 
 
 def total(log: Log, name: str, after: int = 0, **where: object) -> float:
@@ -135,15 +135,15 @@ def test_what_no_store_can_keep_is_looked_for_as_it_would_have_been_kept(
     asked: Log, strange: str
 ) -> None:
     assert [found(asked, **{name: strange}) for name in ("tenant", "arm", "task")] == [[], [], []]
-    assert found(asked, before=Mark(NOON_S + 61, strange)) == ["d1", "d0"]
+    assert found(asked, before=DecisionMark(NOON_S + 61, strange)) == ["d1", "d0"]
     ask(asked, 7, task=strange, status="ok")
     assert found(asked, task=strange) == ["d7"]
 
 
 def test_pages_follow_each_other_without_gap_or_repeat(asked: Log) -> None:
-    mark, seen = Mark(), []
+    mark, seen = DecisionMark(), []
     while mark is not None:
-        page = asked.lookups.find(Sought(), mark, 3)
+        page = asked.lookups.find(DecisionFilter(), mark, 3)
         seen += [each.id for each in page.decisions]
         mark = page.go_on
     assert seen == ["d6", "d5", "d4", "d3", "d2", "d1", "d0"]
@@ -153,13 +153,16 @@ def test_a_rare_kind_is_looked_for_a_piece_at_a_time(
     asked: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("storage.search.LOOKED_AT", 3)
-    first = asked.lookups.find(Sought(rated="down"), Mark(), 10)
-    assert ([each.id for each in first.decisions], first.go_on) == ([], Mark(NOON_S + 240, "d4"))
+    first = asked.lookups.find(DecisionFilter(rated="down"), DecisionMark(), 10)
+    assert ([each.id for each in first.decisions], first.go_on) == (
+        [],
+        DecisionMark(NOON_S + 240, "d4"),
+    )
     assert found(asked, rated="down", before=first.go_on) == ["d1"]
 
 
 def test_what_is_listed_is_what_was_recorded(asked: Log) -> None:
-    [each] = asked.lookups.find(Sought(rated="down"), Mark(), 1).decisions
+    [each] = asked.lookups.find(DecisionFilter(rated="down"), DecisionMark(), 1).decisions
     assert (each.status, each.cost_usd, each.latency_s, each.reward) == ("ok", 0.001, 1.5, 0.0)
     assert each.eligible == DECISION.eligible
     assert each.quality == DECISION.quality

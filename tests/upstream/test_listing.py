@@ -12,7 +12,7 @@ import pytest
 from policy.errors import UpstreamError
 from tests.upstream.test_reach import plain, saying
 from upstream.catalogue import Provider
-from upstream.listing import Listed, listing
+from upstream.listing import ListedModel, listing
 from upstream.provider import serve
 from upstream.replies import Reply
 
@@ -43,7 +43,7 @@ def answering(body: bytes, status: int = 200) -> Iterator[Provider]:
         thread.join()
 
 
-def told(value: Any) -> list[Listed]:
+def told(value: Any) -> list[ListedModel]:
     with answering(json.dumps(value).encode()) as provider:
         return listing(provider, {"P_KEY": "sk-very-secret"})
 
@@ -57,13 +57,13 @@ def test_openais_way_tells_names_only() -> None:
 def test_prices_per_token_and_a_window_make_a_whole_entry() -> None:
     priced = {"prompt": "0.00000027", "completion": "0.0000011"}
     [found] = told({"data": [{"id": "v/m", "context_length": 128_000, "pricing": priced}]})
-    assert found == Listed("v/m", 128_000, 0.27, 1.1)
+    assert found == ListedModel("v/m", 128_000, 0.27, 1.1)
     assert found.is_priced
 
 
 def test_a_bare_list_with_prices_per_million_is_understood() -> None:
     [found] = told([{"id": "m", "context_window": 8_192, "pricing": {"input": 0.2, "output": 0}}])
-    assert found == Listed("m", 8_192, 0.2, 0.0)
+    assert found == ListedModel("m", 8_192, 0.2, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_bare_list_with_prices_per_million_is_understood() -> None:
     ],
 )
 def test_what_is_no_price_and_no_window_is_unknown(odd: dict[str, Any]) -> None:
-    assert told({"data": [{"id": "m", **odd}]}) == [Listed("m")]
+    assert told({"data": [{"id": "m", **odd}]}) == [ListedModel("m")]
 
 
 @pytest.mark.parametrize(

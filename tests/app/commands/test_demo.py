@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from app.commands.demo import Run, Tally, as_data, demo, table
+from app.commands.demo import DemoRun, Results, as_data, demo, table
 from app.settings import Settings
 from policy.errors import ConfigError
 from policy.types import Arm
@@ -68,7 +68,7 @@ def test_who_interrupts_it_does_not_wait_for_a_service_that_is_silent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     policy = {"sandbox": True}
-    monkeypatch.setattr("app.commands.demo.Service.get", lambda _self, _path: policy)
+    monkeypatch.setattr("app.commands.demo.ServiceClient.get", lambda _self, _path: policy)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         bind = f"127.0.0.1:{silent.getsockname()[1]}"
         threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
@@ -85,7 +85,7 @@ def test_the_columns_of_the_table_stand_under_each_other_whatever_the_arms_are_c
     name: str,
 ) -> None:
     arms = {each: Arm(each, "p", each, 1.0, 1.0, 8_000) for each in (name, "other")}
-    run = Run(always={each: Tally(3, 0.5, 4) for each in arms})
+    run = DemoRun(always={each: Results(3, 0.5, 4) for each in arms})
     run.turnpike.add(True, 0.1)
     run.lately.add(True, 0.1)
     _, heading, *rows, _, _ = table(run, arms)
@@ -97,7 +97,7 @@ def test_the_columns_of_the_table_stand_under_each_other_whatever_the_arms_are_c
 
 def test_of_a_half_in_which_nothing_was_answered_no_figure_is_told() -> None:
     arms = {"only": Arm("only", "p", "only", 1.0, 1.0, 8_000)}
-    run = Run(always={"only": Tally(3, 0.5, 4)}, turnpike=Tally(3, 0.5, 4))
+    run = DemoRun(always={"only": Results(3, 0.5, 4)}, turnpike=Results(3, 0.5, 4))
     always, whole, half = list(table(run, arms))[2:5]
     assert " ".join(half.split()) == "Turnpike, second half nothing was answered"
     assert len(always) == len(whole) == len(half)

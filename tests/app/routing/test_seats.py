@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.routing.ask import Ask
-from app.routing.seats import CACHED_S, LEAST_TOKENS, Place, Seats, call_keys, tenant_key
+from app.routing.seats import CACHED_S, LEAST_TOKENS, Seats, TurnKeys, call_keys, tenant_key
 
 HELLO = {"role": "user", "content": "hello"}
 ANSWER = {"role": "assistant", "content": "hi"}
@@ -23,18 +23,18 @@ class Clock:
         return self.now_s
 
 
-def place(*messages: dict[str, Any], session: str | None = None, tenant: str = "t") -> Place:
-    return Place.of(Ask(messages=list(messages), session=session), tenant)
+def keys_of(*messages: dict[str, Any], session: str | None = None, tenant: str = "t") -> TurnKeys:
+    return TurnKeys.of(Ask(messages=list(messages), session=session), tenant)
 
 
 def test_a_turn_is_followed_by_what_was_said_before_it() -> None:
     seats = Seats()
-    seats.take(place(HELLO).after, "a", LONG)
-    found = seats.find(place(HELLO, ANSWER, MORE))
+    seats.take(keys_of(HELLO).after, "a", LONG)
+    found = seats.find(keys_of(HELLO, ANSWER, MORE))
     assert found is not None
     assert (found.arm, found.tokens) == ("a", LONG)
-    seats.take(place(HELLO, ANSWER, MORE).after, "b", LONG)
-    found = seats.find(place(HELLO, ANSWER, MORE, ANSWER, HELLO))
+    seats.take(keys_of(HELLO, ANSWER, MORE).after, "b", LONG)
+    found = seats.find(keys_of(HELLO, ANSWER, MORE, ANSWER, HELLO))
     assert found is not None
     assert found.arm == "b"
 
@@ -42,26 +42,26 @@ def test_a_turn_is_followed_by_what_was_said_before_it() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        place(HELLO),
-        place(MORE, ANSWER, MORE),
-        place({"role": "system", "content": "be brief"}, HELLO, ANSWER, MORE),
-        place(HELLO, ANSWER, MORE, tenant="another"),
-        place(HELLO, ANSWER, MORE, ANSWER, MORE),
+        keys_of(HELLO),
+        keys_of(MORE, ANSWER, MORE),
+        keys_of({"role": "system", "content": "be brief"}, HELLO, ANSWER, MORE),
+        keys_of(HELLO, ANSWER, MORE, tenant="another"),
+        keys_of(HELLO, ANSWER, MORE, ANSWER, MORE),
     ],
     ids=["first turn", "other words", "other system", "other tenant", "a turn was missed"],
 )
-def test_another_conversation_sits_elsewhere(other: Place) -> None:
+def test_another_conversation_sits_elsewhere(other: TurnKeys) -> None:
     seats = Seats()
-    seats.take(place(HELLO).after, "a", LONG)
+    seats.take(keys_of(HELLO).after, "a", LONG)
     assert seats.find(other) is None
 
 
 def test_a_session_is_a_conversation_whatever_is_said() -> None:
     seats = Seats()
-    seats.take(place(HELLO, session="s-1").after, "a", LONG)
-    assert seats.find(place(MORE, session="s-1")) is not None
-    assert seats.find(place(MORE, session="s-2")) is None
-    assert seats.find(place(HELLO, session="s-1", tenant="another")) is None
+    seats.take(keys_of(HELLO, session="s-1").after, "a", LONG)
+    assert seats.find(keys_of(MORE, session="s-1")) is not None
+    assert seats.find(keys_of(MORE, session="s-2")) is None
+    assert seats.find(keys_of(HELLO, session="s-1", tenant="another")) is None
 
 
 def called(identity: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -72,7 +72,7 @@ def called(identity: str) -> tuple[dict[str, Any], dict[str, Any]]:
     )
 
 
-def has_called(seats: Seats, where: Place, identity: str, arm: str, tenant: str = "t") -> None:
+def has_called(seats: Seats, where: TurnKeys, identity: str, arm: str, tenant: str = "t") -> None:
     calls = call_keys([identity], where.after, tenant_key(tenant))
     seats.take((*where.after, *calls), arm, LONG)
 
@@ -82,10 +82,10 @@ def test_the_results_of_tools_find_who_called_them_among_equal_conversations(
     session: str | None,
 ) -> None:
     seats = Seats()
-    has_called(seats, place(HELLO, session=session), "call_1", "a")
-    has_called(seats, place(HELLO, session=session), "call_2", "b")
+    has_called(seats, keys_of(HELLO, session=session), "call_1", "a")
+    has_called(seats, keys_of(HELLO, session=session), "call_2", "b")
     for number, arm in ((1, "a"), (2, "b")):
-        found = seats.find(place(HELLO, *called(f"call_{number}"), session=session))
+        found = seats.find(keys_of(HELLO, *called(f"call_{number}"), session=session))
         assert found is not None
         assert found.arm == arm
 
@@ -106,11 +106,11 @@ def test_an_id_that_comes_in_every_conversation_leads_to_the_caller_of_each(
 ) -> None:
     seats = Seats()
     for whose, arm in ((hers, "a"), (his, "b")):
-        where = place(*whose["messages"], **{k: v for k, v in whose.items() if k != "messages"})
+        where = keys_of(*whose["messages"], **{k: v for k, v in whose.items() if k != "messages"})
         has_called(seats, where, "functions.get:0", arm, whose.get("tenant", "t"))
     for whose, arm in ((hers, "a"), (his, "b")):
         more = {k: v for k, v in whose.items() if k != "messages"}
-        found = seats.find(place(*whose["messages"], *called("functions.get:0"), **more))
+        found = seats.find(keys_of(*whose["messages"], *called("functions.get:0"), **more))
         assert found is not None
         assert found.arm == arm
 
@@ -118,20 +118,20 @@ def test_an_id_that_comes_in_every_conversation_leads_to_the_caller_of_each(
 @pytest.mark.parametrize("session", [None, "s-1"])
 def test_the_caller_is_found_by_its_id_where_the_history_was_cut(session: str | None) -> None:
     seats = Seats()
-    has_called(seats, place(HELLO, session=session), "call_0", "a")
-    whole = place(HELLO, *called("call_0"), MORE, session=session)
+    has_called(seats, keys_of(HELLO, session=session), "call_0", "a")
+    whole = keys_of(HELLO, *called("call_0"), MORE, session=session)
     has_called(seats, whole, "call_1", "b")
-    found = seats.find(place(HELLO, *called("call_1"), session=session))
+    found = seats.find(keys_of(HELLO, *called("call_1"), session=session))
     assert found is not None
     assert found.arm == "b"
-    assert seats.find(place(MORE, *called("call_1"), tenant="another")) is None
+    assert seats.find(keys_of(MORE, *called("call_1"), tenant="another")) is None
 
 
 def test_within_a_session_an_id_that_comes_again_elsewhere_is_its_own() -> None:
     seats = Seats()
-    has_called(seats, place(HELLO, ANSWER, MORE, session="s-1"), "functions.get:0", "a")
-    has_called(seats, place(MORE, session="s-2"), "functions.get:0", "b")
-    found = seats.find(place(MORE, *called("functions.get:0"), session="s-1"))
+    has_called(seats, keys_of(HELLO, ANSWER, MORE, session="s-1"), "functions.get:0", "a")
+    has_called(seats, keys_of(MORE, session="s-2"), "functions.get:0", "b")
+    found = seats.find(keys_of(MORE, *called("functions.get:0"), session="s-1"))
     assert found is not None
     assert found.arm == "a"
 
@@ -139,8 +139,8 @@ def test_within_a_session_an_id_that_comes_again_elsewhere_is_its_own() -> None:
 def test_what_was_read_is_cached_for_a_while_and_the_seat_is_kept_longer() -> None:
     clock = Clock()
     seats = Seats(clock)
-    seats.take(place(HELLO).after, "a", LONG)
-    follows = place(HELLO, ANSWER, MORE)
+    seats.take(keys_of(HELLO).after, "a", LONG)
+    follows = keys_of(HELLO, ANSWER, MORE)
     for passed_s, tokens in ((CACHED_S, LONG), (CACHED_S + 1, 0)):
         clock.now_s = passed_s
         found = seats.find(follows)
@@ -150,8 +150,8 @@ def test_what_was_read_is_cached_for_a_while_and_the_seat_is_kept_longer() -> No
 
 def test_what_is_too_short_is_not_cached() -> None:
     seats = Seats()
-    seats.take(place(HELLO).after, "a", LEAST_TOKENS - 1)
-    found = seats.find(place(HELLO, ANSWER, MORE))
+    seats.take(keys_of(HELLO).after, "a", LEAST_TOKENS - 1)
+    found = seats.find(keys_of(HELLO, ANSWER, MORE))
     assert found is not None
     assert found.tokens == 0
 
@@ -159,17 +159,17 @@ def test_what_is_too_short_is_not_cached() -> None:
 def test_memory_is_bounded_and_the_quietest_are_forgotten() -> None:
     seats = Seats(most=3)
     for session in ("a", "b", "a", "c", "d"):
-        seats.take(place(HELLO, session=session).before, session, LONG)
+        seats.take(keys_of(HELLO, session=session).before, session, LONG)
     assert len(seats) == 3
-    known = [name for name in "abcd" if seats.find(place(HELLO, session=name))]
+    known = [name for name in "abcd" if seats.find(keys_of(HELLO, session=name))]
     assert known == ["a", "c", "d"]
 
 
 def test_one_turn_with_calls_without_end_takes_nobody_elses_seat() -> None:
-    seats, ours, theirs = Seats(), place(HELLO, tenant="ours"), place(HELLO, tenant="theirs")
+    seats, ours, theirs = Seats(), keys_of(HELLO, tenant="ours"), keys_of(HELLO, tenant="theirs")
     has_called(seats, ours, "call_1", "small", "ours")
     ids = [f"call_{i}" for i in range(100_000)]
     seats.take(call_keys(ids, theirs.after, tenant_key("theirs")), "large", LONG)
-    found = seats.find(place(HELLO, *called("call_1"), tenant="ours"))
+    found = seats.find(keys_of(HELLO, *called("call_1"), tenant="ours"))
     assert found is not None
     assert found.arm == "small"
