@@ -19,8 +19,8 @@ BOUNDS: tuple[Bound, ...] = ("kept", "lifted")
 
 
 @dataclass(frozen=True, slots=True)
-class Among:
-    """Whom the policy chooses among: whom the caller allows, None for all, less `unavailable`.
+class ArmPool:
+    """Arms the policy chooses among: those the caller allows, None for all, less `unavailable`.
 
     `bound` is how the arms' shares of the requests bind this choice.
     """
@@ -68,8 +68,8 @@ def may_go_on(asking: Asking) -> bool:
     return time.monotonic() - asking.began_s < SWEEP_WITHIN_S and not _stands_in(asking)
 
 
-def amongst(asking: Asking, arms: Mapping[str, Arm], health: Health) -> Iterator[Among]:
-    """Yield the arms to choose among, those that stand best first: whoever fits there is asked.
+def pools(asking: Asking, arms: Mapping[str, Arm], health: Health) -> Iterator[ArmPool]:
+    """Yield the pools to choose from, those that stand best first: whoever fits there is asked.
 
     A pinned arm's own fallbacks stand in for it, at once where it is known not to stand well.
     Before anybody else comes the arm whose tool calls this request answers, and once another has
@@ -84,25 +84,25 @@ def amongst(asking: Asking, arms: Mapping[str, Arm], health: Health) -> Iterator
     wishes, others = _wishes(asking, arms), _others_than_who_has_it(asking, arms)
     if others:
         yield from (
-            _among(asking, wishes[0], {**others, **step.unavailable}, "kept")
+            _pool(asking, wishes[0], {**others, **step.unavailable}, "kept")
             for step in steps
             if not step.lifted
         )
     has_shares = any(arm.max_share is not None for arm in arms.values())
     for bound, allowed in product(BOUNDS if has_shares else BOUNDS[:1], wishes):
         yield from (
-            _among(asking, allowed, step.unavailable, bound) for step in steps if not step.lifted
+            _pool(asking, allowed, step.unavailable, bound) for step in steps if not step.lifted
         )
     yield from (
-        _among(asking, wishes[0], step.unavailable, "lifted") for step in steps if step.lifted
+        _pool(asking, wishes[0], step.unavailable, "lifted") for step in steps if step.lifted
     )
 
 
-def _among(
+def _pool(
     asking: Asking, allowed: tuple[str, ...] | None, unavailable: Mapping[str, str], bound: Bound
-) -> Among:
+) -> ArmPool:
     is_callers = asking.ask.pins and allowed is asking.ask.models
-    return Among(allowed, unavailable, "pinned" if is_callers else bound)
+    return ArmPool(allowed, unavailable, "pinned" if is_callers else bound)
 
 
 def _is_worth_it(step: Step, asked: int, health: Health) -> bool:

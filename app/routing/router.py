@@ -18,7 +18,7 @@ from app.monitoring.drift import Drifts
 from app.routing.answering import Answering
 from app.routing.ask import Ask, Recovery
 from app.routing.asking import Asking
-from app.routing.failover import Among, amongst, explained, may_go_on, nobody
+from app.routing.failover import ArmPool, explained, may_go_on, nobody, pools
 from app.routing.ids import decision_id
 from app.routing.live import Live
 from app.routing.observed import Observed
@@ -215,25 +215,25 @@ class Router:
         arms, none = self._catalogue().arms, NoEligibleArm({})
         asking.ask.require_known(arms, asking.holder.among(arms))
         passed_over: dict[str, Arm] = {}
-        for among in amongst(asking, arms, self.health):
+        for pool in pools(asking, arms, self.health):
             try:
-                decision, arm = self._decide(asking, arms, among, spend=spend)
+                decision, arm = self._decide(asking, arms, pool, spend=spend)
                 return explained(decision, {**none.reasons, **asking.failures}), arm
             except NoEligibleArm as error:
-                none = among.told(error, none)
-                passed_over |= {name: arms[name] for name in among.passed_over(error.reasons)}
+                none = pool.told(error, none)
+                passed_over |= {name: arms[name] for name in pool.passed_over(error.reasons)}
         raise nobody(asking.ask.given, passed_over, none, self.health)
 
     def _decide(
-        self, asking: Asking, arms: Mapping[str, Arm], among: Among, *, spend: bool
+        self, asking: Asking, arms: Mapping[str, Arm], pool: ArmPool, *, spend: bool
     ) -> tuple[Decision, Arm]:
         identity, learned = decision_id(), self._live.lately
         question = asking.question(
             learned.space.context(asking.sketch),
-            among.allowed,
-            {**among.unavailable, **asking.too_small(arms), **asking.forbidden(arms)},
+            pool.allowed,
+            {**pool.unavailable, **asking.too_small(arms), **asking.forbidden(arms)},
             self._live.pacer_of(asking.holder).willingness_to_pay_usd,
-            among.bound,
+            pool.bound,
         )
         choice = self._live.decide(
             identity,
