@@ -1,6 +1,7 @@
 """Results of jobs on their way to the log: child processes hand them over, the writer takes them.
 
-A parcel says what was made, by `of_` and its name; `records` says which rows of the log that is.
+A parcel says what was made, by `of_` and its name; `records` says which rows of the log that is,
+by `READERS`, and `storage.writes.RECEIVERS` what each kind of row does to the tables.
 """
 
 import json

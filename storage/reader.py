@@ -1,6 +1,8 @@
 """The reading half of the log, whatever it is stored in: its queries, and what they find.
 
 Every answer holds all that was durable before the question; a store adds how it asks one query.
+What people look up is in `lookups`; what one job or command alone wants to know stands beside its
+SQL, in a module of its own, as a function that is given `ask`.
 """
 
 from abc import ABC, abstractmethod

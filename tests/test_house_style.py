@@ -178,6 +178,28 @@ def test_a_docstring_is_not_part_of_the_body() -> None:
     assert fits_on_the_screen(Path("app/a.py"), text) == []
 
 
+def classes_of_one_name(root: Path) -> list[str]:
+    """Return the public classes that share their name; a library's adapter has the library's."""
+    seen: dict[str, list[str]] = {}
+    for path in filter(is_python, files(root)):
+        if not is_test(path) and path.parts[:2] != ("bench", "peers"):
+            for node in ast.parse((root / path).read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    seen.setdefault(node.name, []).append(str(path))
+    return [f"{name}: {', '.join(paths)}" for name, paths in seen.items() if len(paths) > 1]
+
+
+def test_two_classes_have_two_names() -> None:
+    assert classes_of_one_name(ROOT) == []
+
+
+def test_a_second_class_of_one_name_is_seen(tmp_path: Path) -> None:
+    for name in ("policy/belief.py", "app/lately.py", "tests/test_belief.py", "bench/peers/one.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("class Belief:\n    x = 1\n\nclass _Own:\n    x = 1\n")
+    assert classes_of_one_name(tmp_path) == ["Belief: app/lately.py, policy/belief.py"]
+
+
 def strangers_among_tests(root: Path) -> list[str]:
     """Return the tests in a room's folder that are not named after a file of that room."""
     return [

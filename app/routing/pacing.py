@@ -44,7 +44,7 @@ class _Held:
 
 
 class Pacing:
-    """The pacer of the service or of a key; its calls are made one at a time."""
+    """The pacer of the service, a key or an arm; its calls are made one at a time."""
 
     def __init__(self, pacer: Pacer, before_usd: float = 0.0) -> None:
         self.pacer = pacer
