@@ -1,5 +1,8 @@
 """What may be spent at which price: by the service, by each key with a goal, on each arm.
 
+`Live` asks the `Treasury`, which has a `Pacing` for each of them. A pacing holds what calls under
+way may cost, and has a `Pacer` (`policy/pacer.py`), which keeps the `Books` and sets the price.
+
 An arm's ceiling is a budget per day like any other, but that it sets no price and lets the others
 answer.
 """
