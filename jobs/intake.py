@@ -22,7 +22,7 @@ from storage.keys import Key, Revocation
 from storage.latest import Latest
 from storage.parcel import Blobs
 from storage.reader import LogReader
-from storage.recorder import HandedOver
+from storage.recorder import HandoverRow
 from storage.records import Eval, Fence, PolicyVersion, Retrain, Withdrawal, WithdrawnVote
 from storage.rows import plain
 from storage.states import SavedState
@@ -108,7 +108,7 @@ def of_latest(latest: Latest) -> Parcel:
     return Parcel(LATEST, fields, {"body": json.dumps(fields.pop("body")).encode()})
 
 
-def records(parcel: Handover) -> Sequence[HandedOver]:
+def records(parcel: Handover) -> Sequence[HandoverRow]:
     """Return the rows that a parcel stands for.
 
     A policy is tried out here: one that could not be folded must never get into the log.
@@ -127,12 +127,12 @@ def records(parcel: Handover) -> Sequence[HandedOver]:
         ) from error
 
 
-def _evals(parcel: Handover) -> Sequence[HandedOver]:
+def _evals(parcel: Handover) -> Sequence[HandoverRow]:
     rows = json.loads(parcel.blobs["evals"])
     return [Eval(**{**row, "sketch": bytes.fromhex(row["sketch"])}) for row in rows]
 
 
-def _stripped(parcel: Handover) -> Sequence[HandedOver]:
+def _stripped(parcel: Handover) -> Sequence[HandoverRow]:
     rows = json.loads(parcel.blobs["stripped"])
     made = (
         {"sketch": bytes.fromhex(r["sketch"]), "context": np.array(r["context"], float)}
@@ -141,8 +141,8 @@ def _stripped(parcel: Handover) -> Sequence[HandedOver]:
     return [Stripped(**{**row, **own}) for row, own in zip(rows, made, strict=True)]
 
 
-def _policies(parcel: Handover) -> Sequence[HandedOver]:
-    found: list[HandedOver] = []
+def _policies(parcel: Handover) -> Sequence[HandoverRow]:
+    found: list[HandoverRow] = []
     if "fence" in parcel.payload:
         found.append(Fence(**parcel.payload["fence"]))
     if "policy" in parcel.payload:
@@ -156,7 +156,7 @@ def _policies(parcel: Handover) -> Sequence[HandedOver]:
     return found
 
 
-READERS: dict[str, Callable[[Handover], Sequence[HandedOver]]] = {
+READERS: dict[str, Callable[[Handover], Sequence[HandoverRow]]] = {
     RETRAIN: _policies,
     ROLLBACK: _policies,
     EVALS: _evals,

@@ -18,7 +18,7 @@ from typing import Any
 from policy.errors import DamagedFile, StoreUnavailable, TurnpikeError
 from storage import parcel
 from storage.parcel import Blobs
-from storage.recorder import HandedOver, LogRecorder
+from storage.recorder import HandoverRow, LogRecorder
 
 SCHEMA = 1
 SUFFIX = ".handover"
@@ -44,7 +44,7 @@ class Taken:
     reason: str = ""
 
 
-Translate = Callable[[Handover], Sequence[HandedOver]]
+Translate = Callable[[Handover], Sequence[HandoverRow]]
 
 
 def hand_over(folder: Path, kind: str, payload: dict[str, Any], blobs: Blobs) -> str:

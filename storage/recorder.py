@@ -35,7 +35,7 @@ from storage.states import SavedState
 from storage.words import Expiry, Stripped, Transcript
 from storage.writer import GroupWriter
 
-HandedOver = (
+HandoverRow = (
     Eval
     | Expiry
     | Fence
@@ -152,7 +152,7 @@ class LogRecorder(ABC):
         return self._writer.submit(lambda db: db.execute(REPLACE_KNOWN, values) > 0)
 
     def receive(
-        self, handover_id: str, kind: str, at_s: float, records: Sequence[HandedOver]
+        self, handover_id: str, kind: str, at_s: float, records: Sequence[HandoverRow]
     ) -> Unit[bool]:
         """Record what another process handed over, all or nothing; False if it was in already.
 

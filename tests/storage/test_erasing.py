@@ -14,7 +14,7 @@ from storage.allotments import NOW
 from storage.erasing import FORGOTTEN, Whose, held, overdue, theirs, transcripts
 from storage.latest import Latest
 from storage.log import Log
-from storage.recorder import HandedOver
+from storage.recorder import HandoverRow
 from storage.sqlite_log import SqliteLog
 from storage.sqlite_reader import SqliteReader
 from storage.words import Expiry, Form, Part, Stripped, Transcript
@@ -43,7 +43,7 @@ def decided(log: Log, n: int, **more: object) -> str:
     return identity
 
 
-def take_out(log: Log, *records: HandedOver, parcel: str = "p") -> bool:
+def take_out(log: Log, *records: HandoverRow, parcel: str = "p") -> bool:
     return log.receive(parcel, "forget", NOON_S + HOUR_S, records).wait()
 
 

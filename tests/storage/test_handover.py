@@ -13,7 +13,7 @@ import pytest
 from policy.errors import InvalidInput, StoreUnavailable
 from storage import handover, parcel
 from storage.handover import Handover
-from storage.recorder import HandedOver
+from storage.recorder import HandoverRow
 from storage.sqlite_log import SqliteLog
 from tests.storage.rounds import EVAL, NOON_S, POLICY, but
 
@@ -31,7 +31,7 @@ def log(tmp_path: Path) -> Iterator[SqliteLog]:
         yield log
 
 
-def translate(given: Handover) -> Sequence[HandedOver]:
+def translate(given: Handover) -> Sequence[HandoverRow]:
     if given.kind != "retrain":
         raise InvalidInput(f"no such kind of handover: {given.kind}; there is retrain")
     space, hyper = given.blobs["space"], given.payload
@@ -159,7 +159,7 @@ def test_what_is_being_taken_cannot_be_taken_back(folder: Path, log: SqliteLog) 
     identity = handover.hand_over(folder, "retrain", {}, {"space": b""})
     asked = []
 
-    def amid(parcel: Handover) -> Sequence[HandedOver]:
+    def amid(parcel: Handover) -> Sequence[HandoverRow]:
         asked.append(pool.submit(handover.withdraw, folder, identity))
         assert handover.take(folder, log, translate, NOON_S) == []  # nor by another who takes
         return translate(parcel)

@@ -5,7 +5,7 @@ import pytest
 from policy.errors import InvalidInput
 from storage.keys import Key, KeyStanding, Revocation
 from storage.log import Log
-from storage.recorder import HandedOver
+from storage.recorder import HandoverRow
 from tests.storage.conftest import OpenLog
 from tests.storage.rounds import DECISION, HOUR_S, NOON_S, OUTCOME, but
 
@@ -28,7 +28,7 @@ PLAIN = Key(
 )
 
 
-def receive(log: Log, record: HandedOver) -> bool:
+def receive(log: Log, record: HandoverRow) -> bool:
     return log.receive(f"of {record!r}", "key", NOON_S, [record]).wait()
 
 

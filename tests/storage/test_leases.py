@@ -7,7 +7,7 @@ import pytest
 from policy.errors import InvalidInput
 from storage.leases import Fenced, fenced
 from storage.log import Log
-from storage.recorder import HandedOver
+from storage.recorder import HandoverRow
 from storage.records import Fence
 from tests.storage.conftest import OpenLog
 from tests.storage.rounds import EVAL, NOON_S, POLICY
@@ -42,7 +42,7 @@ def test_a_lease_of_before_the_clock_was_set_back_holds_up_nobody(log: Log) -> N
 
 
 def test_what_was_made_under_a_lease_that_is_lost_is_void(log: Log) -> None:
-    def given(token: int) -> list[HandedOver]:
+    def given(token: int) -> list[HandoverRow]:
         return [Fence(name="retrain", token=token), POLICY, EVAL]
 
     log.lease("retrain", "ann", 0.0)

@@ -9,7 +9,7 @@ from policy.errors import FeedbackClosed, InvalidInput, UnknownDecision
 from storage.event_rows import page
 from storage.events import EvalEvent, Event, FeedbackEvent, OutcomeEvent, PolicyEvent
 from storage.log import Log
-from storage.recorder import HandedOver
+from storage.recorder import HandoverRow
 from storage.records import Rating
 from storage.rows import Row
 from tests.storage.conftest import OpenLog
@@ -359,10 +359,10 @@ def test_feedback_on_an_abandoned_decision_is_taken(log: Log) -> None:
 
 
 def test_what_is_handed_over_is_recorded_once_and_whole(log: Log) -> None:
-    given: list[HandedOver] = [EVAL, but(POLICY, version=2), but(RETRAIN, promoted=True)]
+    given: list[HandoverRow] = [EVAL, but(POLICY, version=2), but(RETRAIN, promoted=True)]
     assert log.receive("h", "retrain", NOON_S, given).wait() is True
     assert log.receive("h", "retrain", NOON_S, given).wait() is False
-    stale: list[HandedOver] = [but(EVAL, batch="c"), but(POLICY, version=2)]
+    stale: list[HandoverRow] = [but(EVAL, batch="c"), but(POLICY, version=2)]
     with pytest.raises(InvalidInput):
         log.receive("i", "retrain", NOON_S, stale).wait()
     assert log.position() == 2

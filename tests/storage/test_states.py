@@ -6,7 +6,7 @@ import pytest
 from policy.errors import DamagedFile
 from storage import snapshots
 from storage.log import Log
-from storage.recorder import HandedOver
+from storage.recorder import HandoverRow
 from storage.states import SavedState
 from tests.storage.rounds import NOON_S, POLICY, but
 
@@ -14,7 +14,7 @@ from tests.storage.rounds import NOON_S, POLICY, but
 def test_what_a_policy_was_adopted_with_is_the_same_everywhere(log: Log) -> None:
     arrays = {"mean": np.arange(3.0)}
     state = snapshots.state(2, 7, arrays)
-    given: list[HandedOver] = [but(POLICY, version=2), state]
+    given: list[HandoverRow] = [but(POLICY, version=2), state]
     assert log.receive("h", "retrain", NOON_S, given).wait()
     kept = log.saved_state(2)
     assert kept == state

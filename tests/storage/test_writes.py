@@ -7,14 +7,14 @@ from policy.errors import InvalidInput
 from storage.keys import Revocation
 from storage.latest import Latest
 from storage.log import Log
-from storage.recorder import HandedOver
+from storage.recorder import HandoverRow
 from storage.records import Fence
 from storage.words import Expiry, Stripped
 from tests.storage.rounds import DECISION, EVAL, NOON_S, but
 from tests.storage.test_keys import KEY
 
 STRIPPED = Stripped(decision_id="d", tenant="acme", key_id=None, sketch=b"", context=np.ones(3))
-STRANGE: dict[str, tuple[HandedOver, str]] = {
+STRANGE: dict[str, tuple[HandoverRow, str]] = {
     "a key that is none": (Revocation(key_id="nope", at_s=NOON_S), "no key 'nope' to revoke"),
     "what cannot expire": (but(Expiry(decision_id="d", what="text"), what="comment"), "'comment'"),
     "a token that is none": (but(Fence(name="retrain", token=1), token="abc"), "'abc' is shown"),
@@ -28,7 +28,7 @@ STRANGE: dict[str, tuple[HandedOver, str]] = {
 
 @pytest.mark.parametrize(("strange", "said"), STRANGE.values(), ids=STRANGE)
 def test_what_cannot_be_received_is_refused_and_the_writer_goes_on(
-    log: Log, strange: HandedOver, said: str
+    log: Log, strange: HandoverRow, said: str
 ) -> None:
     log.decide(DECISION).wait()
     log.lease("retrain", "ann", 60.0)
