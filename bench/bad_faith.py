@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from bench.options import Options
-from bench.router import Router
+from bench.router import ReplayRouter
 from bench.tables import Ints, Table
 from features.sketch import Sketch
 from policy.turnout import FACTOR, Turnout
@@ -90,7 +90,7 @@ class BadFaith:
         """Return the arms that were asked, and how many votes of the bad one taught."""
         table, turnout, chosen = self.table, Turnout(), np.zeros(len(rows), np.int64)
         options = Options(willingness_to_pay_usd=self.worth_usd)
-        router = Router(table, self.sketches, f"bad-{seed}", options)
+        router = ReplayRouter(table, self.sketches, f"bad-{seed}", options)
         for t, row in enumerate(rows.tolist()):
             chosen[t] = table.names.index(router.choose(t, row, table.arms))
             router.settle(t, float(table.cost_usd[row, chosen[t]]))

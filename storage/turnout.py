@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from storage.rows import Row
-from storage.sql import Ask
+from storage.sql import AskLog
 
 ANSWERS = """
 SELECT d.tenant AS tenant, count(*) AS n
@@ -21,7 +21,7 @@ GROUP BY d.tenant
 
 
 def turned_out(
-    ask: Ask, after_seq: int, upto_seq: int
+    ask: AskLog, after_seq: int, upto_seq: int
 ) -> tuple[Mapping[str, float], Mapping[str, float]]:
     """Return the answers and the votes that taught between two positions, by tenant."""
     where = {"after_seq": after_seq, "upto_seq": upto_seq}
