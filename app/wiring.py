@@ -194,7 +194,7 @@ def _log(settings: Settings, now_s: float) -> Iterator[tuple[Log, Path]]:
     with _own_folder(settings) as own, _opened(settings, own) as log:
         if isinstance(settings.database, Path):
             try:
-                abandon(log, now_s, before_s=now_s, after_s=float("-inf"))
+                abandon(log, now_s, before_s=now_s)
             except StoreUnavailable as error:
                 LOGGER.warning("decisions without an end have to wait", reason=error.message)
         yield log, own

@@ -7,11 +7,15 @@ what follows the log has learned it; one that comes later and says otherwise is 
 from typing import Any
 
 from policy.errors import InvalidInput
+from policy.types import DAY_S
 from storage.records import Decision, Outcome
 from storage.rows import Row, plain, restore
 from storage.spool import Spare
 from storage.sql import Sql, Values
 from storage.writes import append, put_back
+
+LOOK_BACK_S = DAY_S
+"""So late a decision may come out of a spool."""
 
 UNSETTLED = """
 SELECT d.*,

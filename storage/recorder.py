@@ -5,6 +5,7 @@ from abc import ABC
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ class LogRecorder(ABC):
     _spool: Spool
     _feed: Feed
     _are_full: writes.AreFull = staticmethod(writes.never_full)
+    _abandoned_s = -inf
 
     def decide(self, decision: Decision) -> Unit[None]:
         """Record a decision; wait for it before the first byte of the answer.
@@ -175,12 +177,16 @@ class LogRecorder(ABC):
         """Give a process its piece of a budget, durably: as much of its wish as is left."""
         return self._writer.submit(lambda db: allotments.allot(db, wish))
 
-    def abandon(
-        self, decided_before_s: float, at_s: float, decided_after_s: float = float("-inf")
-    ) -> int:
-        """Record an `abandoned` outcome for decisions that died without one; return how many."""
-        between: Values = {"before_s": decided_before_s, "after_s": decided_after_s}
-        return self._writer.submit(lambda db: abandoning.abandon(db, between, at_s)).wait()
+    def abandon(self, decided_before_s: float, at_s: float) -> int:
+        """Record an `abandoned` outcome for decisions that died without one; return how many.
+
+        The whole log is looked through once, and after that what an earlier call had not seen.
+        """
+        after_s = self._abandoned_s - abandoning.LOOK_BACK_S
+        between: Values = {"before_s": decided_before_s, "after_s": after_s}
+        lost = self._writer.submit(lambda db: abandoning.abandon(db, between, at_s)).wait()
+        self._abandoned_s = decided_before_s
+        return lost
 
     @property
     def standing(self) -> LogStanding:

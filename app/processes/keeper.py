@@ -17,7 +17,6 @@ from app.routing.live import Live
 from jobs.intake import FORGET, records
 from jobs.requests import busy_s
 from policy.errors import StoreUnavailable, TurnpikeError
-from policy.types import DAY_S
 from storage.handover import take
 from storage.log import Log
 from storage.recorder import LogRecorder
@@ -26,15 +25,14 @@ from upstream.catalogue import Catalogue
 LOGGER = get_logger()
 EVERY_S = 0.5
 ABANDON_EVERY_S = 60.0
-LOOK_BACK_S = DAY_S  # what is older was found by an earlier look, or at the start
 COUNT_EVERY_S = 10.0
 SET_AHEAD_S = 5.0
 """A clock that is corrected bit by bit gains less between two looks."""
 
 
-def abandon(log: LogRecorder, now_s: float, before_s: float, after_s: float) -> None:
-    """Record an end for decisions made between two moments that will get none."""
-    lost = log.abandon(before_s, now_s, after_s)
+def abandon(log: LogRecorder, now_s: float, before_s: float) -> None:
+    """Record an end for decisions made before a moment that will get none."""
+    lost = log.abandon(before_s, now_s)
     if lost:
         LOGGER.warning("decisions without an end were abandoned", count=lost)
 
@@ -145,7 +143,7 @@ class Keeper(threading.Thread):
             return
         self._abandoned_s, before_s = now_s, now_s - lasts_s
         self._live.forget(before_s, now_s)
-        abandon(self._log, now_s, before_s, before_s - LOOK_BACK_S)
+        abandon(self._log, now_s, before_s)
 
     def stop(self) -> None:
         """End the thread, then save what has been learned."""

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,13 +15,14 @@ import pytest
 from app.mode import beside_log, in_force
 from app.processes.berth import berths, is_taken, waiting_beside
 from app.settings import Settings
+from policy.types import DAY_S
 from storage.postgres_log import PostgresLog
 from storage.snapshots import of_state
 from storage.spool import Spare
 from storage.spool_file import SpoolFile
 from tests.app.commands.test_cli import turnpike
 from tests.app.running import Provider, Running, evals_table, eventually, running
-from tests.storage.rounds import ATTEMPT, OUTCOME
+from tests.storage.rounds import ATTEMPT, DECISION, OUTCOME, but
 
 ROOT = Path(__file__).parents[2]
 USE = {"prompt": "What is the capital of France?", "cache": "use"}
@@ -133,6 +135,19 @@ def test_each_process_has_a_folder_of_its_own(replicas: list[Running]) -> None:
     for each in own:
         assert (each / "log-spool").exists()
         assert (each / "cache.db").exists()
+
+
+def test_what_died_while_no_process_ran_for_days_is_abandoned_after_the_next_start(
+    tmp_path: Path, postgres_url: str, provider: Provider
+) -> None:
+    """Of a process that lives on it is found within minutes, so nobody looks so far back again."""
+    dials = {"sandbox_url": provider.url, "database": postgres_url, "data": tmp_path}
+    with running(tmp_path, **dials) as service:
+        service.parts.log.decide(but(DECISION, decided_at_s=time.time() - 3 * DAY_S)).wait()
+    with running(tmp_path, **dials) as service:
+        log = service.parts.log
+        assert eventually(lambda: log.decision(DECISION.id).outcome is not None, 20.0)
+        assert log.decision(DECISION.id).outcome.status == "abandoned"
 
 
 @pytest.mark.parametrize("is_old", [False, True], ids=["", "of an earlier version"])
