@@ -20,9 +20,9 @@ def prune(settings: Settings, *, confirmed: bool, as_json: bool) -> None:
 
     raises : ConfigError if there is no log; StoreUnavailable
     """
-    gone = {"text": 0, "hash": 0}
+    gone, now_s = {"text": 0, "hash": 0}, time.time()  # what comes due meanwhile would never end
     with open_reader(settings.database) as log:
-        while found := overdue(settings, log.ask, time.time()):
+        while found := overdue(settings, log.ask, now_s):
             if not confirmed:
                 click.confirm(_asked(settings), abort=True, err=True)
                 confirmed = True

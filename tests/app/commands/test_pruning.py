@@ -1,6 +1,8 @@
 """What the log keeps no longer is taken out of it, beside a running service or without one."""
 
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -73,6 +75,18 @@ def test_words_go_without_a_service_and_leave_nothing_in_the_files(tmp_path: Pat
     assert ended.stdout == "the words of 1 decisions and 1 hashes were taken out\n"
     assert CANARY.encode() not in b"".join(content for _, content in files(tmp_path))
     assert pruned(tmp_path).stdout == "the words of 0 decisions and 0 hashes were taken out\n"
+
+
+def test_what_comes_due_meanwhile_is_left_to_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under steady traffic something comes due all the time, and no other job would have a turn."""
+    for days in (31, 30, 29, 28):
+        aged(tmp_path, days)
+    moments = (NOW_S + n * DAY_S + 1 for n in count())
+    monkeypatch.setattr("app.commands.pruning.time", SimpleNamespace(time=lambda: next(moments)))
+    ended = pruned(tmp_path, TURNPIKE_PROMPTS="full", TURNPIKE_HASHES_KEEP_DAYS="500")
+    assert ended.stdout == "the words of 2 decisions and 0 hashes were taken out\n"
 
 
 def test_it_asks_first_because_a_shell_may_keep_less_than_the_service(tmp_path: Path) -> None:
