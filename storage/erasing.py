@@ -166,10 +166,17 @@ def held(ask: AskLog, whose: Whose) -> Held:
 
 
 def theirs(ask: AskLog, whose: Whose, most: int) -> Iterator[list[Row]]:
-    """Yield the decisions of a tenant or a session, at most so many at a time."""
+    """Yield the decisions of a tenant or a session, at most so many at a time.
+
+    The first page that is not full is the last: of who goes on asking there are always some more.
+    """
     after = ""
-    while rows := list(ask(THEIRS, {**whose.values, "after": after, "most": most})):
-        yield rows
+    while True:
+        rows = list(ask(THEIRS, {**whose.values, "after": after, "most": most}))
+        if rows:
+            yield rows
+        if len(rows) < most:
+            return
         after = rows[-1]["id"]
 
 

@@ -79,11 +79,10 @@ def _bring_back(settings: Settings) -> None:
 
 
 def _strip(settings: Settings, log: LogReader, whose: Whose, decisions: int) -> None:
-    """Hand over what stays until nothing is left to be found, also of what came meanwhile."""
+    """Hand over what stays of all that is there: who goes on asking would never be done with."""
     with click.progressbar(length=decisions, label="forgetting", file=sys.stderr) as shown:
-        while held(log.ask, whose).decisions:
-            pieces = map(of_stripped, stripped(log.ask, whose))
-            delivered_in_pieces(settings, pieces, lambda: shown.update(PIECE))
+        pieces = map(of_stripped, stripped(log.ask, whose))
+        delivered_in_pieces(settings, pieces, lambda: shown.update(PIECE))
 
 
 def _forget_answers(settings: Settings) -> None:

@@ -1,6 +1,7 @@
 """What is taken out of the log is gone, from its files too, and what stays is nobody's."""
 
 import time
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from storage.erasing import FORGOTTEN, Whose, held, overdue, theirs, transcripts
 from storage.latest import Latest
 from storage.log import Log
 from storage.recorder import HandoverRow
+from storage.rows import Row
+from storage.sql import Values
 from storage.sqlite_log import SqliteLog
 from storage.sqlite_reader import SqliteReader
 from storage.words import Expiry, Form, Part, Stripped, Transcript
@@ -205,6 +208,20 @@ def test_what_is_theirs_is_found_in_small_pieces(log: Log) -> None:
     pages = [[row["id"] for row in page] for page in theirs(log.ask, Whose(session="s"), 2)]
     assert pages == [["d0", "d2"], ["d4", "d5"]]
     assert held(log.ask, Whose(tenant="nobody")).decisions == 0
+
+
+def test_what_comes_while_it_is_looked_for_does_not_keep_it_from_its_end(log: Log) -> None:
+    for n in range(5):
+        decided(log, n)
+    more = count(5)
+
+    def asking(query: str, values: Values) -> list[Row]:
+        found = list(log.ask(query, values))
+        decided(log, next(more))
+        return found
+
+    pages = [len(page) for page in islice(theirs(asking, Whose(tenant="acme"), 3), 9)]
+    assert pages == [3, 3, 1]
 
 
 def everything_in(folder: Path) -> bytes:

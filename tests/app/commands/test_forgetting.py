@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from app.commands.delivery import delivered
+from app.commands.delivery import delivered, delivered_in_pieces
 from jobs.forget import stripped
 from jobs.intake import of_stripped
 from jobs.learned import Learned
@@ -150,6 +150,25 @@ def test_what_was_killed_in_between_is_gone_on_with(tmp_path: Path) -> None:
         assert (again["decisions"], again["policy_version"]) == (0, None)
         plain = forgot(tmp_path, "--session", SESSION).stdout
         assert plain == f"there is nothing of session '{SESSION}' in the log\n"
+
+
+def test_who_goes_on_asking_is_forgotten_as_far_as_they_had_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with faulty(tmp_path, {"a": greeting}) as made:
+        asked(made.service)
+        turns = iter(range(2))
+
+        def delivering(*given: Any) -> None:
+            next(turns)
+            delivered_in_pieces(*given)
+            asked(made.service)
+
+        monkeypatch.setattr("app.commands.forgetting.delivered_in_pieces", delivering)
+        for version in (2, 3):
+            said = told(forgot(tmp_path, "--session", SESSION, "--yes", "--json"))
+            assert (said["decisions"], said["policy_version"]) == (1, version)
+        assert held(made.service.parts.log.ask, Whose(session=SESSION)).decisions == 1
 
 
 def wait_beside(folder: Path) -> None:
