@@ -59,8 +59,15 @@ def cast(ask: AskLog, voters: Voters) -> Cast:
 def withdrawals(
     ask: AskLog, voters: Voters, at_s: float, most: int
 ) -> Iterator[list[WithdrawnVote]]:
-    """Yield what withdraws each vote of theirs, at most so many at a time."""
+    """Yield what withdraws each vote of theirs, at most so many at a time.
+
+    The first page that is not full is the last: of who goes on rating there are always some more.
+    """
     after = {"after_id": "", "after_rater": ""}
-    while rows := ask(PAGE, {**voters.values, **after, "most": most}):
-        yield [WithdrawnVote(**row, at_s=at_s) for row in rows]
+    while True:
+        rows = ask(PAGE, {**voters.values, **after, "most": most})
+        if rows:
+            yield [WithdrawnVote(**row, at_s=at_s) for row in rows]
+        if len(rows) < most:
+            return
         after = {"after_id": rows[-1]["decision_id"], "after_rater": rows[-1]["rater"]}

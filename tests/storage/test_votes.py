@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count, islice
 
 import pytest
 
@@ -9,6 +10,8 @@ from app.monitoring.reporting import NAME
 from storage.events import FeedbackEvent
 from storage.latest import Latest
 from storage.log import Log
+from storage.rows import Row
+from storage.sql import Values
 from storage.votes import Cast, Voters, cast, withdrawals
 from tests.storage.rounds import DECISION, HOUR_S, NOON_S, OUTCOME
 
@@ -53,6 +56,20 @@ def test_votes_that_count_are_found_by_whose_they_are(
     assert [f"{each.decision_id} {each.rater}" for piece in pieces for each in piece] == found
     said = [reward for identity, rater, reward in VOTES if f"{identity} {rater}" in found]
     assert cast(rated.ask, whose) == Cast(votes=len(said), mean=sum(said) / max(1, len(said)))
+
+
+def test_what_is_rated_while_votes_are_looked_for_does_not_keep_that_from_its_end(
+    rated: Log,
+) -> None:
+    more = count()
+
+    def asking(query: str, values: Values) -> list[Row]:
+        found = list(rated.ask(query, values))
+        vote(rated, "c", f"bot {next(more)}", 0.0, HOUR_S)
+        return found
+
+    pieces = [len(piece) for piece in islice(withdrawals(asking, Voters(), NOON_S, most=3), 9)]
+    assert pieces == [3, 2]
 
 
 def test_a_report_that_counts_what_is_withdrawn_is_made_anew(rated: Log) -> None:
