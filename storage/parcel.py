@@ -8,17 +8,21 @@ import fcntl
 import hashlib
 import json
 import os
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from policy.errors import DamagedFile
+from policy.types import HOUR_S
 
 Header = Mapping[str, Any]
 Blobs = Mapping[str, bytes]
 
 LENGTHS = "lengths"
 PRIVATE = 0o600
+DRAFT = ".draft"
 
 
 def write(path: Path, header: Header, blobs: Blobs) -> None:
@@ -26,7 +30,8 @@ def write(path: Path, header: Header, blobs: Blobs) -> None:
 
     raises : OSError if the disk is full or the folder may not be written; an older file stays
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    _clear(path.parent)
+    draft = path.with_name(f".{path.name}.{os.getpid()}{DRAFT}")
     try:
         _write_durably(draft, packed(header, blobs))
         draft.replace(path)
@@ -74,6 +79,14 @@ def opened(where: str, content: bytes) -> tuple[dict[str, Any], dict[str, bytes]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DamagedFile(f"{where} has a header that is none of ours: {error}") from error
     return header, blobs
+
+
+def _clear(folder: Path) -> None:
+    """Delete what is left of files whose writers were killed: nobody writes for an hour."""
+    for draft in folder.glob(f".*{DRAFT}"):
+        with suppress(OSError):  # another was quicker, or nobody may: it is no reason not to write
+            if draft.stat().st_mtime < time.time() - HOUR_S:
+                draft.unlink()
 
 
 def _write_durably(path: Path, content: bytes) -> None:

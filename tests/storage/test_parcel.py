@@ -55,6 +55,17 @@ def test_a_failed_write_leaves_the_older_parcel(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["p"]
 
 
+def test_what_a_killed_writer_has_left_is_deleted_and_what_is_being_written_is_not(
+    tmp_path: Path,
+) -> None:
+    left, under_way = tmp_path / ".p.7.draft", tmp_path / ".q.8.draft"
+    for draft in (left, under_way):
+        draft.write_text("half")
+    os.utime(left, (0.0, 0.0))
+    parcel.write(tmp_path / "p", HEADER, BLOBS)
+    assert sorted(os.listdir(tmp_path)) == [".q.8.draft", "p"]
+
+
 def test_content_is_flushed_before_it_has_its_name_and_the_name_after(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
