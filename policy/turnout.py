@@ -65,6 +65,6 @@ class Turnout:
         rest = self._answers.get(tenant, 0.0) + sum(self._answers[each] for each in others) - own
         return FREE + sum(self._votes[each] for each in others) * own / rest if rest > 0 else inf
 
-    def is_full(self, tenant: str) -> bool:
-        """Return whether a further vote of a tenant would be one too many."""
-        return self._votes.get(tenant, 0.0) >= self.most(tenant)
+    def is_full(self, tenant: str, more: float = 0.0) -> bool:
+        """Return whether a vote of a tenant would be one too many after so many not counted yet."""
+        return self._votes.get(tenant, 0.0) + more >= self.most(tenant)

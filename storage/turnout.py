@@ -1,5 +1,6 @@
 """How much of the newest events was answered, and how much of it rated, for each tenant."""
 
+import sys
 from collections.abc import Mapping, Sequence
 
 from storage.rows import Row
@@ -24,9 +25,13 @@ def turned_out(
     ask: AskLog, after_seq: int, upto_seq: int
 ) -> tuple[Mapping[str, float], Mapping[str, float]]:
     """Return the answers and the votes that taught between two positions, by tenant."""
-    where = {"after_seq": after_seq, "upto_seq": upto_seq}
-    answers, votes = ask(ANSWERS, where), ask(VOTES, where)
-    return _by_tenant(answers), _by_tenant(votes)
+    answers = ask(ANSWERS, {"after_seq": after_seq, "upto_seq": upto_seq})
+    return _by_tenant(answers), taught(ask, after_seq, upto_seq)
+
+
+def taught(ask: AskLog, after_seq: int, upto_seq: int = sys.maxsize) -> Mapping[str, float]:
+    """Return the votes that taught between two positions, by tenant."""
+    return _by_tenant(ask(VOTES, {"after_seq": after_seq, "upto_seq": upto_seq}))
 
 
 def _by_tenant(rows: Sequence[Row]) -> Mapping[str, float]:

@@ -26,17 +26,20 @@ from storage.records import (
 from storage.rows import TABLES, Row, columns, plain
 from storage.search import unknown
 from storage.spool import Spare
-from storage.sql import Refused, Sql, Values
+from storage.sql import AskLog, Refused, Sql, Values
 from storage.states import FORGET, SavedState
 from storage.withdrawing import withdraw
 
 ALREADY_RECORDED = "already_recorded"
 
-AreFull = Callable[[str], bool]
-"""Says of a tenant whether its votes are so many that one more teaches nothing."""
+AreFull = Callable[[str, AskLog], bool]
+"""Says of a tenant whether its votes are so many that one more teaches nothing.
+
+It may ask what the transaction sees: votes that nobody has been told of yet.
+"""
 
 
-def never_full(_tenant: str) -> bool:
+def never_full(_tenant: str, _ask: AskLog) -> bool:
     """Return that every vote teaches."""
     return False
 
@@ -150,7 +153,7 @@ class Rate:
         revision = int(latest["revision"]) if latest else 0
         # Credit is settled once: a later revision takes back exactly what the first one gave.
         credit = latest or decision
-        is_too_much = latest is None and self.are_full(decision["tenant"])
+        is_too_much = latest is None and self.are_full(decision["tenant"], db.query)
         excluded = bool(credit["excluded"]) or is_too_much
         if status != "duplicate":
             revision += 1

@@ -5,45 +5,57 @@ Every process counts what all of them have logged, so a restart and another repl
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from threading import Lock
 
 from app.dials import EVERYBODY
 from policy.turnout import RECENT, Turnout
 from storage.events import Event, FeedbackEvent, OutcomeEvent
 from storage.log import Log
-from storage.turnout import turned_out
+from storage.sql import AskLog
+from storage.turnout import taught, turned_out
 
 
 class Votes:
     """Follows the log, and says of a tenant whether one more vote of it would be too many."""
 
     def __init__(self, log: Log, trusted: Collection[str]) -> None:
-        upto = log.position()
+        self._upto = log.position()
         self._trusted = trusted
-        self._turnout = Turnout(*turned_out(log.ask, max(upto - RECENT, 0), upto))
+        self._lock = Lock()
+        self._turnout = Turnout(*turned_out(log.ask, max(self._upto - RECENT, 0), self._upto))
         self._unheard: Counter[str] = Counter()
-        log.subscribe(self._follow, after_seq=upto)
+        log.subscribe(self._follow, after_seq=self._upto)
         log.limit_votes(self.are_full)
 
     @property
     def unheard(self) -> Mapping[str, int]:
         """Return how many votes have taught nothing since the start, of each tenant still full."""
-        return {tenant: n for tenant, n in self._unheard.copy().items() if self.are_full(tenant)}
+        return {tenant: n for tenant, n in self._unheard.copy().items() if self._is_full(tenant)}
 
-    def are_full(self, tenant: str) -> bool:
+    def are_full(self, tenant: str, ask: AskLog) -> bool:
         """Return whether a tenant votes so much oftener than the others that more teaches nothing.
 
-        Who is trusted may always vote.
+        Who is trusted may always vote. Votes come at once: those not followed yet are asked for.
         """
-        if EVERYBODY in self._trusted or tenant in self._trusted:
+        if self._is_trusted(tenant):
             return False
-        return self._turnout.is_full(tenant)
+        with self._lock:
+            return self._is_full(tenant, taught(ask, self._upto).get(tenant, 0.0))
+
+    def _is_full(self, tenant: str, more: float = 0.0) -> bool:
+        return not self._is_trusted(tenant) and self._turnout.is_full(tenant, more)
+
+    def _is_trusted(self, tenant: str) -> bool:
+        return EVERYBODY in self._trusted or tenant in self._trusted
 
     def _follow(self, events: Sequence[Event]) -> None:
-        for event in events:
-            match event:
-                case OutcomeEvent() if event.status == "ok" and event.cache == "miss":
-                    self._turnout.answered(event.tenant)
-                case FeedbackEvent() if event.revision == 1 and event.teaches:
-                    self._turnout.voted(event.tenant)
-                case FeedbackEvent() if event.revision == 1 and self.are_full(event.tenant):
-                    self._unheard[event.tenant] += 1
+        with self._lock:
+            for event in events:
+                self._upto = event.seq
+                match event:
+                    case OutcomeEvent() if event.status == "ok" and event.cache == "miss":
+                        self._turnout.answered(event.tenant)
+                    case FeedbackEvent() if event.revision == 1 and event.teaches:
+                        self._turnout.voted(event.tenant)
+                    case FeedbackEvent() if event.revision == 1 and self._is_full(event.tenant):
+                        self._unheard[event.tenant] += 1

@@ -43,14 +43,14 @@ def test_what_is_one_too_many_stays_so_and_what_taught_still_does(log: Log) -> N
     for name in ("a", "b", "c"):
         answered(log, name, "rival" if name == "c" else "acme")
     assert rate(log, "a", 1.0).teaches
-    log.limit_votes(lambda tenant: tenant == "acme")
+    log.limit_votes(lambda tenant, _: tenant == "acme")
     told = [rate(log, "b", reward) for reward in (None, 1.0, 0.0, None, 1.0)]
     assert [(each.status, each.teaches) for each in told] == [
         ("duplicate", False), ("recorded", False), ("updated", False), ("revoked", False),
         ("updated", False),
     ]  # fmt: skip
     assert (rate(log, "a", 0.0).teaches, rate(log, "c", 1.0).teaches) == (True, True)
-    log.limit_votes(lambda tenant: False)
+    log.limit_votes(lambda *_: False)
     assert not rate(log, "b", 0.0).teaches
     votes = [event for event in log.events() if isinstance(event, FeedbackEvent)]
     assert [event.teaches for event in votes] == [True, *[False] * 4, True, True, False]

@@ -1,7 +1,9 @@
 """Of votes that are one tenant's and too many, each is kept and told of, and none teaches."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -14,7 +16,8 @@ from policy.errors import ConfigError
 from policy.turnout import FREE
 from storage.snapshots import digest
 from tests.app.keyed import Keyed
-from tests.app.running import Provider, Running, running
+from tests.app.running import Provider, Running, eventually, running
+from tests.storage.rounds import HOUR_S
 
 FREELY = int(FREE)
 ENOUGH = 2 * FREELY
@@ -65,6 +68,24 @@ def test_e12_what_one_tenant_says_too_often_is_kept_and_teaches_nothing(service:
     assert rewards_known(service) > before
 
 
+def test_votes_that_come_at_once_are_counted_one_after_another(service: Running) -> None:
+    eager, _ = outvoted(service)
+    answers = [eager.ask()["id"] for _ in range(ENOUGH)]
+    log, begun, goes_on = service.parts.log, Event(), Event()
+
+    def rate(answer: str) -> bool:
+        now_s = time.time()
+        return log.rate(answer, "a", 1.0, at_s=now_s, tenant=None, window_s=HOUR_S).teaches
+
+    with ThreadPoolExecutor(ENOUGH) as at_once:
+        log._writer.submit(lambda _db: begun.set() or goes_on.wait(30))
+        assert begun.wait(10)
+        told = at_once.map(rate, answers)
+        assert eventually(lambda: log.waiting >= ENOUGH)
+        goes_on.set()
+        assert sum(told) == FREELY + 3
+
+
 def test_an_operator_is_told_whose_votes_teach_nothing_and_what_to_do(service: Running) -> None:
     parts = service.parts
     eager, _ = outvoted(service)
@@ -97,8 +118,8 @@ def test_a_restart_counts_on(tmp_path: Path, provider: Provider) -> None:
         assert learned(service) == before
         again = Votes(service.parts.log, ())
         assert not told[-1]
-        assert again.are_full("eager")
-        assert not again.are_full("seldom")
+        assert again.are_full("eager", service.parts.log.ask)
+        assert not again.are_full("seldom", service.parts.log.ask)
 
 
 @pytest.mark.parametrize("trusted", ["eager", "default, eager", "*"])
