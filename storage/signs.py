@@ -23,17 +23,20 @@ WHERE at_s >= :since_s AND at_s < :until_s AND cache = 'miss'
     AND NOT (status = 'client_gone' OR {REJECTED}) GROUP BY arm
 """  # noqa: S608
 
-_ANSWERS = """SELECT count(*) FROM outcomes
-        WHERE status IN ('ok', 'filtered') AND cache = 'miss' AND at_s"""
+_DELIVERED = "o.status IN ('ok', 'filtered') AND o.cache = 'miss'"
+
+_ANSWERS = f"SELECT count(*) FROM outcomes o WHERE {_DELIVERED} AND o.at_s"  # noqa: S608
+
+# Also of a tenant whose votes teach nothing: they come.
+_RATINGS = f"""feedback_effective f JOIN outcomes o ON o.decision_id = f.decision_id
+        WHERE {_DELIVERED}"""
 
 RATED = f"""
 SELECT last.at_s AS last_at_s,
-    (SELECT count(*) FROM feedback_effective
-        WHERE excluded = 0 AND at_s >= last.at_s - :lasts_s) AS ratings,
+    (SELECT count(*) FROM {_RATINGS} AND f.at_s >= last.at_s - :lasts_s) AS ratings,
     ({_ANSWERS} >= last.at_s - :lasts_s) AS answers,
     ({_ANSWERS} > COALESCE(last.at_s, 0.0)) AS answers_since
-FROM (SELECT (SELECT at_s FROM feedback_effective WHERE excluded = 0
-    ORDER BY at_s DESC LIMIT 1) AS at_s) last
+FROM (SELECT (SELECT f.at_s FROM {_RATINGS} ORDER BY f.at_s DESC LIMIT 1) AS at_s) last
 """  # noqa: S608
 
 

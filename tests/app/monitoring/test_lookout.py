@@ -117,6 +117,17 @@ def test_ratings_that_stop_are_found_and_ratings_that_never_came(service: Runnin
     assert "100 answers since the last rating, where 20 ratings" in alarm.says
 
 
+def test_ratings_of_a_tenant_that_is_full_have_not_stopped(service: Running) -> None:
+    rate = partial(service.parts.log.rate, rater="r", reward=1.0, tenant="acme", window_s=1e9)
+    answers(service, 100, 3.0)
+    for i in range(20):
+        rate(f"a-3.0-{i}", at_s=time.time() - 3 * HOUR_S)
+    service.parts.log.limit_votes(lambda *_: True)
+    answers(service, 100, 0.5, "b")
+    assert not rate("b-0.5-0", at_s=time.time()).teaches
+    assert found(service) == {}
+
+
 def test_ratings_that_stopped_long_ago_are_missed_until_one_comes(service: Running) -> None:
     answers(service, 100, 9 * 24.0)
     rate = partial(service.parts.log.rate, rater="r", reward=1.0, tenant="acme", window_s=1e9)
