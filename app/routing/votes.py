@@ -29,7 +29,7 @@ class Votes:
 
     @property
     def unheard(self) -> Mapping[str, int]:
-        """Return how many votes have taught nothing since the start, of each tenant still full."""
+        """Return how many votes since the start stand and teach nothing, of each that is full."""
         return {tenant: n for tenant, n in self._unheard.copy().items() if self._is_full(tenant)}
 
     def are_full(self, tenant: str, ask: AskLog) -> bool:
@@ -57,5 +57,6 @@ class Votes:
                         self._turnout.answered(event.tenant)
                     case FeedbackEvent() if event.revision == 1 and event.teaches:
                         self._turnout.voted(event.tenant)
-                    case FeedbackEvent() if event.revision == 1 and self._is_full(event.tenant):
-                        self._unheard[event.tenant] += 1
+                    case FeedbackEvent() if not event.teaches and self._is_full(event.tenant):
+                        more = (event.reward is not None) - (event.previous_reward is not None)
+                        self._unheard[event.tenant] = max(self._unheard[event.tenant] + more, 0)

@@ -15,6 +15,7 @@ from app.settings import Settings
 from policy.errors import ConfigError
 from policy.turnout import FREE
 from storage.snapshots import digest
+from storage.votes import Voters, withdrawals
 from tests.app.keyed import Keyed
 from tests.app.running import Provider, Running, eventually, running
 from tests.storage.rounds import HOUR_S
@@ -98,6 +99,10 @@ def test_an_operator_is_told_whose_votes_teach_nothing_and_what_to_do(service: R
     assert "of its votes taught nothing" in alarm.says
     assert "./run distrust --tenant eager" in alarm.remedy
     assert "TURNPIKE_TRUSTED_TENANTS" in alarm.remedy
+    distrusted = next(withdrawals(parts.log.ask, Voters(tenant="eager"), time.time(), 100))
+    assert parts.log.receive("distrust", "withdrawn", time.time(), distrusted).wait()
+    parts.alarms.round(time.time() + 3 * LOOK_EVERY_S)
+    assert parts.alarms.open == ()
 
 
 def test_with_a_token_it_is_the_same(service: Running) -> None:
