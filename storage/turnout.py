@@ -13,6 +13,12 @@ WHERE o.seq > :after_seq AND o.seq <= :upto_seq AND o.status = 'ok' AND o.cache 
 GROUP BY d.tenant
 """
 
+BEFORE = """
+SELECT COALESCE(
+    (SELECT seq FROM outcomes WHERE seq <= :upto_seq ORDER BY seq DESC LIMIT 1 OFFSET :n), 0
+) AS seq
+"""
+
 VOTES = """
 SELECT d.tenant AS tenant, count(*) AS n
 FROM feedback f JOIN decisions d ON d.id = f.decision_id
@@ -27,6 +33,11 @@ def turned_out(
     """Return the answers and the votes that taught between two positions, by tenant."""
     answers = ask(ANSWERS, {"after_seq": after_seq, "upto_seq": upto_seq})
     return _by_tenant(answers), taught(ask, after_seq, upto_seq)
+
+
+def position_before(ask: AskLog, n: int, upto_seq: int) -> int:
+    """Return the position after which the last `n` requests ended, 0 if there were no more."""
+    return int(ask(BEFORE, {"n": n, "upto_seq": upto_seq})[0]["seq"])
 
 
 def taught(ask: AskLog, after_seq: int, upto_seq: int = sys.maxsize) -> Mapping[str, float]:

@@ -12,7 +12,7 @@ from policy.turnout import RECENT, Turnout
 from storage.events import Event, FeedbackEvent, OutcomeEvent
 from storage.log import Log
 from storage.sql import AskLog
-from storage.turnout import taught, turned_out
+from storage.turnout import position_before, taught, turned_out
 
 
 class Votes:
@@ -22,7 +22,8 @@ class Votes:
         self._upto = log.position()
         self._trusted = trusted
         self._lock = Lock()
-        self._turnout = Turnout(*turned_out(log.ask, max(self._upto - RECENT, 0), self._upto))
+        after = position_before(log.ask, RECENT, self._upto)
+        self._turnout = Turnout(*turned_out(log.ask, after, self._upto))
         self._unheard: Counter[str] = Counter()
         log.subscribe(self._follow, after_seq=self._upto)
         log.limit_votes(self.are_full)

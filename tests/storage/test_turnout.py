@@ -8,7 +8,7 @@ from storage import feed
 from storage.events import Event, FeedbackEvent
 from storage.log import Log
 from storage.records import CacheUse, OutcomeStatus, Rating
-from storage.turnout import turned_out
+from storage.turnout import position_before, turned_out
 from tests.storage.rounds import DECISION, HOUR_S, NOON_S, OUTCOME, but
 
 
@@ -36,6 +36,7 @@ def test_answers_of_models_and_first_votes_are_counted_by_tenant(log: Log) -> No
         {"acme": 1, "rival": 1},
     )
     assert turned_out(log.ask, before, log.position()) == ({}, {"acme": 1, "rival": 1})
+    assert [position_before(log.ask, n, before) for n in (0, 3, 4)] == [before, 1, 0]
     assert turned_out(log.ask, 0, before) == ({"acme": 1, "rival": 1}, {})
 
 

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -18,7 +19,7 @@ from storage.snapshots import digest
 from storage.votes import Voters, withdrawals
 from tests.app.keyed import Keyed
 from tests.app.running import Provider, Running, eventually, running
-from tests.storage.rounds import HOUR_S
+from tests.storage.rounds import EVAL, HOUR_S, but
 
 FREELY = int(FREE)
 ENOUGH = 2 * FREELY
@@ -125,6 +126,17 @@ def test_a_restart_counts_on(tmp_path: Path, provider: Provider) -> None:
         assert not told[-1]
         assert again.are_full("eager", service.parts.log.ask)
         assert not again.are_full("seldom", service.parts.log.ask)
+
+
+def test_imported_evals_take_the_place_of_no_answers(service: Running) -> None:
+    eager, _ = outvoted(service)
+    told = [thumb(eager)["teaches"] for _ in range(ENOUGH)]
+    log = service.parts.log
+    log.add_evals([but(EVAL, prompt_sha256=str(n), withdrawn=True) for n in range(300)]).wait()
+    with patch("app.routing.votes.RECENT", 300):
+        again = Votes(log, ())
+    assert not told[-1]
+    assert again.are_full("eager", log.ask)
 
 
 @pytest.mark.parametrize("trusted", ["eager", "default, eager", "*"])
