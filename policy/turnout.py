@@ -15,6 +15,9 @@ FACTOR = 2.0
 FREE = 10.0
 """Votes of a tenant that teach besides, however seldom the others vote."""
 
+LEAST = 0.5
+"""What is less is left of votes that no start would count any more."""
+
 
 class Turnout:
     """Counts answers, and the votes that taught, by tenant.
@@ -58,7 +61,11 @@ class Turnout:
 
         Infinitely many while nobody else votes, and where half of the answers are its own.
         """
-        others = [each for each in list(self._votes) if each != tenant and each in self._answers]
+        others = [
+            each
+            for each, votes in list(self._votes.items())
+            if each != tenant and votes >= LEAST and each in self._answers
+        ]
         if not others:
             return inf
         own = FACTOR * self._answers.get(tenant, 0.0)

@@ -68,3 +68,15 @@ def test_what_is_long_ago_counts_for_half_as_much(monkeypatch: pytest.MonkeyPatc
     for _ in range(100):
         found.answered("a")
     assert found.votes == {"a": 5.0}
+
+
+def test_who_has_long_not_voted_limits_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turnout, "RECENT", 100)
+    found = Turnout({"mute": 90.0, "a": 6.0, "b": 4.0}, {"mute": 1.0, "a": 20.0, "b": 20.0})
+    assert found.is_full("a")
+    for _ in range(200):
+        found.answered("mute")
+    for tenant in ("a", "b"):
+        for _ in range(20):
+            found.voted(tenant)
+    assert not found.is_full("a")
