@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from bench.options import Options
+from bench.report import standard_error
 from bench.router import ReplayRouter
 from bench.tables import Ints, Table
 from features.sketch import Sketch
@@ -126,5 +127,4 @@ def page(found: Sequence[tuple[BadFaith, Sequence[Moved]]]) -> Iterator[str]:
 
 def _told(values: Sequence[float]) -> str:
     """Return the mean over seeds with its standard error."""
-    error = np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
-    return f"{np.mean(values):.3f} ± {error:.3f}"
+    return f"{np.mean(values):.3f} ± {standard_error(np.array(values)):.3f}"

@@ -12,6 +12,7 @@ from bench.options import Options
 from bench.replay import Played
 from bench.tables import Table
 from bench.yardsticks import Foreseen
+from policy.types import Floats
 
 Seeds = Mapping[str, Sequence[Figures]]
 
@@ -75,7 +76,7 @@ def _means(table: Table, options: Options, seeds: Sequence[Figures]) -> dict[str
     for name in AVERAGED:
         values = np.array([getattr(each, name) for each in seeds])
         if np.isfinite(values).all():
-            found[name], found[name + "_se"] = float(values.mean()), _error(values)
+            found[name], found[name + "_se"] = float(values.mean()), standard_error(values)
     budget = options.budget_usd_per_request
     shares = np.mean([each.shares for each in seeds], axis=0)
     return {
@@ -103,7 +104,7 @@ def _ahead(ours: Sequence[Figures], theirs: Sequence[Figures]) -> dict[str, floa
         pairs = zip(ours, theirs, strict=True)
         more = np.array([getattr(one, kind) - getattr(other, kind) for one, other in pairs])
         if np.isfinite(more).all():
-            found[kind], found[kind + "_se"] = float(more.mean()), _error(more)
+            found[kind], found[kind + "_se"] = float(more.mean()), standard_error(more)
     return found
 
 
@@ -111,14 +112,15 @@ def _windows(ours: Sequence[Figures], theirs: Sequence[Figures]) -> list[dict[st
     """Return how much more reward than another a policy got in each stretch of the stream."""
     more = [one.windows - other.windows for one, other in zip(ours, theirs, strict=False)]
     each = np.array(more).T if more else np.zeros((0, 0))
-    return [{"reward": float(one.mean()), "reward_se": _error(one)} for one in each]
+    return [{"reward": float(one.mean()), "reward_se": standard_error(one)} for one in each]
 
 
 def _median_us(seeds: Sequence[np.ndarray[Any, Any]]) -> float:
     return round(float(np.median(np.concatenate(list(seeds)))) * 1e6, 1)
 
 
-def _error(values: np.ndarray[Any, Any]) -> float | None:
+def standard_error(values: Floats) -> float | None:
+    """Return that of a mean over seeds, None of a single one."""
     return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
 
 

@@ -14,7 +14,6 @@ FACTOR = 2.0
 """So many times its share of the answers: a twentieth of them has a tenth of the say."""
 FREE = 10.0
 """Votes of a tenant that teach besides, however seldom the others vote."""
-
 LEAST = 0.5
 """What is less is left of votes that no start would count any more."""
 

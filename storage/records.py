@@ -137,7 +137,7 @@ class Feedback:
 
     `reward` None withdraws. `arm` and `excluded` are settled with the first revision and kept, so
     that a later revision takes back exactly what the first one gave; `excluded` means that no arm
-    earns this reward (a cached answer, or nothing was delivered).
+    earns this reward (a cached answer, nothing was delivered, a vote too many).
     """
 
     decision_id: str

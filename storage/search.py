@@ -77,7 +77,7 @@ CREATE INDEX decisions_by_task ON decisions (task, decided_at_s, id) WHERE task 
 RETRIES = "SELECT id FROM decisions WHERE retry_of = :id ORDER BY decided_at_s, id"
 
 RATINGS = """
-SELECT rater, at_s, reward, comment FROM feedback_effective
+SELECT rater, at_s, reward, comment, excluded FROM feedback_effective
 WHERE decision_id = :id ORDER BY at_s, rater
 """
 
@@ -156,6 +156,7 @@ class GivenRating:
     at_s: float
     reward: float
     comment: str | None
+    excluded: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,10 +41,10 @@ class Votes:
         if self._is_trusted(tenant):
             return False
         with self._lock:
-            return self._is_full(tenant, taught(ask, self._upto).get(tenant, 0.0))
+            return self._turnout.is_full(tenant, taught(ask, self._upto).get(tenant, 0.0))
 
-    def _is_full(self, tenant: str, more: float = 0.0) -> bool:
-        return not self._is_trusted(tenant) and self._turnout.is_full(tenant, more)
+    def _is_full(self, tenant: str) -> bool:
+        return not self._is_trusted(tenant) and self._turnout.is_full(tenant)
 
     def _is_trusted(self, tenant: str) -> bool:
         return EVERYBODY in self._trusted or tenant in self._trusted

@@ -58,6 +58,7 @@ def test_what_is_one_too_many_stays_so_and_what_taught_still_does(log: Log) -> N
     assert [event.revision for event in votes] == [1, 1, 2, 3, 4, 2, 1, 5]
     assert log.decision("b").reward == 0.0
     assert log.counts().rated == 2
+    assert [log.lookups.ratings(name)[0].excluded for name in "abc"] == [False, True, False]
 
 
 @pytest.mark.parametrize("followers", [1, 3])

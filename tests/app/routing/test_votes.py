@@ -59,6 +59,8 @@ def test_e12_what_one_tenant_says_too_often_is_kept_and_teaches_nothing(service:
     before = rewards_known(service)
     first = eager.post("/feedback", {"id": answer, "thumbs": "up"}).json
     assert (first["status"], first["teaches"]) == ("recorded", False)
+    operator = Keyed(service, "ops", scopes=("read", "admin"))
+    assert "teaches nothing" in operator.get(f"/pages/decisions/{answer}").text
     again = [eager.post("/feedback", {"id": answer, "thumbs": each}).json for each in (
         "up", "down", "neutral", "up",
     )]  # fmt: skip
@@ -86,6 +88,16 @@ def test_votes_that_come_at_once_are_counted_one_after_another(service: Running)
         assert eventually(lambda: log.waiting >= ENOUGH)
         goes_on.set()
         assert sum(told) == FREELY + 3
+
+
+def test_changing_a_vote_is_not_another_one(service: Running) -> None:
+    eager, _ = outvoted(service)
+    answer = eager.ask()["id"]
+    for n in range(ENOUGH):
+        assert service.parts.log.rate(
+            answer, "ann", n % 2, at_s=time.time(), tenant="eager", window_s=1e9
+        ).teaches
+    assert thumb(eager)["teaches"]
 
 
 def test_an_operator_is_told_whose_votes_teach_nothing_and_what_to_do(service: Running) -> None:
