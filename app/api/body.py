@@ -16,9 +16,10 @@ from typing import Any
 
 from flask import Request
 from gunicorn.http.errors import ParseException
-from werkzeug.exceptions import ClientDisconnected
+from werkzeug.exceptions import ClientDisconnected, RequestTimeout
 
 from app.mistakes import FieldPath, json_path, seen
+from app.processes.loop import within
 from policy.errors import (
     InvalidInput,
     InvalidJson,
@@ -33,6 +34,8 @@ LEAST_INTEGER = -(2**63)  # what 64 bits hold, signed or not, is passed on to th
 MAX_INTEGER = 2**64 - 1
 MAX_DIGITS = 20
 SHOWN_DIGITS = 30
+READ_WITHIN_S, LEAST_BYTES_PER_S = 30.0, 50_000
+"""A body has so long to come, and for each so many bytes that it may have a second more."""
 
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
@@ -96,13 +99,14 @@ def _require_plain_json(request: Request) -> None:
 
 
 @contextmanager
-def reading() -> Iterator[None]:
+def reading(most_bytes: int) -> Iterator[None]:
     """Refuse a body that breaks off, or whose chunks are malformed, while it is read.
 
-    raises : ClientDisconnected
+    raises : ClientDisconnected; RequestTimeout if it takes longer than so many bytes may
     """
     try:
-        yield
+        with within(READ_WITHIN_S + most_bytes / LEAST_BYTES_PER_S, RequestTimeout):
+            yield
     except (OSError, ParseException) as error:
         raise ClientDisconnected from error
 
@@ -110,13 +114,13 @@ def reading() -> Iterator[None]:
 def _read(request: Request, max_bytes: int) -> bytes:
     """Return the body; of one that is too large, not more is read than shows that it is.
 
-    raises : PayloadTooLarge; ClientDisconnected where it is cut, or its chunks are malformed
+    raises : PayloadTooLarge; RequestTimeout; ClientDisconnected where it is cut, or malformed
     """
     length = request.content_length
     if length is not None and length > max_bytes:
         raise _too_large(f"{length} bytes long", max_bytes)
     pieces, room = [], max_bytes + 1
-    with reading():
+    with reading(max_bytes if length is None else length):
         while room and (piece := request.stream.read(room)):
             pieces.append(piece)
             room -= len(piece)

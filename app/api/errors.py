@@ -93,6 +93,12 @@ STRAYS: Mapping[int, Stray] = {
         "{method} is not allowed for {path!r}; the Allow header says what is",
         "The path does not take this method.",
     ),
+    HTTPStatus.REQUEST_TIMEOUT: Stray(
+        INVALID,
+        "request_timeout",
+        "the body did not come in time; send it at once, and on a faster line if that is slow",
+        "The body did not come within 30 s, and a second more for each 50,000 bytes of it.",
+    ),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: Stray(
         INVALID,
         errors.PayloadTooLarge.code,

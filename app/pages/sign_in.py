@@ -60,11 +60,11 @@ def token() -> str:
 def require_own_form() -> None:
     """Refuse a form that a page of ours did not send.
 
-    raises : Forbidden; ClientDisconnected where it is cut; RequestEntityTooLarge
+    raises : Forbidden; ClientDisconnected where it is cut; RequestTimeout; RequestEntityTooLarge
     """
     require_own_page()
     request.max_content_length = FORM_BYTES
-    with reading():
+    with reading(FORM_BYTES):
         given = request.form.get(TOKEN, "")
     if not hmac.compare_digest(given.encode(errors="replace"), token().encode()):
         raise Forbidden("this was not sent by a page of ours; load the page anew and try again")

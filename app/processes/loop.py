@@ -1,6 +1,7 @@
 """The loop that serves: what would hold it up runs beside it, on a thread of its own."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 import gevent
@@ -18,6 +19,17 @@ def beside(work: Callable[[], T]) -> T:
         return work()
     done: T = get_hub().threadpool.apply(_whole, (work,))
     return done
+
+
+def within(seconds: float, error: type[Exception]) -> AbstractContextManager[object]:
+    """Return what raises the error in whatever waits in it for longer than so.
+
+    Where no loop serves there is nobody to give it up, and it waits.
+    """
+    if not monkey.is_module_patched("threading"):
+        return nullcontext()
+    deadline: AbstractContextManager[object] = gevent.Timeout(seconds, error)
+    return deadline
 
 
 def _whole(work: Callable[[], T]) -> T:

@@ -1,0 +1,42 @@
+"""A body that comes byte by byte is given up, and the connection with it."""
+
+import subprocess
+import sys
+
+TRICKLED = """
+from gevent import monkey
+monkey.patch_all()
+import itertools, socket, time
+import gevent
+from gunicorn.config import Config
+from gunicorn.http import get_parser
+from werkzeug.exceptions import RequestTimeout
+from app.api import body
+
+body.READ_WITHIN_S, body.LEAST_BYTES_PER_S = 0.3, 100
+service, client = socket.socketpair()
+
+def trickle():
+    client.sendall(b"POST / HTTP/1.1\\r\\nHost: here\\r\\nContent-Length: 100000\\r\\n\\r\\n")
+    for _ in itertools.count():
+        client.sendall(b" " * 20)
+        time.sleep(0.01)
+
+gevent.spawn(trickle)
+parser = get_parser(Config(), service, ("127.0.0.1", 1))
+request = next(parser)
+with body.reading(1_000):
+    print(len(request.body.read(1_000)))
+begun = time.monotonic()
+try:
+    with body.reading(10):
+        request.body.read(100_000)
+except RequestTimeout:
+    print(0.4 <= time.monotonic() - begun < 5, next(parser, "closed"))
+"""
+
+
+def test_a_body_has_so_long_to_come_and_longer_the_longer_it_is() -> None:
+    command = [sys.executable, "-c", TRICKLED]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert ended.stdout == "1000\nTrue closed\n"
