@@ -12,7 +12,7 @@ from app.address import checked, checked_origins
 from app.keys.holder import GOOD_NAME
 from policy.decide import RULES
 from policy.types import DAY_S
-from storage.place import is_postgres
+from storage.place import ENCODED, is_postgres
 
 LEAST_SECRET = 32
 EVERYBODY = "*"
@@ -31,7 +31,10 @@ def _place(given: Any) -> Any:
     if is_postgres(given):
         return str(given)
     if "://" in str(given):
-        raise ValueError("it must be the path of an SQLite file, or postgresql://host/name")
+        raise ValueError(
+            "it must be the path of an SQLite file, or postgresql://user:password@host/name "
+            f"{ENCODED}"
+        )
     if isdir(given):  # said here, because the sandbox keeps its log at another path
         raise ValueError(f"it must be the path of an SQLite file, and {given} is a folder")
     return Path(given) if isinstance(given, str) else given

@@ -10,18 +10,25 @@ from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit, urlunspl
 Place = Path | str
 """A path is an SQLite file, a text the URL of a PostgreSQL database."""
 
-SCHEMES = ("postgresql", "postgres")
+# As the driver reads one: what a user or a password has of the signs that part a URL is encoded.
+URL = re.compile(
+    r"postgres(?:ql)?://(?:(?:[^@/?#\[\]%]|%[\da-fA-F]{2})*@)?(?:[^@#%]|%[\da-fA-F]{2})*"
+)
+ENCODED = "with @ / ? # [ ] % of a user or a password as %40 %2F %3F %23 %5B %5D %25"
 SEARCH_PATH = re.compile(r"(?<=search_path=)\w+")
 
 
 def is_postgres(given: object) -> bool:
     """Return whether this is the URL of a PostgreSQL database.
 
+    One in which nobody could tell where the password ends is none: part of it would be shown.
+
     >>> is_postgres("postgresql://localhost/turnpike"), is_postgres("data/turnpike.db")
     (True, False)
+    >>> is_postgres("postgresql://ann:a%2Fb@db/x"), is_postgres("postgresql://ann:a/b@db/x")
+    (True, False)
     """
-    scheme, separator, _ = str(given).partition("://")
-    return bool(separator) and scheme in SCHEMES
+    return URL.fullmatch(str(given)) is not None
 
 
 def shown(place: Place) -> str:

@@ -11,7 +11,7 @@ from jobs.intake import records
 from jobs.learned import Learned
 from policy.errors import ConfigError, InvalidInput
 from storage.handover import take
-from storage.place import Place, apart, is_postgres, shown
+from storage.place import ENCODED, Place, apart, is_postgres, shown
 from storage.reader import LogReader
 from storage.snapshots import digest
 from storage.spool import Spooling
@@ -32,7 +32,8 @@ def migrate_to(settings: Settings, url: str) -> None:
         raise ConfigError(f"the log is in PostgreSQL already: {shown(source)}")
     if not is_postgres(url):
         raise InvalidInput(
-            f"{url!r} is no PostgreSQL database: give postgresql://user@host/name", param="url"
+            f"that is no PostgreSQL database: give postgresql://user:password@host/name {ENCODED}",
+            param="url",
         )
     if not exists(source):
         raise ConfigError(f"there is no log at {source} to move: set TURNPIKE_DATABASE to its path")

@@ -2,12 +2,14 @@
 
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from app.given import CONFIG, PREFIX
 from app.settings import Settings
 from policy.errors import ConfigError
+from storage.place import shown
 
 KEY = "0123456789abcdef"
 
@@ -190,6 +192,16 @@ def test_another_database_is_refused_without_showing_its_password() -> None:
     told = refusal(database="mysql://turnpike:geheim@host/log")
     assert "path of an SQLite file" in told
     assert "geheim" not in told
+
+
+@pytest.mark.parametrize("password", ["pa/geheim", "geh#eim", "geh?eim", "[geheim", "%geheim"])
+def test_a_password_whose_end_nobody_could_tell_is_refused_unshown(password: str) -> None:
+    told = refusal(database=f"postgresql://ann:{password}@host/log")
+    assert "with @ / ? # [ ] % of a user or a password as %40 %2F" in told
+    assert "geh" not in told
+    right = f"postgresql://ann:{quote(password, safe='')}@[::1]:5432/log?sslmode=require"
+    assert Settings.load({}, {"database": right}).database == right
+    assert shown(right) == "postgresql://ann@[::1]:5432/log"
 
 
 def test_the_password_of_a_database_is_not_shown() -> None:

@@ -115,6 +115,7 @@ def test_a_log_in_use_is_not_moved(tmp_path: Path, postgres_url: str, provider: 
     [
         ("mysql://x/y", "give postgresql://", 2),
         ("foo", "give postgresql://", 2),
+        ("postgresql://ann:ge/geheim@127.0.0.1:1/x", "a password as %40 %2F", 2),
         ("postgresql://ann:geheim@127.0.0.1:1/x", "failed", 1),
     ],
 )
