@@ -64,7 +64,7 @@ def subkeys(settings: Settings) -> Subkeys:
     raises : ConfigError if others may read the file, it is too short, or it cannot be made
     """
     if settings.secret is not None:
-        return Subkeys(settings.secret.get_secret_value().encode())
+        return Subkeys(settings.secret.get_secret_value().encode(errors="surrogateescape"))
     path = settings.folder / FILE
     try:
         if not path.exists():

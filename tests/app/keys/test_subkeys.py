@@ -76,6 +76,12 @@ def test_a_secret_of_the_settings_needs_no_file(tmp_path: Path) -> None:
         Settings.load({}, {"secret": "short"})
 
 
+def test_a_secret_of_the_environment_may_be_any_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = b"\xff" * 32
+    monkeypatch.setitem(os.environb, b"TURNPIKE_SECRET", secret)
+    assert subkeys(Settings.load()).check == Subkeys(secret).check
+
+
 def test_what_tells_a_secret_from_others_opens_nothing() -> None:
     one, other = Subkeys(b"a" * 32), Subkeys(b"b" * 32)
     assert one.check == Subkeys(b"a" * 32).check != other.check
