@@ -19,6 +19,7 @@ from policy.errors import ConfigError
 from storage.migrations import MIGRATIONS, migrate, unknown
 from storage.mounts import remote
 from storage.parcel import PRIVATE, is_taken
+from storage.place import is_there
 from storage.sqlite_sql import SqliteWriter, is_busy, kind_of, said
 
 LOGGER = get_logger()
@@ -81,7 +82,7 @@ def open_reader(path: Path) -> Database:
 
     raises : ConfigError if there is no log at this path, or it is of another version
     """
-    if not path.exists():
+    if not is_there(path):
         raise ConfigError(f"there is no log at {path}: start the service once, or correct the path")
     _refuse_no_file(path)
     with _explained(path), ExitStack() as held:
@@ -145,13 +146,14 @@ def _lock(path: Path, patience_s: float) -> int:
 
 
 def _refuse_no_file(path: Path) -> None:
+    exists = is_there(path)
     if path.is_dir():
         raise ConfigError(
             f"the log {path} is a folder: give a file, such as {path / 'turnpike.db'}"
         )
     if not path.parent.is_dir():
         raise ConfigError(f"the folder of the log {path} does not exist: create it first")
-    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+    if exists and not os.access(path, os.R_OK | os.W_OK):
         raise ConfigError(
             f"the log {path} may not be written by this user: change its owner or mode"
         )

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit, urlunsplit
 
+from policy.errors import ConfigError
+
 Place = Path | str
 """A path is an SQLite file, a text the URL of a PostgreSQL database."""
 
@@ -29,6 +31,23 @@ def is_postgres(given: object) -> bool:
     (True, False)
     """
     return URL.fullmatch(str(given)) is not None
+
+
+def is_there(path: Path) -> bool:
+    """Return whether there is a file at a path.
+
+    raises : ConfigError if this user may not know
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be looked at: {error.strerror}; do this as the user whose it is, or "
+            "let this one in there"
+        ) from error
+    return True
 
 
 def shown(place: Place) -> str:

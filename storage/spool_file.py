@@ -119,11 +119,19 @@ class SpoolFile:
 
 
 def waiting_in(path: Path) -> int:
-    """Return how many entries wait in a spool that another process may hold, 0 without one."""
-    if not path.exists():
+    """Return how many entries wait in a spool that another process may hold, 0 without one.
+
+    raises : ConfigError if this user may not read it
+    """
+    try:
+        with path.open("rb") as file:
+            return sum(1 for _ in _entries(file.fileno()))
+    except FileNotFoundError:
         return 0
-    with path.open("rb") as file:
-        return sum(1 for _ in _entries(file.fileno()))
+    except OSError as error:
+        raise ConfigError(
+            f"the spool {path} cannot be read: {error.strerror}; do this as the user whose it is"
+        ) from error
 
 
 def _entries(file: int) -> Iterator[bytes]:

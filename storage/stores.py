@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from storage.log import Log
-from storage.place import Place
+from storage.place import Place, is_there
 from storage.reader import LogReader
 from storage.spool import Spool, Spooling
 from storage.sqlite_log import SqliteLog
@@ -52,10 +52,10 @@ def open_reader(place: Place) -> LogReader:
 def exists(place: Place) -> bool:
     """Return whether there is a log.
 
-    raises : StoreUnavailable if the server cannot be asked
+    raises : ConfigError if this user may not know; StoreUnavailable if the server cannot be asked
     """
     if isinstance(place, Path):
-        return place.exists()
+        return is_there(place)
     from storage.postgres_state import has_log
 
     return has_log(place)

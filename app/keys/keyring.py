@@ -16,6 +16,7 @@ from app.settings import Settings
 from policy.errors import ConfigError, StoreUnavailable, Unauthenticated
 from policy.types import HOUR_S
 from storage.keys import Key, KeyStanding
+from storage.place import is_there
 from storage.reader import LogReader
 from storage.stores import exists, open_reader
 
@@ -187,6 +188,6 @@ def unopened(settings: Settings, known: Sequence[KeyStanding]) -> list[str]:
     raises : ConfigError if the secret cannot be used
     """
     keys = [each.key for each in known if each.revoked_at_s is None]
-    if settings.secret is None and not (settings.folder / FILE).exists():
+    if settings.secret is None and not is_there(settings.folder / FILE):
         return [key.name for key in keys]
     return strangers(keys, subkeys(settings).check)

@@ -25,7 +25,7 @@ from app.settings import Settings
 from policy.errors import ConfigError, StoreUnavailable
 from storage.database import REMOTE_LOSES, has_wal_reset_race, sqlite_version
 from storage.mounts import remote
-from storage.place import Place, shown
+from storage.place import Place, is_there, shown
 from storage.reader import LogReader
 from storage.records import Retrain
 from storage.stores import open_reader
@@ -217,17 +217,22 @@ def _postgres(url: str) -> Iterator[Finding]:
 
 def _spools(settings: Settings) -> Iterator[Finding]:
     """Say what waits beside the log."""
-    if waiting := waiting_beside(settings):
+    try:
+        waiting = waiting_beside(settings)
+    except ConfigError as error:
+        yield Finding("problem", "spool", error.message)
+        return
+    if waiting:
         says = f"{waiting} rows wait for the log; it could not be written: is the disk full?"
         yield Finding("problem", "spool", f"{says} A running service brings them by itself")
 
 
 def _learning(settings: Settings, every_page: bool) -> Iterator[Finding]:
-    if isinstance(settings.database, Path) and not settings.database.exists():
-        says = f"{settings.database} does not exist yet: start with {command()} serve"
-        yield Finding("note", "log", says)
-        return
     try:
+        if isinstance(settings.database, Path) and not is_there(settings.database):
+            says = f"{settings.database} does not exist yet: start with {command()} serve"
+            yield Finding("note", "log", says)
+            return
         with open_reader(settings.database) as log:
             counts, retrains, policy = log.counts(), log.retrains(1), log.latest_policy()
             faults = _faults(settings.database, log) if every_page else []

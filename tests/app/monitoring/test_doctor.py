@@ -2,6 +2,8 @@
 
 import socket
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +18,8 @@ from tests.app.running import catalogue
 from tests.app.serving import served
 from tests.storage.rounds import RETRAIN, but
 from tests.upstream.test_reach import plain, saying
+
+ROOT = Path(__file__).parents[3]
 
 
 def found(folder: Path, url: str, about: str, **dials: str) -> Finding:
@@ -186,3 +190,42 @@ def test_a_retrain_that_is_dated_ahead_was_not_just_now(tmp_path: Path) -> None:
     finding = found(tmp_path, "http://127.0.0.1:9/v1", "retrain")
     assert finding.level == "note"
     assert "dated 2.0 h ahead of now" in finding.says
+
+
+@pytest.mark.parametrize(("closed", "about"), [("", "log"), ("turnpike.db-spool", "spool")])
+def test_what_is_another_users_is_told_and_nothing_breaks_off(
+    tmp_path: Path, closed: str, about: str
+) -> None:
+    beside = tmp_path / "log"
+    beside.mkdir()
+    SqliteLog(beside / "turnpike.db").close()
+    (beside / "turnpike.db-spool").touch()
+    (beside / closed).chmod(0)
+    tmp_path.chmod(0o755)
+    # Root may look anywhere, so a child that is root becomes somebody else after its imports.
+    code = f"""
+import os
+from pathlib import Path
+from app.keys.keyring import known
+from app.monitoring.doctor import _beside_the_catalogue
+from app.settings import Settings
+from policy.errors import ConfigError
+os.chdir({str(tmp_path)!r})
+settings = Settings(database=Path("log/turnpike.db"))
+if os.getuid() == 0:
+    list(_beside_the_catalogue(settings, every_page=True))  # it imports some more
+    os.setuid(65534)
+for each in _beside_the_catalogue(settings, every_page=True):
+    print(each.level, each.about, each.says)
+try:
+    known(settings)
+except ConfigError as error:
+    print("keys", error.message)
+"""
+    child = [sys.executable, "-c", code]
+    ended = subprocess.run(child, cwd=ROOT, capture_output=True, text=True, check=False)
+    told = ended.stdout
+    assert f"problem {about} " in told, ended.stderr
+    assert "do this as the user whose it is" in told
+    assert "keys log/turnpike.db cannot be looked at: " in told or closed
+    (beside / closed).chmod(0o700)
