@@ -60,6 +60,7 @@ class Keyring:
             self._ours[own] = Holder("TURNPIKE_API_KEY", f"settings-{own[:4].hex()}")
         self._by_digest = self._ours
         self._by_id: dict[str, Holder] = {}
+        self._with_goal: set[str] = set()
         self._follow()
         require_a_key(settings, asks=self.asks)
 
@@ -69,9 +70,8 @@ class Keyring:
         return bool(self._ours) or self._changes > 0
 
     def has_goal(self, key_id: str) -> bool:
-        """Return whether a key has a goal of its own, which sets its price."""
-        holder = self._by_id.get(key_id)
-        return holder is not None and holder.goal is not None
+        """Return whether a key has, or had until it was revoked, a goal that sets its price."""
+        return key_id in self._with_goal
 
     def holder(self, key: str | None) -> Holder:
         """Return who holds a key.
@@ -126,7 +126,9 @@ class Keyring:
     def _follow(self) -> None:
         changes = self._log.keys_changed()
         if changes != self._changes:
-            known = [each.key for each in self._log.known_keys() if each.revoked_at_s is None]
+            standings = self._log.known_keys()
+            known = [each.key for each in standings if each.revoked_at_s is None]
+            self._with_goal = {e.key.id for e in standings if self.goals.of(e.key)[0] is not None}
             self._by_digest = self._ours | {key.digest: self._holder(key) for key in known}
             self._by_id = {each.key_id: each for each in self._by_digest.values() if each.key_id}
             self._changes = changes

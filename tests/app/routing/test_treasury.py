@@ -370,9 +370,11 @@ def test_who_asks_at_the_services_price_is_in_its_ring_after_a_restart(
     with running(tmp_path, **dials) as service:
         plain = Keyed(service, "plain")
         dear = Keyed(service, "dear", willingness_to_pay_usd=5.0)
-        asking = [plain.ask, plain.ask, dear.ask, plain.ask]
+        gone = Keyed(service, "gone", willingness_to_pay_usd=5.0)
+        asking = [plain.ask, plain.ask, dear.ask, plain.ask, gone.ask]
         ids = [ask(f"What is {n} * 3?")["id"] for n, ask in enumerate(asking)]
         moments = [service.parts.log.decision(ids[n]).decision.decided_at_s for n in (0, 1, 3)]
         assert len(service.parts.live.pacer.ring.forecasts) == len(moments)
+        gone.revoke()
     with running(tmp_path, **dials) as service:
         assert [each.at_s for each in service.parts.live.pacer.ring.forecasts] == moments
