@@ -7,11 +7,13 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+import click
+
 from app.commands.delivery import delivered
 from app.commands.told import table, tell
 from app.figures import dollars
 from app.given import command
-from app.keys.keyring import digest, known
+from app.keys.keyring import digest, known, strangers
 from app.keys.subkeys import subkeys
 from app.settings import Settings
 from jobs.intake import of_key, of_revocation
@@ -28,6 +30,10 @@ NONE_LEFT = (
     "every key is revoked, as --all shows, and requests need one all the same: "
     "`{} keys create NAME` makes one"
 )
+STRANGE_HERE = (
+    "turnpike: this key was made with another secret than {}: if those open the service, it does "
+    "not; revoke it, and make one with the service's TURNPIKE_SECRET or TURNPIKE_DATA"
+)
 SHOWN_ONCE = """It is shown this once: the log keeps nothing but a digest of it. Send it as
 Authorization: Bearer, as OpenAI's clients do with their api_key."""
 
@@ -38,7 +44,8 @@ def create(settings: Settings, wanted: Mapping[str, Any], *, as_json: bool) -> N
     raises : InvalidInput if its name is taken or it names no arm; ConfigError
     """
     _require_arms(settings, wanted["allowed_arms"] or ())
-    if any(each.key.name == wanted["name"] for each in known(settings) if not each.revoked_at_s):
+    others = [each.key for each in known(settings) if each.revoked_at_s is None]
+    if any(other.name == wanted["name"] for other in others):
         raise InvalidInput(
             f"there is a key named {wanted['name']!r}: revoke it, or take another name",
             param="name",
@@ -54,6 +61,8 @@ def create(settings: Settings, wanted: Mapping[str, Any], *, as_json: bool) -> N
         **wanted,
     )
     delivered(settings, of_key(key))
+    if named := strangers(others, ours.check):
+        click.echo(STRANGE_HERE.format(", ".join(named)), err=True)
     made = f"made key {key.name} ({key.id}) of tenant {key.tenant}: {', '.join(key.scopes)}"
     told = f"{made}{_limits(key, '; ')}\n\n  {secret}\n\n{SHOWN_ONCE}"
     tell({**_described(key), "key": secret}, told, as_json=as_json)

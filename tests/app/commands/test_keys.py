@@ -194,6 +194,16 @@ def test_the_doctor_tells_how_long_ago_it_was_retrained(tmp_path: Path, provider
     assert findings(tmp_path)["retrain"].startswith("ok: just now: ")
 
 
+def test_a_key_that_is_made_with_another_secret_than_the_others_is_told_of(tmp_path: Path) -> None:
+    service = {"TURNPIKE_SECRET": "s" * 32}
+    assert turnpike(tmp_path, "keys", "create", "shop", **service).stderr == ""
+    ended = turnpike(tmp_path, "keys", "create", "site", "--json")
+    assert as_json(ended)["name"] == "site"
+    assert "this key was made with another secret than shop: " in ended.stderr
+    assert turnpike(tmp_path, "keys", "revoke", "site").exit_code == 0
+    assert turnpike(tmp_path, "keys", "create", "site", **service).stderr == ""
+
+
 def test_a_log_that_was_restored_without_its_secret_is_told_of(
     tmp_path: Path, provider: Provider
 ) -> None:
