@@ -49,7 +49,10 @@ Translate = Callable[[Handover], Sequence[HandoverRow]]
 
 def hand_over(folder: Path, kind: str, payload: dict[str, Any], blobs: Blobs) -> str:
     """Return the id of the parcel that now lies in the folder, whole and durable."""
-    folder.mkdir(parents=True, exist_ok=True)
+    for each in (folder.parent, folder):
+        if not each.exists():
+            each.mkdir(parents=True, exist_ok=True)
+            parcel.give_to_folders_owner(each)
     handover_id = uuid.uuid4().hex
     header = {"schema": SCHEMA, "id": handover_id, "kind": kind, "payload": payload}
     parcel.write(folder / f"{handover_id}{SUFFIX}", header, blobs)

@@ -34,10 +34,19 @@ def write(path: Path, header: Header, blobs: Blobs) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}{DRAFT}")
     try:
         _write_durably(draft, packed(header, blobs))
+        give_to_folders_owner(draft)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
     flush_folder(path.parent)
+
+
+def give_to_folders_owner(path: Path) -> None:
+    """Let what root has made belong to whom its folder does: the service may be another user's."""
+    if os.geteuid() == 0:
+        whose = path.parent.stat()
+        with suppress(OSError):  # a root that may give nothing away
+            os.lchown(path, whose.st_uid, whose.st_gid)  # never what a link of theirs leads to
 
 
 def packed(header: Header, blobs: Blobs) -> bytes:

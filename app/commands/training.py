@@ -22,7 +22,7 @@ from jobs.learned import Learned
 from jobs.refold import Fold, LogSource, folding, followed
 from policy.errors import InvalidInput
 from policy.hyper import Hyper
-from storage.parcel import is_taken
+from storage.parcel import give_to_folders_owner, is_taken
 from storage.reader import LogReader
 from storage.records import Fence, PolicySource, PolicyVersion, RetrainTrigger
 from storage.stores import open_log, open_reader
@@ -103,6 +103,7 @@ def _held(folder: Path) -> Iterator[bool]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = path.open("w")
+        give_to_folders_owner(path)
     except OSError as error:
         raise unwritable(path, error) from error
     with lock:

@@ -18,6 +18,7 @@ from storage.sqlite_log import SqliteLog
 from tests.storage.rounds import EVAL, NOON_S, POLICY, but
 
 ROOT = Path(__file__).parents[2]
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -167,3 +168,12 @@ def test_what_is_being_taken_cannot_be_taken_back(folder: Path, log: SqliteLog) 
     with ThreadPoolExecutor(1) as pool:
         assert statuses(handover.take(folder, log, amid, NOON_S)) == ["imported"]
         assert not asked[0].result()
+
+
+def test_what_root_hands_over_the_service_of_another_user_can_take(tmp_path: Path) -> None:
+    user = NOBODY if os.geteuid() == 0 else os.geteuid()
+    os.chown(tmp_path, user, -1)
+    folder = tmp_path / "turnpike.db-beside" / "handover"
+    handover.hand_over(folder, "retrain", {}, {})
+    [waits] = handover.pending(folder)
+    assert {each.stat().st_uid for each in (folder.parent, folder, waits)} == {user}
