@@ -69,13 +69,13 @@ def subkeys(settings: Settings) -> Subkeys:
     try:
         if not path.exists():
             _make(path)
+        secret = path.read_bytes()
         if path.stat().st_mode & OTHERS:
             raise ConfigError(f"{path} can be read by others: chmod 600 {path}, then rotate keys")
-        secret = path.read_bytes()
     except OSError as error:
         raise ConfigError(
-            f"the secret in {path} cannot be used: {error.strerror}; let this user own it, or set "
-            "TURNPIKE_SECRET"
+            f"the secret in {path} cannot be used: {error.strerror}; it must be this user's "
+            "file, or set TURNPIKE_SECRET"
         ) from error
     if len(secret) < FEWEST_BYTES:
         raise ConfigError(

@@ -67,6 +67,14 @@ def test_a_secret_that_others_can_read_stops_the_start(tmp_path: Path) -> None:
         _read(tmp_path)
 
 
+def test_a_folder_is_no_secret_and_nobody_is_told_to_change_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir(0o755)  # as an engine makes what it is to mount and does not find
+    with pytest.raises(
+        ConfigError, match=r"cannot be used: Is a directory; it must be this user's file"
+    ):
+        _read(tmp_path)
+
+
 def test_a_secret_of_the_settings_needs_no_file(tmp_path: Path) -> None:
     settings = Settings.load({}, {"secret": "a" * 32, "data": tmp_path})
     first = subkeys(settings).of("keys/v1")
