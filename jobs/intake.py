@@ -23,7 +23,7 @@ from storage.latest import Latest
 from storage.parcel import Blobs
 from storage.reader import LogReader
 from storage.recorder import HandoverRow
-from storage.records import Eval, Fence, PolicyVersion, Retrain, Withdrawal, WithdrawnVote
+from storage.records import Eval, Fence, PolicyVersion, Retrain, Voters, Withdrawal, WithdrawnVote
 from storage.rows import plain
 from storage.states import SavedState
 from storage.words import Expiry, Stripped
@@ -91,6 +91,11 @@ def of_withdrawn_votes(votes: Sequence[WithdrawnVote]) -> Parcel:
     return Parcel(DISTRUST, {"votes": [asdict(each) for each in votes]}, {})
 
 
+def of_distrusted(voters: Voters) -> Parcel:
+    """Return that votes of theirs which were taken back are as if never given."""
+    return Parcel(DISTRUST, {"votes": [], "voters": asdict(voters)}, {})
+
+
 def of_key(key: Key) -> Parcel:
     """Return a new key, of which only the digest is told."""
     fields = asdict(key)
@@ -141,6 +146,12 @@ def _stripped(parcel: Handover) -> Sequence[HandoverRow]:
     return [Stripped(**{**row, **own}) for row, own in zip(rows, made, strict=True)]
 
 
+def _distrusted(parcel: Handover) -> Sequence[HandoverRow]:
+    whose = parcel.payload.get("voters")
+    votes = [WithdrawnVote(**each) for each in parcel.payload["votes"]]
+    return votes if whose is None else [*votes, Voters(**whose)]
+
+
 def _policies(parcel: Handover) -> Sequence[HandoverRow]:
     found: list[HandoverRow] = []
     if "fence" in parcel.payload:
@@ -166,7 +177,7 @@ READERS: dict[str, Callable[[Handover], Sequence[HandoverRow]]] = {
     PRUNE: lambda parcel: [Expiry(**each) for each in parcel.payload["expiries"]],
     FORGET: _stripped,
     WITHDRAW: lambda parcel: [Withdrawal(**parcel.payload)],
-    DISTRUST: lambda parcel: [WithdrawnVote(**each) for each in parcel.payload["votes"]],
+    DISTRUST: _distrusted,
 }
 
 

@@ -27,9 +27,10 @@ WHERE o.seq > :after AND o.seq <= :upto
 FEEDBACK = """
 SELECT f.seq, f.at_s, f.decision_id, d.tenant, f.rater, f.arm, d.feature_version, d.context,
     d.sketch, f.reward, p.reward AS previous_reward, p.at_s AS previous_at_s, f.excluded,
-    f.revision, d.answer_of, NOT EXISTS (
+    f.withdrawn, f.revision, d.answer_of, NOT EXISTS (
         SELECT 1 FROM feedback e
         WHERE e.decision_id = f.decision_id AND e.seq < COALESCE(p.seq, f.seq)
+            AND e.withdrawn = 0
     ) AS is_first
 FROM feedback f JOIN decisions d ON d.id = f.decision_id
 LEFT JOIN feedback p ON p.decision_id = f.decision_id AND p.rater = f.rater
@@ -62,7 +63,7 @@ SELECT COALESCE(max(l.at_s), 0.0) AS at_s FROM (
         AND o.status = 'ok' AND o.cache = 'miss' AND o.usage_estimated = 0
     UNION ALL
     SELECT max(f.at_s) AS at_s FROM feedback f
-    WHERE f.seq > :after AND f.seq <= :upto AND f.excluded = 0
+    WHERE f.seq > :after AND f.seq <= :upto AND f.excluded = 0 AND f.withdrawn = 0
 ) l
 """
 

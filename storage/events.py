@@ -52,10 +52,11 @@ class FeedbackEvent:
     """A rater's reward for the arm that answered, and the reward it replaces.
 
     `reward` None withdraws; `previous_reward` is what the same rater had given before and the fold
-    must take back first. `excluded` feedback is kept but teaches no arm. `answer_of` is the
-    decision whose stored answer was given again, None where an arm was asked. `is_first` says that
-    nobody had rated the decision before this reward, or before the one that it replaces. `revision`
-    counts from 1 what this rater has said of it.
+    must take back first. `excluded` feedback is kept but teaches no arm, nor does what an operator
+    has `withdrawn`, which is as if never given. `answer_of` is the decision whose stored answer was
+    given again, None where an arm was asked. `is_first` says that nobody had rated the decision
+    before this reward, or before the one that it replaces. `revision` counts from 1 what this rater
+    has said of it.
     """
 
     seq: int
@@ -74,11 +75,12 @@ class FeedbackEvent:
     answer_of: str | None = None
     is_first: bool = True
     revision: int = 1
+    withdrawn: bool = False
 
     @property
     def teaches(self) -> bool:
         """Return whether an arm earns this reward."""
-        return not self.excluded
+        return not (self.excluded or self.withdrawn)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from storage import (
     search,
     states,
     tables,
+    votes,
     withdrawing,
     words,
 )
@@ -46,6 +47,7 @@ CHANGES: Mapping[str, str] = {
     "m027_what_is_spent_of_a_piece": allotments.SPENT,
     "m028_withdrawn_evals": withdrawing.COLUMN,
     "m029_choices": "ALTER TABLE outcomes ADD COLUMN choices INTEGER NOT NULL DEFAULT 1",
+    "m030_withdrawn_votes": votes.COLUMN,
 }
 """By name, in order: a script of statements, none of which holds a semicolon inside."""
 

@@ -26,6 +26,7 @@ from storage.records import (
     PolicyVersion,
     Rating,
     Retrain,
+    Voters,
     Withdrawal,
     WithdrawnVote,
 )
@@ -47,6 +48,7 @@ HandoverRow = (
     | Revocation
     | SavedState
     | Stripped
+    | Voters
     | Withdrawal
     | WithdrawnVote
 )

@@ -26,7 +26,9 @@ OutcomeStatus = Literal[
     "abandoned",
 ]
 CacheUse = Literal["miss", "hit", "stale"]
-PolicySource = Literal["initial", "catalogue", "retrain", "rollback", "forget", "withdraw"]
+PolicySource = Literal[
+    "initial", "catalogue", "retrain", "rollback", "forget", "withdraw", "distrust"
+]
 RetrainTrigger = Literal["schedule", "feedback", "manual"]
 RatingStatus = Literal["recorded", "updated", "revoked", "duplicate"]
 
@@ -137,7 +139,8 @@ class Feedback:
 
     `reward` None withdraws. `arm` and `excluded` are settled with the first revision and kept, so
     that a later revision takes back exactly what the first one gave; `excluded` means that no arm
-    earns this reward (a cached answer, nothing was delivered, a vote too many).
+    earns this reward (a cached answer, nothing was delivered, a vote too many). `withdrawn` are all
+    revisions of a vote that is to be as if never given.
     """
 
     decision_id: str
@@ -149,6 +152,7 @@ class Feedback:
     arm: str
     excluded: bool
     seq: int = UNASSIGNED
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +189,16 @@ class WithdrawnVote:
     decision_id: str
     rater: str
     at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voters:
+    """Whose votes: of a tenant's decisions, of those a key asked for, of a rater, from then on."""
+
+    tenant: str | None = None
+    key_id: str | None = None
+    rater: str | None = None
+    since_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ from storage.records import (
     Outcome,
     PolicyVersion,
     Retrain,
+    Voters,
     Withdrawal,
     WithdrawnVote,
 )
@@ -51,6 +52,7 @@ Record = (
     | Expiry
     | Stripped
     | Transcript
+    | Voters
     | Withdrawal
     | WithdrawnVote
 )
@@ -226,5 +228,6 @@ DECODERS: dict[str, Callable[[Any], Any]] = {
     "sandbox": bool,
     "usage_estimated": bool,
     "excluded": bool,
+    "withdrawn": bool,
     "promoted": bool,
 }

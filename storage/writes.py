@@ -20,6 +20,7 @@ from storage.records import (
     Rating,
     RatingStatus,
     Retrain,
+    Voters,
     Withdrawal,
     WithdrawnVote,
 )
@@ -28,6 +29,7 @@ from storage.search import unknown
 from storage.spool import Spare
 from storage.sql import AskLog, Refused, Sql, Values
 from storage.states import FORGET, SavedState
+from storage.votes import never_given
 from storage.withdrawing import withdraw
 
 ALREADY_RECORDED = "already_recorded"
@@ -286,5 +288,6 @@ RECEIVERS: dict[type[Any], Callable[[Sql, Values], object]] = {
     Revocation: lambda db, values: insert(db, Revocation, values),
     Withdrawal: withdraw,
     WithdrawnVote: _withdraw_vote,
+    Voters: never_given,
     **ERASERS,
 }

@@ -1,8 +1,8 @@
-"""Withdraw what somebody rated in bad faith: each vote is revoked, as its rater could have done.
+"""Withdraw what somebody rated in bad faith: revoked vote by vote, then as if it was never given.
 
-What was learned of it is unlearned as it is withdrawn, by every process. What a retrain has chosen
-meanwhile by those votes stays until the next one, and an arm that was found changed by them stays
-so: what others had said of it before is forgotten.
+What a vote has taught is unlearned as it is revoked, by every process. What was found by it, such
+as that an arm has changed, goes as the log is folded anew without it. Whoever is killed in between
+says it again. What a retrain has chosen by those votes meanwhile stays until the next one.
 """
 
 import time
@@ -10,15 +10,18 @@ from collections.abc import Mapping
 
 import click
 
-from app.commands.delivery import delivered_all
+from app.commands.delivery import delivered, delivered_all
 from app.commands.exporting import ALWAYS_S, moment_s
 from app.commands.keys import key_of
 from app.commands.told import tell
+from app.commands.training import awaits_fold, refolded
 from app.figures import counted
 from app.settings import Settings
-from jobs.intake import of_withdrawn_votes
+from jobs.intake import DISTRUST, of_distrusted, of_withdrawn_votes
+from storage.reader import LogReader
+from storage.records import Voters
 from storage.stores import open_reader
-from storage.votes import Voters, cast, withdrawals
+from storage.votes import Cast, cast, taken_back, withdrawals
 
 PIECE = 500
 
@@ -33,7 +36,7 @@ def distrust(
     confirmed: bool,
     as_json: bool,
 ) -> None:
-    """Withdraw all their votes that count, show how far that has come, and say how many there were.
+    """Withdraw all their votes, show how far that has come, and say how many of them counted.
 
     raises : InvalidInput if there is no such key, or `since` is no moment; ConfigError if there is
              no log; StoreUnavailable
@@ -47,16 +50,30 @@ def distrust(
     )
     whose = _in_words({"tenant": tenant, "key": key, "rater": rater}, since)
     with open_reader(settings.database) as log:
-        found = cast(log.ask, voters)
+        found, back, version = cast(log.ask, voters), taken_back(log.ask, voters), None
         said = f"{counted(found.votes, 'thumbs')}{whose}, {found.mean:.2f} on average"
-        if found.votes:
+        said += f", and {back} that were taken back" if back else ""
+        if is_new := found.votes + back > 0:
             if not confirmed:
                 click.confirm(f"Withdraw {said}, for good?", abort=True, err=True)
-            pieces = map(of_withdrawn_votes, withdrawals(log.ask, voters, now_s, PIECE))
-            rest = "thumbs are withdrawn; say it again, and the rest follows"
-            delivered_all(settings, pieces, PIECE, found.votes, "withdrawing", rest)
-    done = f"withdrawn: {said}" if found.votes else f"no thumbs{whose} count"
-    tell({"votes": found.votes, "mean": found.mean}, done, as_json=as_json)
+            _withdraw(settings, log, voters, found, now_s)
+        if is_new or awaits_fold(log, DISTRUST):
+            version = refolded(settings, log, "distrust")
+    done = f"withdrawn: {said}" if is_new else f"no thumbs{whose} count"
+    done += "" if version is None else f"; policy {version} serves"
+    tell(
+        {"votes": found.votes, "mean": found.mean, "policy_version": version}, done, as_json=as_json
+    )
+
+
+def _withdraw(
+    settings: Settings, log: LogReader, voters: Voters, found: Cast, now_s: float
+) -> None:
+    if found.votes:
+        pieces = map(of_withdrawn_votes, withdrawals(log.ask, voters, now_s, PIECE))
+        rest = "thumbs are withdrawn; say it again, and the rest follows"
+        delivered_all(settings, pieces, PIECE, found.votes, "withdrawing", rest)
+    delivered(settings, of_distrusted(voters))
 
 
 def _in_words(named: Mapping[str, str | None], since: str | None) -> str:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,9 +17,9 @@ from app.settings import Settings
 from features.space import Space
 from jobs.alone import alone
 from jobs.due import due
-from jobs.intake import FORGET, WITHDRAW, of_policy, of_retrain
+from jobs.intake import DISTRUST, FORGET, WITHDRAW, of_policy, of_retrain
 from jobs.learned import Learned
-from jobs.refold import Fold, LogSource, folding, followed
+from jobs.refold import Fold, LogSource, folding, followed, in_order
 from policy.errors import InvalidInput
 from policy.hyper import Hyper
 from storage.parcel import give_to_folders_owner, is_taken
@@ -167,11 +167,13 @@ def readopted(
     """
     latest = log.latest_policy() or wanted
     # The clock of whoever took the last erasure or withdrawal may be ahead of ours.
-    now_s = max(time.time(), *map(log.received_at_s, (FORGET, WITHDRAW)))
+    now_s = max(time.time(), *map(log.received_at_s, (FORGET, WITHDRAW, DISTRUST)))
     policy = replace(wanted, version=latest.version + 1, created_at_s=now_s, source=source)
     position = log.position()
     click.echo(f"folding {position} events under policy {wanted.version} ...", err=True)
-    with _folding(settings, log) as fold:
+    # By sums every change stays that was found, also by votes that are as if never given.
+    exact = source == "distrust"
+    with nullcontext(in_order(log)) if exact else _folding(settings, log) as fold:
         learned = fold(Learned.start(policy), position)
     delivered(settings, of_policy(policy, learned))
     return policy

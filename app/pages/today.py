@@ -27,6 +27,7 @@ ADOPTED: Mapping[str, tuple[str, str]] = {
     "rollback": ("The features of policy {} serve again.", "back"),
     "forget": ("Somebody was forgotten, and the log was folded anew without their words.", "new"),
     "withdraw": ("Evals were withdrawn or taken back, and the log was folded anew.", "new"),
+    "distrust": ("Thumbs of somebody were withdrawn, and the log was folded anew.", "new"),
     "catalogue": ("The catalogue has a new arm, or other quality hints.", "new"),
 }
 """Why a policy was adopted, other than by a retrain, and how it is marked."""

@@ -56,8 +56,8 @@ class Votes:
                 match event:
                     case OutcomeEvent() if event.status == "ok" and event.cache == "miss":
                         self._turnout.answered(event.tenant)
-                    case FeedbackEvent() if event.revision == 1 and event.teaches:
+                    case FeedbackEvent() if event.revision == 1 and not event.excluded:
                         self._turnout.voted(event.tenant)
-                    case FeedbackEvent() if not event.teaches and self._is_full(event.tenant):
+                    case FeedbackEvent() if event.excluded and self._is_full(event.tenant):
                         more = (event.reward is not None) - (event.previous_reward is not None)
                         self._unheard[event.tenant] = max(self._unheard[event.tenant] + more, 0)

@@ -21,6 +21,7 @@ from storage.snapshots import of_state
 from storage.spool import Spare
 from storage.spool_file import SpoolFile
 from tests.app.commands.test_cli import turnpike
+from tests.app.commands.test_distrusting import changed_by, without
 from tests.app.running import Provider, Running, evals_table, eventually, running
 from tests.storage.rounds import ATTEMPT, DECISION, OUTCOME, but
 
@@ -65,6 +66,21 @@ def test_a_thumb_down_at_one_replica_takes_the_answer_from_all(replicas: list[Ru
     assert eventually(lambda: here.get("/policy")["cache"]["answers"] == 0, 10.0)
     assert here.ask(**USE)["cache"] == "miss"
     assert there.ask(**USE)["cache"] == "hit"
+
+
+def test_a_change_found_by_thumbs_that_are_withdrawn_is_undone_at_all_replicas(
+    replicas: list[Running], tmp_path: Path, postgres_url: str
+) -> None:
+    here, there = replicas
+    arm = changed_by(here, "mallory")
+    assert agree(replicas)
+    assert len(there.learned.changed_at_s(arm)) == 1
+    dials = {"TURNPIKE_DATABASE": postgres_url, "TURNPIKE_DATA": str(tmp_path / "shell")}
+    ended = turnpike(tmp_path, "distrust", "--rater", "mallory", "--yes", **dials)
+    assert ended.stdout.endswith("; policy 2 serves\n"), ended.output
+    assert agree(replicas)
+    assert [each.learned.changed_at_s(arm) for each in replicas] == [[], []]
+    assert [each.digest for each in replicas] == [without(here, "mallory")] * 2
 
 
 def test_stored_answers_are_cleared_at_all_replicas(replicas: list[Running]) -> None:

@@ -10,10 +10,12 @@ from app.monitoring.reporting import NAME
 from storage.events import FeedbackEvent
 from storage.latest import Latest
 from storage.log import Log
+from storage.records import Voters
 from storage.rows import Row
 from storage.sql import Values
-from storage.votes import Cast, Voters, cast, withdrawals
-from tests.storage.rounds import DECISION, HOUR_S, NOON_S, OUTCOME
+from storage.states import SavedState
+from storage.votes import Cast, cast, taken_back, withdrawals
+from tests.storage.rounds import DECISION, HOUR_S, NOON_S, OUTCOME, POLICY
 
 YEAR_S = 365 * 24 * HOUR_S
 VOTES = (("a", "ann", 1.0), ("a", "ben", 0.5), ("b", "ann", 0.0), ("c", "ann", 1.0))
@@ -98,3 +100,35 @@ def test_a_vote_that_is_withdrawn_after_years_is_revised_once_and_may_be_given_a
     assert taken == [("a", None, 1.0), ("b", None, 0.0)]
     vote(rated, "a", "ann", 0.25, HOUR_S)
     assert cast(rated.ask, whose) == Cast(votes=1, mean=0.25)
+
+
+def test_what_was_taken_back_is_as_if_never_given_and_whoever_rated_next_was_the_first(
+    rated: Log,
+) -> None:
+    whose = Voters(rater="ann", tenant="acme")
+    rated.adopt(POLICY).wait()
+    state = SavedState(policy_version=POLICY.version, upto_seq=1, content=b"x")
+    rated.receive("s", "retrain", NOON_S, [state]).wait()
+    late_s, later = NOON_S + YEAR_S, replace(whose, since_s=NOON_S + HOUR_S)
+    [piece] = withdrawals(rated.ask, later, late_s, most=9)
+    assert rated.receive("v", "distrust", NOON_S, piece).wait()
+    assert (taken_back(rated.ask, whose), taken_back(rated.ask, Voters())) == (1, 2)
+    assert taken_back(rated.ask, Voters(since_s=NOON_S + 2 * HOUR_S)) == 1
+    assert rated.receive("g", "distrust", NOON_S, [whose]).wait()
+    assert rated.saved_state(POLICY.version) is None
+    assert (taken_back(rated.ask, whose), taken_back(rated.ask, Voters())) == (0, 1)
+    vote(rated, "b", "ann", 0.75, HOUR_S)
+    votes = [each for each in rated.events() if isinstance(each, FeedbackEvent)]
+    told = [(v.decision_id, v.rater, v.reward, v.teaches, v.is_first) for v in votes]
+    assert told == [
+        ("a", "ann", 1.0, True, True),
+        ("a", "ben", 0.5, True, False),
+        ("b", "ann", 0.0, False, True),
+        ("c", "ann", 1.0, True, True),
+        ("b", "ben", 1.0, True, True),
+        ("b", "ben", None, True, True),
+        ("b", "ann", None, False, True),
+        ("b", "ann", 0.75, True, False),
+    ]
+    newest_s = max(each.at_s for each in votes if each.teaches)
+    assert rated.newest_lesson_s(votes[0].seq - 1, votes[-1].seq) == newest_s

@@ -1,18 +1,29 @@
 """Thumbs that were given in bad faith are withdrawn, and what they taught is unlearned."""
 
+import time
+from dataclasses import replace
 from errno import ENOSPC
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import Result
 
+from app.commands.delivery import delivered
+from jobs.intake import of_distrusted, of_withdrawn_votes
+from jobs.learned import Learned
+from jobs.refold import folding, refolded
+from storage.events import FeedbackEvent
 from storage.handover import hand_over
-from storage.votes import Cast, Voters, cast
+from storage.records import Voters
+from storage.snapshots import digest
+from storage.votes import Cast, cast, withdrawals
 from tests.app.commands.test_cli import turnpike
 from tests.app.commands.test_forgetting import told
 from tests.app.commands.test_keys import made
-from tests.app.running import Provider, Running, running
+from tests.app.routing.test_live import Damage, delete, folded, keep
+from tests.app.running import BESIDE, Provider, Running, eventually, running
 
 
 def distrust(folder: Path, *arguments: str) -> Result:
@@ -39,7 +50,9 @@ def test_beside_a_service_it_is_as_if_they_had_said_nothing(service: Running) ->
         service.rate(each, "down", rater="mallory", comment="bad")
     assert not is_about(learned(service), before)
     said = distrust(folder, "--rater", "mallory", "--yes")
-    assert said.stdout.endswith("withdrawn: 4 thumbs of rater 'mallory', 0.00 on average\n")
+    assert "withdrawn: 4 thumbs of rater 'mallory', 0.00 on average; policy 2" in said.stdout
+    assert is_about(learned(service), before)
+    assert eventually(lambda: service.learned.policy_version == 2)
     assert is_about(learned(service), before)
     assert [service.get(f"/decisions/{each}")["reward"] for each in ours] == [1.0] * 4
     again = distrust(folder, "--rater", "mallory", "--yes")
@@ -47,24 +60,111 @@ def test_beside_a_service_it_is_as_if_they_had_said_nothing(service: Running) ->
     assert told(distrust(folder, "--tenant", "default", "--yes", "--json")) == {
         "votes": 4,
         "mean": 1.0,
+        "policy_version": 3,
     }
     assert [service.get(f"/decisions/{each}")["reward"] for each in ours] == [None] * 4
 
 
-def test_an_arm_that_was_found_changed_by_them_stays_so(service: Running) -> None:
-    arm = service.get("/policy")["arms"][0]["arm"]
+def changed_by(service: Running, rater: str) -> str:
+    """Have an arm found changed by somebody, and return which; the last answer others like."""
+    arm = str(service.get("/policy")["arms"][0]["arm"])
+    answers = [service.ask(models=[arm])["id"] for _ in range(48)]
+    for n, answer in enumerate(answers):
+        service.rate(answer, "up" if n < 40 else "down", rater="ann" if n < 40 else rater)
+    service.rate(answers[-1], "up", rater="ann")
+    assert len(service.learned.changed_at_s(arm)) == 1
+    return arm
 
-    def rated(rater: str, thumbs: str) -> None:
-        service.rate(service.ask(models=[arm])["id"], thumbs, rater=rater)
 
-    for _ in range(40):
-        rated("ann", "up")
-    for _ in range(8):
-        rated("mallory", "down")
+def without(service: Running, rater: str) -> str:
+    """Return the digest of what would be learned had somebody never rated: others are the first."""
+    log = service.parts.log
+    policy = log.latest_policy()
+    assert policy is not None
+    left = (
+        replace(each, is_first=True) if isinstance(each, FeedbackEvent) else each
+        for each in log.events()
+        if not isinstance(each, FeedbackEvent) or each.rater != rater
+    )
+    return digest(Learned.start(policy).fold(left).to_arrays())
+
+
+@pytest.mark.parametrize("damage", [keep, delete])
+def test_an_arm_that_was_found_changed_by_them_is_as_it_was_and_stays_so(
+    tmp_path: Path, provider: Provider, damage: Damage
+) -> None:
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        arm = changed_by(service, "mallory")
+        said = distrust(tmp_path, "--rater", "mallory", "--yes").stdout
+        assert said.endswith(
+            "withdrawn: 8 thumbs of rater 'mallory', 0.00 on average; policy 2 serves\n"
+        )
+        assert eventually(lambda: service.learned.policy_version == 2)
+        assert service.learned.changed_at_s(arm) == []
+        assert service.digest == folded(service) == without(service, "mallory")
+        belief = service.get("/policy")["arms"][0]["belief"]
+        assert belief["effective_n"] == pytest.approx(41)
+    damage(tmp_path / BESIDE / "snapshots")
+    with running(tmp_path, sandbox_url=provider.url) as service:
+        assert service.digest == folded(service) == without(service, "mallory")
+
+
+def test_an_arm_that_others_found_changed_stays_so(service: Running) -> None:
+    arm = changed_by(service, "ben")
+    before = service.learned.changed_at_s(arm)
+    for _ in range(3):
+        service.rate(service.ask(models=[arm])["id"], "down", rater="mallory")
     distrust(service.parts.settings.folder, "--rater", "mallory", "--yes")
-    belief = service.get("/policy")["arms"][0]["belief"]
-    assert len(belief["changed_at_s"]) == 1
-    assert belief["effective_n"] == pytest.approx(0)
+    assert eventually(lambda: service.learned.policy_version == 2)
+    assert service.learned.changed_at_s(arm) == before
+    assert service.digest == folded(service)
+
+
+def test_what_they_have_taken_back_themselves_goes_too(service: Running) -> None:
+    arm = changed_by(service, "mallory")
+    for event in [*service.parts.log.events()]:
+        if isinstance(event, FeedbackEvent) and event.rater == "mallory":
+            service.rate(event.decision_id, "neutral", rater="mallory")
+    assert len(service.learned.changed_at_s(arm)) == 1
+    said = distrust(service.parts.settings.folder, "--rater", "mallory", "--yes").stdout
+    assert ": 0 thumbs of rater 'mallory', 0.00 on average, and 8 that were taken back;" in said
+    assert eventually(lambda: service.learned.changed_at_s(arm) == [])
+    assert service.digest == without(service, "mallory")
+
+
+@pytest.mark.parametrize(
+    ("done", "said"),
+    [
+        (1, "withdrawn: 0 thumbs of rater 'mallory', 0.00 on average, and 8 that were taken back"),
+        (2, "no thumbs of rater 'mallory' count"),
+    ],
+)
+def test_what_was_killed_half_way_is_gone_on_with(service: Running, done: int, said: str) -> None:
+    arm, log, whose = changed_by(service, "mallory"), service.parts.log, Voters(rater="mallory")
+    [votes] = withdrawals(log.ask, whose, time.time(), 100)
+    for parcel in (of_withdrawn_votes(votes), of_distrusted(whose))[:done]:
+        delivered(service.parts.settings, parcel)
+    assert len(service.learned.changed_at_s(arm)) == 1
+    again = distrust(service.parts.settings.folder, "--rater", "mallory", "--yes")
+    assert again.stdout.endswith(f"{said}; policy 2 serves\n")
+    assert eventually(lambda: service.learned.changed_at_s(arm) == [])
+    assert service.digest == without(service, "mallory")
+    again = distrust(service.parts.settings.folder, "--rater", "mallory", "--yes")
+    assert again.stdout.endswith("no thumbs of rater 'mallory' count\n")
+
+
+def test_of_a_log_that_is_else_added_up_too(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arm = changed_by(service, "mallory")
+    monkeypatch.setattr("app.commands.training.folding", partial(folding, large=0))
+    monkeypatch.setattr("jobs.refold.refolded", partial(refolded, tail=0))
+    service.parts.live.snapshot()
+    distrust(service.parts.settings.folder, "--rater", "mallory", "--yes")
+    assert eventually(lambda: service.learned.changed_at_s(arm) == [])
+    assert turnpike(service.parts.settings.folder, "rollback", "2").exit_code == 0
+    assert eventually(lambda: service.learned.policy_version == 3)
+    assert service.learned.changed_at_s(arm) == []
 
 
 def test_where_it_is_broken_off_it_says_how_many_are_withdrawn(
@@ -106,6 +206,7 @@ def test_without_a_service_by_a_key_that_is_revoked(tmp_path: Path, provider: Pr
     assert told(distrust(tmp_path, "--key", "bots", "--since", "1h", "--yes", "--json")) == {
         "votes": 1,
         "mean": 1.0,
+        "policy_version": 2,
     }
     with running(tmp_path, sandbox_url=provider.url) as service:
         assert cast(service.parts.log.ask, Voters()) == Cast(votes=1, mean=1.0)

@@ -15,8 +15,9 @@ from app.routing.votes import Votes
 from app.settings import Settings
 from policy.errors import ConfigError
 from policy.turnout import FREE
+from storage.records import Voters
 from storage.snapshots import digest
-from storage.votes import Voters, withdrawals
+from storage.votes import withdrawals
 from tests.app.keyed import Keyed
 from tests.app.running import Provider, Running, eventually, running
 from tests.storage.rounds import EVAL, HOUR_S, but
@@ -116,6 +117,21 @@ def test_an_operator_is_told_whose_votes_teach_nothing_and_what_to_do(service: R
     assert parts.log.receive("distrust", "withdrawn", time.time(), distrusted).wait()
     parts.alarms.round(time.time() + 3 * LOOK_EVERY_S)
     assert parts.alarms.open == ()
+
+
+def test_what_is_withdrawn_makes_no_room_whoever_hears_of_it_late(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, whose = service.parts.log, Voters(tenant="eager")
+    eager, _ = outvoted(service)
+    for _ in range(ENOUGH):
+        thumb(eager)
+    some = next(withdrawals(log.ask, whose, time.time(), 100))[:3]
+    assert log.receive("w", "distrust", time.time(), [*some, whose]).wait()
+    monkeypatch.setattr(type(log), "position", lambda _: 0)
+    late = Votes(log, ())
+    assert late.are_full("eager", log.ask)
+    assert late.unheard["eager"] == ENOUGH - (FREELY + 3)
 
 
 def test_with_a_token_it_is_the_same(service: Running) -> None:
