@@ -19,7 +19,7 @@ from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, RequestTimeout
 
 from app.mistakes import FieldPath, json_path, seen
-from app.processes.loop import within
+from app.processes.loop import in_turns, within
 from policy.errors import (
     InvalidInput,
     InvalidJson,
@@ -119,14 +119,10 @@ def _read(request: Request, max_bytes: int) -> bytes:
     length = request.content_length
     if length is not None and length > max_bytes:
         raise _too_large(f"{length} bytes long", max_bytes)
-    pieces, room = [], max_bytes + 1
     with reading(max_bytes if length is None else length):
-        while room and (piece := request.stream.read(room)):
-            pieces.append(piece)
-            room -= len(piece)
-    if not room:
+        raw = b"".join(in_turns(request.stream.read, max_bytes + 1))
+    if len(raw) > max_bytes:
         raise _too_large("longer", max_bytes)
-    raw = b"".join(pieces)
     if length is not None and len(raw) < length:
         raise ClientDisconnected
     return raw

@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+from collections import deque
 from contextlib import closing, suppress
 from http import HTTPStatus
 from threading import TIMEOUT_MAX
@@ -25,6 +26,8 @@ from gunicorn import glogging
 from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
 
+from app.processes.loop import in_turns
+
 LOOK_EVERY_S = 0.1
 YOUNG = 10_000
 """So many objects are made before garbage is looked for among them: those of a few requests."""
@@ -34,6 +37,8 @@ real_socket = get_original("socket", "socket")
 gevent.config.threadpool_idle_task_timeout = TIMEOUT_MAX
 TAKEN_WITHIN_S = 60.0
 """A client that takes nothing of its answer for so long is left."""
+READ_ON_S = 30.0
+"""How long is read of a body that was answered before it was whole."""
 WRITTEN_WITHIN_S, KILLED_WITHIN_S = 4.0, 2.0
 """How long requests that were cut off may take to write their rows and their last words."""
 REFUSED = {
@@ -123,7 +128,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         self.under_way.add(greenlet)
         sock.settimeout(TAKEN_WITHIN_S)
         try:
-            return super().handle_request(listener_name, req, sock, addr)
+            goes_on = super().handle_request(listener_name, req, sock, addr)
         except TimeoutError:
             self.log.warning("a client took nothing of its answer for %s s", TAKEN_WITHIN_S)
             raise StopIteration from None
@@ -132,6 +137,19 @@ class Worker(GeventWorker):  # type: ignore[misc]
             with suppress(OSError):
                 sock.settimeout(None)
             self.idle.add(sock)
+        self._read_on(req)
+        return goes_on
+
+    def _read_on(self, req: Any) -> None:
+        """Let others be served, and read what is left of a body; one without end is hung up on.
+
+        raises : StopIteration, which closes the connection
+        """
+        gevent.sleep(0)  # who sends the next request before this one is answered never waits
+        with gevent.Timeout(READ_ON_S, False), suppress(errors.ParseException):
+            deque(in_turns(req.body.read, sys.maxsize), maxlen=0)
+            return
+        raise StopIteration
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
         """Answer what is no request that can be read as every error is, quoting none of it."""

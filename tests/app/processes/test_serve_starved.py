@@ -1,4 +1,4 @@
-"""A service that is stopped for a while, or has no file descriptors left, goes on afterwards."""
+"""A service that is stopped for a while, has no file descriptors left, or is flooded, goes on."""
 
 import os
 import resource
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -82,3 +82,45 @@ def test_descriptors_are_taken_as_far_as_the_system_lets_us() -> None:
         ended = subprocess.run(["sh", "-c", limits], capture_output=True, text=True, check=True)
         told[hard] = tuple(map(int, ended.stdout.split()))
     assert told == {20_000: (2000, 6128), 428: (100, 428), 64: (1, 64)}
+
+
+# What comes first, and what then comes without end.
+FLOODS = {
+    "a body of any length": (
+        b"POST /complete HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 1000000000000\r\n\r\n",
+        b"x" * 1_000_000,
+    ),
+    "a body of chunks": (
+        b"POST /complete HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n",
+        b"1\r\nx\r\n" * 100_000,
+    ),
+    "requests": (b"", b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n" * 200),
+}
+
+
+@pytest.mark.parametrize(("first", "then"), FLOODS.values(), ids=FLOODS.keys())
+def test_a_flood_keeps_nobody_from_being_served(tmp_path: Path, first: bytes, then: bytes) -> None:
+    with (
+        served(tmp_path) as service,
+        socket.create_connection(("127.0.0.1", service.port)) as client,
+    ):
+
+        def send() -> None:
+            with suppress(OSError):
+                client.sendall(first)
+                while then:
+                    client.sendall(then)
+
+        def take() -> None:
+            with suppress(OSError):
+                while client.recv(1_000_000):
+                    pass
+
+        for each in (send, take):
+            threading.Thread(target=each, daemon=True).start()
+        time.sleep(1.0)
+        for _ in range(5):
+            assert service.request("GET", "/healthz", within_s=3)[0] == 200
+        client.shutdown(socket.SHUT_RDWR)
