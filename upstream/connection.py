@@ -20,6 +20,8 @@ Headers = Sequence[tuple[bytes, bytes]]
 MAX_HEAD_BYTES = 64 * 1024
 LOOK_EVERY_S = 0.5
 _BLOCK = 64 * 1024
+_TURN, _NEXT_S = 16 * 1024, 1e-6
+"""After so many bytes of an answer others have their turn, which takes so long at least."""
 _FIRST_FINAL = 200
 
 
@@ -121,14 +123,19 @@ class Connection:
         while received is None:
             try:
                 self._socket.settimeout(min(_some(deadline.left_s()), LOOK_EVERY_S))
-                received = self._socket.recv(_BLOCK)
+                received = self._socket.recv(_TURN)
             except TimeoutError as error:
                 if deadline.left_s() <= 0:
                     raise httpx2.ReadTimeout("nothing came in time") from error
                 deadline.require_caller()
             except OSError as error:
                 raise httpx2.ReadError(str(error)) from error
+        turns = self._reading.size // _TURN
         self._reading.take(received)
+        if self._reading.size // _TURN > turns:
+            # A socket that has more to read never waits, and a loop that serves would serve nobody
+            # else. No time at all would not do: of such waits it takes fifty before it looks round.
+            time.sleep(_NEXT_S)
 
 
 class _Reading:

@@ -1,5 +1,6 @@
 """A service that is stopped for a while, has no file descriptors left, or is flooded, goes on."""
 
+import itertools
 import os
 import resource
 import signal
@@ -16,7 +17,9 @@ import pytest
 from app.processes.descriptors import EACH, OURS
 from storage.sqlite_reader import SqliteReader
 from tests.app.processes.test_serve import Served, served
-from tests.app.running import SUM, eventually
+from tests.app.processes.test_worker import PIECE, asking
+from tests.app.running import SUM, catalogue, eventually
+from tests.upstream.misbehaving import Conversation, misbehaving
 
 pytestmark = pytest.mark.slow
 STOPPED_S = 3.0
@@ -84,6 +87,11 @@ def test_descriptors_are_taken_as_far_as_the_system_lets_us() -> None:
     assert told == {20_000: (2000, 6128), 428: (100, 428), 64: (1, 64)}
 
 
+def flooding(talk: Conversation) -> None:
+    talk.events()
+    talk.flood(itertools.repeat(PIECE * 100))
+
+
 # What comes first, and what then comes without end.
 FLOODS = {
     "a body of any length": (
@@ -97,30 +105,33 @@ FLOODS = {
         b"1\r\nx\r\n" * 100_000,
     ),
     "requests": (b"", b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n" * 200),
+    "what a provider says": (asking("flooding"), b""),
 }
 
 
 @pytest.mark.parametrize(("first", "then"), FLOODS.values(), ids=FLOODS.keys())
 def test_a_flood_keeps_nobody_from_being_served(tmp_path: Path, first: bytes, then: bytes) -> None:
-    with (
-        served(tmp_path) as service,
-        socket.create_connection(("127.0.0.1", service.port)) as client,
-    ):
+    with misbehaving({"flooding": flooding}) as (url, _seen):
+        arms = str(catalogue(tmp_path, url, {"flooding": {}}))
+        with (
+            served(tmp_path, TURNPIKE_SANDBOX="off", TURNPIKE_ARMS=arms) as service,
+            socket.create_connection(("127.0.0.1", service.port)) as client,
+        ):
 
-        def send() -> None:
-            with suppress(OSError):
-                client.sendall(first)
-                while then:
-                    client.sendall(then)
+            def send() -> None:
+                with suppress(OSError):
+                    client.sendall(first)
+                    while then:
+                        client.sendall(then)
 
-        def take() -> None:
-            with suppress(OSError):
-                while client.recv(1_000_000):
-                    pass
+            def take() -> None:
+                with suppress(OSError):
+                    while client.recv(1_000_000):
+                        pass
 
-        for each in (send, take):
-            threading.Thread(target=each, daemon=True).start()
-        time.sleep(1.0)
-        for _ in range(5):
-            assert service.request("GET", "/healthz", within_s=3)[0] == 200
-        client.shutdown(socket.SHUT_RDWR)
+            for each in (send, take):
+                threading.Thread(target=each, daemon=True).start()
+            time.sleep(1.0)
+            for _ in range(5):
+                assert service.request("GET", "/healthz", within_s=3)[0] == 200
+            client.shutdown(socket.SHUT_RDWR)
