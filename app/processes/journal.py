@@ -5,16 +5,19 @@ that could quote what it was given, a provider's or one that we did not expect, 
 the place are told.
 """
 
+import json
 import logging
 import os
 import re
+import select
 import sys
 from collections.abc import Mapping, MutableMapping
 from traceback import format_tb
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
+from gevent.monkey import get_original
 
 from policy.errors import InvalidInput, TurnpikeError, UpstreamError
 from upstream.redact import without
@@ -22,6 +25,8 @@ from upstream.redact import without
 NAMED_LIKE_SECRETS = re.compile(r"(?i)(?:key|token|secret|password|dsn|headers)$")
 HAS_PASSWORD = re.compile(r"(?i)://[^/@]*:[^/]*@|password=")
 SHORTEST_SECRET = 8
+AT_ONCE = select.PIPE_BUF
+"""A pipe that takes anything takes so many bytes."""
 # Their messages are about our code, the disk or the machine, never about what was asked.
 TELL_NO_TALES = (
     OSError,
@@ -52,7 +57,7 @@ def write_lines(level: str, environ: Mapping[str, str] = os.environ) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(Unhurried(sys.stderr)),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
 
@@ -85,6 +90,52 @@ def secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
         or (name.upper().endswith("DATABASE") and HAS_PASSWORD.search(value))
     )
     return tuple(value for value in named if len(value) >= SHORTEST_SECRET)
+
+
+class Unhurried:
+    """A file for lines of ASCII: whoever has stopped to read it holds up nobody.
+
+    What it does not take at once is lost, and before the next line stands how many were.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._begun = ""
+        self._lost = 0
+        self._is_torn = False
+
+    def write(self, part: str) -> None:
+        """Add a part of a line, which is written with its end."""
+        self._begun += part
+        if part.endswith("\n"):
+            line, self._begun = self._begun, ""
+            self._write(line)
+
+    def flush(self) -> None:
+        """Return at once: each line has been flushed."""
+
+    def _write(self, line: str) -> None:
+        if self._lost:
+            event = "lines were lost, because nobody took them"
+            told = json.dumps({"event": event, "lines": self._lost, "level": "warning"})
+            line = f"{told}\n{line}"
+        line = "\n" * self._is_torn + line
+        for start in range(0, len(line), AT_ONCE):
+            if not self._takes():
+                self._lost = 1 if start else self._lost + 1
+                self._is_torn = self._is_torn or start > 0
+                return
+            self._file.write(line[start : start + AT_ONCE])
+            self._file.flush()
+        self._lost, self._is_torn = 0, False
+
+    def _takes(self) -> bool:
+        try:
+            waiting = get_original("select", "poll")()
+            waiting.register(self._file.fileno(), select.POLLOUT)
+        except OSError:  # no file of the system's
+            return True
+        return bool(waiting.poll(0))
 
 
 class _Redacting:

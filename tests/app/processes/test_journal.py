@@ -2,7 +2,9 @@
 
 import json
 import logging
+import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 import structlog
 from structlog import get_logger
 
-from app.processes.journal import write_lines
+from app.processes.journal import Unhurried, write_lines
 from app.processes.worker import Lines
 from tests.app.faulty import faulty
 from tests.upstream.misbehaving import Conversation, chunk
@@ -148,3 +150,29 @@ def test_a_line_cannot_be_broken_or_forged(lines: Any) -> None:
 def test_what_looks_like_a_key_is_taken_out(lines: Any) -> None:
     get_logger().warning("odd", reason="Bearer abc.def and sk-0123456789 and api_key=12345")
     assert not {"abc.def", "sk-0123456789", "12345"} & set(lines()[0].split())
+
+
+@pytest.mark.parametrize("size", [20, 3_000, 10_000])
+def test_who_stops_to_read_the_lines_holds_up_nobody_and_is_told_what_it_lost(size: int) -> None:
+    reader, writer = os.pipe()
+    with open(reader, encoding="ascii") as read, open(writer, "w", encoding="ascii") as file:
+        logger = structlog.PrintLogger(Unhurried(file))  # type: ignore[arg-type]
+
+        def write(names: range) -> None:
+            for n in names:
+                logger.msg(json.dumps({"event": "x" * size, "n": n}))
+
+        writing = threading.Thread(target=write, args=(range(5_000),), daemon=True)
+        writing.start()
+        writing.join(20)
+        assert not writing.is_alive()
+        os.set_blocking(reader, False)
+        taken = read.read()
+        write(range(5_000, 5_003))
+        whole = (taken + read.read()).splitlines()
+    torn = [line for line in whole if not line.endswith("}")]
+    told = [json.loads(line) for line in whole if line.endswith("}")]
+    [lost] = [line["lines"] for line in told if "lost" in line["event"]]
+    seen = [line["n"] for line in told if "lost" not in line["event"]]
+    assert seen == [*range(5_000 - lost), 5_000, 5_001, 5_002]
+    assert len(torn) == (size > 4_096)
