@@ -175,7 +175,7 @@ class _Reading:
             self.headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.is_whole:
+        if not self.has_head:
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:

@@ -3,6 +3,7 @@
 import socket
 import struct
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -205,6 +206,17 @@ def test_an_interim_answer_is_passed_over() -> None:
 def test_a_body_of_untold_length_ends_with_the_connection() -> None:
     with answering(b"HTTP/1.1 200 OK\r\n\r\nok and more", hangs_up=True) as (made, calls):
         assert call(calls, made.url) == (200, b"ok and more")
+
+
+def test_headers_without_end_after_a_body_take_no_memory() -> None:
+    trailers = b"X-A: b\r\n" * 50_000
+    with answering(CHUNKED.removesuffix(b"\r\n") + trailers + b"\r\n") as (made, calls):
+        tracemalloc.start()
+        try:
+            assert call(calls, made.url) == (200, b"ok")
+            assert tracemalloc.get_traced_memory()[1] < len(trailers)
+        finally:
+            tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
