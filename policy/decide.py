@@ -282,5 +282,6 @@ def _eligible(arms: Sequence[Arm], question: Question, beliefs: Beliefs) -> _Fit
     reasons |= short
     kept = [i for i, name in enumerate(names) if name not in reasons]
     if not kept:
-        raise BudgetExceeded(reasons, short)
+        could_cost = dict(zip(names, reserve.tolist(), strict=True))
+        raise BudgetExceeded(reasons, {name: could_cost[name] for name in short})
     return _Fit([fit[i] for i in kept], reasons, cost[kept], reserve[kept], own)

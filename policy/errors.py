@@ -1,6 +1,6 @@
 """Everything that can go wrong, as one tree; `app/api/errors.py` says which HTTP status each is."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from policy.types import NOTHING, Usage
 
@@ -132,9 +132,11 @@ class BudgetExceeded(NoEligibleArm):
     code = "budget_exceeded"
     about = ()
 
-    def __init__(self, reasons: Mapping[str, str], short: Collection[str] = ()) -> None:
+    def __init__(
+        self, reasons: Mapping[str, str], short: Mapping[str, float] | None = None
+    ) -> None:
         super().__init__(reasons)
-        self.short = short  # the arms that fit
+        self.short = short or {}  # the arms that fit, each with the dollars it could cost
         self.retry_after_s: float | None = None
 
 

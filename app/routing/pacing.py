@@ -22,6 +22,8 @@ LOGGER = get_logger()
 Piece = Literal["some", "all", "none"]
 """How much of what nobody has is wanted."""
 PIECES: dict[Piece, float] = {"some": 0.1, "all": 1.0, "none": 0.0}
+SOON_S = 5.0
+"""When to ask again for what calls under way hold."""
 UNHELD = Hold(0.0, 0.0)
 
 
@@ -145,8 +147,13 @@ class Pacing:
         held = self._held.pop(decision_id, None)
         self.pacer = self.pacer.settled(UNHELD if held is None else held.hold, usd, now_s)
 
-    def anew_in_s(self, now_s: float) -> float | None:
-        """Return the seconds until the budget starts anew, None where nothing is a ceiling."""
+    def leaves_in_s(self, usd: float, now_s: float) -> float | None:
+        """Return the seconds until so much may be left, None where nothing is a ceiling.
+
+        That is soon where calls under way hold what is missing: most cost less, and give it back.
+        """
+        if usd <= self.left_usd(now_s) + self.pacer.at(now_s).books.reserved_usd:
+            return SOON_S
         window_s = window_of(self.pacer.ceiling)
         return None if window_s is None else window_s - now_s % window_s
 

@@ -163,14 +163,14 @@ class Treasury:
     def exceeded(
         self, error: BudgetExceeded, holder: Holder, arms: Iterable[Arm], now_s: float
     ) -> None:
-        """Say in the error when the first of the budgets that are in the way starts anew."""
+        """Say in the error when the first of the budgets that are in the way may leave enough."""
         whole, own = self._all(holder, now_s), self._capped(arms)
-        anew_s = []
-        for arm in error.short:
+        waits_s = []
+        for arm, usd in error.short.items():
             counted = [*whole, own[arm]] if arm in own else whole
             tightest = min(counted, key=lambda pacing: pacing.left_usd(now_s))
-            anew_s.append(tightest.anew_in_s(now_s))
-        error.retry_after_s = min((each for each in anew_s if each is not None), default=None)
+            waits_s.append(tightest.leaves_in_s(usd, now_s))
+        error.retry_after_s = min((each for each in waits_s if each is not None), default=None)
 
     def _all(self, holder: Holder, now_s: float) -> list[Pacing]:
         """Return every pacing that a request counts in, first the one that sets its price."""
