@@ -32,6 +32,10 @@ FROM feedback f JOIN decisions d ON d.id = f.decision_id
 WHERE f.at_s >= :since_s AND f.reward < :below
 """
 
+ADOPTED_AT_S = """
+SELECT COALESCE(max(created_at_s), 0.0) AS at_s FROM policies WHERE source = :source
+"""
+
 LACKS = """
 SELECT sought.value AS id FROM json_each(CAST(:ids AS TEXT)) sought
 LEFT JOIN decisions d ON d.id = sought.value WHERE d.id IS NULL
@@ -96,6 +100,10 @@ class Lookups:
     def versions(self, n: int) -> list[Version]:
         """Return the newest adopted policies, newest first."""
         return self._all(Version, VERSIONS, {"n": n})
+
+    def adopted_at_s(self, source: str) -> float:
+        """Return when a policy was last adopted for this reason, 0 for never."""
+        return float(self._ask(ADOPTED_AT_S, {"source": source})[0]["at_s"])
 
     def imported(self, file_sha256: str, at_s: float) -> int:
         """Return how many scores of a file an import at this moment has brought."""

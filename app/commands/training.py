@@ -135,9 +135,11 @@ def _with_arms_of(latest: PolicyVersion, wanted: PolicyVersion) -> PolicyVersion
 
 
 def awaits_fold(log: LogReader, kind: str) -> bool:
-    """Return whether a parcel of this kind came after the policy that serves was adopted."""
-    policy = log.latest_policy()
-    return policy is not None and log.received_at_s(kind) > policy.created_at_s
+    """Return whether a parcel of this kind came after the last fold because of one.
+
+    What was adopted since for another reason may go on from what was known before.
+    """
+    return log.received_at_s(kind) > log.lookups.adopted_at_s(kind)
 
 
 def refolded(settings: Settings, log: LogReader, source: PolicySource) -> int | None:

@@ -145,8 +145,12 @@ def test_what_was_killed_half_way_is_gone_on_with(service: Running, done: int, s
     for parcel in (of_withdrawn_votes(votes), of_distrusted(whose))[:done]:
         delivered(service.parts.settings, parcel)
     assert len(service.learned.changed_at_s(arm)) == 1
+    one, *_ = arms = service.parts.catalogue().arms.values()
+    service.parts.live.follow([*arms, replace(one, name="new")], time.time())
+    assert service.learned.policy_version == 2  # goes on from what the change had left
+    assert len(service.learned.changed_at_s(arm)) == 1
     again = distrust(service.parts.settings.folder, "--rater", "mallory", "--yes")
-    assert again.stdout.endswith(f"{said}; policy 2 serves\n")
+    assert again.stdout.endswith(f"{said}; policy 3 serves\n")
     assert eventually(lambda: service.learned.changed_at_s(arm) == [])
     assert service.digest == without(service, "mallory")
     again = distrust(service.parts.settings.folder, "--rater", "mallory", "--yes")

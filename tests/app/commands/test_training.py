@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from app.commands.delivery import delivered
 from app.commands.evals import import_evals
-from app.commands.training import retrain
+from app.commands.training import awaits_fold, refolded, retrain
+from jobs.intake import Parcel, of_distrusted, of_stripped, of_withdrawal
 from jobs.retrain import Result
 from jobs.retrain import retrain as fit_and_judge
 from storage.learnable import LearnableLog
+from storage.records import PolicySource, Voters, Withdrawal
 from tests.app.running import Running, evals_table, eventually
 from tests.storage.rounds import RETRAIN, but
 
@@ -49,3 +52,25 @@ def test_a_retrain_during_which_another_policy_was_adopted_comes_to_nothing_and_
     retrain(service.parts.settings, "manual")
     assert "policy 2 was adopted meanwhile: nothing to do" in capsys.readouterr().out
     assert service.parts.log.retrains() == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "parcel"),
+    [
+        ("forget", of_stripped([])),
+        ("withdraw", of_withdrawal(Withdrawal(batch="none", withdrawn=True))),
+        ("distrust", of_distrusted(Voters(rater="nobody"))),
+    ],
+)
+def test_a_log_that_awaits_a_fold_awaits_it_whatever_else_is_adopted(
+    service: Running, reason: PolicySource, parcel: Parcel
+) -> None:
+    log, settings = service.parts.log, service.parts.settings
+    assert not awaits_fold(log, reason)
+    delivered(settings, parcel)
+    first = log.policy_version(1)
+    for n, other in enumerate(("catalogue", "retrain", "rollback"), start=2):
+        log.adopt(replace(first, version=n, created_at_s=time.time(), source=other)).wait()
+    assert awaits_fold(log, reason)
+    assert refolded(settings, log, reason) == 5
+    assert not awaits_fold(log, reason)
