@@ -49,10 +49,7 @@ Translate = Callable[[Handover], Sequence[HandoverRow]]
 
 def hand_over(folder: Path, kind: str, payload: dict[str, Any], blobs: Blobs) -> str:
     """Return the id of the parcel that now lies in the folder, whole and durable."""
-    for each in (folder.parent, folder):
-        if not each.exists():
-            each.mkdir(parents=True, exist_ok=True)
-            parcel.give_to_folders_owner(each)
+    parcel.make_folder(folder)
     handover_id = uuid.uuid4().hex
     header = {"schema": SCHEMA, "id": handover_id, "kind": kind, "payload": payload}
     parcel.write(folder / f"{handover_id}{SUFFIX}", header, blobs)
@@ -154,6 +151,6 @@ def _take_one(path: Path, log: LogRecorder, translate: Translate, at_s: float) -
 
 def _rejected(path: Path, reason: str) -> Taken:
     rejected = path.parent / REJECTED
-    rejected.mkdir(exist_ok=True)
+    parcel.make_folder(rejected)
     path.replace(rejected / path.name)
     return Taken(path, "rejected", reason)

@@ -41,6 +41,14 @@ def write(path: Path, header: Header, blobs: Blobs) -> None:
     flush_folder(path.parent)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder where there is none, of the same owner as the one around it."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        give_to_folders_owner(path)
+
+
 def give_to_folders_owner(path: Path) -> None:
     """Let what root has made belong to whom its folder does: the service may be another user's."""
     if os.geteuid() == 0:

@@ -22,7 +22,7 @@ from jobs.learned import Learned
 from jobs.refold import Fold, LogSource, folding, followed, in_order
 from policy.errors import InvalidInput
 from policy.hyper import Hyper
-from storage.parcel import give_to_folders_owner, is_taken
+from storage.parcel import give_to_folders_owner, is_taken, make_folder
 from storage.reader import LogReader
 from storage.records import Fence, PolicySource, PolicyVersion, RetrainTrigger
 from storage.stores import open_log, open_reader
@@ -101,7 +101,7 @@ def _held(folder: Path) -> Iterator[bool]:
     """
     path = folder / f"{LEASE}.lock"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         lock = path.open("w")
         give_to_folders_owner(path)
     except OSError as error:

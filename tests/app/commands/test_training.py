@@ -1,5 +1,6 @@
 """A scheduled retrain is made when it is due, also where the clock was wrong at the last one."""
 
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,10 @@ from jobs.retrain import Result
 from jobs.retrain import retrain as fit_and_judge
 from storage.learnable import LearnableLog
 from storage.records import PolicySource, Voters, Withdrawal
+from tests.app.commands.test_cli import turnpike
 from tests.app.running import Running, evals_table, eventually
 from tests.storage.rounds import RETRAIN, but
+from tests.storage.test_handover import NOBODY
 
 HOUR_S = 3_600.0
 
@@ -74,3 +77,10 @@ def test_a_log_that_awaits_a_fold_awaits_it_whatever_else_is_adopted(
     assert awaits_fold(log, reason)
     assert refolded(settings, log, reason) == 5
     assert not awaits_fold(log, reason)
+
+
+def test_what_a_retrain_of_roots_makes_is_the_user_of_the_services(tmp_path: Path) -> None:
+    user = NOBODY if os.geteuid() == 0 else os.geteuid()
+    os.chown(tmp_path, user, -1)
+    assert "there is no log at" in turnpike(tmp_path, "retrain").stderr
+    assert {each.stat().st_uid for each in tmp_path.rglob("*")} == {user}
