@@ -30,6 +30,10 @@ def is_postgres(given: object) -> bool:
     >>> is_postgres("postgresql://ann:a%2Fb@db/x"), is_postgres("postgresql://ann:a/b@db/x")
     (True, False)
     """
+    try:
+        urlsplit(str(given))
+    except ValueError:  # no address in its brackets, or a sign that stands for one of those
+        return False
     return URL.fullmatch(str(given)) is not None
 
 

@@ -152,8 +152,9 @@ def conninfo(url: str) -> str:
     try:
         given: Mapping[str, Any] = conninfo_to_dict(url)
     except psycopg.ProgrammingError as error:
+        why = str(error).partition('"')[0].strip(" :")  # it quotes the password, or the whole URL
         raise ConfigError(
-            f"{shown(url)} is no database that can be used: {error}; "
+            f"{shown(url)} is no database that can be used: {why}; "
             "it must look like postgresql://user:password@host:5432/database"
         ) from error
     return make_conninfo("", **{**WAYS, **given})

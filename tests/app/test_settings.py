@@ -204,6 +204,13 @@ def test_a_password_whose_end_nobody_could_tell_is_refused_unshown(password: str
     assert shown(right) == "postgresql://ann@[::1]:5432/log"
 
 
+@pytest.mark.parametrize("host", ["[::1", "::1]", "[]", "[host]"])
+def test_a_database_at_no_address_is_refused(host: str) -> None:
+    told = refusal(database=f"postgresql://ann:geheim@{host}/log")
+    assert "postgresql://user:password@host/name" in told
+    assert "geheim" not in told
+
+
 def test_the_password_of_a_database_is_not_shown() -> None:
     settings = Settings.load({"TURNPIKE_DATABASE": "postgresql://turnpike:geheim@host/log"})
     assert settings.database == "postgresql://turnpike:geheim@host/log"

@@ -134,6 +134,20 @@ def test_a_server_that_is_nowhere_is_unavailable() -> None:
         PostgresLog("postgresql://ann:secret@db/x?sslmod=off")
 
 
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("postgresql://ann:secret@[::1]5432/x", "unexpected character"),
+        ("postgresql://ann:sec ret@db/x", "unexpected spaces found in"),
+        ("postgresql://db/x?password=sec%00ret", "forbidden value %00 in percent-encoded value"),
+    ],
+)
+def test_no_password_is_told_of_what_is_no_url(url: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=f"/x is no database that can be used: {why}; ") as error:
+        PostgresLog(url)
+    assert "sec" not in error.value.message
+
+
 @pytest.fixture
 def own_server(open_folder: Path) -> Iterator[PostgresServer]:
     """A server that this test may end."""
