@@ -102,7 +102,7 @@ def _held(folder: Path) -> Iterator[bool]:
     path = folder / f"{LEASE}.lock"
     try:
         make_folder(folder)
-        lock = path.open("w")
+        lock = path.open("a")  # whatever a link in its place leads to stays as it is
         give_to_folders_owner(path)
     except OSError as error:
         raise unwritable(path, error) from error

@@ -15,7 +15,7 @@ from jobs.retrain import retrain as fit_and_judge
 from storage.learnable import LearnableLog
 from storage.records import PolicySource
 from tests.app.commands.test_cli import turnpike
-from tests.app.running import Running, evals_table, eventually
+from tests.app.running import BESIDE, Running, evals_table, eventually
 from tests.storage.rounds import RETRAIN, but
 from tests.storage.test_handover import NOBODY
 
@@ -77,3 +77,12 @@ def test_what_a_retrain_of_roots_makes_is_the_user_of_the_services(tmp_path: Pat
     os.chown(tmp_path, user, -1)
     assert "there is no log at" in turnpike(tmp_path, "retrain").stderr
     assert {each.stat().st_uid for each in tmp_path.rglob("*")} == {user}
+
+
+def test_a_link_in_the_place_of_the_lock_empties_no_other_file(tmp_path: Path) -> None:
+    theirs, beside = tmp_path / "theirs", tmp_path / BESIDE
+    theirs.write_text("kept")
+    beside.mkdir(parents=True)
+    (beside / "retrain.lock").symlink_to(theirs)
+    turnpike(tmp_path, "retrain")
+    assert theirs.read_text() == "kept"
