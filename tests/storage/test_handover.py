@@ -177,3 +177,15 @@ def test_what_root_hands_over_the_service_of_another_user_can_take(tmp_path: Pat
     handover.hand_over(folder, "retrain", {}, {})
     assert len(handover.pending(folder)) == 1
     assert {each.stat().st_uid for each in tmp_path.rglob("*")} == {user}
+
+
+def test_what_a_link_of_theirs_leads_to_is_not_given_to_them(tmp_path: Path) -> None:
+    ours, link = tmp_path / "ours", tmp_path / "theirs" / "link"
+    ours.touch()
+    link.parent.mkdir()
+    if os.geteuid() == 0:
+        os.chown(link.parent, NOBODY, -1)
+    link.symlink_to(ours)
+    parcel.give_to_folders_owner(link)
+    assert ours.stat().st_uid == os.geteuid()
+    assert link.lstat().st_uid == link.parent.stat().st_uid

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from io import BytesIO
 from typing import Any
 
@@ -234,6 +235,27 @@ def test_a_body_that_comes_in_pieces_is_read_whole() -> None:
     chunked = {"CONTENT_LENGTH": "", "wsgi.input_terminated": True}
     request = carrying(b"", **chunked, **{"wsgi.input": Trickle(b'{"prompt": "hello"}')})
     assert json_body(request, 100) == {"prompt": "hello"}
+
+
+CHUNKED = {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+
+
+@pytest.mark.parametrize(
+    ("chunked", "within_s"),
+    [({}, 31.0), (CHUNKED, 40.0)],
+)
+def test_a_body_may_take_as_long_as_its_length_or_the_limit_needs(
+    monkeypatch: pytest.MonkeyPatch, chunked: dict[str, Any], within_s: float
+) -> None:
+    given: list[float] = []
+
+    def within(seconds: float, _error: type[Exception]) -> AbstractContextManager[None]:
+        given.append(seconds)
+        return nullcontext()
+
+    monkeypatch.setattr(body, "within", within)
+    json_body(carrying(b"{}".ljust(50_000), **chunked), 500_000)
+    assert given == [within_s]
 
 
 @pytest.mark.parametrize("server", [{}, {"wsgi.input_terminated": True}], ids=["wsgi", "gunicorn"])
