@@ -12,6 +12,7 @@ from gunicorn.config import Config
 from gunicorn.http import get_parser
 from werkzeug.exceptions import RequestTimeout
 from app.api import body
+from app.processes import worker
 
 body.READ_WITHIN_S, body.LEAST_BYTES_PER_S = 0.3, 100
 service, client = socket.socketpair()
@@ -22,8 +23,11 @@ def trickle():
         client.sendall(b" " * 20)
         time.sleep(0.01)
 
+def parser_of(end):
+    return get_parser(Config(), end, ("127.0.0.1", 1))
+
 gevent.spawn(trickle)
-parser = get_parser(Config(), service, ("127.0.0.1", 1))
+parser = parser_of(service)
 request = next(parser)
 with body.reading(1_000):
     print(len(request.body.read(1_000)))
@@ -33,10 +37,18 @@ try:
         request.body.read(100_000)
 except RequestTimeout:
     print(0.4 <= time.monotonic() - begun < 5, next(parser, "closed"))
+
+service, client = socket.socketpair()
+gevent.spawn(trickle)
+answered, worker.READ_ON_S, begun = next(parser_of(service)), 0.3, time.monotonic()
+try:
+    worker.Worker._read_on(None, answered)
+except StopIteration:
+    print(0.3 <= time.monotonic() - begun < 5)
 """
 
 
-def test_a_body_has_so_long_to_come_and_longer_the_longer_it_is() -> None:
+def test_a_body_has_so_long_to_come_longer_the_longer_it_is_and_once_it_is_answered() -> None:
     command = [sys.executable, "-c", TRICKLED]
     ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    assert ended.stdout == "1000\nTrue closed\n"
+    assert ended.stdout == "1000\nTrue closed\nTrue\n"
