@@ -265,9 +265,8 @@ def _in_our_words(deadline: Deadline, faults: Faults) -> Iterator[None]:
     try:
         yield
     except openai.APIStatusError as error:
-        retry_after = error.response.headers.get("Retry-After")
         # Not chained: the library's error quotes the provider, and providers quote keys.
-        raise faults.refused(error.status_code, error.body, retry_after) from None
+        raise faults.refused(error.status_code, error.body, error.response.headers) from None
     except (openai.APITimeoutError, httpx2.TimeoutException) as error:
         if isinstance(error.__cause__, httpx2.ConnectTimeout):
             raise faults.unsent("took no connection in time", late=True) from error

@@ -3,12 +3,8 @@
 Nothing a provider says reaches an error unredacted, because providers echo keys and prompts.
 """
 
-import email.utils
-import math
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC
 from typing import Any
 
 from policy.errors import (
@@ -23,8 +19,8 @@ from upstream.answers import finish_of
 from upstream.doubt import BLANK
 from upstream.redact import MAX_CHARS, redacted, said_in
 from upstream.refusals import STATUS_ERRORS, meant_by
+from upstream.waits import wait_s
 
-MAX_RETRY_AFTER_S = 300.0
 READ_CHARS = 1 << 14
 """What a provider says beyond these is not looked at: an error may be megabytes long."""
 # How providers say at the end of a 200 answer that it broke off: OpenRouter, GLM, DeepSeek.
@@ -72,7 +68,9 @@ class Faults:
         kind = UpstreamTimeout if late else UpstreamError
         return kind(self._message(what, said), arm=self.arm)
 
-    def refused(self, status: int, body: object, retry_after: str | None = None) -> UpstreamError:
+    def refused(
+        self, status: int, body: object, headers: Mapping[str, str] | None = None
+    ) -> UpstreamError:
         """Return the error for an HTTP status that is not a success, with whatever came with it."""
         found = body[0] if isinstance(body, list) and body else body  # Gemini wraps it in a list
         error = found.get("error", found) if isinstance(found, Mapping) else found
@@ -83,7 +81,7 @@ class Faults:
             message,
             arm=self.arm,
             http_status=status,
-            retry_after_s=retry_after_s(retry_after),
+            retry_after_s=wait_s(headers or {}, error),
             param=self._param(error) if issubclass(kind, UpstreamRejected) else None,
             code=meant,
         )
@@ -126,30 +124,6 @@ class Faults:
         """Return our own words, and after them what the provider has said, redacted."""
         told = f"{self.arm}: the provider {what}"
         return told + redacted(said, self._secrets, said_in(self._body), MAX_CHARS - len(told))
-
-
-def retry_after_s(value: str | None) -> float | None:
-    """Return the seconds a Retry-After header asks for, capped; None when it makes no sense.
-
-    >>> retry_after_s("3"), retry_after_s("1e9"), retry_after_s("-1"), retry_after_s("soon")
-    (3.0, 300.0, None, None)
-    """
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = _seconds_until(value)
-    return min(seconds, MAX_RETRY_AFTER_S) if math.isfinite(seconds) and seconds >= 0 else None
-
-
-def _seconds_until(http_date: str) -> float:
-    try:
-        moment = email.utils.parsedate_to_datetime(http_date)
-    except (ValueError, TypeError, IndexError, OverflowError):  # what it raises by what it is given
-        return math.nan
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return aware.timestamp() - time.time()
 
 
 def _said(error: object) -> tuple[str, object]:

@@ -195,6 +195,14 @@ def test_retry_after_is_told_and_not_slept() -> None:
     assert len(seen.bodies) == 1
 
 
+def test_a_wait_that_stands_in_the_error_alone_is_told_too() -> None:
+    info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "46.5s"}
+    busy = failing({"message": "quota", "details": [info]}, "429 Too Many Requests")
+    with talking_to(busy) as (upstream, arm, _), pytest.raises(UpstreamBusy) as caught:
+        upstream.answer(arm, BODY)
+    assert caught.value.retry_after_s == 46.5
+
+
 def test_a_redirect_is_not_followed() -> None:
     with talking_to(replying(completion())) as (there, arm, seen_there):
         url = str(next(iter(there._clients.values())).base_url)
