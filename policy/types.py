@@ -30,6 +30,8 @@ class Timeouts:
 class Arm:
     """One routable choice: a provider's model with its prices, window and abilities.
 
+    `billed_in` is where in the usage of an answer its provider says what it bills, with dots.
+
     units  : prices in US dollars per million tokens, context_window in tokens, quality and
              max_share 0..1; the day of max_usd_per_day is one of UTC
     """
@@ -50,6 +52,7 @@ class Arm:
     max_usd_per_day: float | None = None
     fallbacks: tuple[str, ...] = ()
     answers_as: tuple[str, ...] = ()
+    billed_in: str | None = None
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     timeouts: Timeouts = Timeouts()
 
@@ -81,12 +84,16 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The tokens of one call, as the provider counted them or, when `estimated`, as we did."""
+    """The tokens of one call, as the provider counted them or, when `estimated`, as we did.
+
+    `billed_usd` is what the provider says it bills for the call, if it does.
+    """
 
     input_tokens: int
     output_tokens: int
     cached_tokens: int = 0
     estimated: bool = False
+    billed_usd: float | None = None
 
     @property
     def tokens(self) -> int:
@@ -94,7 +101,7 @@ class Usage:
         return self.input_tokens + self.output_tokens
 
     def __add__(self, other: "Usage") -> "Usage":
-        """Return the tokens of two calls.
+        """Return the tokens of two calls; what is billed is said of one.
 
         >>> Usage(3, 2, 1) + Usage(1, 1, 1, estimated=True)
         Usage(input_tokens=4, output_tokens=3, cached_tokens=2, estimated=True)

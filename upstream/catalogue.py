@@ -33,13 +33,15 @@ _NO_KEY = "none"
 class Provider:
     """One OpenAI-compatible endpoint; `api_key_env` names the variable that holds its key.
 
-    `passes_on` names the endpoints whose requests it is given as they came, beside those of arms.
+    `passes_on` names the endpoints whose requests it is given as they came, beside those of arms,
+    and `billed_in` where in the usage of an answer it says what it bills.
     """
 
     name: str
     base_url: str
     api_key_env: str | None = None
     passes_on: tuple[str, ...] = ()
+    billed_in: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +249,7 @@ def _nearest(key: str, fields: Iterable[str]) -> str:
 def _catalogue(tree: Mapping[str, Any]) -> Catalogue:
     return Catalogue(
         providers={name: _provider(name, table) for name, table in tree["provider"].items()},
-        arms={name: _arm(name, table) for name, table in tree["arm"].items()},
+        arms={name: _arm(name, table, tree["provider"]) for name, table in tree["arm"].items()},
     )
 
 
@@ -255,7 +257,7 @@ def _provider(name: str, table: Mapping[str, Any]) -> Provider:
     return Provider(name, **{**table, "passes_on": tuple(table.get("passes_on", ()))})
 
 
-def _arm(name: str, table: Mapping[str, Any]) -> Arm:
+def _arm(name: str, table: Mapping[str, Any], providers: Mapping[str, Any]) -> Arm:
     fields: dict[str, Any] = {
         key: float(value) if key in _NUMBERS else value for key, value in table.items()
     }
@@ -264,4 +266,5 @@ def _arm(name: str, table: Mapping[str, Any]) -> Arm:
         fields[key] = tuple(table.get(key, ()))
     fields["timeouts"] = Timeouts(**{k: float(v) for k, v in table.get("timeouts", {}).items()})
     fields.setdefault("quota_group", name)
+    fields["billed_in"] = providers[table["provider"]].get("billed_in")
     return Arm(name=name, **fields)

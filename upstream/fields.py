@@ -99,6 +99,11 @@ PROVIDER = {
     "passes_on": Field(
         f"a list of {', '.join(PASSED_ON)}", _listed(lambda each: each in PASSED_ON)
     ),
+    "billed_in": Field(
+        "where in an answer's usage stand the dollars billed, such as cost, with a dot into what "
+        "is nested",
+        _text(r"\w{1,64}(\.\w{1,64}){0,7}"),
+    ),
 }
 ARM = {
     "provider": Field("the name of a [provider.<name>] table", _text(r".+"), required=True),

@@ -9,6 +9,8 @@ from policy.letters import IMAGE_TOKENS, about_tokens
 from policy.types import Arm, Usage
 from upstream.answers import BESIDE, choices_of, part_of, thinks
 
+MOST_BILLED_USD = 1e4
+"""What is said to be billed for one call beyond this is no bill of one call."""
 # Parameters that no model reads.
 UNREAD = frozenset({
     "audio", "function_call", "logit_bias", "metadata", "modalities", "model", "prompt_cache_key",
@@ -41,7 +43,21 @@ def usage_of(
         _guessed(about_output) if written is None else written + since,
         0 if asked is None else min(_cached(usage), asked),
         estimated=asked is None or written is None or since > 0,
+        billed_usd=None if since > 0 else _billed_usd(usage, arm.billed_in),
     )
+
+
+def _billed_usd(usage: Mapping[str, Any], billed_in: str | None) -> float | None:
+    """Return what stands there, if it can be the dollars of one call.
+
+    >>> _billed_usd({"cost": {"total": 0.25}}, "cost.total"), _billed_usd({"cost": "0.25"}, "cost")
+    (0.25, None)
+    """
+    found: Any = usage
+    for name in billed_in.split(".") if billed_in else ():
+        found = found.get(name) if isinstance(found, Mapping) else None
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    return float(found) if is_number and 0 <= found <= MOST_BILLED_USD else None
 
 
 def _written(usage: Mapping[str, Any], asked: int | None) -> object:

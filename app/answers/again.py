@@ -11,8 +11,9 @@ from app.routing.asking import Asking
 from app.routing.ids import decision_id
 from app.routing.live import Live
 from app.routing.observed import Observed
-from app.routing.turn import Completion, Ended, NoCall, Turn, completed, free
+from app.routing.turn import Completion, Ended, NoCall, Turn, completed
 from policy.errors import UpstreamError
+from policy.types import Arm
 from storage.cache_file import StoredAnswer
 from storage.records import CacheUse
 from storage.spool import Durable
@@ -52,7 +53,7 @@ class Again:
 
     def _turn(self, asking: Asking, stored: StoredAnswer, use: CacheUse) -> Turn:
         started_at_s, learned = time.time(), self.live.lately
-        arm = free(self.catalogue().arms[stored.arm])
+        arm = _free(self.catalogue().arms[stored.arm])
         question = asking.question(
             learned.space.context(asking.sketch),
             None,
@@ -73,3 +74,10 @@ def stand_in(asking: Asking, visit: Visit, error: UpstreamError) -> StoredAnswer
     if stored is None:
         raise error
     return stored
+
+
+def _free(arm: Arm) -> Arm:
+    """Return the arm at no price: what it has answered once costs nothing to say again."""
+    return replace(
+        arm, input_usd_per_mtok=0.0, output_usd_per_mtok=0.0, cached_input_usd_per_mtok=0.0
+    )

@@ -37,13 +37,17 @@ CHECKED = ("", "arm", "seconds", "says")
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What became of asking one arm; `answered_as` is a model that is another than was asked."""
+    """What became of asking one arm; `answered_as` is a model that is another than was asked.
+
+    `lacks` is where its provider should have said what it bills.
+    """
 
     arm: str
     answers: bool
     latency_s: float
     says: str
     answered_as: str | None = None
+    lacks: str | None = None
 
 
 def listed(settings: Settings, *, as_json: bool) -> None:
@@ -146,16 +150,19 @@ def _checked(upstream: Upstream, arm: Arm, catalogue: Catalogue) -> Checked:
             answer = upstream.answer(arm, QUESTION)
     except UpstreamError as error:
         return Checked(arm.name, False, 0.0, error.message)
-    if answering(arm, answer.model, catalogue.arms.values()) is arm:
-        return Checked(arm.name, True, answer.latency_s, f"answers as {answer.model}")
-    says = f"answers as {answer.model}; if that is right, say answers_as in its table"
-    return Checked(arm.name, True, answer.latency_s, says, answer.model)
+    says, other, lacks = f"answers as {answer.model}", None, None
+    if answering(arm, answer.model, catalogue.arms.values()) is not arm:
+        says, other = f"{says}; if that is right, say answers_as in its table", answer.model
+    if arm.billed_in and answer.usage.billed_usd is None:
+        lacks = f"usage.{arm.billed_in}"
+        says = f"{says}; no {lacks} says what is billed: its prices count"
+    return Checked(arm.name, True, answer.latency_s, says, other, lacks)
 
 
 def _mark(checked: Checked) -> str:
     if not checked.answers:
         return "FAILED"
-    return "ok" if checked.answered_as is None else "note"
+    return "ok" if checked.answered_as is None and checked.lacks is None else "note"
 
 
 def _entries(models: Sequence[ListedModel], provider: str, taken: set[str]) -> Iterator[str]:

@@ -209,16 +209,14 @@ def ok_or_filtered(finish_reason: str | None) -> OutcomeStatus:
     return "filtered" if finish_reason == "content_filter" else "ok"
 
 
-def free(arm: Arm) -> Arm:
-    """Return the arm at no price: what it has answered once costs nothing to say again."""
-    return replace(
-        arm, input_usd_per_mtok=0.0, output_usd_per_mtok=0.0, cached_input_usd_per_mtok=0.0
-    )
-
-
 def cost_usd(turn: Turn, ended: Ended) -> float:
-    """Return the dollars of one call as counted, at the price of the model that answered."""
+    """Return the dollars of one call: as its provider says it bills, else its tokens at a price.
+
+    That is the price of the model that answered.
+    """
     arm, usage = turn.arm, ended.usage
+    if usage.billed_usd is not None:
+        return usage.billed_usd
     if ended.model is not None:
         arm = answering(arm, ended.model, turn.known.values()) or arm
     return arm.cost_usd(usage.input_tokens, usage.output_tokens, usage.cached_tokens)

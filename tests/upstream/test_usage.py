@@ -144,3 +144,48 @@ def test_of_a_stream_that_is_left_each_thought_is_booked_once_and_no_mark_of_it(
     ):
         list(stream)
     assert stream.usage == Usage(8, 50, estimated=True)
+
+
+@pytest.mark.parametrize(
+    ("billed_in", "told", "billed_usd"),
+    [
+        ("cost", {"cost": 0.0125}, 0.0125),
+        ("cost", {"cost": 0}, 0),
+        ("cost.total_cost", {"cost": {"total_cost": 2}}, 2),
+        ("cost.total_cost", {"cost": 0.0125}, None),
+        ("cost", {"cost": {"total_cost": 2}}, None),
+        ("cost", {"cost": "0.0125"}, None),
+        ("cost", {"cost": True}, None),
+        ("cost", {"cost": -0.0125}, None),
+        ("cost", {"cost": 1e5}, None),
+        ("cost", {"cost": None}, None),
+        ("cost", {}, None),
+        (None, {"cost": 0.0125}, None),
+    ],
+)
+def test_what_a_provider_says_it_bills_is_believed_where_it_is_asked_to(
+    billed_in, told, billed_usd
+) -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, **told}
+    reply = completion(usage=usage)
+    with talking_to(lambda talk: talk.reply(reply), billed_in=billed_in) as (upstream, arm, _):
+        assert upstream.answer(arm, BODY).usage == Usage(3, 2, billed_usd=billed_usd)
+
+
+def test_a_bill_before_the_end_of_a_stream_is_not_the_whole() -> None:
+    told = {"prompt_tokens": 3, "completion_tokens": 1, "cost": 0.25}
+    end = {**told, "completion_tokens": 9, "cost": 0.5}
+    with (
+        talking_to(
+            lambda talk: talk.events(
+                chunk("hello", usage=told),
+                chunk(" there", finish="stop"),
+                json.dumps({"choices": [], "usage": end}).encode(),
+                b"[DONE]",
+            ),
+            billed_in="cost",
+        ) as (upstream, arm, _),
+        upstream.stream(arm, BODY) as stream,
+    ):
+        bills = [stream.usage.billed_usd for _ in stream]
+    assert bills == [0.25, None, 0.5]

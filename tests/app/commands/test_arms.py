@@ -102,6 +102,13 @@ def test_an_arm_that_answers_as_another_model_is_noted(tmp_path: Path) -> None:
     assert "answers as another-model; if that is right, say answers_as in its table" in ended.stdout
 
 
+def test_an_arm_that_does_not_say_what_it_bills_is_noted(tmp_path: Path, provider: Serving) -> None:
+    path = catalogue(tmp_path, provider.url, {"one": {}}, {"billed_in": "cost"})
+    ended = arms(path, "check")
+    assert (ended.exit_code, ended.stdout.splitlines()[1].split()[:2]) == (0, ["note", "one"])
+    assert "answers as one; no usage.cost says what is billed: its prices count" in ended.stdout
+
+
 def test_a_name_that_is_no_arm_is_told(tmp_path: Path, provider: Serving) -> None:
     ended = arms(catalogue(tmp_path, provider.url, ARMS), "check", "nobody")
     assert (ended.exit_code, "'nobody' is no arm; the arms are one, two" in ended.stderr) == (
