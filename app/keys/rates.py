@@ -90,8 +90,8 @@ class Rates:
         standing, is_let_in = self._come(rate, f"key {holder.key_id}")
         if not is_let_in:
             raise RateLimited(
-                f"the key may ask {rate.amount} times in {rate.within_s:g} s, and has; ask "
-                f"again in {ceil(standing.reset_s)} s",
+                f"the key's limit is {holder.rate_limit}, and is reached; ask again in "
+                f"{ceil(standing.reset_s)} s",
                 retry_after_s=standing.reset_s,
             )
         return standing

@@ -36,6 +36,13 @@ def test_each_key_has_its_own_and_without_one_there_is_none() -> None:
     assert rates.hit(Holder("shop", "k1")) is None
 
 
+def test_who_is_refused_is_told_the_limit_as_it_was_set() -> None:
+    rates, holder = Rates(lambda: 0.0), Holder("shop", "k1", rate_limit="1/month")
+    rates.hit(holder)
+    with pytest.raises(RateLimited, match="limit is 1/month, and is reached; ask again in 2592000"):
+        rates.hit(holder)
+
+
 def test_who_has_not_come_lately_is_forgotten() -> None:
     now_s = [0.0]
     rates = Rates(lambda: now_s[0])
