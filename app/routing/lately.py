@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from jobs.learned import Learned
 from policy.frontier import Point, frontier
+from policy.prediction import compared
 from policy.types import Floats
 from storage.records import Decision
 
@@ -112,7 +113,11 @@ class Lately:
 
     @cached_property
     def _askable(self) -> Floats:
-        return np.where(np.isnan(self.cost_usd), np.nan, self.quality)
+        """Return what each arm that may win a prompt would bring there, NaN elsewhere, (n, k)."""
+        may_win = np.isfinite(self.cost_usd)
+        for asked in may_win:
+            asked[asked] = compared(self.weight[asked])
+        return np.where(may_win, self.quality, np.nan)
 
 
 def _average(learned: Learned) -> Floats:

@@ -70,3 +70,17 @@ def test_only_an_arm_that_can_be_asked_now_is_on_the_curve(rated: Running) -> No
     assert found.prompts == len(recent)
     none = Lately.of(rated.learned, arms, recent, ["new"])
     assert (none.prompts, none.frontier([1.0])) == (0, [])
+
+
+def test_an_arm_that_may_win_no_prompt_yet_is_not_on_the_curve() -> None:
+    k = 20
+    arms = tuple(f"arm{i}" for i in range(k))
+    quality, cost = np.full((3, k), 0.5), np.full((3, k), 0.001)
+    quality[:, -1], cost[:, -1] = 0.9, 0.1
+    weight = np.repeat([1.0, 0.0], [k - 1, 1])
+    found = Lately(arms, (None,) * 3, quality, np.ones((3, k)), cost, weight).at(1e6)
+    assert found is not None
+    assert (found.cost_usd, found.shares[-1]) == (pytest.approx(0.001), 0.0)
+    known = Lately(arms, (None,) * 3, quality, np.ones((3, k)), cost, np.ones(k)).at(1e6)
+    assert known is not None
+    assert known.shares[-1] == 1.0
