@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.learned import Learned
+from policy.belief import Belief
 from policy.frontier import Point, frontier
 from policy.prediction import compared
 from policy.types import Floats
@@ -19,7 +20,7 @@ RECENT = 200
 
 @dataclass(frozen=True, slots=True)
 class ArmQuality:
-    """What is believed of an arm's quality, over all of the prompts; `outcomes` is its weight."""
+    """What is believed of an arm's mean quality over prompts; `outcomes` is its weight."""
 
     quality: float
     quality_sd: float
@@ -30,13 +31,14 @@ class ArmQuality:
 class Lately:
     """The recent prompts, oldest first; an arm that could not be asked has NaN as its cost.
 
-    shapes : quality, variance, cost_usd (n, k); weight (k,)
+    shapes : contexts (n, d); quality, cost_usd (n, k); weight (k,)
     """
 
+    believed: Belief
     arms: tuple[str, ...]
     tasks: tuple[str | None, ...]
+    contexts: Floats
     quality: Floats
-    variance: Floats
     cost_usd: Floats
     weight: Floats
 
@@ -52,7 +54,8 @@ class Lately:
         recent = [each for each in recent if learned.knows(each)]
         names = tuple(arms)
         contexts = [learned.context(each) for each in recent] or [_average(learned)]
-        said = [learned.beliefs.quality.predict(context, names) for context in contexts]
+        believed = learned.beliefs.quality
+        said = [believed.predict(context, names) for context in contexts]
         place = {arm: i for i, arm in enumerate(names) if allowed is None or arm in allowed}
         cost = np.full((len(recent), len(names)), np.nan)
         for row, each in enumerate(recent):
@@ -60,10 +63,11 @@ class Lately:
                 if arm in place:
                     cost[row, place[arm]] = usd
         return cls(
+            believed,
             names,
             tuple(each.task for each in recent),
+            np.array(contexts),
             np.array([each.mean for each in said]),
-            np.array([each.sd for each in said]) ** 2,
             cost,
             said[0].weight,
         )
@@ -102,9 +106,9 @@ class Lately:
         return float(cost[asked].mean()), float(np.clip(quality, 0.0, 1.0).mean())
 
     def _belief(self, arm: str, rows: NDArray[np.bool_]) -> ArmQuality:
-        i = self.arms.index(arm)
-        sd = float(np.sqrt(self.variance[rows, i].mean()))
-        return ArmQuality(float(self.quality[rows, i].mean()), sd, float(self.weight[i]))
+        """Return the belief of the mean, which is that of the mean context: quality is linear."""
+        said = self.believed.predict(self.contexts[rows].mean(axis=0), (arm,))
+        return ArmQuality(float(said.mean[0]), float(said.sd[0]), float(said.weight[0]))
 
     @cached_property
     def _asked(self) -> NDArray[np.bool_]:

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from app.routing.lately import Lately
+from policy.belief import Belief
 from tests.app.running import Running
+from tests.policy.worlds import PRIOR, World, contexts
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +76,29 @@ def test_only_an_arm_that_can_be_asked_now_is_on_the_curve(rated: Running) -> No
 
 def test_an_arm_that_may_win_no_prompt_yet_is_not_on_the_curve() -> None:
     k = 20
-    arms = tuple(f"arm{i}" for i in range(k))
+    believed, arms = Belief(PRIOR), tuple(f"arm{i}" for i in range(k))
     quality, cost = np.full((3, k), 0.5), np.full((3, k), 0.001)
     quality[:, -1], cost[:, -1] = 0.9, 0.1
     weight = np.repeat([1.0, 0.0], [k - 1, 1])
-    found = Lately(arms, (None,) * 3, quality, np.ones((3, k)), cost, weight).at(1e6)
+    prompts = (believed, arms, (None,) * 3, np.ones((3, 4)), quality, cost)
+    found = Lately(*prompts, weight).at(1e6)
     assert found is not None
     assert (found.cost_usd, found.shares[-1]) == (pytest.approx(0.001), 0.0)
-    known = Lately(arms, (None,) * 3, quality, np.ones((3, k)), cost, np.ones(k)).at(1e6)
+    known = Lately(*prompts, np.ones(k)).at(1e6)
     assert known is not None
     assert known.shares[-1] == 1.0
+
+
+def test_the_interval_of_a_belief_is_that_of_the_mean_over_the_prompts() -> None:
+    rng, arms, off = np.random.default_rng(0), tuple("abc"), []
+    for _ in range(100):
+        world, belief = World.drawn(PRIOR, len(arms), rng), Belief(PRIOR)
+        for x in contexts(rng, 60):
+            arm = int(rng.integers(len(arms)))
+            belief = belief.update(arms[arm], x, world.reward(arm, x, rng))
+        prompts = contexts(rng, 200)
+        cost, quality = np.ones((200, 3)), (prompts @ world.weights.T)
+        found = Lately(belief, arms, (None,) * 200, prompts, quality, cost, np.ones(3))
+        for arm, true in zip(arms, quality.mean(axis=0), strict=True):
+            off.append((found.belief(arm).quality - true) / found.belief(arm).quality_sd)
+    assert np.mean(np.abs(off) < 1.96) == pytest.approx(0.95, abs=0.03)
