@@ -8,6 +8,7 @@ from math import exp, log
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from policy.types import Floats
 
@@ -20,6 +21,8 @@ FINE = 1e-4
 """Logarithms of prices that are no further apart are not told apart."""
 SURE = 1.0
 """Standard deviations by which a floor of quality is held at least."""
+Rows = NDArray[np.bool_] | slice
+EVERY = slice(None)
 CELLS = 1 << 15
 """Predicted utilities that one step looks at; many arms are looked at with fewer draws each."""
 
@@ -71,9 +74,12 @@ class Ring:
         """Return the dollars per request that the policy would spend, exploration included."""
         return self._mean(self._tables.cost_usd, willingness_to_pay_usd)
 
-    def quality(self, willingness_to_pay_usd: float) -> float:
-        """Return the mean quality that the policy would bring, exploration included."""
-        return self._mean(self._tables.quality, willingness_to_pay_usd)
+    def quality(self, willingness_to_pay_usd: float, beside: str | None = None) -> float:
+        """Return the mean quality that the policy would bring, exploration included.
+
+        With `beside` it is of the prompts that could go to that arm, as the arm's own is.
+        """
+        return self._mean(self._tables.quality, willingness_to_pay_usd, self._could_go(beside))
 
     def quality_of(self, arm: str) -> float | None:
         """Return the mean quality of always asking one arm, None where no prompt could go to it."""
@@ -110,19 +116,27 @@ class Ring:
     def above(self, willingness_to_pay_usd: float, share: float, arm: str) -> float:
         """Return how far mean quality is above a share of an arm's, less what doubt there is.
 
+        Both are of the prompts that could go to that arm: of others it would bring nothing.
         The doubt is of the difference: it counts an arm by how much more, or less, of it is asked
         than the share of the one it is held against.
         """
-        quality, it = self._tables.quality, self.arms.index(arm)
-        asked = self._asked(willingness_to_pay_usd)
+        rows, it = self._could_go(arm), self.arms.index(arm)
+        asked, quality = self._asked(willingness_to_pay_usd)[rows], self._tables.quality[rows]
         apart = asked.mean(axis=0)
         apart[it] -= share
-        more = float(np.nansum(asked * quality, axis=1).mean() - share * np.nanmean(quality[:, it]))
+        more = float(np.nansum(asked * quality, axis=1).mean() - share * quality[:, it].mean())
         return more - SURE * float(np.linalg.norm(apart * self._doubt))
 
-    def _mean(self, of: Floats, payment: float) -> float:
+    def _mean(self, of: Floats, payment: float, rows: Rows = EVERY) -> float:
         """Return the mean of a table (n, k) over what would be asked."""
-        return float(np.nansum(self._asked(payment) * of, axis=1).mean())
+        return float(np.nansum((self._asked(payment) * of)[rows], axis=1).mean())
+
+    def _could_go(self, arm: str | None) -> Rows:
+        """Return the prompts that could go to an arm, or with None all."""
+        if arm is None:
+            return EVERY
+        could: NDArray[np.bool_] = np.isfinite(self._tables.quality[:, self.arms.index(arm)])
+        return could
 
     def _asked(self, payment: float) -> Floats:
         """Return how often each arm would be asked for each prompt, (n, k).

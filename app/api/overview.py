@@ -107,7 +107,7 @@ def _floor(wanted: QualityFloor, pacer: Pacer, learned: Learned) -> dict[str, An
         "baseline": arm,
         "baseline_quality": ring.quality_of(arm) if ring.forecasts else None,
         "baseline_outcomes_missing": ceil(max(KNOWN - (known.evidence.weight if known else 0), 0)),
-        "quality": ring.quality(pay) if ring.forecasts else None,
+        "quality": ring.quality(pay, beside=arm) if arm in ring.arms else None,
         "surely_above": ring.above(pay, wanted.share, arm) if arm in ring.arms else None,
     }
 

@@ -114,6 +114,18 @@ def test_a_share_of_an_arm_that_nobody_knows_is_surely_kept_by_that_arm_alone() 
     assert unknown.for_share(0.9, "dear") > 3 * ring(forecasts(RING)).for_share(0.9, "dear")
 
 
+def test_prompts_that_could_not_go_to_the_arm_leave_a_share_of_it_as_it_is() -> None:
+    found = forecasts(150)
+    weak = replace(found[0], arms=("weak",), quality=np.array([0.1]), cost_usd=np.array([1e-6]),
+                   drawn=np.full((1, 1), 0.1), drawn_usd=np.full((1, 1), 1e-6),
+                   doubt=np.zeros(1))  # fmt: skip
+    alone, beside = ring(found), ring([*found, *[weak] * 50])
+    payment = alone.for_share(0.9, "dear")
+    assert beside.for_share(0.9, "dear") == pytest.approx(payment, rel=1e-3)
+    assert beside.quality(payment, beside="dear") == pytest.approx(alone.quality(payment))
+    assert beside.quality(payment) < alone.quality(payment)
+
+
 def test_a_spend_out_of_reach_leaves_the_highest_price_and_one_too_small_the_cheapest_arm() -> None:
     filled = ring(forecasts(50))
     assert filled.for_spend(1.0) == HIGHEST_USD
