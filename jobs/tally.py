@@ -220,7 +220,8 @@ class Counting:
         arm, warm_usd = row.eligible[place], 0.0
         if row.cached_by_arm and arm not in row.cached_by_arm and arm in self._arms:
             priced, tokens = self._arms[arm], max(row.cached_by_arm.values())
-            warm_usd = priced.cost_usd(tokens, 0.0) - priced.cost_usd(tokens, 0.0, tokens)
+            cold_usd = priced.cost_usd(tokens, 0.0, cache_write_tokens=tokens)
+            warm_usd = cold_usd - priced.cost_usd(tokens, 0.0, tokens)
         predicted_usd = max(self._expected(arm, row.predicted_usd[place]) - warm_usd, 0.0)
         return _Choice(arm, row.propensities[place], predicted_usd, warm_usd)
 

@@ -16,6 +16,8 @@ from policy.evidence import FORGOTTEN
 from policy.types import Arm, Floats
 
 NOTHING_CACHED: Mapping[str, int] = {}
+LEAST_CACHED = 1_024
+"""So many tokens a prompt has that large providers promise to keep."""
 RARELY_SD = 3.0
 LONGEST_LOG = float(np.log(200_000.0))
 SURE = 4.0
@@ -118,10 +120,16 @@ def expected_cost_usd(
     """Return the expected dollars of each arm at its price of this moment.
 
     `cached_tokens` are those of the input that an arm's provider has in its cache, by arm: to ask
-    that arm is cheaper by them, so that leaving a conversation's arm has a price.
+    that arm is cheaper by them, so that leaving a conversation's arm has a price. The rest of a
+    prompt that is long enough for a cache is held to be written there.
 
     shapes : output_tokens (k,) -> (k,)
     """
     cached = [min(cached_tokens.get(arm.name, 0), input_tokens) for arm in arms]
-    each = zip(arms, output_tokens, cached, strict=True)
-    return np.array([arm.cost_usd(input_tokens, float(out), held) for arm, out, held in each])
+    share = float(input_tokens >= LEAST_CACHED)
+    return np.array(
+        [
+            arm.cost_usd(input_tokens, float(out), held, share * (input_tokens - held))
+            for arm, out, held in zip(arms, output_tokens, cached, strict=True)
+        ]
+    )

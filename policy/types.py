@@ -43,6 +43,7 @@ class Arm:
     output_usd_per_mtok: float
     context_window: int
     cached_input_usd_per_mtok: float | None = None
+    cache_write_usd_per_mtok: float | None = None
     capabilities: frozenset[str] = frozenset()
     tier: str = "standard"
     quality: float | None = None
@@ -66,9 +67,13 @@ class Arm:
         return (3.0 * self.input_usd_per_mtok + self.output_usd_per_mtok) / 4.0
 
     def cost_usd(
-        self, input_tokens: float, output_tokens: float, cached_tokens: float = 0.0
+        self,
+        input_tokens: float,
+        output_tokens: float,
+        cached_tokens: float = 0.0,
+        cache_write_tokens: float = 0.0,
     ) -> float:
-        """Return the dollars of one call; `cached_tokens` is the input part read from cache.
+        """Return the dollars of one call; parts of the input are read from cache and written to it.
 
         >>> arm = Arm("a", "p", "m", 2.5, 10.0, 128_000, cached_input_usd_per_mtok=1.25)
         >>> arm.cost_usd(1_000_000, 100_000, cached_tokens=400_000)
@@ -79,6 +84,10 @@ class Arm:
             cached_price = self.input_usd_per_mtok
         fresh = input_tokens - cached_tokens
         dollars = fresh * self.input_usd_per_mtok + cached_tokens * cached_price
+        if self.cache_write_usd_per_mtok is not None:
+            dollars += cache_write_tokens * (
+                self.cache_write_usd_per_mtok - self.input_usd_per_mtok
+            )
         return (dollars + output_tokens * self.output_usd_per_mtok) / TOKENS_PER_MTOK
 
 
@@ -94,6 +103,7 @@ class Usage:
     cached_tokens: int = 0
     estimated: bool = False
     billed_usd: float | None = None
+    cache_write_tokens: int = 0
 
     @property
     def tokens(self) -> int:
@@ -103,8 +113,10 @@ class Usage:
     def __add__(self, other: "Usage") -> "Usage":
         """Return the tokens of two calls; what is billed is said of one.
 
-        >>> Usage(3, 2, 1) + Usage(1, 1, 1, estimated=True)
-        Usage(input_tokens=4, output_tokens=3, cached_tokens=2, estimated=True)
+        >>> (Usage(3, 2, 1, cache_write_tokens=2) + Usage(1, 1, 1)).cache_write_tokens
+        2
+        >>> Usage(3, 2, 1) + Usage(1, 1, 1) == Usage(4, 3, 2)
+        True
         >>> (Usage(3, 2, estimated=True) + Usage(1, 1)).estimated
         True
         """
@@ -113,6 +125,7 @@ class Usage:
             self.output_tokens + other.output_tokens,
             self.cached_tokens + other.cached_tokens,
             self.estimated or other.estimated,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
         )
 
 

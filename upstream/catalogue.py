@@ -23,8 +23,14 @@ from upstream.redact import HIDDEN, redacted
 
 # Where a URL stands that may hold a password: until its last @, also when it lacks its scheme.
 _USER = re.compile(r"(?s)(\bbase_url\W*(?:\w+://)?|//).*@")
-_PRICES = ("input_usd_per_mtok", "output_usd_per_mtok", "cached_input_usd_per_mtok")
-_NUMBERS = (*_PRICES, "quality", "max_usd_per_day")
+_NUMBERS = (
+    "input_usd_per_mtok",
+    "output_usd_per_mtok",
+    "cached_input_usd_per_mtok",
+    "cache_write_usd_per_mtok",
+    "quality",
+    "max_usd_per_day",
+)
 
 _NO_KEY = "none"
 

@@ -116,6 +116,7 @@ ARM = {
         required=True,
     ),
     "cached_input_usd_per_mtok": Field(_dollars, _price),
+    "cache_write_usd_per_mtok": Field(_dollars, _price),
     "capabilities": Field(
         f"a list of {', '.join(CAPABILITIES)}", _listed(lambda each: each in CAPABILITIES)
     ),

@@ -37,13 +37,14 @@ def usage_of(
     asked = _believed(usage.get("prompt_tokens"), about_input, most)
     most_written = most * choices_asked(body)
     written = _believed(_written(usage, asked), about_output - uncounted, most_written)
-    since = _guessed(uncounted)
+    since, cached = _guessed(uncounted), min(_cached(usage), asked or 0)
     return Usage(
         _guessed(about_input) if asked is None else asked,
         _guessed(about_output) if written is None else written + since,
-        0 if asked is None else min(_cached(usage), asked),
+        cached,
         estimated=asked is None or written is None or since > 0,
         billed_usd=None if since > 0 else _billed_usd(usage, arm.billed_in),
+        cache_write_tokens=min(_cache_write(usage), (asked or 0) - cached),
     )
 
 
@@ -144,11 +145,18 @@ def spoken_tokens(message: Mapping[str, Any]) -> float:
 
 def _cached(usage: Mapping[str, Any]) -> int:
     """Return the tokens read from a cache, as OpenAI, DeepSeek or Moonshot tells them."""
+    return _part(usage, "cached_tokens", "prompt_cache_hit_tokens", "cached_tokens")
+
+
+def _cache_write(usage: Mapping[str, Any]) -> int:
+    """Return the tokens written to a cache, as OpenAI or LiteLLM tells them."""
+    return _part(usage, "cache_write_tokens", "cache_creation_input_tokens")
+
+
+def _part(usage: Mapping[str, Any], inner: str, *beside: str) -> int:
+    """Return the part of the input that its details tell, or else what is told beside them."""
     details = usage.get("prompt_tokens_details")
-    inner = details if isinstance(details, Mapping) else {}
-    told = (
-        inner.get("cached_tokens"),
-        *map(usage.get, ("prompt_cache_hit_tokens", "cached_tokens")),
-    )
-    cached = next((each for each in told if each is not None), 0)
-    return cached if type(cached) is int and cached >= 0 else 0
+    within = details if isinstance(details, Mapping) else {}
+    told = (within.get(inner), *map(usage.get, beside))
+    tokens = next((each for each in told if each is not None), 0)
+    return tokens if type(tokens) is int and tokens >= 0 else 0

@@ -79,5 +79,9 @@ def stand_in(asking: Asking, visit: Visit, error: UpstreamError) -> StoredAnswer
 def _free(arm: Arm) -> Arm:
     """Return the arm at no price: what it has answered once costs nothing to say again."""
     return replace(
-        arm, input_usd_per_mtok=0.0, output_usd_per_mtok=0.0, cached_input_usd_per_mtok=0.0
+        arm,
+        input_usd_per_mtok=0.0,
+        output_usd_per_mtok=0.0,
+        cached_input_usd_per_mtok=0.0,
+        cache_write_usd_per_mtok=0.0,
     )

@@ -16,10 +16,10 @@ from typing import Any, Self
 
 from app.routing.ask import Ask
 from app.routing.turn import Ended, Turn
+from policy.tokens import LEAST_CACHED
 
-# What large providers promise: a prompt of so many tokens is kept for five minutes after its use.
+# What large providers promise: a prompt that is long enough is kept so long after its use.
 CACHED_S = 300.0
-LEAST_TOKENS = 1_024
 MOST = 100_000
 MOST_CALLS = 256
 """Tool calls of one turn that are known again: more would take the seats of other conversations."""
@@ -104,7 +104,7 @@ class Seats:
         return len(self._seats)
 
     def _is_cached(self, seat: Seat) -> bool:
-        return seat.tokens >= LEAST_TOKENS and self._clock() - seat.taken_at_s <= CACHED_S
+        return seat.tokens >= LEAST_CACHED and self._clock() - seat.taken_at_s <= CACHED_S
 
 
 def called_in(message: dict[str, Any]) -> tuple[str, ...]:

@@ -219,7 +219,9 @@ def cost_usd(turn: Turn, ended: Ended) -> float:
         return usage.billed_usd
     if ended.model is not None:
         arm = answering(arm, ended.model, turn.known.values()) or arm
-    return arm.cost_usd(usage.input_tokens, usage.output_tokens, usage.cached_tokens)
+    return arm.cost_usd(
+        usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.cache_write_tokens
+    )
 
 
 def failed(error: UpstreamError, latency_s: float) -> Ended:

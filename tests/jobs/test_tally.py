@@ -1,5 +1,7 @@
 """Requests are added up: each on the line it belongs to, and to the sums of each rule."""
 
+from dataclasses import replace
+
 import pytest
 
 from jobs.requests import requests
@@ -12,15 +14,15 @@ from tests.storage.rounds import DECISION, but
 DEAR = Arm("dear", "p", "dear", 10.0, 20.0, 8_000, cached_input_usd_per_mtok=1.0)
 
 
-def counted(*rows: Spending) -> Counting:
-    counting = Counting([Rule("dear"), Rule()], {"dear": DEAR}, {"dear": 0.5})
+def counted(*rows: Spending, dear: Arm = DEAR) -> Counting:
+    counting = Counting([Rule("dear"), Rule()], {"dear": dear}, {"dear": 0.5})
     for request in requests(rows, BUSY_S):
         counting.count(request)
     return counting
 
 
-def tally(*rows: Spending) -> Tally:
-    [(_, made)] = counted(*rows).tallies.items()
+def tally(*rows: Spending, dear: Arm = DEAR) -> Tally:
+    [(_, made)] = counted(*rows, dear=dear).tallies.items()
     return made
 
 
@@ -125,6 +127,10 @@ def test_what_was_explored_counts_for_no_more_than_is_usual_of_an_arm() -> None:
 def test_a_conversation_would_have_been_in_the_baselines_cache_too() -> None:
     warm = 1_000 * (10.0 - 1.0) / 1e6
     made = tally(row("a", cached_by_arm={"cheap": 1_000}, predicted_usd=(0.001, 0.05)))
+    assert made.rule("always dear").of(*ALL).predicted == pytest.approx(0.05 - warm)
+    writes = replace(DEAR, cache_write_usd_per_mtok=12.5)
+    made = tally(row("a", cached_by_arm={"cheap": 1_024}, predicted_usd=(0.001, 0.05)), dear=writes)
+    warm = 1_024 * (12.5 - 1.0) / 1e6
     assert made.rule("always dear").of(*ALL).predicted == pytest.approx(0.05 - warm)
     own = tally(row("a", cached_by_arm={"dear": 1_000}, predicted_usd=(0.001, 0.05)))
     assert own.rule("always dear").of(*ALL).predicted == pytest.approx(0.05)

@@ -177,3 +177,15 @@ def test_no_more_of_the_input_is_cheap_than_there_is(held: int, counted: int) ->
     cost, fresh = expected_cost_usd([arm, other], 1_000, np.zeros(2), {"a": held})
     assert fresh == pytest.approx(1_000 * 2.0 / 1e6)
     assert cost == pytest.approx(((1_000 - counted) * 2.0 + counted * 0.5) / 1e6)
+
+
+def test_a_prompt_that_is_long_enough_is_expected_to_be_written_but_for_what_is_cached() -> None:
+    prices = {"cached_input_usd_per_mtok": 0.2, "cache_write_usd_per_mtok": 2.5}
+    arm = Arm("a", "p", "a", 2.0, 8.0, 10_000, **prices)
+
+    def cost_usd(input_tokens: int, held: int = 0) -> float:
+        return float(expected_cost_usd([arm], input_tokens, np.zeros(1), {"a": held})[0])
+
+    assert cost_usd(1_023) == pytest.approx(1_023 * 2.0 / 1e6)
+    assert cost_usd(1_024) == pytest.approx(1_024 * 2.5 / 1e6)
+    assert cost_usd(2_000, 1_500) == pytest.approx((1_500 * 0.2 + 500 * 2.5) / 1e6)

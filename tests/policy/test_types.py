@@ -28,6 +28,13 @@ def test_cached_tokens_that_cost_nothing_cost_nothing() -> None:
     assert arm.cost_usd(1000, 0, 1000) == 0.0
 
 
+def test_what_is_written_into_a_cache_costs_what_that_costs_and_without_a_price_as_fresh() -> None:
+    arm = replace(ARM, cache_write_usd_per_mtok=0.3125)
+    exact = (100 * Fraction(1, 4) + 300 * Fraction(1, 16) + 600 * Fraction(5, 16)) / 10**6
+    assert arm.cost_usd(1000, 0, 300, 600) == pytest.approx(float(exact), rel=1e-14)
+    assert ARM.cost_usd(1000, 10, 300, 600) == ARM.cost_usd(1000, 10, 300)
+
+
 def test_an_arm_cannot_be_altered_while_it_is_in_use() -> None:
     with pytest.raises(FrozenInstanceError):
         ARM.input_usd_per_mtok = 0.0  # type: ignore[misc]

@@ -26,6 +26,23 @@ USAGES = [
     ),
     ({"prompt_tokens": 30, "completion_tokens": 2, "prompt_cache_hit_tokens": -1}, Usage(30, 2)),
     ({"prompt_tokens": 30, "completion_tokens": 2, "cached_tokens": 8}, Usage(30, 2, 8)),
+    (
+        {
+            "prompt_tokens": 30,
+            "completion_tokens": 2,
+            "prompt_tokens_details": {"cached_tokens": 9, "cache_write_tokens": 20},
+        },
+        Usage(30, 2, 9, cache_write_tokens=20),
+    ),
+    (
+        {
+            "prompt_tokens": 30,
+            "completion_tokens": 2,
+            "prompt_tokens_details": {"cached_tokens": 9},
+            "cache_creation_input_tokens": 99,
+        },
+        Usage(30, 2, 9, cache_write_tokens=21),
+    ),
     ({"prompt_tokens": 30, "completion_tokens": 2, "total_tokens": 532}, Usage(30, 502)),
     ({"prompt_tokens": 30, "completion_tokens": 2, "total_tokens": 9}, Usage(30, 2)),
     (None, None),

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from app.routing.ask import Ask
-from app.routing.seats import CACHED_S, LEAST_TOKENS, Seats, TurnKeys, call_keys, tenant_key
+from app.routing.seats import CACHED_S, Seats, TurnKeys, call_keys, tenant_key
+from policy.tokens import LEAST_CACHED
 
 HELLO = {"role": "user", "content": "hello"}
 ANSWER = {"role": "assistant", "content": "hi"}
@@ -150,7 +151,7 @@ def test_what_was_read_is_cached_for_a_while_and_the_seat_is_kept_longer() -> No
 
 def test_what_is_too_short_is_not_cached() -> None:
     seats = Seats()
-    seats.take(keys_of(HELLO).after, "a", LEAST_TOKENS - 1)
+    seats.take(keys_of(HELLO).after, "a", LEAST_CACHED - 1)
     found = seats.find(keys_of(HELLO, ANSWER, MORE))
     assert found is not None
     assert found.tokens == 0

@@ -167,6 +167,21 @@ def test_what_a_provider_had_in_its_cache_is_booked_at_the_price_of_that(tmp_pat
         assert outcome.cost_usd == call.cost_usd == pytest.approx((2 + 0.1 + 2 * 2.0) / 1e6)
 
 
+def test_what_a_provider_wrote_into_its_cache_is_booked_at_the_price_of_that(
+    tmp_path: Path,
+) -> None:
+    details = {"cached_tokens": 1, "cache_write_tokens": 5}
+    usage = {"prompt_tokens": 7, "completion_tokens": 2, "prompt_tokens_details": details}
+    scenarios = {"a": lambda talk: talk.reply(completion(usage=usage, model="a"))}
+    prices = {"cached_input_usd_per_mtok": 0.1, "cache_write_usd_per_mtok": 1.25}
+    with faulty(tmp_path, scenarios, {"a": prices}) as made:
+        made.service.ask()
+        outcome, [call] = made.decisions[0].outcome, made.attempts()
+        assert outcome is not None
+        bill_usd = (1 + 0.1 + 5 * 1.25 + 2 * 2.0) / 1e6
+        assert outcome.cost_usd == call.cost_usd == pytest.approx(bill_usd)
+
+
 def test_what_was_asked_and_not_answered_in_time_counts_too(tmp_path: Path) -> None:
     with faulty(tmp_path, {"a": silent}, **BUDGET) as made:
         made.service.refused("/complete", {"prompt": "hi"})
