@@ -129,8 +129,10 @@ class Completion:
 
     @property
     def tool_calls(self) -> list[dict[str, Any]] | None:
-        """Return the tools the first choice calls."""
-        return self.ended.message.get("tool_calls") or None
+        """Return the tools the first choice calls; a function, their older name, is one of them."""
+        called = self.ended.message.get("function_call")
+        one = [{"type": "function", "function": called}] if called else None
+        return self.ended.message.get("tool_calls") or one
 
     @property
     def refusal(self) -> str | None:
@@ -210,10 +212,7 @@ def ok_or_filtered(finish_reason: str | None) -> OutcomeStatus:
 
 
 def cost_usd(turn: Turn, ended: Ended) -> float:
-    """Return the dollars of one call: as its provider says it bills, else its tokens at a price.
-
-    That is the price of the model that answered.
-    """
+    """Return the dollars of one call as billed, else its tokens at the price of who answered."""
     arm, usage = turn.arm, ended.usage
     if usage.billed_usd is not None:
         return usage.billed_usd

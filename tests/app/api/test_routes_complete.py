@@ -170,6 +170,23 @@ def test_tool_calls_that_are_none_are_null(tmp_path: Path, none: object) -> None
 
 
 @pytest.mark.parametrize("stream", [False, True])
+def test_a_call_of_a_function_is_shown_as_one_of_a_tool(tmp_path: Path, stream: bool) -> None:
+    called = {"name": "f", "arguments": '{"x": 1}'}
+    message, place = {"function_call": called}, "delta" if stream else "message"
+    choice = {"index": 0, "finish_reason": "function_call", place: message}
+
+    def calls(talk: Conversation) -> None:
+        data = json.dumps({"choices": [choice]}).encode()
+        talk.events(data, b"[DONE]") if stream else talk.reply(data)
+
+    with faulty(tmp_path, {"a": calls}, {"a": {"capabilities": ["tools"]}}) as made:
+        asking = {"prompt": "hi", "functions": [{"name": "f"}], "stream": stream}
+        response = made.service.post("/complete", asking)
+        answer = events(response)[-2] if stream else response.json
+        assert answer["tool_calls"] == [{"type": "function", "function": called}]
+
+
+@pytest.mark.parametrize("stream", [False, True])
 def test_what_stands_where_nobody_looks_for_an_answer_breaks_none(
     tmp_path: Path, stream: bool
 ) -> None:
