@@ -4,6 +4,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
+from math import ceil
 
 from app.routing.asking import Asking
 from policy.ceilings import Bound
@@ -136,7 +137,7 @@ def nobody(
     first = min(waiting, key=lambda name: waiting[name])
     return EveryArmWaits(
         f"{', '.join(waiting)}: the provider asked to slow down; ask again in "
-        f"{waiting[first]:.0f} s",
+        f"{ceil(waiting[first])} s",
         arm=first,
         retry_after_s=waiting[first],
     )

@@ -105,6 +105,17 @@ def test_all_told_to_wait_is_told_to_the_client_and_nobody_is_asked(tmp_path: Pa
         assert len(made.decisions) == 2
 
 
+def test_how_long_to_wait_is_told_in_words_as_in_the_header(tmp_path: Path) -> None:
+    def soon(talk: Conversation) -> None:
+        talk.head("429 Too Many Requests", "application/json", "Retry-After: 1.4")
+
+    with faulty(tmp_path, {"a": soon}) as made:
+        made.service.refused("/complete", SOBER)
+        again = made.service.post("/complete", SOBER)
+        assert again.headers["retry-after"] == "2"
+        assert again.json["error"]["message"].endswith("ask again in 2 s")
+
+
 def test_who_waits_for_the_only_arm_it_can_pay_for_is_told_how_long(tmp_path: Path) -> None:
     arms = {"bad": CHEAP, "dear": DEAR}
     with faulty(tmp_path, {"bad": busy, "dear": good}, arms, budget_usd=0.01) as made:
