@@ -44,8 +44,8 @@ _TOO_LONG = re.compile(
     r"|too many (?:input )?tokens|maximum (?:prompt|input|model) length"
     r"|input token count|model token limit|range of input length|prompt exceeds max"
 )
-# OpenRouter's words where nobody behind it takes all of a request; what others say of a model; and
-# of a field: Mistral, Groq, DeepSeek, Azure, Gemini.
+# OpenRouter's words where nobody behind it takes all of a request; what others say of a model; of a
+# field: Mistral, Groq, DeepSeek, Azure, Gemini; of a limit of the answer: OpenAI, DeepSeek, Claude.
 _UNSUPPORTED = re.compile(
     r"(?i)no endpoints found (?:that|matching)|no allowed providers are available"
     r"|(?:does not|doesn't|do not) support (?:\w+ ){0,2}"
@@ -53,6 +53,7 @@ _UNSUPPORTED = re.compile(
     r"|not supported (?:with|by|for) this model|extra inputs are not permitted"
     r"|property '[^']{1,64}' is unsupported|unknown variant|unrecognized request argument"
     r"|unknown name \W{0,2}\w{1,64}\W{0,2} ?(?:at|: cannot find field)"
+    r"|supports at most \d+ completion tokens|range of max_tokens|allowed number of output tokens"
 )
 _UNSUPPORTED_CODES = ("unsupported_parameter", "unsupported_value", "unknown_parameter")
 _FILTER = re.compile(
