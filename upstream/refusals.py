@@ -43,6 +43,7 @@ _TOO_LONG = re.compile(
     r"(?i)context[ _-]?(?:length|window|size|limit)|(?:prompt|input) is too long|reduce the length"
     r"|too many (?:input )?tokens|maximum (?:prompt|input|model) length"
     r"|input token count|model token limit|range of input length|prompt exceeds max"
+    r"|`inputs` (?:tokens \+|must have less)"
 )
 # OpenRouter's words where nobody behind it takes all of a request; what others say of a model; of a
 # field: Mistral, Groq, DeepSeek, Azure, Gemini; of a limit of the answer: OpenAI, DeepSeek, Claude.

@@ -26,6 +26,9 @@ KEY = "hunter2-hunter2"
         "Invalid request: Your request exceeded model token limit: 131072",
         "<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 98304]",
         "Prompt exceeds max length",
+        "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 8192. Given: 6204 "
+        "`inputs` tokens and 2047 `max_new_tokens`",
+        "Input validation error: `inputs` must have less than 4096 tokens. Given: 4545",
     ],
 )
 def test_a_prompt_that_is_too_long_is_known_in_every_providers_words(said: str) -> None:
