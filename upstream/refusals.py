@@ -46,12 +46,13 @@ _TOO_LONG = re.compile(
     r"|`inputs` (?:tokens \+|must have less)"
 )
 # OpenRouter's words where nobody behind it takes all of a request; what others say of a model; of a
-# field: Mistral, Groq, DeepSeek, Azure, Gemini; of a limit of the answer: OpenAI, DeepSeek, Claude.
+# field: Mistral, Groq, DeepSeek, Azure, Gemini, xAI; of a value: OpenAI, DeepSeek, Claude, Kimi.
 _UNSUPPORTED = re.compile(
     r"(?i)no endpoints found (?:that|matching)|no allowed providers are available"
     r"|(?:does not|doesn't|do not) support (?:\w+ ){0,2}"
-    r"(?:images?|vision|audio|tools?|function|parameters?|field)\b"
-    r"|not supported (?:with|by|for) this model|extra inputs are not permitted"
+    r"(?:images?|vision|audio|tools?|tool_choice|function|parameters?|field)\b"
+    r"|not supported (?:with|by|for|on) this model|extra inputs are not permitted"
+    r"|(?:only \S{1,20} is allowed|both be specified) for this model"
     r"|property '[^']{1,64}' is unsupported|unknown variant|unrecognized request argument"
     r"|unknown name \W{0,2}\w{1,64}\W{0,2} ?(?:at|: cannot find field)"
     r"|supports at most \d+ completion tokens|range of max_tokens|allowed number of output tokens"

@@ -72,6 +72,10 @@ def test_what_is_said_of_anything_else_means_no_more_than_its_status(said: str) 
         "Model grok-4 does not support parameter reasoningEffort.",
         "This model doesn't support the stopSequences field.",
         "'temperature' is not supported with this model.",
+        "Argument not supported on this model: presencePenalty",
+        "Thinking mode does not support this tool_choice",
+        "invalid temperature: only 1 is allowed for this model",
+        "`temperature` and `top_p` cannot both be specified for this model. Please use only one.",
         "max_tokens is too large: 32000. This model supports at most 16384 completion tokens, "
         "whereas you provided 32000.",
         "Invalid max_tokens value, the valid range of max_tokens is [1, 8192]",
