@@ -61,6 +61,7 @@ _UNSUPPORTED_CODES = ("unsupported_parameter", "unsupported_value", "unknown_par
 _FILTER = re.compile(
     r"(?i)requires moderation|content[ _-](?:filter|management|policy)|safety system"
     r"|(?:input|prompt|content|messages?|request|text|image) (?:\w+ ){0,2}flagged"
+    r"|content exists risk|inappropriate content"
 )
 # The model is what a sentence begins with: that a parameter of it is deprecated is another matter.
 _GONE = re.compile(

@@ -114,6 +114,12 @@ def test_more_tokens_than_a_minute_has_are_no_fault_of_the_request() -> None:
     [
         ('Your chosen model requires moderation and your input was flagged for "x"', 403),
         ("The response was filtered due to Azure's content management policy.", "content_filter"),
+        ("Content Exists Risk", "invalid_request_error"),
+        (
+            "<400> InternalError.Algo.DataInspectionFailed: Input text data may contain "
+            "inappropriate content.",
+            "data_inspection_failed",
+        ),
         ("Your request was rejected by our safety system", None),
         ("no", "content_policy_violation"),
     ],
