@@ -12,6 +12,7 @@ from psycopg import sql
 from sqlite_utils import Database
 
 from policy.errors import ConfigError, StoreUnavailable
+from policy.types import HOUR_S
 from storage.database import open_writer
 from storage.place import shown
 from storage.postgres_schema import migrate
@@ -46,7 +47,9 @@ def move(path: Path, url: str, moved: Moved) -> None:
         try:
             with connect(url) as connection:
                 migrate(url, connection)
+                connection.answers_within_s = HOUR_S  # a long table takes longer than others may
                 with connection.transaction():
+                    connection.execute("SET LOCAL statement_timeout = 0")
                     _require_empty(url, connection)
                     for name in _tables(db):
                         _copy(db, connection, name, moved)

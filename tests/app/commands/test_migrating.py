@@ -9,6 +9,8 @@ import pytest
 
 from storage.place import shown
 from storage.postgres_reader import PostgresReader
+from storage.postgres_schema import migrate
+from storage.postgres_sql import SESSION, connect
 from storage.snapshots import state
 from storage.sqlite_reader import SqliteReader
 from tests.app.commands.test_cli import turnpike
@@ -79,6 +81,21 @@ def test_what_does_not_fit_leaves_nothing(used: Path, postgres_url: str) -> None
     assert failed.exit_code == 1
     with PostgresReader(postgres_url) as log:
         assert log.counts().decisions == 0
+
+
+def test_a_table_may_take_longer_than_a_statement_of_the_service(
+    used: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with connect(postgres_url) as connection:
+        migrate(postgres_url, connection)
+        connection.execute("CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS "
+                           "$$ BEGIN PERFORM pg_sleep(2.5); RETURN NULL; END $$")  # fmt: skip
+        connection.execute("CREATE TRIGGER slow AFTER INSERT ON decisions EXECUTE FUNCTION slow()")
+    monkeypatch.setattr("storage.postgres_sql.LATE_S", 2.0)
+    short = SESSION.replace("statement_timeout = '30s'", "statement_timeout = '2s'")
+    monkeypatch.setattr("storage.postgres_sql.SESSION", short)
+    moved = turnpike(used, "migrate-to", postgres_url)
+    assert moved.exit_code == 0, moved.output
 
 
 def test_what_a_service_has_left_there_before_its_first_request_makes_way(
