@@ -8,5 +8,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: one thread f
 from bench.cli import main
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing is left behind
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(each) == signal.SIG_DFL:  # nohup has the second ignored
+            signal.signal(each, signal.default_int_handler)  # as Ctrl-C: nothing is left behind
     main(prog_name="python -m bench")

@@ -34,7 +34,10 @@ def test_what_was_acknowledged_before_kills_is_there_after_them(tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_nothing_lives_on_when_the_bench_is_ended_from_outside(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP])
+def test_nothing_lives_on_when_the_bench_is_ended_from_outside(
+    tmp_path: Path, how: signal.Signals
+) -> None:
     mark = f"TURNPIKE_DATABASE={tmp_path / str(SEED) / 'turnpike.db'}".encode()
     asked = ["--seed", str(SEED), "--kept", str(tmp_path), "--out", str(tmp_path)]
     command = [sys.executable, "-m", "bench", "crash", *asked]
@@ -43,7 +46,7 @@ def test_nothing_lives_on_when_the_bench_is_ended_from_outside(tmp_path: Path) -
             give_up_at = time.monotonic() + 60
             while (alive := len(started_with(mark))) < 4 and time.monotonic() < give_up_at:
                 time.sleep(0.1)
-            bench.send_signal(signal.SIGTERM)
+            bench.send_signal(how)
             _, said = bench.communicate(timeout=150)
         finally:
             bench.kill()
