@@ -4,7 +4,6 @@ The log is done first, piece by piece, then the policy is folded anew over what 
 killed in between is told so by the next `forget`, which goes on.
 """
 
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -13,7 +12,7 @@ from typing import Any
 
 import click
 
-from app.commands.delivery import delivered_in_pieces
+from app.commands.delivery import delivered_all
 from app.commands.told import tell
 from app.commands.training import awaits_fold, refolded
 from app.figures import counted
@@ -80,9 +79,9 @@ def _bring_back(settings: Settings) -> None:
 
 def _strip(settings: Settings, log: LogReader, whose: Whose, decisions: int) -> None:
     """Hand over what stays of all that is there: who goes on asking would never be done with."""
-    with click.progressbar(length=decisions, label="forgetting", file=sys.stderr) as shown:
-        pieces = map(of_stripped, stripped(log.ask, whose))
-        delivered_in_pieces(settings, pieces, lambda: shown.update(PIECE))
+    pieces = map(of_stripped, stripped(log.ask, whose))
+    rest = "decisions are stripped; say it again, and the rest follows"
+    delivered_all(settings, pieces, PIECE, decisions, "forgetting", rest)
 
 
 def _forget_answers(settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """Somebody is forgotten: nothing of theirs is anywhere, and the policy is folded from the rest."""
 
+import errno
 import json
 from contextlib import closing
 from dataclasses import replace
@@ -9,11 +10,12 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from app.commands.delivery import delivered, delivered_in_pieces
+from app.commands.delivery import delivered, delivered_all
 from jobs.forget import stripped
 from jobs.intake import of_stripped
 from jobs.learned import Learned
 from storage.erasing import FORGOTTEN, Whose, held, transcripts
+from storage.handover import hand_over
 from storage.snapshots import digest
 from storage.spool import Spare, spool_path
 from storage.spool_file import SpoolFile
@@ -152,6 +154,28 @@ def test_what_was_killed_in_between_is_gone_on_with(tmp_path: Path) -> None:
         assert plain == f"there is nothing of session '{SESSION}' in the log\n"
 
 
+def test_what_is_broken_off_says_how_far_it_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with faulty(tmp_path, {"a": greeting}) as made:
+        for _ in range(2):
+            asked(made.service)
+    room = iter([hand_over])
+
+    def full(folder: Path, *piece: Any) -> str:
+        for there_is in room:
+            return there_is(folder, *piece)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("jobs.forget.PIECE", 1)
+    monkeypatch.setattr("app.commands.forgetting.PIECE", 1)
+    monkeypatch.setattr("app.commands.delivery.AHEAD", 0)
+    monkeypatch.setattr("app.commands.delivery.hand_over", full)
+    ended = forgot(tmp_path, "--session", SESSION, "--yes")
+    assert ended.exit_code == 78
+    assert "; 1 of 2 decisions are stripped; say it again, and the rest follows" in ended.stderr
+
+
 def test_who_goes_on_asking_is_forgotten_as_far_as_they_had_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,10 +185,10 @@ def test_who_goes_on_asking_is_forgotten_as_far_as_they_had_asked(
 
         def delivering(*given: Any) -> None:
             next(turns)
-            delivered_in_pieces(*given)
+            delivered_all(*given)
             asked(made.service)
 
-        monkeypatch.setattr("app.commands.forgetting.delivered_in_pieces", delivering)
+        monkeypatch.setattr("app.commands.forgetting.delivered_all", delivering)
         for version in (2, 3):
             said = told(forgot(tmp_path, "--session", SESSION, "--yes", "--json"))
             assert (said["decisions"], said["policy_version"]) == (1, version)
