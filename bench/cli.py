@@ -25,6 +25,7 @@ from bench.studies import (
     drift,
     everything,
     ope,
+    publish,
     refold,
     report,
     stability,
@@ -211,11 +212,8 @@ def live(
     loaded = loaded if prompts is None else loaded.sample(prompts, seed)
     traffic = Sending(Options(**options), per_s, seed)
     lived = run(loaded, traffic)
-    out.mkdir(parents=True, exist_ok=True)
-    text = "\n".join(page(loaded, traffic, lived))
-    (out / "live.md").write_text(text + "\n", encoding="utf-8")
+    publish(out / "live.md", page(loaded, traffic, lived))
     plot(loaded, traffic, lived, out / PICTURE)
-    click.echo(text)
 
 
 @main.command()

@@ -9,6 +9,7 @@ import click
 
 from bench.gateway import HELD_TOKENS, Measured, measure
 from bench.gateways import KNOWN
+from bench.studies import publish
 
 COLUMNS = {
     "cpu_ms_c32": ("CPU ms a request, 32 callers", "{:.3f}"),
@@ -105,10 +106,7 @@ def gateway(only: str, rounds: int, held: int, out: Path) -> None:
     options["--held"] = (held, 1_000)
     given = [f"{name} {value}" for name, (value, usual) in options.items() if value != usual]
     command = " ".join(["python -m bench gateway", *given])
-    text = "\n".join(page(measured, command)) + "\n"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text, encoding="utf-8")
-    click.echo(text)
+    publish(out, page(measured, command))
 
 
 def _tell(what: str) -> None:

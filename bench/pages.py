@@ -16,6 +16,7 @@ import click
 from bench.filled import fill
 from bench.processes import used
 from bench.serving import ALONE, ask, free_bind, port_of, serving
+from bench.studies import publish
 from upstream.tasks import is_right, tasks
 
 ASKED = 300
@@ -76,9 +77,7 @@ def pages(decisions: tuple[int, ...], rounds: int, out: Path) -> None:
     for n in decisions:
         click.echo(f"filling a log with {n:,} decisions ...", err=True)
         text += "\n".join(["", f"## {n:,} decisions", "", *_table(measure(n, rounds)), ""])
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "pages.md").write_text(text, encoding="utf-8")
-    click.echo(text)
+    publish(out / "pages.md", text.splitlines())
 
 
 def measure(decisions: int, rounds: int) -> list[Asked]:

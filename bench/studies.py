@@ -174,8 +174,15 @@ def stability(prompts: int, seeds: int, out: Path) -> None:
 
 
 def publish(path: Path, lines: Iterable[str]) -> None:
-    """Write a page and show it."""
+    """Show a page, then write it: a disk that has become full takes no hours of work away.
+
+    raises : ClickException if it cannot be written
+    """
     text = "\n".join(lines)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text + "\n", encoding="utf-8")
     click.echo(text)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        said = f"{path} cannot be written: {error.strerror}; its page is what was shown"
+        raise click.ClickException(said) from error

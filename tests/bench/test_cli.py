@@ -166,6 +166,18 @@ def test_an_output_on_a_full_disk_is_said_in_one_line_below_what_was_found(tmp_p
     assert done.output.endswith("Error: /dev/full cannot be written: No space left on device\n")
 
 
+def test_a_page_on_a_full_disk_is_shown_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "writing.md").symlink_to("/dev/full")
+    monkeypatch.setattr("bench.durability.costing.measure", lambda *_given: ())
+    monkeypatch.setattr("bench.durability.costing.lines", lambda *_given: ["# What was measured"])
+    done = CliRunner().invoke(main, ["writing", "--out", str(tmp_path)])
+    said = f"Error: {tmp_path / 'writing.md'} cannot be written: No space left on device; "
+    assert (done.exit_code, done.stdout) == (1, "# What was measured\n")
+    assert done.stderr.startswith(said)
+
+
 def test_the_folder_of_what_is_kept_is_made_before_anything_is_played(tmp_path: Path) -> None:
     table = written(easy(40), tmp_path / "easy.parquet")
     done = CliRunner().invoke(main, ["replay", str(table), *keeping(table)])
