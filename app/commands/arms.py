@@ -217,7 +217,10 @@ def _append(path: Path, entries: Sequence[str]) -> int:
         if not new:
             return 0
         draft.write_text("\n\n".join([text, *new]), encoding="utf-8")
-        draft.chmod(path.stat().st_mode & 0o7777)
+        was = path.stat()
+        with suppress(PermissionError):  # only root gives away what it makes
+            os.chown(draft, was.st_uid, was.st_gid)
+        draft.chmod(was.st_mode & 0o7777)
         load(draft)
         draft.replace(path)
         return len(new)

@@ -15,6 +15,7 @@ from app.commands.told import EX_INTERRUPTED
 from policy.errors import InvalidInput
 from tests.app.commands.test_cli import turnpike
 from tests.app.running import catalogue
+from tests.storage.test_handover import NOBODY
 from tests.upstream.test_listing import answering
 from upstream.catalogue import load
 from upstream.provider import Serving, serve
@@ -175,11 +176,16 @@ def test_sync_takes_only_what_matches_and_an_unknown_provider_is_told(
     assert (ended.exit_code, "'q' is no provider" in ended.stderr) == (2, True)
 
 
-def test_sync_keeps_the_mode_of_the_catalogue(tmp_path: Path, provider: Serving) -> None:
+def test_sync_keeps_the_mode_and_the_owner_of_the_catalogue(
+    tmp_path: Path, provider: Serving
+) -> None:
     path = catalogue(tmp_path, provider.url, ARMS)
+    user = NOBODY if os.geteuid() == 0 else os.geteuid()
+    os.chown(path, user, -1)
     path.chmod(0o640)
     assert arms(path, "sync", "p", "--write").exit_code == 0
-    assert path.stat().st_mode & 0o777 == 0o640
+    found = path.stat()
+    assert (found.st_mode & 0o777, found.st_uid) == (0o640, user)
 
 
 def test_a_catalogue_that_cannot_be_written_stays_and_is_told(
