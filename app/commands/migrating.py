@@ -1,5 +1,6 @@
 """From SQLite to PostgreSQL: the log is copied, and what is learned from it proven the same."""
 
+import sys
 import time
 from shlex import quote
 
@@ -16,6 +17,8 @@ from storage.reader import LogReader
 from storage.snapshots import digest
 from storage.spool import Spooling
 from storage.stores import exists, open_log, open_reader
+
+SHOWN_EVERY = 1_000
 
 
 def migrate_to(settings: Settings, url: str) -> None:
@@ -41,10 +44,9 @@ def migrate_to(settings: Settings, url: str) -> None:
     with open_log(source, spooling=Spooling(settings.spool_bytes)) as log:
         log.bring_back()  # what waits beside the log is moved too
         take(beside_log(settings) / "handover", log, records, time.time())
-    with click.progressbar(length=rows_in(source), label="copying rows") as bar:
+    with click.progressbar(length=rows_in(source), label="copying rows", file=sys.stderr) as bar:
         move(source, target, bar.update)
-    click.echo("folding both logs ...", err=True)
-    before, after = _learned(source), _learned(target)
+    before, after = _learned(source, "folding the old log"), _learned(target, "folding the new log")
     if before != after:
         raise InvalidInput(
             f"what is learned from {shown(target)} is not what was learned from {source}: "
@@ -63,14 +65,21 @@ def _folder(settings: Settings, url: str) -> str:
     return "" if is_same else f" TURNPIKE_DATA={quote(str(folder))}"
 
 
-def _learned(place: Place) -> tuple[int, int, str]:
+def _learned(place: Place, label: str) -> tuple[int, int, str]:
     """Return the position, the number of decisions, and the SHA-256 of what is learned."""
     with open_reader(place) as log:
-        return log.position(), log.counts().decisions, _digest(log)
+        return log.position(), log.counts().decisions, _digest(log, label)
 
 
-def _digest(log: LogReader) -> str:
+def _digest(log: LogReader, label: str) -> str:
     policy = log.latest_policy()
     if policy is None:
         return "nothing"
-    return digest(Learned.start(policy).fold(log.events()).to_arrays())
+    with click.progressbar(
+        log.events(),
+        length=log.position(),
+        label=label,
+        file=sys.stderr,
+        update_min_steps=SHOWN_EVERY,
+    ) as events:
+        return digest(Learned.start(policy).fold(events).to_arrays())

@@ -36,6 +36,8 @@ def test_everything_moves_and_the_posterior_is_the_same(
     moved = turnpike(used, "migrate-to", postgres_url)
     assert moved.exit_code == 0, moved.output
     assert "moved and verified: " in moved.stdout
+    bars = ("copying rows", "folding the old log", "folding the new log")
+    assert [bar for bar in bars if bar not in moved.stderr] == []
     with SqliteReader(used / "turnpike.db") as before, PostgresReader(postgres_url) as after:
         assert after.position() == before.position()
         old, new = (list(log.decisions()) for log in (before, after))
