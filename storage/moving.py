@@ -12,11 +12,10 @@ from psycopg import sql
 from sqlite_utils import Database
 
 from policy.errors import ConfigError, StoreUnavailable
-from policy.types import HOUR_S
 from storage.database import open_writer
 from storage.place import shown
 from storage.postgres_schema import migrate
-from storage.postgres_sql import PostgresConnection, connect
+from storage.postgres_sql import PostgresConnection, connect, unhurried
 
 ROWS = 1_000
 STAYS = {"log_position", "snapshots", "leases", "fenced", "allotments"}
@@ -47,9 +46,7 @@ def move(path: Path, url: str, moved: Moved) -> None:
         try:
             with connect(url) as connection:
                 migrate(url, connection)
-                connection.answers_within_s = HOUR_S  # a long table takes longer than others may
-                with connection.transaction():
-                    connection.execute("SET LOCAL statement_timeout = 0")
+                with unhurried(connection):
                     _require_empty(url, connection)
                     for name in _tables(db):
                         _copy(db, connection, name, moved)

@@ -13,10 +13,15 @@ import psycopg
 from policy.errors import ConfigError
 from storage.migrations import CHANGES, statements
 from storage.place import shown
-from storage.postgres_sql import PostgresConnection, PostgresSql
+from storage.postgres_sql import PostgresConnection, PostgresSql, unhurried
 
-# "turnpike" as a number: whoever changes the schema holds this lock.
-LOCK = "SELECT pg_advisory_xact_lock(8391739299332713317)"
+# "turnpike" as a number: whoever changes the schema holds this lock, for as long as that takes; for
+# the tables it waits no longer than others do, because all others wait behind it.
+LOCK = """
+SET LOCAL lock_timeout = 0;
+SELECT pg_advisory_xact_lock(8391739299332713317);
+SET LOCAL lock_timeout = '8s'
+"""
 
 CHANGES_TABLE = """
 CREATE TABLE IF NOT EXISTS schema_changes (
@@ -116,9 +121,14 @@ def translated(ddl: str) -> str:
 def migrate(url: str, connection: PostgresConnection) -> None:
     """Record every change the database does not have yet, all of them or none.
 
+    Each may take as long as a long log needs, and who starts meanwhile waits for it.
+
     raises : ConfigError if a newer Turnpike, or another program, has made this database
     """
-    with _explained(url), connection.transaction():
+    with _explained(url):
+        if not pending(url, connection):
+            return
+    with _explained(url), unhurried(connection):
         connection.execute(LOCK)
         db = PostgresSql(connection)
         _make_schema(db)

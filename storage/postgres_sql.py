@@ -6,7 +6,8 @@ that the store refuses is told apart from a store that fails.
 
 import re
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.numeric import FloatLoader
 
 from policy.errors import ConfigError
+from policy.types import HOUR_S
 from storage.place import shown
 from storage.rows import Row
 from storage.sql import NOTHING, Refused, Values
@@ -130,6 +132,19 @@ def connect(url: str) -> PostgresConnection:
         connection.close()
         raise
     return connection
+
+
+@contextmanager
+def unhurried(connection: PostgresConnection) -> Iterator[None]:
+    """Let the statements of one transaction take as long as a long log needs."""
+    usual_s = connection.answers_within_s
+    connection.answers_within_s = HOUR_S
+    try:
+        with connection.transaction():
+            connection.execute("SET LOCAL statement_timeout = 0")
+            yield
+    finally:
+        connection.answers_within_s = usual_s
 
 
 def prepare(connection: PostgresConnection) -> None:

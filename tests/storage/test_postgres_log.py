@@ -14,7 +14,9 @@ from policy.errors import ConfigError, StoreUnavailable
 from storage.events import Event, FeedbackEvent
 from storage.postgres_log import PostgresLog
 from storage.postgres_reader import PostgresReader
+from storage.postgres_schema import ANNOUNCE
 from storage.postgres_server import PostgresServer
+from storage.postgres_sql import SESSION
 from tests.storage.rounds import DECISION, EVAL, HOUR_S, NOON_S, OUTCOME, but
 from tests.storage.test_log_threads import in_parallel, values
 
@@ -124,6 +126,21 @@ def test_processes_that_start_together_make_one_schema(postgres_url: str) -> Non
     for log in opened:
         log.close()
     assert len(opened) == 6
+
+
+def test_a_change_may_take_longer_than_a_statement_and_who_starts_meanwhile_waits(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = SESSION.replace("'30s'", "'2s'").replace("'8s'", "'1s'")
+    monkeypatch.setattr("storage.postgres_sql.SESSION", short)
+    monkeypatch.setattr("storage.postgres_sql.LATE_S", 2.0)
+    slow = (*ANNOUNCE, "DO $$ BEGIN PERFORM pg_sleep(3); END $$")
+    monkeypatch.setattr("storage.postgres_schema.ANNOUNCE", slow)
+    opened: list[PostgresLog] = []
+    in_parallel(lambda _: opened.append(PostgresLog(postgres_url)), 2)
+    for log in opened:
+        log.close()
+    assert len(opened) == 2
 
 
 def test_a_server_that_is_nowhere_is_unavailable() -> None:
