@@ -94,3 +94,5 @@ def _copy(db: Database, connection: PostgresConnection, name: str, moved: Moved)
             for row in rows:
                 copying.write_row(row)
             moved(len(rows))
+    # Its plans go by what is known of a table, which by itself it learns minutes later.
+    connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(name)))

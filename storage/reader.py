@@ -47,11 +47,13 @@ FROM decisions d LEFT JOIN outcomes o ON o.decision_id = d.id
 
 ONE_ROUND = ROUND + "WHERE d.id = :id AND (CAST(:tenant AS TEXT) IS NULL OR d.tenant = :tenant)"
 
-PAGE_OF_ROUNDS = f"""{ROUND}
+# Asked as one that has a reward: as one for which a rating exists, PostgreSQL reads all ratings of
+# the log for each page.
+PAGE_OF_ROUNDS = f"""
+SELECT * FROM ({ROUND}) AS d
 WHERE d.decided_at_s >= :since_s AND (d.decided_at_s, d.id) < (:until_s, :until_id)
     AND (CAST(:tenant AS TEXT) IS NULL OR d.tenant = :tenant)
-    AND (:rated_only = 0 OR EXISTS (  -- only ratings that credit an arm are any then
-        SELECT 1 FROM feedback_effective e WHERE e.decision_id = d.id AND e.excluded = 0))
+    AND (:rated_only = 0 OR d.reward IS NOT NULL)
 ORDER BY d.decided_at_s DESC, d.id DESC LIMIT :limit
 """  # noqa: S608
 

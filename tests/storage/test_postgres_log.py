@@ -16,7 +16,8 @@ from storage.postgres_log import PostgresLog
 from storage.postgres_reader import PostgresReader
 from storage.postgres_schema import ANNOUNCE
 from storage.postgres_server import PostgresServer
-from storage.postgres_sql import SESSION
+from storage.postgres_sql import SESSION, PostgresSql, connect
+from storage.reader import PAGE_OF_ROUNDS
 from tests.storage.rounds import DECISION, EVAL, HOUR_S, NOON_S, OUTCOME, but
 from tests.storage.test_log_threads import in_parallel, values
 
@@ -141,6 +142,29 @@ def test_a_change_may_take_longer_than_a_statement_and_who_starts_meanwhile_wait
     for log in opened:
         log.close()
     assert len(opened) == 2
+
+
+COPIES = """
+INSERT INTO {table} SELECT (jsonb_populate_record(one, jsonb_build_object(
+    '{id}', one.{id} || n, '{at}', n))).*
+FROM {table} one, generate_series(1001, 4000) n
+"""
+
+
+def test_of_rated_decisions_a_page_looks_at_ratings_of_its_own_alone(
+    logs: list[PostgresLog], postgres_url: str
+) -> None:
+    logs[0].decide(DECISION).wait()
+    logs[0].rate("d", "ann", 1.0, at_s=NOON_S, tenant="acme", window_s=HOUR_S)
+    asked = {"since_s": 0.0, "until_s": 1e12, "until_id": "", "tenant": None, "rated_only": 1}
+    with connect(postgres_url) as connection:
+        connection.execute(COPIES.format(table="decisions", id="id", at="decided_at_s"))
+        connection.execute(COPIES.format(table="feedback", id="decision_id", at="seq"))
+        connection.execute("ANALYZE decisions, feedback")
+        found = PostgresSql(connection).query(f"EXPLAIN {PAGE_OF_ROUNDS}", asked | {"limit": 500})
+    plan = "\n".join(row["QUERY PLAN"] for row in found)
+    assert "feedback_pkey" in plan
+    assert "Seq Scan" not in plan
 
 
 def test_a_server_that_is_nowhere_is_unavailable() -> None:

@@ -38,6 +38,9 @@ def test_everything_moves_and_the_posterior_is_the_same(
     assert "moved and verified: " in moved.stdout
     bars = ("copying rows", "folding the old log", "folding the new log")
     assert [bar for bar in bars if bar not in moved.stderr] == []
+    with connect(postgres_url) as connection:
+        about = "SELECT reltuples FROM pg_class WHERE oid = 'decisions'::regclass"
+        assert connection.execute(about).fetchall() == [{"reltuples": 20}]
     with SqliteReader(used / "turnpike.db") as before, PostgresReader(postgres_url) as after:
         assert after.position() == before.position()
         old, new = (list(log.decisions()) for log in (before, after))
