@@ -45,8 +45,10 @@ WAYS = {
     "keepalives_count": "3",
 }
 
-# A writer that hangs inside a transaction must not hold up the others.
+# A writer that hangs inside a transaction must not hold up the others. What we read are pages that
+# an index leads to, for each of which PostgreSQL would start processes and read whole tables.
 SESSION = """
+SET max_parallel_workers_per_gather = 0;
 SET statement_timeout = '30s';
 SET lock_timeout = '8s';
 SET idle_in_transaction_session_timeout = '8s';

@@ -167,6 +167,12 @@ def test_of_rated_decisions_a_page_looks_at_ratings_of_its_own_alone(
     assert "Seq Scan" not in plan
 
 
+def test_no_statement_of_ours_starts_processes_on_the_server(postgres_url: str) -> None:
+    with connect(postgres_url) as connection:
+        shown = connection.execute("SHOW max_parallel_workers_per_gather").fetchone()
+    assert shown == {"max_parallel_workers_per_gather": "0"}
+
+
 def test_a_server_that_is_nowhere_is_unavailable() -> None:
     for opened in (PostgresLog, PostgresReader):
         with pytest.raises(StoreUnavailable, match="ann@127.0.0.1:1/x"):
