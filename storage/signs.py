@@ -39,6 +39,17 @@ SELECT last.at_s AS last_at_s,
 FROM (SELECT (SELECT f.at_s FROM {_RATINGS} ORDER BY f.at_s DESC LIMIT 1) AS at_s) last
 """  # noqa: S608
 
+MISSED = f"""
+SELECT COALESCE(sum(1.0 * t.since * t.ratings / NULLIF(t.answered, 0)), 0.0) AS missed
+FROM (SELECT d.task, COALESCE(sum(f.ratings), 0) AS ratings,
+        count(*) FILTER (WHERE o.at_s <= :last_at_s) AS answered,
+        count(*) FILTER (WHERE o.at_s > :last_at_s) AS since
+    FROM outcomes o JOIN decisions d ON d.id = o.decision_id
+    LEFT JOIN (SELECT decision_id, count(*) AS ratings FROM feedback_effective GROUP BY decision_id)
+        f ON f.decision_id = o.decision_id
+    WHERE {_DELIVERED} AND o.at_s >= :last_at_s - :lasts_s GROUP BY d.task) t
+"""  # noqa: S608
+
 
 @dataclass(frozen=True, slots=True)
 class Signs:
@@ -86,3 +97,9 @@ def rated(ask: AskLog, lasts_s: float) -> Rated:
     return Rated(
         **{name: row[name] for name in ("last_at_s", "ratings", "answers", "answers_since")}
     )
+
+
+def missed(ask: AskLog, lasts_s: float, last_at_s: float) -> float:
+    """Return how many ratings would have come since the last one, each task rated as it was."""
+    [row] = ask(MISSED, {"lasts_s": lasts_s, "last_at_s": last_at_s})
+    return float(row["missed"])

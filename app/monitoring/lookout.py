@@ -14,7 +14,7 @@ from policy.pacer import SECONDS, Budget
 from policy.shifts import grown, risen, shrunk
 from policy.types import DAY_S, HOUR_S, Arm
 from storage.log import Log
-from storage.signs import Signs, rated, signs
+from storage.signs import Signs, missed, rated, signs
 from storage.spool import LogStanding
 from upstream.health import ArmStanding, Health
 
@@ -193,11 +193,15 @@ class Lookout:
                 yield Alarm("feedback", "", "warning", says, remedy, now_s)
             return
         answered = max(heard.answers - heard.answers_since, 1)
-        missed = heard.answers_since * heard.ratings / answered
-        if missed >= MISSED_RATINGS and heard.answers_since >= FEWEST_UNRATED:
+        expected = heard.answers_since * heard.ratings / answered
+        if expected < MISSED_RATINGS or heard.answers_since < FEWEST_UNRATED:
+            return
+        # A nightly batch that nobody rates is not a product that has stopped posting thumbs.
+        expected = missed(self.log.ask, BEFORE_S, heard.last_at_s)
+        if expected >= MISSED_RATINGS:
             says = (
-                f"{heard.answers_since} answers since the last rating, where {missed:.0f} ratings "
-                "would have come"
+                f"{heard.answers_since} answers since the last rating, where {expected:.0f} "
+                "ratings would have come"
             )
             yield Alarm("feedback", "", "warning", says, remedy, heard.last_at_s)
 

@@ -3,12 +3,14 @@
 import pytest
 
 from storage.log import Log
-from storage.signs import rated, signs
+from storage.signs import missed, rated, signs
 from tests.storage.rounds import ATTEMPT, DECISION, NOON_S, OUTCOME, but
 
 
-def answered(log: Log, identity: str, at_s: float = 0.0, **more: object) -> None:
-    log.decide(but(DECISION, id=identity, decided_at_s=NOON_S + at_s))
+def answered(
+    log: Log, identity: str, at_s: float = 0.0, task: str | None = None, **more: object
+) -> None:
+    log.decide(but(DECISION, id=identity, decided_at_s=NOON_S + at_s, task=task))
     log.settle(but(OUTCOME, decision_id=identity, at_s=NOON_S + at_s, **more)).wait()
 
 
@@ -75,3 +77,17 @@ def test_only_answers_that_were_asked_and_delivered_count_and_ratings_of_those(l
     found = rated(log.ask, 60.0)
     assert (found.last_at_s, found.ratings) == (NOON_S, 1)
     assert (found.answers, found.answers_since) == (2, 1)
+
+
+def test_a_task_that_nobody_rates_misses_no_rating(log: Log) -> None:
+    for n in range(4):
+        answered(log, f"chat-{n}", n, "chat")
+        answered(log, f"batch-{n}", n, "batch")
+    log.rate("chat-0", "ann", 1.0, at_s=NOON_S + 5, tenant="acme", window_s=1e9)
+    log.rate("chat-0", "bob", 0.0, at_s=NOON_S + 5, tenant="acme", window_s=1e9)
+    for n in range(6):
+        answered(log, f"night-{n}", 10 + n, "batch")
+        answered(log, f"new-{n}", 10 + n, "new")
+    assert missed(log.ask, 60.0, NOON_S + 5) == 0.0
+    answered(log, "chat-late", 20, "chat")
+    assert missed(log.ask, 60.0, NOON_S + 5) == 0.5  # two ratings of four answers before

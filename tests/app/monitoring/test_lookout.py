@@ -41,12 +41,19 @@ def found(service: Running, were: Any = ()) -> dict[tuple[str, str], Alarm]:
     return {alarm.key: alarm for alarm in looks.found(now_s, looks.usual(now_s), set(were))}
 
 
-def answers(service: Running, n: int, hours_ago: float, name: str = "a", **more: Any) -> None:
+def answers(
+    service: Running,
+    n: int,
+    hours_ago: float,
+    name: str = "a",
+    task: str | None = None,
+    **more: Any,
+) -> None:
     """Let an arm have answered so often so long ago."""
     at_s, log = time.time() - hours_ago * HOUR_S, service.parts.log
     for i in range(n):
         identity = f"{name}-{hours_ago}-{i}"
-        log.decide(but(DECIDED, id=identity, decided_at_s=at_s))
+        log.decide(but(DECIDED, id=identity, decided_at_s=at_s, task=task))
         settled = log.settle(but(OUTCOME, decision_id=identity, at_s=at_s, arm="gpt-4o", **more))
     settled.wait()
 
@@ -115,6 +122,18 @@ def test_ratings_that_stop_are_found_and_ratings_that_never_came(service: Runnin
     answers(service, 1, 0.4, "d")
     alarm = found(service)["feedback", ""]
     assert "100 answers since the last rating, where 20 ratings" in alarm.says
+
+
+def test_a_batch_that_nobody_rates_is_no_sign_that_ratings_have_stopped(service: Running) -> None:
+    answers(service, 100, 3.0, task="support")
+    for i in range(20):
+        service.parts.log.rate(
+            f"a-3.0-{i}", "r", 1.0, at_s=time.time() - 3 * HOUR_S, tenant="acme", window_s=1e9
+        )
+    answers(service, 300, 0.5, "night", task="batch")
+    assert found(service) == {}
+    answers(service, 50, 0.4, "b", task="support")
+    assert "350 answers since the last rating, where 10" in found(service)["feedback", ""].says
 
 
 def test_ratings_of_a_tenant_that_is_full_have_not_stopped(service: Running) -> None:
