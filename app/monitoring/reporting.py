@@ -38,7 +38,9 @@ TOO_MANY = (
     f"reports are kept of the {MOST_TENANTS} tenants with the most requests, this is none of them, "
     f"and has had more than {AT_ONCE} in this time: ask for a shorter one"
 )
-NO_SUCH_CHOICE = "{} could not have served them: counted alike on both sides"
+NO_SUCH_CHOICE = (
+    "{} could not be asked, or another arm waited for its tools: counted alike on both sides"
+)
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet take a text for a formula."""
 
@@ -184,7 +186,7 @@ def as_text(report: Mapping[str, Any]) -> Iterator[str]:
     first, own = report["rules"][0], _own(report)
     for part in ("tasks", "arms"):
         yield ""
-        yield f"{part} against {first['rule']}: what was spent and saved"
+        yield f"{part} against {first['rule']}, of what is compared: what was spent and saved"
         for row in first[part]:
             saved = "the baseline itself" if row is own else _saving(row)
             yield f"{row['name'][:40]:40} {dollars(row['spent_usd']):>12}  {saved}"

@@ -213,6 +213,12 @@ def test_the_lines_of_the_csv_add_up_to_what_was_asked_and_spent() -> None:
     assert table["always dear", "no such choice"]["requests"] == "25"
     [told] = [line.split() for line in as_text(made) if line.startswith("no such choice ")]
     assert told[3] == "25"
+    assert "another arm waited for its tools" in " ".join(told)
+    for part in ("tasks", "arms"):  # which add up to the line `total`, not to `asked`
+        head = f"{part} against always dear, of what is compared: what was spent and saved"
+        assert head in list(as_text(made))
+        spent = sum(row["spent_usd"] for row in made["rules"][0][part])
+        assert spent == pytest.approx(float(table["always dear", "total"]["spent_usd"]))
 
 
 def test_satisfaction_stands_in_no_column_of_dollars_or_requests(priced: Running) -> None:
