@@ -330,3 +330,19 @@ def test_a_ceiling_beside_a_price_holds_what_is_under_way_and_leaves_the_price()
     pacer = pacer.decided(World(0).prompt(NOON_S), hold, NOON_S)
     assert (pacer.left_usd(NOON_S), pacer.willingness_to_pay_usd) == (pytest.approx(0.6), 0.02)
     assert pacer.settled(hold, 0.1, NOON_S).left_usd(NOON_S) == pytest.approx(0.9)
+
+
+def test_a_morning_after_a_night_spends_no_more_than_its_part_of_the_day() -> None:
+    budget, world = Budget(0.3, "day"), World(6)
+    pacer, midnight_s = Pacer.of(budget, Ring(0.1), NOON_S), NOON_S - 43_200
+    spent = np.zeros((3, 720))  # three days from eight to eight, a request a minute
+    for day, minute in np.ndindex(spent.shape):
+        now_s = midnight_s + day * 86_400 + 8 * 3600 + minute * 60.0
+        seen = world.prompt(now_s)
+        arm = int(np.argmax(seen.drawn[0] - seen.cost_usd / pacer.willingness_to_pay_usd))
+        hold = Hold(float(seen.cost_usd[arm]), float(seen.cost_usd[arm]))
+        pacer = pacer.decided(seen, hold, now_s)
+        spent[day, minute] = world.paid_usd(hold.expected_usd)
+        pacer = pacer.settled(hold, spent[day, minute], now_s + 0.5)
+    by_noon = spent[1:, :240].sum(axis=1) / budget.usd
+    assert (by_noon < 0.4).all(), by_noon  # a third of the day's requests

@@ -183,6 +183,17 @@ def test_the_rate_is_that_of_the_prompts_in_the_ring() -> None:
     assert Ring(0.1).rate_hz(200.0) == 0.0
 
 
+def test_a_pause_longer_than_all_the_rest_leaves_the_rate_of_a_full_ring_as_it_is() -> None:
+    found = [replace(each, at_s=1e5 + 2 * i) for i, each in enumerate(forecasts(RING))]
+    for n in (0, 1, 100, RING - 1):  # of them came after a night
+        late = [replace(each, at_s=each.at_s + 40_000 * (i >= n)) for i, each in enumerate(found)]
+        assert ring(late).rate_hz(late[-1].at_s + 2) == pytest.approx(0.5, rel=0.01)
+    assert ring(found).rate_hz(found[-1].at_s + 40_000) == pytest.approx(0.5, rel=0.01)
+    assert ring(found[:100]).rate_hz(found[99].at_s + 40_000) == pytest.approx(100 / 40_198)
+    twice = [replace(each, at_s=each.at_s + i // 100 * 40_000) for i, each in enumerate(found)]
+    assert ring(twice).rate_hz(twice[-1].at_s + 2) == pytest.approx(RING / 80_512)
+
+
 @pytest.mark.parametrize("back_s", [3.0, 512.0, 90_000.0])
 def test_a_clock_that_is_set_back_leaves_the_rate_as_it_is(back_s: float) -> None:
     found = [replace(each, at_s=1e5 + 2 * i) for i, each in enumerate(forecasts(RING))]
