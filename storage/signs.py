@@ -45,8 +45,10 @@ FROM (SELECT d.task, COALESCE(sum(f.ratings), 0) AS ratings,
         count(*) FILTER (WHERE o.at_s <= :last_at_s) AS answered,
         count(*) FILTER (WHERE o.at_s > :last_at_s) AS since
     FROM outcomes o JOIN decisions d ON d.id = o.decision_id
-    LEFT JOIN (SELECT decision_id, count(*) AS ratings FROM feedback_effective GROUP BY decision_id)
-        f ON f.decision_id = o.decision_id
+    LEFT JOIN (
+        SELECT decision_id, count(*) AS ratings FROM feedback_effective
+        WHERE at_s >= :last_at_s - :lasts_s GROUP BY decision_id
+    ) f ON f.decision_id = o.decision_id
     WHERE {_DELIVERED} AND o.at_s >= :last_at_s - :lasts_s GROUP BY d.task) t
 """  # noqa: S608
 
