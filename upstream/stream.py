@@ -204,19 +204,24 @@ class Stream:
     def _chunk(self, frame: bytes) -> Chunk:
         try:
             data = parsed(frame)
+            self._report(data.get("usage"))
             self._faults.check(data)
             data["choices"] = choices_of(data)  # clients count on a list
             text = self._take(data)
         except (ValueError, RecursionError) as error:
             raise self._faults.invalid(f"sent a broken frame: {error}") from error
-        if data.get("usage"):
-            self._counted_tokens = self._output_tokens
+        self._report(data.get("usage"))
         return Chunk(text, data)
+
+    def _report(self, usage: object) -> None:
+        """Record the count that a provider tells of what has come by now, if it tells one."""
+        if usage:
+            self._reported_usage, self._counted_tokens = usage, self._output_tokens
 
     def _take(self, data: dict[str, Any]) -> str:
         told = (data, *reversed(data["choices"]))  # Moonshot tells it at the choice
         if usage := next((each["usage"] for each in told if each.get("usage")), None):
-            self._reported_usage = data["usage"] = usage
+            data["usage"] = usage
         if data.get("model") not in (None, "", self.model):
             self.model = model_of(data, self._arm)
         text, known_tokens = "", self._output_tokens

@@ -77,6 +77,17 @@ STREAMS = BOTH | {
         Usage(8, 2, estimated=True),
     ),
     "an error": (sending(json.dumps(ERROR).encode()), ASKED),
+    "an error and a count": (
+        sending(json.dumps(ERROR | {"usage": COUNTED}).encode()),
+        Usage(3, 8000),
+    ),
+    "an error and a count after thoughts": (
+        sending(
+            chunk(delta={"some_vendors_thoughts": "12345678"}),
+            json.dumps(ERROR | {"usage": COUNTED}).encode(),
+        ),
+        Usage(3, 8000),
+    ),
     "refused in a frame": (sending(json.dumps(BUSY).encode()), NOTHING),
 }
 
