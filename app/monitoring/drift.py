@@ -20,11 +20,12 @@ TOLD_EVERY_S = HOUR_S
 class Drift:
     """How an arm has answered as another model: which last, how often, since when, and when last.
 
-    `billed_as` is the arm whose price is booked; without one in the catalogue, that of the arm.
+    `billed_as` is the arm whose price is booked; without one in the catalogue, that of the arm. It
+    is None where no price is, because the provider says what it bills.
     """
 
     model: str
-    billed_as: str
+    billed_as: str | None
     answers: int
     since_s: float
     last_at_s: float
@@ -48,23 +49,27 @@ class Drifts:
         if ended.model is None:
             return
         answered = answering(turn.arm, ended.model, turn.known.values())
-        if answered is not turn.arm and self._note(turn.arm, ended.model, answered or turn.arm):
-            LOGGER.warning("another model answered", **_told(turn.arm, ended.model, answered))
+        if answered is turn.arm:
+            return
+        billed = None if ended.usage.billed_usd is not None else (answered or turn.arm).name
+        if self._note(turn.arm, ended.model, billed):
+            price = "unknown, booked as asked" if answered is None else f"that of {answered.name}"
+            price = "as it is billed" if billed is None else price
+            LOGGER.warning("another model answered", **_told(turn.arm, ended.model, price))
 
-    def _note(self, arm: Arm, model: str, billed: Arm) -> bool:
+    def _note(self, arm: Arm, model: str, billed_as: str | None) -> bool:
         """Record it, and return whether it is to be told."""
         with self._lock:
             now_s, known = self._clock(), self._drifts.get(arm.name)
             answers, since_s = (0, now_s) if known is None else (known.answers, known.since_s)
-            self._drifts[arm.name] = Drift(model, billed.name, answers + 1, since_s, now_s)
+            self._drifts[arm.name] = Drift(model, billed_as, answers + 1, since_s, now_s)
             is_due = now_s - self._told_at_s.get(arm.name, -TOLD_EVERY_S) >= TOLD_EVERY_S
             if is_due:
                 self._told_at_s[arm.name] = now_s
             return is_due
 
 
-def _told(arm: Arm, model: str, answered: Arm | None) -> dict[str, Any]:
-    price = "unknown, booked as asked" if answered is None else f"that of {answered.name}"
+def _told(arm: Arm, model: str, price: str) -> dict[str, Any]:
     return {
         "arm": arm.name,
         "asked": arm.model,

@@ -104,7 +104,8 @@ def _operators(parts: Parts) -> Iterator[Concern]:
         yield Concern("The catalogue cannot be used as it is", parts.file.error)
     for arm in parts.catalogue().arms:
         if (drift := parts.router.drifts.of(arm)) is not None:
-            says = f"{drift.answers} answers came from {drift.model}, booked as {drift.billed_as}"
+            booked = drift.billed_as or "it is billed"
+            says = f"{drift.answers} answers came from {drift.model}, booked as {booked}"
             yield Concern(f"{arm} answers as another model", says)
 
 

@@ -87,6 +87,21 @@ def test_the_policy_shows_who_answers_as_another(tmp_path: Path) -> None:
         assert shown == {"model": "vendor/large", "billed_as": "dear", "answers": 3}
 
 
+def test_where_the_provider_says_what_it_bills_no_arms_price_is_told(tmp_path: Path) -> None:
+    def answer(talk: Conversation) -> None:
+        usage = {"prompt_tokens": 3, "completion_tokens": 2, "cost": 0.125}
+        talk.reply(completion(usage=usage, model="vendor/large"))
+
+    with misbehaving({"vendor/small": answer}) as (url, seen):
+        arms = {"cheap": CHEAP, "dear": DEAR}
+        path = catalogue(tmp_path, url, arms, {"billed_in": "cost"})
+        with running(tmp_path, arms=path, sandbox="off") as service, capture_logs() as logs:
+            assert spent(Faulty(service, seen)) == 0.125
+            assert service.get("/policy")["arms"][0]["answers_as"]["billed_as"] is None
+            assert "came from vendor/large, booked as it is billed" in service.client.get("/").text
+    assert [each["price"] for each in logs if "price" in each] == ["as it is billed"]
+
+
 def test_a_name_in_the_catalogue_is_no_drift(tmp_path: Path) -> None:
     with playing(tmp_path, "vendor/large", answers_as=["vendor/large"]) as made:
         assert spent(made) == pytest.approx(5e-6)
