@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tomllib
 from collections.abc import Callable, Iterator
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -251,6 +252,18 @@ def test_every_pin_has_a_hash() -> None:
     pins = [block for block in blocks if "==" in block]
     assert len(pins) > 20
     assert [pin.partition(" ")[0] for pin in pins if "--hash=sha256:" not in pin] == []
+
+
+def test_each_licence_that_asks_more_than_its_text_is_told_with_what_is_under_it() -> None:
+    told = (ROOT / "docs/dependencies.md").read_text().partition("Licences of the set: ")[2]
+    pinned, under = names((ROOT / "requirements.txt").read_text()), set[str]()
+    for each in distributions():
+        said = [each.metadata.get("License-Expression"), *each.metadata.get_all("Classifier", [])]
+        name = re.sub(r"[-_.]+", "-", each.name).lower()
+        if name in pinned and re.search(r"GPL|MPL|ZPL|EPL|EUPL|CDDL", " ".join(filter(None, said))):
+            under.add(name)
+    assert {"psycopg", "certifi"} <= under
+    assert [name for name in sorted(under) if not re.search(rf"[(\s]{name}[,)]", told)] == []
 
 
 def test_the_changelog_has_room_for_what_is_not_released() -> None:
