@@ -13,12 +13,11 @@ from typing import Self
 import httptools
 import httpx2
 
-from upstream.deadlines import Deadline
+from upstream.deadlines import LOOK_EVERY_S, Deadline
 
 Headers = Sequence[tuple[bytes, bytes]]
 
 MAX_HEAD_BYTES = 64 * 1024
-LOOK_EVERY_S = 0.5
 _BLOCK = 64 * 1024
 _TURN, _NEXT_S = 16 * 1024, 1e-6
 """After so many bytes of an answer others have their turn, which takes so long at least."""
@@ -118,16 +117,16 @@ class Connection:
             raise httpx2.WriteError(str(error)) from error
 
     def _receive(self, deadline: Deadline) -> None:
-        """Read what has come; while nothing does, look now and then whether anybody still waits."""
+        """Read what has come; look now and then whether anybody still waits for more."""
         received = None
         while received is None:
+            deadline.require_caller()
             try:
                 self._socket.settimeout(min(_some(deadline.left_s()), LOOK_EVERY_S))
                 received = self._socket.recv(_TURN)
             except TimeoutError as error:
                 if deadline.left_s() <= 0:
                     raise httpx2.ReadTimeout("nothing came in time") from error
-                deadline.require_caller()
             except OSError as error:
                 raise httpx2.ReadError(str(error)) from error
         turns = self._reading.size // _TURN

@@ -4,6 +4,7 @@ A socket's own timeout starts again with every byte, so a provider that sends on
 is never late for it. These deadlines are points in time: every wait on a socket asks what is left.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from contextvars import ContextVar
 from policy.errors import CallerGone
 from policy.types import Timeouts
 
+LOOK_EVERY_S = 0.5
 _DRAIN_S = 0.25
 
 
@@ -26,6 +28,7 @@ class Deadline:
         self._started = clock()
         self._total_at = self._started + timeouts.total_s
         self._next_at = self._started + timeouts.first_content_s
+        self._look_at = self._started + LOOK_EVERY_S
         self._has_content = False
 
     def elapsed_s(self) -> float:
@@ -58,14 +61,22 @@ class Deadline:
         self._next_at = max(self._next_at, self._clock() + self._timeouts.idle_s)
 
     def wait_for_end(self) -> None:
-        """Record that nothing more is needed: the connection may end, or be given up, soon."""
+        """Record that nothing more is needed: the connection may end, or be given up, soon.
+
+        Then it does not matter any more whether anybody waits: the answer is there.
+        """
         self._next_at = self._clock() + _DRAIN_S
+        self._look_at = math.inf
 
     def require_caller(self) -> None:
-        """Refuse to go on for nobody.
+        """Refuse to go on for nobody; asked before every wait, it looks now and then.
 
         raises : CallerGone; what REQUIRE_TIME raises once nothing may go on
         """
+        now_s = self._clock()
+        if now_s < self._look_at:
+            return
+        self._look_at = now_s + LOOK_EVERY_S
         self._require_time()
         if not self._is_awaited():
             raise CallerGone("the client has closed its connection, so nobody waits for an answer")

@@ -52,6 +52,22 @@ def silent_after_head(talk: Conversation) -> None:
     talk.until_client_leaves()
 
 
+def alive_without_content(talk: Conversation) -> None:
+    talk.head("200 OK", "text/event-stream")
+    talk.until_client_leaves(every_s=0.1, data=b": PROCESSING\n\n")
+
+
+def alive_without_an_answer(talk: Conversation) -> None:
+    talk.head()
+    talk.until_client_leaves(every_s=0.1, data=b"\n")
+
+
+def never_done(talk: Conversation) -> None:
+    talk.events(chunk("Once upon a time"))
+    nothing = chunk(delta={"role": "assistant"})
+    talk.until_client_leaves(every_s=0.1, data=b"data: " + nothing + b"\n\n")
+
+
 @pytest.mark.parametrize("path", ["/complete", "/v1/chat/completions"])
 @pytest.mark.parametrize(
     ("scenario", "asked", "tokens"),
@@ -61,8 +77,20 @@ def silent_after_head(talk: Conversation) -> None:
         (silent_after_head, {"stream": True}, 0),
         (silent_after_content, {"stream": True}, 4),
         (silent_after_content, {"stream": True, "stream_recovery": "hold"}, 4),
+        (alive_without_an_answer, {}, 0),
+        (alive_without_content, {"stream": True}, 0),
+        (never_done, {"stream": True, "stream_recovery": "hold"}, 4),
     ],
-    ids=["plain", "before the head", "before content", "after content", "held"],
+    ids=[
+        "plain",
+        "before the head",
+        "before content",
+        "after content",
+        "held",
+        "plain, kept alive",
+        "before content, kept alive",
+        "held, kept alive",
+    ],
 )
 def test_the_provider_is_hung_up_on_when_the_client_leaves(
     tmp_path: Path, path: str, scenario: Scenario, asked: dict[str, object], tokens: int
