@@ -32,8 +32,10 @@ from app.given import PREFIX
 from app.processes import gunicorn_conf, serve
 from app.processes.children import SERVICE
 from app.processes.wsgi import BLUEPRINTS
+from app.routing.failover import ATTEMPTS
 from app.settings import Settings
 from policy.errors import ConfigError
+from policy.types import Timeouts
 from storage.postgres_server import free_port
 from upstream.catalogue import load
 
@@ -179,6 +181,16 @@ def test_nobody_is_killed_before_its_answers_have_had_their_time() -> None:
     grace = compose()["services"]["turnpike"]["stop_grace_period"]
     drain_s = Settings.model_fields["drain_s"].default
     assert int(grace.removesuffix("s")) > drain_s + serve.ENDED_WITHIN_S
+
+
+def test_a_proxy_is_told_to_wait_as_long_and_take_as_much_as_the_service() -> None:
+    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    [waits_s], [mebibytes] = (
+        re.findall(rf"{name} (\d+)[sm];", page)
+        for name in ("proxy_read_timeout", "client_max_body_size")
+    )
+    assert int(waits_s) >= ATTEMPTS * Timeouts().total_s
+    assert int(mebibytes) << 20 == Settings.model_fields["max_body_bytes"].default
 
 
 def test_selectors_find_what_they_are_for() -> None:
