@@ -31,6 +31,7 @@ from upstream.deadlines import Deadline
 from upstream.deltas import Deltas
 from upstream.faults import Faults
 from upstream.frames import frames
+from upstream.transport import MAX_BODY_BYTES
 from upstream.usage import choices_asked, spoken_tokens, usage_of
 
 DONE = b"[DONE]"
@@ -203,6 +204,8 @@ class Stream:
 
     def _chunk(self, frame: bytes) -> Chunk:
         try:
+            if len(frame) > MAX_BODY_BYTES:
+                raise ValueError(f"more than {MAX_BODY_BYTES} bytes")  # noqa: TRY301
             data = parsed(frame)
             self._report(data.get("usage"))
             self._faults.check(data)

@@ -20,6 +20,8 @@ from upstream.deadlines import ACTIVE, Deadline
 from upstream.resolve import Lookup, Resolver, addresses
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
+MAX_STREAM_BYTES = 4 * MAX_BODY_BYTES
+"""In a stream a frame of some 400 bytes stands around each token, and thoughts are many tokens."""
 _KEPT = 256
 _KEPT_S = 20.0
 _PORTS = {"http": 80, "https": 443}
@@ -81,7 +83,7 @@ class Transport(httpx2.BaseTransport):
         if is_taken and _is_compressed(headers):
             connection.close()
             raise httpx2.DecodingError("the body is compressed, which was not asked for")
-        body = (_Body if is_taken else _Refusal)(self, connection, deadline)
+        body = (_Body if is_taken else _Refusal)(self, connection, deadline, _most_of(headers))
         response = httpx2.Response(status, headers=list(headers), stream=body)
         if _is_compressed(headers):
             response.close()
@@ -156,18 +158,21 @@ class Transport(httpx2.BaseTransport):
 
 
 class _Body(httpx2.SyncByteStream):
-    def __init__(self, transport: Transport, connection: Connection, deadline: Deadline) -> None:
+    def __init__(
+        self, transport: Transport, connection: Connection, deadline: Deadline, most: int
+    ) -> None:
         self._transport = transport
         self._connection = connection
         self._deadline = deadline
+        self._most = most
         self._open = True
 
     def __iter__(self) -> Iterator[bytes]:
         size = 0
         for piece in self._connection.body(self._deadline):
             size += len(piece)
-            if size > MAX_BODY_BYTES:
-                raise BodyTooLarge(f"more than {MAX_BODY_BYTES} bytes")
+            if size > self._most:
+                raise BodyTooLarge(f"more than {self._most} bytes")
             yield piece
 
     def close(self) -> None:
@@ -212,6 +217,13 @@ def _is_compressed(headers: Headers) -> bool:
         name.lower() == b"content-encoding" and value.strip().lower() not in (b"", b"identity")
         for name, value in headers
     )
+
+
+def _most_of(headers: Headers) -> int:
+    """Return how many bytes of a body are read."""
+    kinds = (value for name, value in headers if name.lower() == b"content-type")
+    is_stream = any(kind.lower().startswith(b"text/event-stream") for kind in kinds)
+    return MAX_STREAM_BYTES if is_stream else MAX_BODY_BYTES
 
 
 @functools.cache
