@@ -100,9 +100,9 @@ PROVIDER = {
         f"a list of {', '.join(PASSED_ON)}", _listed(lambda each: each in PASSED_ON)
     ),
     "billed_in": Field(
-        "where in an answer's usage stand the dollars billed, such as cost, with a dot into what "
-        "is nested",
-        _text(r"\w{1,64}(\.\w{1,64}){0,7}"),
+        "where in an answer's usage stand the dollars billed, such as cost (not usage.cost), with "
+        "a dot into what is nested",
+        _text(r"(?!usage\b)\w{1,64}(\.\w{1,64}){0,7}"),
     ),
 }
 ARM = {

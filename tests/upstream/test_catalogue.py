@@ -135,11 +135,13 @@ def test_a_provider_says_what_it_is_passed(path: Path) -> None:
 
 
 def test_what_a_provider_bills_in_is_known_of_its_arms(path: Path) -> None:
-    path.write_text(GOOD.replace("[arm.small]", 'billed_in = "cost.total"\n[arm.small]'))
+    text = GOOD.replace("[arm.small]", 'billed_in = "cost.total"\n[arm.small]')
+    path.write_text(text)
     catalogue = load(path)
     assert {each.billed_in for each in catalogue.arms.values()} == {"cost.total"}
-    message = complaint(path, path.read_text().replace("cost.total", "cost..total"))
-    assert "'cost..total' is wrong; it must be where in an answer's usage stand" in message
+    for wrong in ("cost..total", "usage.cost"):
+        message = complaint(path, text.replace("cost.total", wrong))
+        assert f"'{wrong}' is wrong; it must be where in an answer's usage stand" in message
 
 
 def test_the_sandbox_takes_the_place_of_every_provider(path: Path) -> None:
