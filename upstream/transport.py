@@ -5,6 +5,7 @@ right here, at the place the client offers for it: the `http_client` it is made 
 """
 
 import functools
+import os
 import ssl
 import threading
 import time
@@ -15,6 +16,7 @@ from typing import Any
 
 import httpx2
 
+from policy.errors import ConfigError
 from upstream.connection import Connection, Headers
 from upstream.deadlines import ACTIVE, Deadline
 from upstream.resolve import Lookup, Resolver, addresses
@@ -228,5 +230,14 @@ def _most_of(headers: Headers) -> int:
 
 @functools.cache
 def _trust() -> ssl.SSLContext:
-    """Return the certificates of the machine, read once because that takes long."""
-    return httpx2.create_ssl_context()
+    """Return the certificates of the machine, read once because that takes long.
+
+    raises : ConfigError for an `SSL_CERT_FILE` that has none
+    """
+    try:
+        return httpx2.create_ssl_context()
+    except OSError as error:  # as ssl.SSLError is, too
+        raise ConfigError(
+            f"SSL_CERT_FILE is {os.environ.get('SSL_CERT_FILE')!r}: {error.strerror or error}; "
+            "it must name a file of the certificates to trust, in PEM"
+        ) from error

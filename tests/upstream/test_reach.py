@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from upstream.catalogue import Provider
 from upstream.provider import serve
 from upstream.reach import reach
 from upstream.replies import Reply
+from upstream.transport import _trust
 
 SECRET = {"KEY": "sk-very-secret"}
 
@@ -111,3 +113,16 @@ def test_a_key_that_is_none_is_told_and_sent_nowhere(key: str) -> None:
         reached = reach(provider, {"KEY": key})
     assert seen == []
     assert "KEY holds 18 characters with one among them that no key has" in reached.says
+
+
+@pytest.mark.parametrize(("name", "why"), [("nowhere", "No such file or directory"), ("empty", "")])
+def test_a_file_of_certificates_that_has_none_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, why: str
+) -> None:
+    (tmp_path / "empty").touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / name))
+    _trust.cache_clear()
+    found = reach(Provider("p", "https://127.0.0.1:1/v1"), {})
+    assert found.status is None
+    assert f"SSL_CERT_FILE is '{tmp_path / name}': {why}" in found.says
+    assert "it must name a file of the certificates to trust, in PEM" in found.says
