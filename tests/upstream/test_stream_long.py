@@ -5,15 +5,21 @@ import pytest
 from policy.errors import UpstreamInvalid
 from tests.upstream.misbehaving import Conversation, chunk
 from tests.upstream.talking import BODY, talking_to
-from tests.upstream.test_stream import DONE, received, sending
+from tests.upstream.test_stream import received, sending
 
 
 def test_long_thoughts_in_small_frames_arrive() -> None:
     # As OpenRouter frames each token of them.
     thought = {"reasoning": " the", "reasoning_details": [{"type": "reasoning.text", "text": "a"}]}
     frame = chunk(delta={"role": "assistant", "content": "", **thought}, provider="p" * 200)
-    scenario = sending(*[frame] * 64_000, chunk("so", finish="stop"), DONE)
-    with talking_to(scenario) as (upstream, arm, _):
+
+    def thinking(conversation: Conversation) -> None:
+        conversation.events()
+        for _ in range(64):  # each piece has its own time, on a machine however busy
+            conversation.send((b"data: " + frame + b"\n\n") * 1_000)
+        conversation.send(b"data: " + chunk("so", finish="stop") + b"\n\ndata: [DONE]\n\n")
+
+    with talking_to(thinking) as (upstream, arm, _):
         assert received(upstream.stream(arm, BODY)) == "so"
 
 
