@@ -126,10 +126,8 @@ def expected_cost_usd(
     shapes : output_tokens (k,) -> (k,)
     """
     cached = [min(cached_tokens.get(arm.name, 0), input_tokens) for arm in arms]
-    share = float(input_tokens >= LEAST_CACHED)
+    new = input_tokens if input_tokens >= LEAST_CACHED else 0.0
+    each = zip(arms, output_tokens, cached, strict=True)
     return np.array(
-        [
-            arm.cost_usd(input_tokens, float(out), held, share * (input_tokens - held))
-            for arm, out, held in zip(arms, output_tokens, cached, strict=True)
-        ]
+        [arm.cost_usd(input_tokens, float(out), hit, max(new - hit, 0.0)) for arm, out, hit in each]
     )

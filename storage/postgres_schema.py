@@ -13,14 +13,14 @@ import psycopg
 from policy.errors import ConfigError
 from storage.migrations import CHANGES, statements
 from storage.place import shown
-from storage.postgres_sql import PostgresConnection, PostgresSql, unhurried
+from storage.postgres_sql import LOCK_WITHIN, PostgresConnection, PostgresSql, unhurried
 
 # "turnpike" as a number: whoever changes the schema holds this lock, for as long as that takes; for
 # the tables it waits no longer than others do, because all others wait behind it.
-LOCK = """
+LOCK = f"""
 SET LOCAL lock_timeout = 0;
 SELECT pg_advisory_xact_lock(8391739299332713317);
-SET LOCAL lock_timeout = '8s'
+SET LOCAL lock_timeout = '{LOCK_WITHIN}'
 """
 
 CHANGES_TABLE = """

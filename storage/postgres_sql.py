@@ -47,10 +47,11 @@ WAYS = {
 
 # A writer that hangs inside a transaction must not hold up the others. What we read are pages that
 # an index leads to, for each of which PostgreSQL would start processes and read whole tables.
-SESSION = """
+LOCK_WITHIN = "8s"
+SESSION = f"""
 SET max_parallel_workers_per_gather = 0;
 SET statement_timeout = '30s';
-SET lock_timeout = '8s';
+SET lock_timeout = '{LOCK_WITHIN}';
 SET idle_in_transaction_session_timeout = '8s';
 SET synchronous_commit = on;
 SET client_encoding = 'UTF8'

@@ -216,11 +216,13 @@ def _append(path: Path, entries: Sequence[str]) -> int:
         new = [entry for entry in entries if not _stands_in(text, entry)]
         if not new:
             return 0
-        draft.write_text("\n\n".join([text, *new]), encoding="utf-8")
-        was = path.stat()
-        with suppress(PermissionError):  # only root gives away what it makes
-            os.chown(draft, was.st_uid, was.st_gid)
-        draft.chmod(was.st_mode & 0o7777)
+        draft.unlink(missing_ok=True)
+        with draft.open("x", encoding="utf-8") as file:  # never what a link in its place leads to
+            file.write("\n\n".join([text, *new]))
+            was = path.stat()
+            with suppress(PermissionError):  # only root gives away what it makes
+                os.fchown(file.fileno(), was.st_uid, was.st_gid)
+            os.fchmod(file.fileno(), was.st_mode & 0o7777)
         load(draft)
         draft.replace(path)
         return len(new)

@@ -51,10 +51,11 @@ class Drifts:
         answered = answering(turn.arm, ended.model, turn.known.values())
         if answered is turn.arm:
             return
-        billed = None if ended.usage.billed_usd is not None else (answered or turn.arm).name
-        if self._note(turn.arm, ended.model, billed):
-            price = "unknown, booked as asked" if answered is None else f"that of {answered.name}"
-            price = "as it is billed" if billed is None else price
+        billed_as: str | None = (answered or turn.arm).name
+        price = "unknown, booked as asked" if answered is None else f"that of {billed_as}"
+        if ended.usage.billed_usd is not None:
+            billed_as, price = None, "as it is billed"
+        if self._note(turn.arm, ended.model, billed_as):
             LOGGER.warning("another model answered", **_told(turn.arm, ended.model, price))
 
     def _note(self, arm: Arm, model: str, billed_as: str | None) -> bool:

@@ -16,7 +16,7 @@ from storage.postgres_log import PostgresLog
 from storage.postgres_reader import PostgresReader
 from storage.postgres_schema import ANNOUNCE
 from storage.postgres_server import PostgresServer
-from storage.postgres_sql import SESSION, PostgresSql, connect
+from storage.postgres_sql import SESSION, PostgresSql, connect, unhurried
 from storage.reader import PAGE_OF_ROUNDS
 from tests.storage.rounds import DECISION, EVAL, HOUR_S, NOON_S, OUTCOME, but
 from tests.storage.test_log_threads import in_parallel, values
@@ -139,6 +139,10 @@ def test_a_change_may_take_longer_than_a_statement_and_who_starts_meanwhile_wait
     monkeypatch.setattr("storage.postgres_schema.ANNOUNCE", slow)
     opened: list[PostgresLog] = []
     in_parallel(lambda _: opened.append(PostgresLog(postgres_url)), 2)
+    with connect(postgres_url) as connection:
+        with unhurried(connection):
+            assert connection.answers_within_s == HOUR_S
+        assert connection.answers_within_s == 2.0
     for log in opened:
         log.close()
     assert len(opened) == 2

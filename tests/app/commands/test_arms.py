@@ -176,6 +176,17 @@ def test_sync_takes_only_what_matches_and_an_unknown_provider_is_told(
     assert (ended.exit_code, "'q' is no provider" in ended.stderr) == (2, True)
 
 
+def test_sync_writes_nothing_where_a_link_in_the_place_of_its_draft_leads(
+    tmp_path: Path, provider: Serving
+) -> None:
+    path, elsewhere = catalogue(tmp_path, provider.url, ARMS), tmp_path / "elsewhere"
+    elsewhere.write_text("somebody else's")
+    (tmp_path / f".arms.toml.{os.getpid()}.draft").symlink_to(elsewhere)
+    assert arms(path, "sync", "p", "--write").exit_code == 0
+    assert elsewhere.read_text() == "somebody else's"
+    assert '[arm."three"]' in path.read_text(encoding="utf-8")
+
+
 def test_sync_keeps_the_mode_and_the_owner_of_the_catalogue(
     tmp_path: Path, provider: Serving
 ) -> None:
