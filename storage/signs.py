@@ -25,31 +25,31 @@ WHERE at_s >= :since_s AND at_s < :until_s AND cache = 'miss'
 
 _DELIVERED = "o.status IN ('ok', 'filtered') AND o.cache = 'miss'"
 
-_ANSWERS = f"SELECT count(*) FROM outcomes o WHERE {_DELIVERED} AND o.at_s"  # noqa: S608
-
 # Also of a tenant whose votes teach nothing: they come.
-_RATINGS = f"""feedback_effective f JOIN outcomes o ON o.decision_id = f.decision_id
-        WHERE {_DELIVERED}"""
-
 RATED = f"""
-SELECT last.at_s AS last_at_s,
-    (SELECT count(*) FROM {_RATINGS} AND f.at_s >= last.at_s - :lasts_s) AS ratings,
-    ({_ANSWERS} >= last.at_s - :lasts_s) AS answers,
-    ({_ANSWERS} > COALESCE(last.at_s, 0.0)) AS answers_since
-FROM (SELECT (SELECT f.at_s FROM {_RATINGS} ORDER BY f.at_s DESC LIMIT 1) AS at_s) last
+SELECT last.at_s AS last_at_s, (
+    SELECT count(*) FROM outcomes o WHERE {_DELIVERED} AND o.at_s > COALESCE(last.at_s, 0.0)
+) AS answers_since
+FROM (SELECT (
+    SELECT f.at_s FROM feedback_effective f JOIN outcomes o ON o.decision_id = f.decision_id
+    WHERE {_DELIVERED} ORDER BY f.at_s DESC LIMIT 1
+) AS at_s) last
 """  # noqa: S608
 
-MISSED = f"""
-SELECT COALESCE(sum(1.0 * t.since * t.ratings / NULLIF(t.answered, 0)), 0.0) AS missed
-FROM (SELECT d.task, COALESCE(sum(f.ratings), 0) AS ratings,
-        count(*) FILTER (WHERE o.at_s <= :last_at_s) AS answered,
-        count(*) FILTER (WHERE o.at_s > :last_at_s) AS since
-    FROM outcomes o JOIN decisions d ON d.id = o.decision_id
-    LEFT JOIN (
-        SELECT decision_id, count(*) AS ratings FROM feedback_effective
-        WHERE at_s >= :last_at_s - :lasts_s GROUP BY decision_id
-    ) f ON f.decision_id = o.decision_id
-    WHERE {_DELIVERED} AND o.at_s >= :last_at_s - :lasts_s GROUP BY d.task) t
+SHARES = f"""
+SELECT d.task, 1.0 * sum(f.ratings) / count(*) AS share
+FROM outcomes o JOIN decisions d ON d.id = o.decision_id
+LEFT JOIN (
+    SELECT decision_id, count(*) AS ratings FROM feedback_effective
+    WHERE at_s >= :last_at_s - :lasts_s GROUP BY decision_id
+) f ON f.decision_id = o.decision_id
+WHERE {_DELIVERED} AND o.at_s >= :last_at_s - :lasts_s AND o.at_s <= :last_at_s
+GROUP BY d.task HAVING sum(f.ratings) > 0
+"""  # noqa: S608
+
+SINCE = f"""
+SELECT d.task, count(*) AS answers FROM outcomes o JOIN decisions d ON d.id = o.decision_id
+WHERE {_DELIVERED} AND o.at_s > :since_s GROUP BY d.task
 """  # noqa: S608
 
 
@@ -68,15 +68,13 @@ class Signs:
 
 @dataclass(frozen=True, slots=True)
 class Rated:
-    """How many ratings and answers there were in a time up to the last rating, and answers since.
+    """When the last rating came, and how many answers since.
 
-    `answers` are those of both. Only those that an arm was asked for and that were delivered count,
-    and ratings of those that nobody withdrew.
+    Only those that an arm was asked for and that were delivered count, and ratings of those that
+    nobody withdrew.
     """
 
     last_at_s: float | None
-    ratings: int
-    answers: int
     answers_since: int
 
 
@@ -93,15 +91,19 @@ def signs(ask: AskLog, since_s: float, until_s: float) -> Mapping[str, Signs]:
     }
 
 
-def rated(ask: AskLog, lasts_s: float) -> Rated:
-    """Return how many ratings came in the time up to the last one, and when that was."""
-    [row] = ask(RATED, {"lasts_s": lasts_s})
-    return Rated(
-        **{name: row[name] for name in ("last_at_s", "ratings", "answers", "answers_since")}
-    )
+def rated(ask: AskLog) -> Rated:
+    """Return when the last rating came, and how many answers since."""
+    [row] = ask(RATED, {})
+    return Rated(row["last_at_s"], row["answers_since"])
 
 
-def missed(ask: AskLog, lasts_s: float, last_at_s: float) -> float:
-    """Return how many ratings would have come since the last one, each task rated as it was."""
-    [row] = ask(MISSED, {"lasts_s": lasts_s, "last_at_s": last_at_s})
-    return float(row["missed"])
+def shares(ask: AskLog, lasts_s: float) -> Mapping[str | None, float]:
+    """Return the ratings for each answer of a task in the time up to the last, where any came."""
+    last_at_s = rated(ask).last_at_s
+    found = [] if last_at_s is None else ask(SHARES, {"lasts_s": lasts_s, "last_at_s": last_at_s})
+    return {row["task"]: float(row["share"]) for row in found}
+
+
+def since(ask: AskLog, since_s: float) -> Mapping[str | None, int]:
+    """Return the answers of each task since then."""
+    return {row["task"]: row["answers"] for row in ask(SINCE, {"since_s": since_s})}

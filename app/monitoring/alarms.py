@@ -15,13 +15,12 @@ from typing import Any
 from structlog import get_logger
 
 from app.monitoring import webhook
-from app.monitoring.lookout import KEPT_S, Alarm, AlarmKey, Lookout, away
+from app.monitoring.lookout import KEPT_S, Alarm, AlarmKey, Lookout, Usual, away
 from app.processes.loop import beside
 from policy.errors import StoreUnavailable
 from storage.latest import Latest
 from storage.log import Log
 from storage.records import Fence
-from storage.signs import Signs
 
 LOGGER = get_logger()
 NAME = "alarms"
@@ -43,7 +42,7 @@ class Alarms(threading.Thread):
         self._url = url
         self._holder = holder
         self._stopping = threading.Event()
-        self._usual: tuple[float, Mapping[str, Signs]] = -KEPT_S, {}
+        self._usual = -KEPT_S, Usual({}, {})
         self._looked_at_s = self._told_at_s = 0.0
         self._retry_s = 0.0
         self._is_ours: bool | None = None  # not known yet, and if that cannot be asked we tell

@@ -14,7 +14,7 @@ from policy.pacer import SECONDS, Budget
 from policy.shifts import grown, risen, shrunk
 from policy.types import DAY_S, HOUR_S, Arm
 from storage.log import Log
-from storage.signs import Signs, missed, rated, signs
+from storage.signs import Signs, rated, shares, signs, since
 from storage.spool import LogStanding
 from upstream.health import ArmStanding, Health
 
@@ -67,6 +67,14 @@ class Alarm:
 
 
 @dataclass(frozen=True, slots=True)
+class Usual:
+    """How the answers of each arm usually are, and how many ratings one of a task gets."""
+
+    signs: Mapping[str, Signs]
+    rated: Mapping[str | None, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Lookout:
     """Where alarms are looked for; what was due before `since_s` has an interval from then on."""
 
@@ -78,9 +86,7 @@ class Lookout:
     health: Health
     since_s: float = 0.0
 
-    def found(
-        self, now_s: float, before: Mapping[str, Signs], were: Collection[AlarmKey]
-    ) -> Iterator[Alarm]:
+    def found(self, now_s: float, before: Usual, were: Collection[AlarmKey]) -> Iterator[Alarm]:
         """Yield what is wrong now; `before` is how answers usually are, `were` what was wrong.
 
         raises : StoreUnavailable
@@ -90,18 +96,19 @@ class Lookout:
         lately = signs(self.log.ask, now_s - LATELY_S, now_s)
         for arm in self.arms():
             yield from self._changed(arm, now_s)
-            if arm in lately and arm in before:
-                yield from _shifted(arm, lately[arm], before[arm], were, now_s)
+            if arm in lately and arm in before.signs:
+                yield from _shifted(arm, lately[arm], before.signs[arm], were, now_s)
         yield from self._budget(now_s)
         yield from self._of_arms(now_s)
         yield from self._retrain(now_s, were)
         yield from self._jobs(now_s)
-        yield from self._drought(now_s)
+        yield from self._drought(before.rated, now_s)
         yield from self._full(now_s)
 
-    def usual(self, now_s: float) -> Mapping[str, Signs]:
-        """Return how answers were in the days before the last hour."""
-        return signs(self.log.ask, now_s - BEFORE_S, now_s - LATELY_S)
+    def usual(self, now_s: float) -> Usual:
+        """Return how answers were in the days before the last hour, and rated up to the last."""
+        ask = self.log.ask
+        return Usual(signs(ask, now_s - BEFORE_S, now_s - LATELY_S), shares(ask, BEFORE_S))
 
     def _log_away(self, now_s: float) -> Iterator[Alarm]:
         standing = self.log.standing
@@ -183,25 +190,24 @@ class Lookout:
         for job, why in sorted(failed(self.log).items()):
             yield Alarm("jobs", job, "warning", f"it has failed: {why}", remedy, now_s)
 
-    def _drought(self, now_s: float) -> Iterator[Alarm]:
+    def _drought(self, usual: Mapping[str | None, float], now_s: float) -> Iterator[Alarm]:
         """Yield that ratings have stopped, or never came."""
-        heard = rated(self.log.ask, BEFORE_S)
+        heard = rated(self.log.ask)
         remedy = "see that the product still posts thumbs to /feedback, with ids of answers"
         if heard.last_at_s is None:
             if heard.answers_since >= NEVER_RATED:
                 says = f"none of {heard.answers_since} answers has a rating"
                 yield Alarm("feedback", "", "warning", says, remedy, now_s)
             return
-        answered = max(heard.answers - heard.answers_since, 1)
-        expected = heard.answers_since * heard.ratings / answered
-        if expected < MISSED_RATINGS or heard.answers_since < FEWEST_UNRATED:
+        if heard.answers_since < FEWEST_UNRATED:
             return
         # A nightly batch that nobody rates is not a product that has stopped posting thumbs.
-        expected = missed(self.log.ask, BEFORE_S, heard.last_at_s)
-        if expected >= MISSED_RATINGS:
+        unrated = {k: n for k, n in since(self.log.ask, heard.last_at_s).items() if k in usual}
+        answers, missed = sum(unrated.values()), sum(n * usual[k] for k, n in unrated.items())
+        if answers >= FEWEST_UNRATED and missed >= MISSED_RATINGS:
             says = (
-                f"{heard.answers_since} answers since the last rating, where {expected:.0f} "
-                "ratings would have come"
+                f"{answers} answers since the last rating, where {missed:.0f} ratings "
+                "would have come"
             )
             yield Alarm("feedback", "", "warning", says, remedy, heard.last_at_s)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from storage.log import Log
-from storage.signs import missed, rated, signs
+from storage.signs import Rated, rated, shares, signs, since
 from tests.storage.rounds import ATTEMPT, DECISION, NOON_S, OUTCOME, but
 
 
@@ -44,26 +44,24 @@ def test_calls_that_were_given_up_or_whose_request_was_wrong_say_nothing(log: Lo
     assert (errors.n, errors.total) == (2, 1)
 
 
-def test_ratings_are_counted_and_the_last_one_is_known(log: Log) -> None:
-    nothing = rated(log.ask, 60.0)
-    assert (nothing.last_at_s, nothing.ratings, nothing.answers_since) == (None, 0, 0)
+def test_the_last_rating_is_known_and_answers_since_are_counted(log: Log) -> None:
+    assert rated(log.ask) == Rated(None, 0)
     for n in range(4):
         answered(log, f"d{n}", n * 10)
+    assert rated(log.ask) == Rated(None, 4)
     log.rate("d0", "r", 1.0, at_s=NOON_S + 15, tenant="acme", window_s=1e9)
-    found = rated(log.ask, 60.0)
-    assert (found.last_at_s, found.ratings) == (NOON_S + 15, 1)
-    assert (found.answers, found.answers_since) == (4, 2)
-    assert rated(log.ask, 9.0).answers == 3
+    assert rated(log.ask) == Rated(NOON_S + 15, 2)
+    assert shares(log.ask, 60.0) == {None: 0.5}
+    assert shares(log.ask, 9.0) == {}
 
 
 def test_a_rating_that_was_withdrawn_has_not_come(log: Log) -> None:
     answered(log, "d0")
     for rater, reward, after_s in (("ann", 1.0, 1), ("bot", 0.0, 2), ("bot", None, 9)):
         log.rate("d0", rater, reward, at_s=NOON_S + after_s, tenant="acme", window_s=1e9)
-    found = rated(log.ask, 60.0)
-    assert (found.last_at_s, found.ratings) == (NOON_S + 1, 1)
+    assert rated(log.ask).last_at_s == NOON_S + 1
     log.rate("d0", "ann", None, at_s=NOON_S + 10, tenant="acme", window_s=1e9)
-    assert rated(log.ask, 60.0).last_at_s is None
+    assert rated(log.ask).last_at_s is None
 
 
 def test_only_answers_that_were_asked_and_delivered_count_and_ratings_of_those(log: Log) -> None:
@@ -74,12 +72,13 @@ def test_only_answers_that_were_asked_and_delivered_count_and_ratings_of_those(l
     answered(log, "gone", 4, status="client_gone", output_tokens=0)
     for n, each in enumerate(("whole", "hit", "failed")):
         log.rate(each, "r", 1.0, at_s=NOON_S + n / 2, tenant="acme", window_s=1e9)
-    found = rated(log.ask, 60.0)
-    assert (found.last_at_s, found.ratings) == (NOON_S, 1)
-    assert (found.answers, found.answers_since) == (2, 1)
+    assert rated(log.ask) == Rated(NOON_S, 1)
+    assert shares(log.ask, 60.0) == {None: 1.0}
+    assert since(log.ask, NOON_S) == {None: 1}
 
 
-def test_a_task_that_nobody_rates_misses_no_rating(log: Log) -> None:
+def test_what_is_rated_of_a_task_and_what_came_since_is_told_of_each(log: Log) -> None:
+    assert shares(log.ask, 60.0) == {}
     for n in range(4):
         answered(log, f"chat-{n}", n, "chat")
         answered(log, f"batch-{n}", n, "batch")
@@ -87,7 +86,6 @@ def test_a_task_that_nobody_rates_misses_no_rating(log: Log) -> None:
     log.rate("chat-0", "bob", 0.0, at_s=NOON_S + 5, tenant="acme", window_s=1e9)
     for n in range(6):
         answered(log, f"night-{n}", 10 + n, "batch")
-        answered(log, f"new-{n}", 10 + n, "new")
-    assert missed(log.ask, 60.0, NOON_S + 5) == 0.0
     answered(log, "chat-late", 20, "chat")
-    assert missed(log.ask, 60.0, NOON_S + 5) == 0.5  # two ratings of four answers before
+    assert shares(log.ask, 60.0) == {"chat": 0.5}
+    assert since(log.ask, NOON_S + 5) == {"batch": 6, "chat": 1}

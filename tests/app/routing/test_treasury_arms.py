@@ -16,6 +16,7 @@ from unittest.mock import Mock, patch
 import httpx2
 import pytest
 
+from app.monitoring.lookout import Usual
 from app.routing.treasury import OF_ARM
 from policy.errors import StoreUnavailable
 from policy.types import DAY_S, HOUR_S
@@ -261,7 +262,7 @@ def test_an_arm_that_has_spent_its_day_is_told_as_an_alarm(tmp_path: Path) -> No
         asked(service, 5)
         found = {
             alarm.about: alarm.says
-            for alarm in service.parts.alarms._lookout.found(time.time(), {}, ())
+            for alarm in service.parts.alarms._lookout.found(time.time(), Usual({}, {}), ())
             if alarm.name == "budget"
         }
     assert found == {"one": "91% of its $0.0055 for this day is spent"}
@@ -286,7 +287,10 @@ def test_what_is_kept_of_an_arms_ceiling_by_processes_that_were_killed_is_not_to
         service.parts.log.allot(piece).wait()
         with patch.object(allotments, "FRESH_S", -1.0):
             service.parts.live.share(time.time() + 60)
-        says = [each.says for each in service.parts.alarms._lookout.found(time.time(), {}, ())]
+        says = [
+            each.says
+            for each in service.parts.alarms._lookout.found(time.time(), Usual({}, {}), ())
+        ]
     assert says[0].startswith("36% of its $0.0055 for this day is spent, and 55% is kept by")
 
 
