@@ -87,15 +87,17 @@ class Ring:
             return None
         return float(np.nanmean(self._tables.quality[:, self.arms.index(arm)]))
 
-    def rate_hz(self, now_s: float) -> float:
+    def rate_hz(self, now_s: float, *, goes_on: bool = True) -> float:
         """Return the requests per second lately; a clock that is set back takes no time away.
 
         Of a full ring, a pause that is longer than all the rest is left out: after a night it would
         have a few hundred requests expected for the day, and the first of them spend its budget.
+        So is that since the last request, unless nobody knows that it `goes_on`.
         """
         moments = [*(each.at_s for each in self.forecasts), now_s]
         waits_s = [max(after - before, 0.0) for before, after in pairwise(moments)]
-        passed_s, pause_s = sum(waits_s), max(waits_s, default=0.0)
+        pauses_s = waits_s if goes_on else waits_s[:-1]
+        passed_s, pause_s = sum(waits_s), max(pauses_s, default=0.0)
         if len(waits_s) >= RING and pause_s > passed_s / 2:
             passed_s -= pause_s
         return len(self.forecasts) / max(passed_s, 1.0)

@@ -103,7 +103,8 @@ class Pacing:
             span=books.window,
             usd=usd,
             limit_usd=limit_usd,
-            rate_hz=self.pacer.ring.rate_hz(now_s),
+            # Others plan with it, who may be asked all that was asked here once.
+            rate_hz=self.pacer.ring.rate_hz(now_s, goes_on=False),
             spent_usd=books.spent_usd,
             before_usd=before_usd if window == books.window else 0.0,
         )

@@ -189,6 +189,9 @@ def test_a_pause_longer_than_all_the_rest_leaves_the_rate_of_a_full_ring_as_it_i
         late = [replace(each, at_s=each.at_s + 40_000 * (i >= n)) for i, each in enumerate(found)]
         assert ring(late).rate_hz(late[-1].at_s + 2) == pytest.approx(0.5, rel=0.01)
     assert ring(found).rate_hz(found[-1].at_s + 40_000) == pytest.approx(0.5, rel=0.01)
+    idle = ring(found).rate_hz(found[-1].at_s + 40_000, goes_on=False)
+    assert idle == pytest.approx(RING / 40_510)
+    assert ring(late).rate_hz(late[-1].at_s + 2, goes_on=False) == pytest.approx(0.5, rel=0.01)
     assert ring(found[:100]).rate_hz(found[99].at_s + 40_000) == pytest.approx(100 / 40_198)
     twice = [replace(each, at_s=each.at_s + i // 100 * 40_000) for i, each in enumerate(found)]
     assert ring(twice).rate_hz(twice[-1].at_s + 2) == pytest.approx(RING / 80_512)

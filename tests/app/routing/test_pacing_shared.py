@@ -14,12 +14,14 @@ from policy.books import Elsewhere, Hold
 from policy.decide import Question
 from policy.eligibility import Demand
 from policy.pacer import Budget, WillingnessToPay
+from policy.ring import RING
 from policy.types import DAY_S
 from storage.allotments import Allotment, Wish
 from storage.inbox import DURABLE_WITHIN_S, Unit
 from storage.spool import Durable
 from storage.sqlite_log import SqliteLog
 from tests.jobs.test_learned import HYPER, SPACE
+from tests.policy.test_ring import forecasts, ring
 
 NOON_S = 20_000 * 86_400.0 + 43_200.0
 HOUR = int(NOON_S // 3_600)
@@ -102,6 +104,20 @@ def test_eight_who_share_a_day_plan_with_all_that_none_has_spent(tmp_path: Path)
     for each in eight:
         assert each.pacer.unspent_usd(NOON_S) == pytest.approx(budget.usd)
         assert each.pacer.target_usd(NOON_S) == pytest.approx(budget.usd / (7 * 43_200))
+
+
+def test_who_is_asked_no_more_has_nobody_else_save_for_it(tmp_path: Path) -> None:
+    """It stood in for the other for some minutes, is up, and has had no request for hours."""
+    budget, learned, past = Budget(80.0, "day"), Learned.under(1, SPACE, HYPER), Past((), 0.0, True)
+    it, other = (Pacing.start(budget, None, past, learned, NOON_S) for _ in range(2))
+    asked = [dataclasses.replace(each, at_s=NOON_S + i) for i, each in enumerate(forecasts(RING))]
+    it.pacer = dataclasses.replace(it.pacer, ring=ring(asked))
+    now_s = NOON_S + 6 * 3_600
+    with SqliteLog(tmp_path / "turnpike.db") as log:
+        for n, each in enumerate((it, other)):
+            wish = each.wish("service", str(n), "none", now_s)
+            each.allot(log.allot(wish).wait(), wish.span)
+    assert other.pacer.books.elsewhere.rate_hz == pytest.approx(RING / (6 * 3_600), rel=0.01)
 
 
 def test_the_wishes_of_a_round_are_asked_for_together(tmp_path: Path) -> None:
