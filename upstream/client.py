@@ -252,9 +252,11 @@ def _reject_page(raw: bytes, arm: Arm, body: Mapping[str, Any], faults: Faults) 
     except ValueError as error:
         start = raw[:80].decode(errors="replace")
         raise faults.invalid("sent a page instead of a stream: ", start) from error
+    counted = partial(usage_of, data.get("usage"), arm, body)
+    faults.used = lambda: counted(0)
     faults.check(data)
     with suppress(ValueError):  # of what is no answer the prompt alone is counted
-        usage = usage_of(data.get("usage"), arm, body, answer_tokens(data))
+        usage = counted(answer_tokens(data))
         faults.used = lambda: usage
     raise faults.invalid("sent one JSON body instead of a stream")
 

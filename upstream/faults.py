@@ -34,7 +34,8 @@ class Faults:
 
     `what` is ours in every fault, and `said` whatever the provider or a library may have quoted.
     `used` tells what the provider may bill for the call as far as it has come. It is asked for a
-    fault of what was sent and taken; what the provider has refused, it does not bill.
+    fault of what was sent and taken; what the provider has refused, it does not bill, unless it
+    counts it itself.
     """
 
     def __init__(
@@ -98,7 +99,10 @@ class Faults:
             return
         said, code = _said(error)
         if isinstance(code, int) and code in STATUS_ERRORS:
-            raise self.refused(code, error)
+            refusal, used = self.refused(code, error), self.used()
+            if used.billed_usd or not used.estimated:  # it says itself what it has done by then
+                refusal.usage = used
+            raise refusal
         kind, _ = meant_by(_BAD_REQUEST, said, code)
         if kind is ContextLengthExceeded:
             raise kind(self._message("sent an error: ", said), arm=self.arm)

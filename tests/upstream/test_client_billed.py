@@ -15,6 +15,7 @@ ASKED = Usage(8, 0, estimated=True)
 SHORT = Timeouts(first_content_s=0.3, idle_s=0.3, total_s=9)
 ROLE = chunk(delta={"role": "assistant", "content": ""})
 COUNTED = {"prompt_tokens": 3, "completion_tokens": 8000}
+NONE_COUNTED = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 ERROR = {"error": {"message": "no capacity"}}
 BUSY = {"error": {"message": "slow down", "code": 429}}
 
@@ -56,6 +57,18 @@ PLAIN = BOTH | {
         Usage(3, 8000),
     ),
     "refused in a 200": (replying(json.dumps(BUSY).encode()), NOTHING),
+    "refused in a 200 that counts nothing": (
+        replying(json.dumps(BUSY | {"usage": NONE_COUNTED}).encode()),
+        NOTHING,
+    ),
+    "refused in a 200 and counted": (
+        replying(json.dumps(BUSY | {"usage": COUNTED}).encode()),
+        Usage(3, 8000),
+    ),
+    "refused at the choice and counted": (
+        replying(json.dumps({"choices": [BUSY], "usage": COUNTED}).encode()),
+        Usage(3, 8000),
+    ),
 }
 STREAMS = BOTH | {
     "blank and counted": (
@@ -70,6 +83,10 @@ STREAMS = BOTH | {
     "one JSON body, not counted": (
         replying(completion({"content": "12345678"}, usage=None)),
         Usage(8, 2, estimated=True),
+    ),
+    "an error and a count in one JSON body": (
+        replying(json.dumps(ERROR | {"usage": COUNTED}).encode()),
+        Usage(3, 8000),
     ),
     "no answer in one JSON body": (replying(b'{"choices": 7}'), ASKED),
     "what has passed": (
@@ -89,6 +106,10 @@ STREAMS = BOTH | {
         Usage(3, 8000),
     ),
     "refused in a frame": (sending(json.dumps(BUSY).encode()), NOTHING),
+    "refused in a frame and counted": (
+        sending(json.dumps(BUSY | {"usage": COUNTED}).encode()),
+        Usage(3, 8000),
+    ),
 }
 
 
