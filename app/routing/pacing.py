@@ -151,12 +151,15 @@ class Pacing:
     def leaves_in_s(self, usd: float, now_s: float) -> float | None:
         """Return the seconds until so much may be left, None where nothing is a ceiling.
 
-        That is soon where calls under way hold what is missing: most cost less, and give it back.
+        That is soon where calls under way hold what is missing: most cost less, and give it back;
+        so do others who share it, within seconds, with most of what they have not spent.
         """
-        if usd <= self.left_usd(now_s) + self.pacer.at(now_s).books.reserved_usd:
-            return SOON_S
-        window_s = window_of(self.pacer.ceiling)
-        return None if window_s is None else window_s - now_s % window_s
+        ceiling, books = self.pacer.ceiling, self.pacer.at(now_s).books
+        window_s = window_of(ceiling)
+        if ceiling is None or window_s is None:
+            return None
+        is_there = usd <= ceiling.usd - books.settled_usd - books.elsewhere.gone_usd
+        return SOON_S if is_there else window_s - now_s % window_s
 
     def forget(self, before_s: float, now_s: float) -> None:
         """Give back what is held for calls of before a moment: they ended, and nobody heard."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.routing.pacing import Pacing, Past, Piece
+from app.routing.pacing import SOON_S, Pacing, Past, Piece
 from app.routing.sharing import Sharing
 from jobs.learned import Learned
 from policy.books import Elsewhere, Hold
@@ -75,6 +75,20 @@ def test_of_a_lower_ceiling_a_piece_of_a_higher_one_is_worth_no_more_than_is_lef
     pacing.allot(Allotment(4.0, Elsewhere(taken_usd=5.0)), int(NOON_S // DAY_S))
     pacing.capped(Budget(limit_usd, "day"))
     assert pacing.left_usd(NOON_S) == left_usd
+
+
+def test_what_others_have_taken_and_not_spent_is_worth_asking_for_soon() -> None:
+    """Of ten dollars half of one is spent here, and one and a half are under way."""
+    for gone_usd, settled_usd, waits_s in (
+        (1.0, 0.0, SOON_S),
+        (3.0, 0.0, 3_600),
+        (0.0, 4.0, 3_600),
+    ):
+        pacing = shared()
+        pacing.allot(Allotment(2.0, Elsewhere(taken_usd=8.0, gone_usd=gone_usd)), HOUR)
+        pacing.settled("billed beyond its prices", settled_usd, NOON_S)
+        assert pacing.left_usd(NOON_S) == 0.0
+        assert pacing.leaves_in_s(7.0, NOON_S) == waits_s
 
 
 def test_who_shares_with_others_is_never_alone() -> None:
