@@ -4,9 +4,9 @@ It is plain JSON, made from sums over the log. `docs/report.md` has the equation
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from jobs.requests import busy_s, requests
 from jobs.satisfaction import RatedRound, of_baseline, ours, rated_rounds
@@ -16,6 +16,7 @@ from policy.savings import FEWEST_OF_A_PART, BillSums, Saving, saving
 from policy.types import DAY_S, Arm
 from storage.reader import LogReader
 
+T = TypeVar("T")
 PERIODS: Mapping[str, int] = {"1d": 1, "7d": 7, "30d": 30, "90d": 90}
 """Whole days (UTC) that a report may be about, today among them."""
 RECENT = 300
@@ -44,11 +45,13 @@ def reports(
     now_s: float,
     periods: Sequence[str] = tuple(PERIODS),
     tenant: str | None = None,
+    told: Callable[[int], None] = lambda _: None,
 ) -> dict[str, dict[str, Any]]:
     """Return, by tenant and period, the reports of a log; under "" those of all tenants together.
 
     `named` is the baseline, None for the dearest arm. The tenants are those with the most requests;
-    with `tenant` only the reports of that one are made, which may have asked nothing.
+    with `tenant` only the reports of that one are made, which may have asked nothing. `told` is
+    told how many more decisions, and then rated ones, have been read.
     """
     arm = baseline(arms, named)
     rules = [Rule(arm), Rule()]
@@ -56,12 +59,13 @@ def reports(
     since_s, lasts_s = begins_s(max(periods, key=PERIODS.__getitem__), now_s), busy_s(arms)
     # A request that goes on after midnight is one, of the day before, as is what is said of it.
     begun_s: dict[str, float] = {}
-    for request in requests(log.spending(since_s - lasts_s, now_s, tenant), lasts_s):
+    spent = _telling(log.spending(since_s - lasts_s, now_s, tenant), told)
+    for request in requests(spent, lasts_s):
         counting.count(request)
         if request.last is not request.first:
             begun_s[request.last.id] = request.first.decided_at_s
     rated = log.decisions(since_s=since_s, until_s=now_s, tenant=tenant, rated_only=True)
-    said = rated_rounds(rated, begun_s)
+    said = rated_rounds(_telling(rated, told), begun_s)
     names = [rule.name for rule in rules]
     return {
         whose: {
@@ -75,6 +79,12 @@ def reports(
         }
         for whose in ([EVERYBODY, *_largest(counting)] if tenant is None else [tenant])
     }
+
+
+def _telling(rows: Iterable[T], told: Callable[[int], None]) -> Iterator[T]:
+    for row in rows:
+        yield row
+        told(1)
 
 
 def _largest(counting: Counting) -> list[str]:

@@ -1,6 +1,7 @@
 """`python -m app report`: what was saved, from the log, with or without a running service."""
 
 import json
+import sys
 import time
 from typing import Any
 
@@ -10,6 +11,8 @@ from app.commands.told import as_json_option, told_plainly
 from app.commands.which_log import chosen
 from app.settings import Settings
 from jobs.report import PERIODS
+
+SHOWN_EVERY = 500
 
 
 @click.command()
@@ -34,7 +37,6 @@ def report(since: str, as_json: bool, as_table: bool, keep: bool) -> None:
     if keep:
         _keep(settings)
         return
-    click.echo("adding up the log ...", err=True)
     made = _made(settings, [since])[""][since]
     if as_json:
         click.echo(json.dumps(made, indent=2, allow_nan=False))
@@ -44,9 +46,12 @@ def report(since: str, as_json: bool, as_table: bool, keep: bool) -> None:
         click.echo("\n".join(as_text(made)))
 
 
-def _made(settings: Settings, periods: list[str]) -> dict[str, dict[str, Any]]:
+def _made(
+    settings: Settings, periods: list[str], *, hidden: bool = False
+) -> dict[str, dict[str, Any]]:
+    """Return the reports of these periods, showing how far the log is added up."""
     from app.agreement import require_agreement
-    from jobs.report import reports
+    from jobs.report import begins_s, reports
     from storage.stores import open_reader
     from upstream.catalogue import load
 
@@ -54,7 +59,19 @@ def _made(settings: Settings, periods: list[str]) -> dict[str, dict[str, Any]]:
     require_agreement(settings, catalogue)
     arms = list(catalogue.arms.values())
     with open_reader(settings.database) as log:
-        return reports(log, arms, settings.baseline, time.time(), periods)
+        now_s = time.time()
+        since_s = begins_s(max(periods, key=PERIODS.__getitem__), now_s)
+        rated = log.lookups.ratings_since((log.lookups.first_since(since_s) or 1) - 1)
+        with click.progressbar(
+            length=log.decided_since(since_s) + rated,
+            label="adding up the log",
+            file=sys.stderr,
+            hidden=hidden,
+            update_min_steps=SHOWN_EVERY,
+        ) as shown:
+            made = reports(log, arms, settings.baseline, now_s, periods, told=shown.update)
+            shown.update(shown.length or 0)  # of an answer with two raters it was told once
+    return made
 
 
 def _keep(settings: Settings) -> None:
@@ -69,5 +86,5 @@ def _keep(settings: Settings) -> None:
         if not is_long(log, time.time()):
             return
     begun_at_s = time.time()
-    latest = kept(_made(settings, list(PERIODS)), before, begun_at_s)
+    latest = kept(_made(settings, list(PERIODS), hidden=True), before, begun_at_s)
     delivered(settings, of_latest(latest))

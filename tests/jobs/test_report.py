@@ -109,6 +109,14 @@ def test_each_tenant_has_a_report_of_its_own_and_all_together_one() -> None:
     assert sum(parts) == pytest.approx(made[EVERYBODY]["7d"]["spent_usd"])
 
 
+def test_whoever_waits_is_told_of_each_decision_and_rating_as_it_is_read() -> None:
+    rows, _ = a_month(n=300)
+    rated, told = [Round(decision=DECISION, outcome=OUTCOME, reward=1.0)] * 20, list[int]()
+    made = reports(Logged(rows, rated), ARMS, None, NOW_S, ["7d"], told=told.append)
+    assert (len(told), sum(told)) == (320, 320)
+    assert made == reports(Logged(rows, rated), ARMS, None, NOW_S, ["7d"])
+
+
 def test_of_many_tenants_those_with_the_most_requests_have_reports() -> None:
     rows = [row(f"d{n}", n / 10, tenant=f"team-{n % (MOST_TENANTS + 9):03}") for n in range(400)]
     rows += [row(f"z{n}", n / 10, tenant="zebra") for n in range(9)]

@@ -145,8 +145,8 @@ def test_a_report_that_was_begun_before_somebody_was_forgotten_is_not_kept(
     monkeypatch.setattr(reporting, "AT_ONCE", 0)
     answered(service, "acme", 1)
 
-    def made(*about: Any) -> Any:
-        found = add_up(*about)
+    def made(*about: Any, hidden: bool) -> Any:
+        found = add_up(*about, hidden=hidden)
         service.parts.log.receive("f", "forget", time.time(), []).wait()
         return found
 
