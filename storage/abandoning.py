@@ -17,16 +17,23 @@ from storage.writes import append, put_back
 LOOK_BACK_S = DAY_S
 """So late a decision may come out of a spool."""
 
-UNSETTLED = """
+_UNSETTLED = """
+WHERE d.decided_at_s >= :since_s AND d.decided_at_s < :before_s
+    AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.decision_id = d.id)
+"""
+
+FIRST_UNSETTLED = f"""
+SELECT COALESCE(min(d.decided_at_s), :before_s) AS at_s FROM decisions d {_UNSETTLED}
+"""  # noqa: S608
+
+UNSETTLED = f"""
 SELECT d.*,
     (SELECT count(*) FROM attempts t WHERE t.decision_id = d.id) AS made,
     (SELECT COALESCE(sum(t.cost_usd), 0) FROM attempts t WHERE t.decision_id = d.id) AS booked_usd,
     EXISTS (SELECT 1 FROM attempts t WHERE t.decision_id = d.id AND t.status = 'ok') AS answered
-FROM decisions d
-WHERE d.decided_at_s > :after_s AND d.decided_at_s < :before_s
-    AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.decision_id = d.id)
+FROM decisions d {_UNSETTLED}
 ORDER BY d.decided_at_s, d.id
-"""
+"""  # noqa: S608
 
 END = "SELECT * FROM outcomes WHERE decision_id = :decision_id"
 

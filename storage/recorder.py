@@ -5,12 +5,11 @@ from abc import ABC
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from math import inf
 from pathlib import Path
 from typing import Any
 
 from policy.errors import InvalidInput
-from storage import abandoning, allotments, leases, writes
+from storage import allotments, leases, writes
 from storage.erasing import ERASERS
 from storage.feed import Feed, Subscriber
 from storage.inbox import Unit
@@ -64,7 +63,6 @@ class LogRecorder(ABC):
     _spool: Spool
     _feed: Feed
     _are_full: writes.AreFull = staticmethod(writes.never_full)
-    _abandoned_s = -inf
 
     def decide(self, decision: Decision) -> Unit[None]:
         """Record a decision; wait for it before the first byte of the answer.
@@ -178,17 +176,6 @@ class LogRecorder(ABC):
     def allot(self, wish: allotments.Wish) -> Unit[allotments.Allotment]:
         """Give a process its piece of a budget, durably: as much of its wish as is left."""
         return self._writer.submit(lambda db: allotments.allot(db, wish))
-
-    def abandon(self, decided_before_s: float, at_s: float) -> int:
-        """Record an `abandoned` outcome for decisions that died without one; return how many.
-
-        The whole log is looked through once, and after that what an earlier call had not seen.
-        """
-        after_s = self._abandoned_s - abandoning.LOOK_BACK_S
-        between: Values = {"before_s": decided_before_s, "after_s": after_s}
-        lost = self._writer.submit(lambda db: abandoning.abandon(db, between, at_s)).wait()
-        self._abandoned_s = decided_before_s
-        return lost
 
     @property
     def standing(self) -> LogStanding:

@@ -19,7 +19,6 @@ from jobs.requests import busy_s
 from policy.errors import StoreUnavailable, TurnpikeError
 from storage.handover import take
 from storage.log import Log
-from storage.recorder import LogRecorder
 from upstream.catalogue import Catalogue
 
 LOGGER = get_logger()
@@ -30,7 +29,7 @@ SET_AHEAD_S = 5.0
 """A clock that is corrected bit by bit gains less between two looks."""
 
 
-def abandon(log: LogRecorder, now_s: float, before_s: float) -> None:
+def abandon(log: Log, now_s: float, before_s: float) -> None:
     """Record an end for decisions made before a moment that will get none."""
     lost = log.abandon(before_s, now_s)
     if lost:
