@@ -21,7 +21,7 @@ from app.processes.orphan import end_with_parent
 from app.routing.retention import Retention
 from app.settings import Settings
 from jobs import failures
-from jobs.due import due
+from jobs.due import Due
 from jobs.scheduler import Job, run
 from policy.errors import ConfigError, StoreUnavailable
 from policy.types import DAY_S
@@ -111,10 +111,7 @@ def _failure(process: subprocess.Popen[bytes], deadline_s: float) -> str | None:
 def jobs(settings: Settings) -> list[Job]:
     """Return what runs when: retrains, reports, and the end of what is kept for a time."""
     retrain, prune = Starter(settings, "retrain", "--trigger"), Starter(settings, "prune", "--yes")
-    report = Starter(settings, "report", "--keep")
-
-    def enough_is_rated(log: LogReader) -> bool:
-        return due(log.counts(), settings.retrain_first_outcomes)
+    report, due = Starter(settings, "report", "--keep"), Due(settings.retrain_first_outcomes)
 
     def was_missed(log: LogReader) -> bool:
         ages_s = [time.time() - each.started_at_s for each in log.retrains(1)]
@@ -129,9 +126,7 @@ def jobs(settings: Settings) -> list[Job]:
             partial(retrain.start_if, was_missed, "schedule"),
             first_s=LOOK_EVERY_S,
         ),
-        Job(
-            "retrain when due", LOOK_EVERY_S, partial(retrain.start_if, enough_is_rated, "feedback")
-        ),
+        Job("retrain when due", LOOK_EVERY_S, partial(retrain.start_if, due.by_now, "feedback")),
         Job("report", settings.report_every_s, report.start, first_s=LOOK_EVERY_S),
         Job("report when awaited", LOOK_EVERY_S, partial(report.start_if, is_awaited)),
         Job("prune", PRUNE_EVERY_S, partial(prune.start_if, partial(_may_prune, settings))),
