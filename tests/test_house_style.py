@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import tomllib
 from collections.abc import Callable, Iterator
-from importlib.metadata import distributions
+from importlib.metadata import distributions, packages_distributions
 from pathlib import Path
 
 import pytest
@@ -245,6 +245,15 @@ def test_every_dependency_is_pinned_and_explained() -> None:
     assert len(asked) > 10
     assert asked - pinned == set()
     assert asked - explained == set()
+
+
+def test_every_library_that_a_room_alone_may_know_is_asked_for() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    known = {name for each in contracts["contracts"] for name in each.get("forbidden_modules", ())}
+    brought = packages_distributions()
+    libraries = {brought[name][0].lower() for name in known if name in brought}
+    assert len(libraries) > 10
+    assert libraries - names((ROOT / "requirements.in").read_text()) == set()
 
 
 def test_every_pin_has_a_hash() -> None:
