@@ -11,10 +11,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from math import isfinite
 from typing import Any
 
-from flask import Request
+from flask import Request, abort
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, RequestTimeout
 
@@ -96,6 +97,9 @@ def _require_plain_json(request: Request) -> None:
             f"content-encoding is {seen(coding)}; the body must be sent as it is, not compressed",
             param="content-encoding",
         )
+    # The server takes `gzip, chunked` as chunks, and leaves what is in them compressed.
+    if request.headers.get("transfer-encoding", "chunked").lower() != "chunked":
+        abort(HTTPStatus.NOT_IMPLEMENTED)
 
 
 @contextmanager

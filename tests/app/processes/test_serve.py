@@ -190,6 +190,7 @@ def test_bodies_over_the_limit_and_clients_that_leave(tmp_path: Path) -> None:
 
 HALF = b'5\r\n{"pro\r\n'
 WHOLE = b'{"prompt": "hi"}'
+CHUNKS = b"%x\r\n%s\r\n0\r\n\r\n" % (len(WHOLE), WHOLE)
 UNREADABLE = {
     "a size that is no number": (post(HALF + b"zz\r\n", "Transfer-Encoding: chunked"), 400),
     "a chunk without its end": (post(b"2\r\n{}xx", "Transfer-Encoding: chunked"), 400),
@@ -197,6 +198,7 @@ UNREADABLE = {
     "a long header": (post(b"", "X: " + "x" * 20_000), 431),
     "many headers": (post(b"", *(f"X-{n}: x" for n in range(100))), 431),
     "an encoding": (post(b"", "Transfer-Encoding: odd"), 501),
+    "an encoding of chunks": (post(CHUNKS, "Transfer-Encoding: gzip, chunked"), 501),
     "an expectation": (post(b"", "Expect: miracles"), 417),
     "a header without a name": (post(b"", f": {KEY}"), 400),
     "a line that is no request": (b"hello\r\n\r\n", 400),
