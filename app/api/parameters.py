@@ -26,6 +26,10 @@ OneChoice = Annotated[
     Field(ge=1, le=1),
     explained("it must be 1 where one answer is shown; /v1/chat/completions shows several"),
 ]
+NoLogprobs = Annotated[
+    Literal[False],
+    explained("it must be false where only the text is shown; /v1/chat/completions shows them"),
+]
 Tokens = Annotated[int, Field(ge=1, le=MAX_OUTPUT_TOKENS)]
 # What another tier costs, and with which arm to compare it, only an arm of its own tells.
 ServiceTier = Annotated[

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import PydanticCustomError
 
 from app.api.messages import OPEN, Message, Messages
-from app.api.parameters import PASSED_THROUGH, OneChoice, OpenAIParameters
+from app.api.parameters import PASSED_THROUGH, NoLogprobs, OneChoice, OpenAIParameters
 from app.keys.feedback_tokens import BROWSER
 from app.mistakes import KEY_CHARS, explained, json_path, place_of, right, seen, seen_at
 from app.routing.ask import Ask, CacheWish, Recovery
@@ -136,6 +136,7 @@ class CompleteRequest(AskRequest):
         None, description="The conversation in OpenAI's form, instead of a prompt."
     )
     n: OneChoice | None = None
+    logprobs: NoLogprobs | None = None
 
     @model_validator(mode="after")
     def _one_text(self) -> Self:

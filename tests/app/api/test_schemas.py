@@ -187,6 +187,13 @@ def test_the_limit_is_exact(most: int, body: Any) -> None:
     assert refusal(**body(most + 1)).code == "invalid_value"
 
 
+def test_log_probabilities_are_refused_where_they_are_not_shown() -> None:
+    assert asked(logprobs=False).ask().parameters == {"logprobs": False}
+    refused = refusal(logprobs=True)
+    assert (refused.code, refused.param) == ("invalid_value", "logprobs")
+    assert "/v1/chat/completions shows them" in refused.message
+
+
 @pytest.mark.parametrize("tier", ["auto", "default", None])
 def test_a_tier_at_the_prices_of_the_arm_passes(tier: str | None) -> None:
     assert asked(service_tier=tier).service_tier == tier
