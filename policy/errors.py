@@ -177,7 +177,7 @@ class Draining(TurnpikeError):
 
 
 class CallerGone(TurnpikeError):
-    """Whoever asked has closed the connection, so the call to the provider was given up."""
+    """Whoever asked has closed the connection, or hardly reads, so the call was given up."""
 
     code = "client_gone"
 

@@ -219,7 +219,9 @@ def _received(
     """Yield what comes in; `renews` counts every piece as content, for who cannot tell."""
     with _in_our_words(deadline, faults):
         for piece in response.iter_raw():
+            came_s = deadline.elapsed_s()
             yield piece
+            deadline.read_s += deadline.elapsed_s() - came_s
             if renews:
                 deadline.wait_for_more()
 
@@ -272,6 +274,7 @@ def _in_our_words(deadline: Deadline, faults: Faults) -> Iterator[None]:
     except (openai.APITimeoutError, httpx2.TimeoutException) as error:
         if isinstance(error.__cause__, httpx2.ConnectTimeout):
             raise faults.unsent("took no connection in time", late=True) from error
+        deadline.require_reader()
         what = f"was late: {deadline.late()}"
         if isinstance(error.__cause__, httpx2.WriteTimeout):
             raise faults.unsent(what, late=True) from error

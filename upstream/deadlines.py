@@ -18,7 +18,10 @@ _DRAIN_S = 0.25
 
 
 class Deadline:
-    """The deadlines of one call, counted from its making."""
+    """The deadlines of one call, counted from its making.
+
+    `read_s` is how much of that time whoever reads what comes has taken, and not who sends it.
+    """
 
     def __init__(self, timeouts: Timeouts, clock: Callable[[], float] = time.monotonic) -> None:
         self._timeouts = timeouts
@@ -30,6 +33,7 @@ class Deadline:
         self._next_at = self._started + timeouts.first_content_s
         self._look_at = self._started + LOOK_EVERY_S
         self._has_content = False
+        self.read_s = 0.0
 
     def elapsed_s(self) -> float:
         """Return the seconds since the call began."""
@@ -80,6 +84,14 @@ class Deadline:
         self._require_time()
         if not self._is_awaited():
             raise CallerGone("the client has closed its connection, so nobody waits for an answer")
+
+    def require_reader(self) -> None:
+        """Refuse to blame the provider where most of the time in all went by on the other side.
+
+        raises : CallerGone
+        """
+        if self._total_at <= self._next_at and self.read_s > self.elapsed_s() / 2:
+            raise CallerGone(f"the client took {self.read_s:.3g} s to read what had come by then")
 
     def late(self) -> str:
         """Return in words which deadline comes first."""

@@ -135,6 +135,24 @@ def test_a_client_that_leaves_ends_the_call_and_is_recorded(tmp_path: Path, read
         assert ended.cost_usd > 0
 
 
+def test_a_client_that_takes_longer_to_read_than_an_arm_may_take_is_no_fault_of_the_arm(
+    tmp_path: Path,
+) -> None:
+    soon = {"timeouts": {"connect_s": 2, "first_content_s": 2, "idle_s": 2, "total_s": 2}}
+    with faulty(tmp_path, {"a": endless}, {"a": soon}) as made:
+        response = made.service.client.post("/complete", json=STREAMED, buffered=False)
+        pieces = response.iter_encoded()
+        next(pieces)
+        next(pieces)
+        time.sleep(2)
+        told = b"".join(pieces)
+        assert b'"code": "client_gone"' in told
+        assert outcome(made).status == "client_gone"
+        assert [each.status for each in made.attempts()] == ["client_gone"]
+        [standing] = made.service.get("/policy")["arms"]
+        assert standing["health"]["failures"] == 0
+
+
 def test_a_stream_left_early_can_be_rated_and_teaches(tmp_path: Path) -> None:
     with faulty(tmp_path, {"a": endless}) as made:
         response = made.service.client.post("/complete", json=STREAMED, buffered=False)
