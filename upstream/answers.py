@@ -219,9 +219,12 @@ def read_answer(data: Mapping[str, Any], *, excused: bool = False) -> tuple[str,
 
 
 def model_of(data: Mapping[str, Any], arm: Arm) -> str:
-    """Return the model that says it answered, or the arm's when that is not fit for a header."""
+    """Return the model that says it answered, or the arm's when that is no name.
+
+    A name is fit for a header, and has no space: what has one may be the prompt.
+    """
     model = data.get("model")
-    if isinstance(model, str) and 0 < len(model) <= _MODEL_CHARS:
+    if isinstance(model, str) and 0 < len(model) <= _MODEL_CHARS and " " not in model:
         return model if model.isascii() and model.isprintable() else arm.model
     return arm.model
 

@@ -19,7 +19,7 @@ from tests.app.faulty import Faulty, faulty, good, silent
 from tests.app.processes.test_journal import lines as lines
 from tests.app.routing.test_answering import events
 from tests.app.running import Running, running
-from tests.upstream.misbehaving import Conversation, chunk, usage_frame
+from tests.upstream.misbehaving import Conversation, chunk, completion, usage_frame
 
 CANARY = "zanzibar-canary-7421"
 ASKED = f"Please tell {CANARY} at ann@example.org the capital of France"
@@ -135,6 +135,21 @@ def test_no_word_of_a_prompt_is_anywhere(tmp_path: Path, lines: Any, prompts: st
         assert_untold(name, content.decode("latin-1"))
     for line in lines():
         assert_untold("a line", line)
+
+
+def test_a_prompt_that_comes_back_as_the_name_of_the_model_is_not_kept(tmp_path: Path) -> None:
+    def echoing_as_its_name(talk: Conversation) -> None:
+        if talk.body.get("stream"):
+            talk.events(chunk("Bon", "stop", model=ASKED), usage_frame(), b"[DONE]")
+        else:
+            talk.reply(completion(model=ASKED))
+
+    with faulty(tmp_path, {"a": echoing_as_its_name}) as made:
+        for stream in (False, True):
+            made.service.post("/complete", {"prompt": ASKED, "stream": stream})
+        assert [each.outcome and each.outcome.model for each in made.decisions] == ["a", "a"]
+        for name, content in files(tmp_path):
+            assert_untold(name, content.decode("latin-1"))
 
 
 def kept(made: Faulty) -> dict[str, Any]:
