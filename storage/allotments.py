@@ -107,6 +107,7 @@ def allot(db: Sql, wish: Wish) -> Allotment:
     elsewhere = Elsewhere(**others)
     usd = max(min(wish.usd, wish.limit_usd - elsewhere.taken_usd), 0.0)
     told = {"spent_usd": wish.spent_usd, "rate_hz": wish.rate_hz, "at_s": now_s}
-    db.execute(TAKE, {**mine, "taken_usd": usd, **told})
+    # Who has spent more, as a call was billed more or a ceiling lowered, leaves so much less.
+    db.execute(TAKE, {**mine, "taken_usd": max(usd, wish.spent_usd), **told})
     db.execute(FORGET, {"budget": wish.budget, "before_s": now_s - KEPT_S})
     return Allotment(usd, elsewhere)

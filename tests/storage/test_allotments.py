@@ -34,6 +34,12 @@ def test_what_is_given_back_is_there_for_others(log: Log) -> None:
     assert log.allot(wish(process="bob", usd=10.0)).wait().usd == 9.0
 
 
+def test_what_was_spent_beyond_a_piece_is_not_there_for_others(log: Log) -> None:
+    log.allot(wish()).wait()
+    assert log.allot(wish(process="bob", usd=9.5, spent_usd=9.5)).wait().usd == 8.0
+    assert log.allot(wish()).wait().usd == 0.5
+
+
 def test_each_span_and_each_budget_is_its_own(log: Log) -> None:
     log.allot(wish(usd=10.0)).wait()
     assert log.allot(wish(process="bob", span=8)).wait().usd == 2.0
