@@ -7,6 +7,7 @@ and answers are not among them.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from glob import escape
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.calls import calls
+from storage.parcel import clear
 from storage.reader import LogReader
 from storage.records import Attempt, Round
 
@@ -125,6 +127,7 @@ def export(
 
     raises : OSError if it cannot be written; StoreUnavailable
     """
+    clear(path.parent, f".{escape(path.name)}.*.part")
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     written = 0
     try:

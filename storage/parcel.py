@@ -30,7 +30,7 @@ def write(path: Path, header: Header, blobs: Blobs) -> None:
 
     raises : OSError if the disk is full or the folder may not be written; an older file stays
     """
-    _clear(path.parent)
+    clear(path.parent, f".*{DRAFT}")
     draft = path.with_name(f".{path.name}.{os.getpid()}{DRAFT}")
     try:
         _write_durably(draft, packed(header, blobs))
@@ -98,9 +98,9 @@ def opened(where: str, content: bytes) -> tuple[dict[str, Any], dict[str, bytes]
     return header, blobs
 
 
-def _clear(folder: Path) -> None:
+def clear(folder: Path, drafts: str) -> None:
     """Delete what is left of files whose writers were killed: nobody writes for an hour."""
-    for draft in folder.glob(f".*{DRAFT}"):
+    for draft in folder.glob(drafts):
         with suppress(OSError):  # another was quicker, or nobody may: it is no reason not to write
             if draft.stat().st_mtime < time.time() - HOUR_S:
                 draft.unlink()

@@ -1,8 +1,10 @@
 """What is read back from the file is what the log says, and memory does not grow with it."""
 
 import json
+import os
 import re
 import sqlite3
+import time
 from collections.abc import Iterator
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -105,6 +107,19 @@ def test_a_file_that_cannot_be_written_leaves_the_one_before(
     assert len(list(tmp_path.glob(".*.part"))) == 0
     with pytest.raises(OSError, match="No such file"):
         export(log, tmp_path / "nowhere" / "log.parquet", 0.0, told)
+
+
+def test_what_a_killed_export_to_the_same_file_has_left_is_deleted_an_hour_later(
+    log: SqliteLog, tmp_path: Path
+) -> None:
+    path, names = tmp_path / "log[1].parquet", (".log[1].parquet.7.part", ".other.parquet.7.part")
+    now_s = time.time()
+    for name, age_s in ((names[0], 3_700), (names[1], 3_700), (".log[1].parquet.8.part", 3_500)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (now_s - age_s, now_s - age_s))
+    export(log, path, 0.0, told)
+    left = {each.name for each in tmp_path.glob(".*.part")}
+    assert left == {names[1], ".log[1].parquet.8.part"}
 
 
 def test_two_processes_may_write_one_file_at_once(
