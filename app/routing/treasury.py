@@ -117,10 +117,11 @@ class Treasury:
 
     def _says(self, pacing: Pacing, holder: Holder) -> str:
         """Return whose budget leaves too little; what all have spent is not for each to know."""
+        held = "" if pacing.is_alone else " beside what is held for other calls"
         if pacing is not self.service:
-            return "the key's budget has ${} left"
+            return f"the key's budget has ${{}} left{held}"
         left = "${} left" if holder.sees is None else "less left"
-        return f"the service's budget has {left}"
+        return f"the service's budget has {left}{held}"
 
     def decided(self, decision_id: str, verdict: Verdict, holder: Holder, now_s: float) -> None:
         """Hold what the call may cost in every budget that it counts in."""

@@ -173,7 +173,9 @@ def test_what_a_call_that_nobody_heard_of_again_held_of_a_key_is_given_back(
     asked = {"json": {**BODY, "stream": True}, "headers": shop.headers}
     unheard = priced.client.post("/complete", **asked, buffered=False)
     assert unheard.status_code == 200
-    assert shop.refused("/complete", BODY) == (429, "budget_exceeded")
+    told = shop.post("/complete", BODY)
+    assert (told.status_code, told.json["error"]["code"]) == (429, "budget_exceeded")
+    assert "the key's budget has $0.0005 left beside what is held for other calls" in told.text
     now_s = time.time()
     priced.parts.live.forget(now_s - 60.0, now_s)  # it is younger
     assert shop.refused("/complete", BODY) == (429, "budget_exceeded")
