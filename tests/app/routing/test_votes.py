@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -18,6 +19,8 @@ from policy.turnout import FREE
 from storage.records import Voters
 from storage.snapshots import digest
 from storage.votes import withdrawals
+from tests.app.commands.test_forgetting import forgot
+from tests.app.commands.test_forgetting import told as forgetting
 from tests.app.keyed import Keyed
 from tests.app.running import Provider, Running, eventually, running
 from tests.storage.rounds import EVAL, HOUR_S, but
@@ -117,6 +120,24 @@ def test_an_operator_is_told_whose_votes_teach_nothing_and_what_to_do(service: R
     assert parts.log.receive("distrust", "withdrawn", time.time(), distrusted).wait()
     parts.alarms.round(time.time() + 3 * LOOK_EVERY_S)
     assert parts.alarms.open == ()
+
+
+def test_who_is_forgotten_is_in_no_alarm_any_longer(service: Running, tmp_path: Path) -> None:
+    parts = service.parts
+    eager, _ = outvoted(service)
+    for _ in range(ENOUGH + UNHEARD):
+        thumb(eager)
+    parts.alarms.stop()
+    parts.alarms.round(time.time() + LOOK_EVERY_S)
+    assert [alarm.about for alarm in parts.alarms.open] == ["eager"]
+    forgetting(forgot(tmp_path, "--tenant", "eager", "--yes", "--json"))
+    looks = count(2)
+
+    def is_over() -> bool:
+        parts.alarms.round(time.time() + next(looks) * LOOK_EVERY_S)
+        return parts.alarms.open == ()
+
+    assert eventually(is_over)
 
 
 def test_what_is_withdrawn_makes_no_room_whoever_hears_of_it_late(
