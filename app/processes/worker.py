@@ -16,6 +16,7 @@ from collections import deque
 from contextlib import closing, suppress
 from http import HTTPStatus
 from threading import TIMEOUT_MAX
+from time import monotonic
 from types import FrameType
 from typing import Any
 
@@ -38,7 +39,7 @@ gevent.config.threadpool_idle_task_timeout = TIMEOUT_MAX
 TAKEN_WITHIN_S = 60.0
 """A client that takes nothing of its answer for so long is left."""
 READ_ON_S = 30.0
-"""How long is read of a body that was answered before it was whole."""
+"""How long after its headers a body is read that was answered before it was whole."""
 WRITTEN_WITHIN_S, KILLED_WITHIN_S = 4.0, 2.0
 """How long requests that were cut off may take to write their rows and their last words."""
 REFUSED = {
@@ -127,6 +128,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         greenlet = gevent.getcurrent()
         self.under_way.add(greenlet)
         sock.settimeout(TAKEN_WITHIN_S)
+        read_until_s = monotonic() + READ_ON_S
         try:
             goes_on = super().handle_request(listener_name, req, sock, addr)
         except TimeoutError:
@@ -137,16 +139,17 @@ class Worker(GeventWorker):  # type: ignore[misc]
             with suppress(OSError):
                 sock.settimeout(None)
             self.idle.add(sock)
-        self._read_on(req)
+        self._read_on(req, read_until_s)
         return goes_on
 
-    def _read_on(self, req: Any) -> None:
+    def _read_on(self, req: Any, until_s: float) -> None:
         """Let others be served, and read what is left of a body; one without end is hung up on.
 
         raises : StopIteration, which closes the connection
         """
         gevent.sleep(0)  # who sends the next request before this one is answered never waits
-        with gevent.Timeout(READ_ON_S, False), suppress(errors.ParseException):
+        left_s = max(until_s - monotonic(), 0.0)
+        with gevent.Timeout(left_s, False), suppress(errors.ParseException):
             deque(in_turns(req.body.read, sys.maxsize), maxlen=0)
             return
         raise StopIteration

@@ -40,15 +40,26 @@ except RequestTimeout:
 
 service, client = socket.socketpair()
 gevent.spawn(trickle)
-answered, worker.READ_ON_S, begun = next(parser_of(service)), 0.3, time.monotonic()
+answered, begun = next(parser_of(service)), time.monotonic()
 try:
-    worker.Worker._read_on(None, answered)
+    worker.Worker._read_on(None, answered, begun + 0.3)
 except StopIteration:
     print(0.3 <= time.monotonic() - begun < 5)
+
+service, client = socket.socketpair()
+gevent.spawn(trickle)
+late, worker.READ_ON_S, begun = next(parser_of(service)), 2.0, time.monotonic()
+worker.GeventWorker.handle_request = lambda *_: time.sleep(2.0)
+it = object.__new__(worker.Worker)
+it.idle, it.under_way = set(), set()
+try:
+    it.handle_request(None, late, service, None)
+except StopIteration:
+    print(2.0 <= time.monotonic() - begun < 3.9)
 """
 
 
 def test_a_body_has_so_long_to_come_longer_the_longer_it_is_and_once_it_is_answered() -> None:
     command = [sys.executable, "-c", TRICKLED]
     ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    assert ended.stdout == "1000\nTrue closed\nTrue\n"
+    assert ended.stdout == "1000\nTrue closed\nTrue\nTrue\n"
