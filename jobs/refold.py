@@ -52,11 +52,16 @@ class Source(Protocol):
         ...
 
 
+def _unheard(_events: int) -> None:
+    """Record nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class LogSource:
-    """A log, opened wherever a stretch of it is read."""
+    """A log, opened wherever a stretch of it is read; `told` is told how many more events were."""
 
     opened: Callable[[], AbstractContextManager[LogReader]]
+    told: Callable[[int], None] = _unheard
 
     def newest_at_s(self, after_seq: int, upto_seq: int) -> float:
         """Return the latest moment of what lets time pass in after_seq < seq <= upto_seq."""
@@ -70,10 +75,12 @@ class LogSource:
     def events(self, after_seq: int, upto_seq: int) -> Iterator[Event]:
         """Yield these events themselves."""
         with self.opened() as log:
-            yield from log.events(after_seq, upto_seq)
+            for event in log.events(after_seq, upto_seq):
+                yield event
+                self.told(1)
 
 
-def in_order(log: LearnableLog) -> Fold:
+def in_order(log: LearnableLog | Source) -> Fold:
     """Return the fold of a log event by event, from where what was learned stands."""
     return lambda start, upto_seq: start.fold(log.events(start.upto_seq, upto_seq))
 
@@ -105,7 +112,7 @@ def folding(
     The sums are made here, or by the cluster at the address; `found` gives what the service knows.
     """
     if log.position() < large:
-        yield in_order(log)
+        yield in_order(source)
         return
     with computing(address) as compute:
         known = found()

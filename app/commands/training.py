@@ -1,8 +1,9 @@
 """Retrain and roll back from the command line: read the log, hand the result to its writer."""
 
+import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,7 @@ from storage.stores import open_log, open_reader
 LEASE = "retrain"
 TRIES = 3
 AT_IT = "another process is retraining: nothing to do"
+SHOWN_EVERY = 1_000
 IDLE: dict[str, Any] = {"id": None, "promoted": None, "candidate_version": None, "took_s": 0.0}
 
 
@@ -175,21 +177,56 @@ def readopted(
     click.echo(f"folding {position} events under policy {wanted.version} ...", err=True)
     # By sums every change stays that was found, also by votes that are as if never given.
     exact = source == "distrust"
-    with nullcontext(in_order(log)) if exact else _folding(settings, log) as fold:
+    with _folding(settings, log, exact=exact) as fold:
         learned = fold(Learned.start(policy), position)
     delivered(settings, of_policy(policy, learned))
     return policy
 
 
-def _folding(settings: Settings, log: LogReader) -> AbstractContextManager[Fold]:
-    """Return how the log is folded; what was found of arms is what the service has found."""
-    place = settings.database
+@contextmanager
+def _folding(settings: Settings, log: LogReader, *, exact: bool = False) -> Iterator[Fold]:
+    """Yield how the log is folded; what was found of arms is what the service has found.
+
+    How far it has come is shown where it is folded here: a cluster does not tell.
+    """
+    place, bars = settings.database, _Bars()
     at = place.absolute() if isinstance(place, Path) else place
-    source = LogSource(partial(open_reader, at))
+    is_here = exact or settings.dask is None
+    source = LogSource(partial(open_reader, at), *([bars.told] if is_here else []))
 
     def found() -> Learned:
         if (policy := log.latest_policy()) is None:
             return Learned.under(0, Space.built_in(), Hyper())
         return followed(beside_log(settings), log, Learned.start(policy))
 
-    return folding(log, source, settings.dask, found)
+    way = folding(log, source, settings.dask, found)
+    with nullcontext(in_order(source)) if exact else way as fold:
+        yield bars.around(fold) if is_here else fold
+
+
+class _Bars:
+    """A bar on the terminal for each fold."""
+
+    _update: Callable[[int], None]
+
+    def told(self, events: int) -> None:
+        """Show that so many more events have been read."""
+        self._update(events)
+
+    def around(self, fold: Fold) -> Fold:
+        """Return the same fold, with a bar that shows how far it has come."""
+
+        def shown(start: Learned, upto_seq: int) -> Learned:
+            with click.progressbar(
+                length=upto_seq,
+                label="folding",
+                file=sys.stderr,
+                hidden=not sys.stderr.isatty(),
+                update_min_steps=SHOWN_EVERY,
+            ) as bar:
+                self._update = bar.update
+                learned = fold(start, upto_seq)
+                bar.update(max(upto_seq, SHOWN_EVERY))  # one that went on has read less
+            return learned
+
+        return shown

@@ -1,6 +1,9 @@
 """A scheduled retrain is made when it is due, also where the clock was wrong at the last one."""
 
+import io
 import os
+import re
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from app.commands import training
 from app.commands.evals import import_evals
 from app.commands.training import awaits_fold, refolded, retrain
 from jobs.retrain import Result
@@ -70,6 +74,29 @@ def test_a_log_that_awaits_a_fold_awaits_it_whatever_else_is_adopted(
     assert awaits_fold(log, reason)
     assert refolded(settings, log, reason) == 5
     assert not awaits_fold(log, reason)
+
+
+class Terminal(io.StringIO):
+    """A terminal, of which everything is kept that was ever written on it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("reason", ["forget", "distrust"])
+def test_a_fold_shows_on_a_terminal_how_far_it_has_come(
+    service: Running, reason: PolicySource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, settings, terminal = service.parts.log, service.parts.settings, Terminal()
+    for _ in range(4):
+        service.ask()
+    monkeypatch.setattr(training, "SHOWN_EVERY", 1)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    refolded(settings, log, reason)
+    shown = [int(percent) for percent in re.findall(r"(\d+)%", terminal.getvalue())]
+    assert shown[0] == 0
+    assert shown[-1] == 100
+    assert len(set(shown)) > 3
 
 
 def test_what_a_retrain_of_roots_makes_is_the_user_of_the_services(tmp_path: Path) -> None:
