@@ -48,6 +48,7 @@ CHANGES: Mapping[str, str] = {
     "m028_withdrawn_evals": withdrawing.COLUMN,
     "m029_choices": "ALTER TABLE outcomes ADD COLUMN choices INTEGER NOT NULL DEFAULT 1",
     "m030_withdrawn_votes": votes.COLUMN,
+    "m031_texts_by_form": erasing.BY_FORM,
 }
 """By name, in order: a script of statements, none of which holds a semicolon inside."""
 

@@ -7,6 +7,7 @@ import pytest
 from sqlite_utils import Database
 
 from storage.database import open_writer
+from storage.erasing import OVERDUE_TEXTS
 from storage.migrations import MIGRATIONS, migrate, unknown
 from storage.rows import TABLES, columns
 
@@ -56,6 +57,15 @@ def test_every_table_of_ours_is_strict(db: Database) -> None:
 def test_what_is_asked_often_has_an_index(db: Database, sql: str, index: str) -> None:
     [plan] = db.query("EXPLAIN QUERY PLAN " + sql)
     assert index in plan["detail"]
+
+
+def test_whether_a_text_must_go_is_told_by_an_index_however_many_stay(db: Database) -> None:
+    told = db.query(
+        "EXPLAIN QUERY PLAN " + OVERDUE_TEXTS, {"redacted": 1.0, "full": 1.0, "most": 9}
+    )
+    plan = [row["detail"] for row in told]
+    assert sum("transcripts_by_form (form=? AND at_s<?)" in each for each in plan) == 2
+    assert not any("SCAN" in each for each in plan)
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(db: Database) -> None:
