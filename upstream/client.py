@@ -274,7 +274,6 @@ def _in_our_words(deadline: Deadline, faults: Faults) -> Iterator[None]:
     except (openai.APITimeoutError, httpx2.TimeoutException) as error:
         if isinstance(error.__cause__, httpx2.ConnectTimeout):
             raise faults.unsent("took no connection in time", late=True) from error
-        deadline.require_reader()
         what = f"was late: {deadline.late()}"
         if isinstance(error.__cause__, httpx2.WriteTimeout):
             raise faults.unsent(what, late=True) from error

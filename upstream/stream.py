@@ -158,7 +158,11 @@ class Stream:
             return self._early.popleft()
         # The wait counts from here: a slow reader on our side is not the provider's silence.
         self._deadline.wait_for_more()
-        return next(self._chunks)
+        try:
+            return next(self._chunks)
+        except UpstreamError:
+            self._deadline.require_reader()
+            raise
 
     def __enter__(self) -> Self:
         return self

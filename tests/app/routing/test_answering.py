@@ -135,11 +135,12 @@ def test_a_client_that_leaves_ends_the_call_and_is_recorded(tmp_path: Path, read
         assert ended.cost_usd > 0
 
 
-def test_a_client_that_takes_longer_to_read_than_an_arm_may_take_is_no_fault_of_the_arm(
-    tmp_path: Path,
+@pytest.mark.parametrize("scenario", [endless, cut], ids=["late", "hung up"])
+def test_what_comes_of_a_client_that_hardly_reads_is_no_fault_of_the_arm(
+    tmp_path: Path, scenario: Scenario
 ) -> None:
-    soon = {"timeouts": {"connect_s": 2, "first_content_s": 2, "idle_s": 2, "total_s": 2}}
-    with faulty(tmp_path, {"a": endless}, {"a": soon}) as made:
+    soon = {"timeouts": {"connect_s": 1, "first_content_s": 2, "idle_s": 1, "total_s": 2}}
+    with faulty(tmp_path, {"a": scenario}, {"a": soon}) as made:
         response = made.service.client.post("/complete", json=STREAMED, buffered=False)
         pieces = response.iter_encoded()
         next(pieces)
