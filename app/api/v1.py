@@ -39,6 +39,7 @@ from policy.errors import (
 from policy.types import Arm
 from storage.spool import Durable
 from upstream.passing import Passed
+from upstream.refusals import GONE
 
 PASSING = (NotServed, UnknownModel, UpstreamError, UpstreamBusy, UpstreamTimeout)
 _END_OF_EVENT = re.compile(rb"\r?\n\r?\n")
@@ -121,7 +122,7 @@ def _passed(endpoint: str) -> Response:
     try:
         passed = parts().upstream.pass_on(endpoint, given)
     except UpstreamError as error:
-        if error.http_status == HTTPStatus.NOT_FOUND:
+        if error.http_status == HTTPStatus.NOT_FOUND or error.code == GONE:
             raise UnknownModel(error.message, param="model") from error
         raise
     if passed.is_stream:

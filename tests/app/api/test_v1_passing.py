@@ -46,6 +46,11 @@ def missing(talk: Conversation) -> None:
     talk.reply(b'{"error": {"message": "no such model"}}', "404 Not Found")
 
 
+def gone(talk: Conversation) -> None:
+    said = {"message": "The requested model 'theirs' does not exist.", "code": "model_not_found"}
+    talk.reply(json.dumps({"error": said}).encode(), "400 Bad Request")
+
+
 def loud_page(talk: Conversation) -> None:
     talk.reply(b"<HTML>Busy</HTML>", kind="Text/HTML")
 
@@ -157,6 +162,7 @@ def test_a_stream_that_breaks_off_is_an_error_to_openai_s_client(tmp_path: Path)
     ("scenario", "status", "code"),
     [
         (missing, 404, "model_not_found"),
+        (gone, 404, "model_not_found"),
         (refusing, 400, "invalid_value"),
         (busy, 429, "rate_limited"),
         (broken, 502, "upstream_bad_response"),
