@@ -12,7 +12,7 @@ from flask import Blueprint, Response, jsonify
 from app.api.access import needs, who
 from app.api.chat import ChatRequest, frames, whole
 from app.api.errors import broke_off, unreadable
-from app.api.models import described, listed
+from app.api.models import ROUTED, described, listed
 from app.api.openapi import endpoint
 from app.api.responses import Anything
 from app.api.routes import (
@@ -26,6 +26,7 @@ from app.api.routes import (
     signed,
     to_the_end,
 )
+from app.mistakes import seen
 from app.routing.turn import Turn
 from policy.errors import (
     Forbidden,
@@ -107,18 +108,8 @@ def _allowed() -> dict[str, Arm]:
 
 def _passed(endpoint: str) -> Response:
     """Return what the provider says, as it comes; what breaks off ends with an error event."""
-    holder = who()
-    if holder.counts_dollars or holder.allowed_arms is not None:
-        raise Forbidden(
-            f"what {endpoint} costs is not known here, nor which arm answers: it needs a key "
-            "without a budget and for all arms"
-        )
     given = body('{"model": "...", "input": "..."}')
-    if parts().router.terms.sandbox:
-        raise NotServed(
-            f"the sandbox does not take {endpoint}, only a provider does: set the providers' keys, "
-            "and TURNPIKE_SANDBOX to auto or off"
-        )
+    _refuse_what_is_not_passed(endpoint, given)
     try:
         passed = parts().upstream.pass_on(endpoint, given)
     except UpstreamError as error:
@@ -132,6 +123,26 @@ def _passed(endpoint: str) -> Response:
             response = Response(b"".join(passed.received))
     response.content_type = passed.content_type
     return response
+
+
+def _refuse_what_is_not_passed(endpoint: str, given: Mapping[str, Any]) -> None:
+    if given.get("model") in [*ROUTED]:
+        raise UnknownModel(
+            f"model is {seen(given['model'])}, which only /v1/chat/completions routes: ask there, "
+            f"or name a provider's own model, because {endpoint} are passed on as they come",
+            param="model",
+        )
+    holder = who()
+    if holder.counts_dollars or holder.allowed_arms is not None:
+        raise Forbidden(
+            f"what {endpoint} costs is not known here, nor which arm answers: it needs a key "
+            "without a budget and for all arms"
+        )
+    if parts().router.terms.sandbox:
+        raise NotServed(
+            f"the sandbox does not take {endpoint}, only a provider does: set the providers' keys, "
+            "and TURNPIKE_SANDBOX to auto or off"
+        )
 
 
 def _events(passed: Passed) -> Iterator[bytes]:

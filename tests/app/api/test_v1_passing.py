@@ -190,3 +190,16 @@ def test_where_nobody_takes_them_the_error_says_how(
     status, error = shared.refused(*asked)
     assert (status, error["code"]) == (404, "endpoint_not_served")
     assert f"the sandbox does not take {endpoint}" in error["message"]
+
+
+@pytest.mark.parametrize("endpoint", ["embeddings", "responses"])
+@pytest.mark.parametrize("model", ["auto", "auto:best"])
+def test_a_name_that_routes_is_sent_to_where_it_does(
+    tmp_path: Path, endpoint: str, model: str
+) -> None:
+    with passing(tmp_path, vectors) as made:
+        status, error = made.service.refused(f"/v1/{endpoint}", {"model": model, "input": "hi"})
+        assert made.seen.bodies == []
+    assert (status, error["code"], error["param"]) == (404, "model_not_found", "model")
+    assert f"'{model}'" in error["message"]
+    assert "/v1/chat/completions" in error["message"]
