@@ -1,11 +1,10 @@
-"""Addresses in settings: what the service is bound to, and whose pages may send feedback."""
+"""Addresses in settings: what the service is bound to, and whether others can reach it."""
 
 import re
 from functools import lru_cache
 from ipaddress import ip_address
 
 HIGHEST_PORT = 65_535
-ORIGIN = re.compile(r"https?://[a-z0-9.\[\]:-]+(:[0-9]{1,5})?")
 
 
 def checked(bind: str) -> str:
@@ -42,26 +41,3 @@ def names_loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:  # a name, which may stand for any address
         return host == "localhost"
-
-
-def checked_origins(listed: str) -> str:
-    """Return a list of origins, with commas between, each as a browser names it.
-
-    raises : ValueError that says what would be right
-    """
-    for origin in origins(listed):
-        if ORIGIN.fullmatch(origin) is None:
-            raise ValueError(
-                f"{origin!r} in it is no origin: it must be like https://shop.example or "
-                "http://localhost:3000, in small letters and without a path"
-            )
-    return listed
-
-
-def origins(listed: str) -> frozenset[str]:
-    """Return the origins of a list.
-
-    >>> sorted(origins("https://a.example, https://b.example"))
-    ['https://a.example', 'https://b.example']
-    """
-    return frozenset(filter(None, map(str.strip, listed.split(","))))

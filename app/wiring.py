@@ -23,7 +23,7 @@ from app.agreement import require_agreement
 from app.answers.cache import Cache, Rules
 from app.answers.clearing import follow
 from app.answers.similar import Similar
-from app.dials import tenants
+from app.dials import named_in
 from app.keys.keyring import Keyring
 from app.keys.subkeys import subkeys
 from app.mode import beside_log
@@ -120,7 +120,7 @@ def _assembled(
     keyring = Keyring(settings, subkeys(settings), log, goals(settings, catalogue()))
     live = _live(log, folder, catalogue, keyring, now_s)
     cache = ending.enter_context(closing(_cache(settings, own, upstream, log)))
-    traffic, votes = Following(log, own, time.time), Votes(log, tenants(settings.trusted_tenants))
+    traffic, votes = Following(log, own, time.time), Votes(log, named_in(settings.trusted_tenants))
     alarms = _alarms(settings, catalogue, log, live, votes, health)
     _start(ending, Keeper(folder, log, live, catalogue, cache, traffic, keyring), alarms)
     instruments = ending.enter_context(closing(Instruments.new(environ, catalogue)))

@@ -6,11 +6,11 @@ from typing import Any
 
 from flask import Flask
 
-from app.address import origins
 from app.api import access, caller, cors, errors
 from app.api.operating import operating
 from app.api.routes import blueprint
 from app.api.v1 import v1
+from app.dials import named_in
 from app.mode import in_force
 from app.monitoring import metrics
 from app.pages.views import pages
@@ -45,7 +45,7 @@ def create_app(parts: Parts) -> Flask:
     metrics.install(app, parts.instruments.metrics)
     drain.install(app, parts.drain)
     access.install(app)
-    cors.install(app, origins(parts.settings.cors_origins))
+    cors.install(app, named_in(parts.settings.cors_origins))
     caller.install(app)
     return app
 
