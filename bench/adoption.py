@@ -97,9 +97,8 @@ class Addition:
         chosen, reward, usd = np.zeros(n, np.int64), np.zeros(n), np.zeros(n)
         for t, row in enumerate(rng.integers(len(table), size=n).tolist()):
             offered = table.arms[:new] if t < BEFORE else table.arms
-            arm = chosen[t] = table.names.index(router.choose(t, row, offered))
+            arm = chosen[t] = router.serve(t, row, offered)
             reward[t], usd[t] = table.scores[row, arm], table.cost_usd[row, arm]
-            router.settle(t, float(usd[t]))
             router.rate(t, float(reward[t]), t)
             router.retrain(t + 1)
         taken, since = (chosen == new)[BEFORE:], usd[BEFORE:]

@@ -93,8 +93,7 @@ class BadFaith:
         options = Options(willingness_to_pay_usd=self.worth_usd)
         router = ReplayRouter(table, self.sketches, f"bad-{seed}", options)
         for t, row in enumerate(rows.tolist()):
-            chosen[t] = table.names.index(router.choose(t, row, table.arms))
-            router.settle(t, float(table.cost_usd[row, chosen[t]]))
+            chosen[t] = router.serve(t, row, table.arms)
             turnout.answered(tenants[t])
             if (of := t - DELAY) >= 0:
                 reward = float(thumbs[of, chosen[of]])

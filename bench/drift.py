@@ -86,10 +86,9 @@ class DriftStream:
         n = STEADY + WORSE + HEALED
         chosen, reward = np.zeros(n, np.int64), np.zeros(n)
         for t, row in enumerate(rng.integers(len(table), size=n).tolist()):
-            arm = chosen[t] = table.names.index(router.choose(t, row, table.arms))
+            arm = chosen[t] = router.serve(t, row, table.arms)
             now = self.worse if STEADY <= t < STEADY + WORSE else table
             reward[t] = float(now.scores[row, arm])
-            router.settle(t, float(table.cost_usd[row, arm]))
             router.rate(t, float(reward[t]), t * PACE_S)
             if t < STEADY:
                 router.retrain(t + 1)

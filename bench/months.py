@@ -86,8 +86,7 @@ def _written(study: Months, seed: int, rng: np.random.Generator) -> Ledger:
     table, options = study.table, study.options
     router = ReplayRouter(table, study.sketches, f"month-{seed}", options)
     for t, row in enumerate(rng.integers(len(table), size=study.prompts).tolist()):
-        arm = table.names.index(router.choose(t, row, table.arms))
-        router.settle(t, float(table.cost_usd[row, arm]))
+        arm = router.serve(t, row, table.arms)
         liked = float(rng.random() < table.scores[row, arm])
         router.rate(t, liked if rng.random() < options.feedback else float("nan"), t)
     return router.ledger

@@ -129,8 +129,7 @@ def written(study: Study, seed: int) -> Ledger:
     rng, table = np.random.default_rng([seed, 2]), study.table
     router = ReplayRouter(table, study.sketches, f"ope-{seed}", Options(policy=study.policy))
     for t, row in enumerate(rng.integers(len(table), size=study.rounds).tolist()):
-        arm = table.names.index(router.choose(t, row, table.arms))
-        router.settle(t, float(table.cost_usd[row, arm]))
+        arm = router.serve(t, row, table.arms)
         router.rate(t, float(rng.random() < table.scores[row, arm]), t)
         if t < study.rounds // 4:
             router.retrain(t + 1)

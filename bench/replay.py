@@ -127,8 +127,7 @@ def learned_from(
     """Return what the router has learned when it has served these prompts, each rated at once."""
     router = ReplayRouter(table, sketches, str(seed), options)
     for t, row in enumerate(rows.tolist()):
-        arm = table.names.index(router.choose(t, row, table.arms))
-        router.settle(t, float(table.cost_usd[row, arm]))
+        arm = router.serve(t, row, table.arms)
         router.rate(t, float(table.scores[row, arm]), t)
         router.retrain(t + 1)
     return router.learned

@@ -65,6 +65,12 @@ class ReplayRouter:
         """Return what it has learned so far."""
         return self._learned
 
+    def serve(self, t: int, row: int, arms: Sequence[Arm]) -> int:
+        """Return the place of the arm that serves this row, having learned what that cost."""
+        arm = self._table.names.index(self.choose(t, row, arms))
+        self.settle(t, float(self._table.cost_usd[row, arm]))
+        return arm
+
     def choose(self, t: int, row: int, arms: Sequence[Arm]) -> str:
         """Return the arm that serves the prompt of this row, the t-th of the stream."""
         started = perf_counter()

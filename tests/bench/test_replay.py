@@ -51,8 +51,7 @@ def test_equal_texts_are_one_prompt_to_a_retrain_but_not_rows_without_a_text(
     table = replace(easy(60), prompts=tuple(text.format(row % 10) for row in range(60)))
     router = ReplayRouter(table, table.sketches("category"), "r", Options("category"))
     for t in range(60):
-        arm = table.names.index(router.choose(t, t, table.arms))
-        router.settle(t, float(table.cost_usd[t, arm]))
+        router.serve(t, t, table.arms)
         router.rate(t, 1.0, t)
     asked = router.ledger.recent(60)
     assert len({each.prompt_sha256 for each in asked}) == prompts
