@@ -1,13 +1,15 @@
 """Callers of every kind at once, who keep a journal of what they were told."""
 
-import http.client
 import json
 import random
 import threading
 import time
+from http import HTTPStatus
+from http.client import HTTPException
 from typing import Any
 
 from bench.diary import Diary
+from bench.serving import exchange
 
 PAUSE_S = 0.1
 ANSWERED_WITHIN_S = 30.0
@@ -38,7 +40,7 @@ class Caller(threading.Thread):
             kills = self.diary.kills
             try:
                 self._step()
-            except (OSError, Cut, http.client.HTTPException) as error:
+            except (OSError, Cut, HTTPException) as error:
                 self.diary.fault(kills, f"{self.name} got no answer: {error!r}")
                 time.sleep(PAUSE_S)
             except ValueError as error:
@@ -91,16 +93,9 @@ class Caller(threading.Thread):
         return identity
 
     def _received(self, path: str, body: dict[str, Any]) -> bytes:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWERED_WITHIN_S)
-        try:
-            headers = {"Content-Type": "application/json"}
-            connection.request("POST", path, json.dumps(body), headers)
-            response = connection.getresponse()
-            raw = response.read()
-        finally:
-            connection.close()
-        if response.status >= http.client.INTERNAL_SERVER_ERROR:
+        status, raw = exchange(self.port, "POST", path, body, ANSWERED_WITHIN_S)
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             self.diary.refused(path)
-        if response.status != http.client.OK:
-            raise Cut(f"{path} was answered {response.status}: {raw[:200]!r}")
+        if status != HTTPStatus.OK:
+            raise Cut(f"{path} was answered {status}: {raw[:200]!r}")
         return raw

@@ -1,11 +1,11 @@
 """How long the pages take over a long log: each page of the real service, asked again and again."""
 
-import http.client
 import os
 import random
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -15,7 +15,7 @@ import click
 
 from bench.filled import fill
 from bench.processes import used
-from bench.serving import ALONE, ask, free_bind, port_of, serving
+from bench.serving import ALONE, ask, exchange, free_bind, port_of, serving
 from bench.studies import publish
 from upstream.tasks import is_right, tasks
 
@@ -138,16 +138,10 @@ def _size(port: int, path: str) -> int:
 
     raises : RuntimeError if it is not whole
     """
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120.0)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        body = response.read()
-    finally:
-        connection.close()
-    if response.status != http.client.OK:
-        raise RuntimeError(f"{path} was answered {response.status}: {body[:200]!r}")
-    return len(body)
+    status, page = exchange(port, "GET", path, within_s=120.0)
+    if status != HTTPStatus.OK:
+        raise RuntimeError(f"{path} was answered {status}: {page[:200]!r}")
+    return len(page)
 
 
 def _table(asked: Iterable[Asked]) -> Sequence[str]:

@@ -1,6 +1,5 @@
 """The real service in processes of its own, for what is measured through HTTP."""
 
-import http.client
 import json
 import os
 import signal
@@ -8,7 +7,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -79,18 +80,28 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
 def ask(port: int, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the service's answer.
 
-    raises : Refused when it is not a 200, OSError when there is none
+    raises : ServiceRefused when it is not a 200, OSError when there is none
     """
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWERED_WITHIN_S)
-    try:
+    status, raw = exchange(port, method, path, body)
+    answer: dict[str, Any] = json.loads(raw)
+    if status != HTTPStatus.OK:
+        raise ServiceRefused(status, f"{method} {path} was answered {status}: {answer}")
+    return answer
+
+
+def exchange(
+    port: int,
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | None = None,
+    within_s: float = ANSWERED_WITHIN_S,
+) -> tuple[int, bytes]:
+    """Return the status and the bytes of the service's answer, over a connection of its own.
+
+    raises : OSError, http.client.HTTPException when there is none
+    """
+    with closing(HTTPConnection("127.0.0.1", port, timeout=within_s)) as connection:
         raw = None if body is None else json.dumps(body)
         connection.request(method, path, raw, {"Content-Type": "application/json"})
         response = connection.getresponse()
-        answer: dict[str, Any] = json.loads(response.read())
-    finally:
-        connection.close()
-    if response.status != http.client.OK:
-        raise ServiceRefused(
-            response.status, f"{method} {path} was answered {response.status}: {answer}"
-        )
-    return answer
+        return response.status, response.read()
