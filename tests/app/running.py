@@ -116,6 +116,9 @@ class Running:
         assert response.status_code == 200, response.text
         return response.json
 
+    def health(self, arm: str) -> Any:
+        return next(each["health"] for each in self.get("/policy")["arms"] if each["arm"] == arm)
+
     def refused(self, path: str, body: object) -> tuple[int, Any]:
         response = self.post(path, body)
         assert response.status_code >= 400, response.text

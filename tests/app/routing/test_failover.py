@@ -23,11 +23,6 @@ def ask(made: Faulty, **more: object) -> list[str]:
     return made.asked[before:]
 
 
-def health(made: Faulty, arm: str) -> dict[str, object]:
-    arms = made.service.get("/policy")["arms"]
-    return next(each["health"] for each in arms if each["arm"] == arm)
-
-
 def test_the_only_arm_that_lives_is_found_and_then_asked_at_once(tmp_path: Path) -> None:
     scenarios = {**dict.fromkeys("abcd", broken), "living": good}
     with faulty(tmp_path, scenarios, {"living": DEAR}) as made:
@@ -35,13 +30,13 @@ def test_the_only_arm_that_lives_is_found_and_then_asked_at_once(tmp_path: Path)
         asked = [len(ask(made)) for _ in range(40)]
         assert max(asked) <= 3
         assert asked[-20:] == [1] * 20
-        assert health(made, "living")["failures"] == 0
+        assert made.service.health("living")["failures"] == 0
 
 
 def test_an_arm_that_failed_three_times_is_left_alone_and_the_log_says_why(tmp_path: Path) -> None:
     with faulty(tmp_path, {"bad": broken, "good": good}, FIRST_BAD) as made:
         assert [len(ask(made)) for _ in range(5)] == [2, 2, 2, 1, 1]
-        shown = health(made, "bad")
+        shown = made.service.health("bad")
         assert (shown["state"], shown["failures"]) == ("open", 3)
         assert "3 calls in a row failed" in str(shown["why"])
         told = made.service.get(f"/decisions/{made.decisions[-1].decision.id}")
@@ -58,7 +53,7 @@ def test_when_every_breaker_is_open_an_arm_is_tried_all_the_same(tmp_path: Path)
     with faulty(tmp_path, {"a": play, "b": play}) as made:
         for _ in range(3):
             assert made.service.refused("/complete", SOBER)[0] == 502
-        assert {health(made, each)["state"] for each in "ab"} == {"open"}
+        assert {made.service.health(each)["state"] for each in "ab"} == {"open"}
         up.set()
         assert len(ask(made)) == 1
 
@@ -133,7 +128,7 @@ def test_of_an_arm_that_is_left_alone_and_too_dear_the_price_is_told(tmp_path: P
     with faulty(tmp_path, {"a": broken}) as made:
         for _ in range(3):
             made.service.refused("/complete", SOBER)
-        assert health(made, "a")["state"] == "open"
+        assert made.service.health("a")["state"] == "open"
         _, error = made.service.refused("/complete", {**SOBER, "max_cost_usd": 1e-9})
         assert error["reasons"]["a"].startswith("it would cost about")
 
@@ -221,7 +216,7 @@ def test_a_refused_key_leaves_the_arm_alone_for_a_minute(tmp_path: Path) -> None
     with faulty(tmp_path, {"bad": unauthorised, "good": good}, FIRST_BAD) as made:
         assert ask(made) == ["bad", "good"]
         assert ask(made) == ["good"]
-        assert 55 < float(str(health(made, "bad")["tried_again_in_s"])) <= 60
+        assert 55 < made.service.health("bad")["tried_again_in_s"] <= 60
 
 
 def test_a_slow_arm_holds_only_so_many_requests_and_the_rest_go_elsewhere(tmp_path: Path) -> None:
@@ -268,7 +263,7 @@ def test_an_arm_that_comes_back_is_asked_again_within_half_a_minute(tmp_path: Pa
         while a_second_later() != ["bad"]:
             seconds += 1
             assert seconds <= 30
-        assert health(made, "bad")["state"] == "closed"
+        assert made.service.health("bad")["state"] == "closed"
 
 
 def test_c17_an_older_answer_stands_in_before_a_third_arm_is_asked(tmp_path: Path) -> None:

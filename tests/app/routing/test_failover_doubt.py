@@ -91,9 +91,9 @@ def test_an_arm_whose_model_is_gone_is_left_alone_at_once(
     with faulty(tmp_path, {"bad": scenario, "good": well}, FIRST_BAD) as made:
         assert [ask(made, stream=stream) for _ in range(3)] == [200] * 3
         assert made.asked == ["bad", "good", "good", "good"]
-        [bad] = [each for each in made.service.get("/policy")["arms"] if each["arm"] == "bad"]
-        assert bad["health"]["why"].startswith("model_not_found, status 4")
-        assert 50 < bad["health"]["tried_again_in_s"] <= 60
+        shown = made.service.health("bad")
+        assert shown["why"].startswith("model_not_found, status 4")
+        assert 50 < shown["tried_again_in_s"] <= 60
 
 
 def test_where_several_models_are_gone_the_arm_that_is_left_answers(tmp_path: Path) -> None:

@@ -40,10 +40,6 @@ def quality(service: Running) -> str:
     return digest({name: array for name, array in arrays.items() if name.startswith("rated/")})
 
 
-def health(service: Running, arm: str) -> dict:
-    return next(each["health"] for each in service.get("/policy")["arms"] if each["arm"] == arm)
-
-
 @pytest.mark.parametrize(("scenario", "attempt"), FAILOVER.values(), ids=FAILOVER.keys())
 def test_the_client_gets_the_answer_of_another_arm(
     tmp_path: Path, scenario: Scenario, attempt: str
@@ -62,7 +58,7 @@ def test_the_client_gets_the_answer_of_another_arm(
         assert [each.status for each in made.attempts()] == [attempt, "ok"]
         assert second.outcome is not None
         assert second.outcome.status == "ok"
-        shown = health(made.service, "bad")
+        shown = made.service.health("bad")
         assert (shown["calls"], shown["failures"], shown["under_way"]) == (1, 1, 0)
         assert quality(made.service) == before
 
@@ -124,7 +120,7 @@ def test_c1_a_provider_that_cannot_be_reached_is_gone_around(tmp_path: Path, pla
             before = quality(service)
             answer = ask(client)
             assert answer.choices[0].message.content == "hello"
-            assert health(service, "bad")["failures"] == 1
+            assert service.health("bad")["failures"] == 1
             assert quality(service) == before
             rounds = list(service.parts.log.decisions())
             attempts = [
@@ -146,7 +142,7 @@ def test_c5_a_429_cools_the_quota_group_for_as_long_as_it_says(
         ask(client)
         assert made.asked == ["bad", "good"]
         for arm in ("bad", "near"):
-            assert left_s - 2 < health(made.service, arm)["tried_again_in_s"] <= left_s
+            assert left_s - 2 < made.service.health(arm)["tried_again_in_s"] <= left_s
         ask(client)
         assert made.asked == ["bad", "good", "good"]
 
@@ -184,7 +180,7 @@ def test_a_request_that_is_wrong_costs_one_call_and_no_breaker(
                 ask(client)
             assert (told.value.status_code, told.value.code) == (code, name)
         assert made.asked == ["bad"] * 2
-        assert health(made.service, "bad")["state"] == "closed"
+        assert made.service.health("bad")["state"] == "closed"
 
 
 def test_c8_a_prompt_that_overflows_goes_to_a_larger_window_and_never_back(tmp_path: Path) -> None:
@@ -246,7 +242,7 @@ def test_what_is_cut_by_a_limit_or_a_filter_is_passed_on(
     ):
         assert ask(client).choices[0].finish_reason == finish
         assert made.asked == ["bad"]
-        assert health(made.service, "bad")["failures"] == 0
+        assert made.service.health("bad")["failures"] == 0
 
 
 def test_c13_a_refusal_is_passed_on(tmp_path: Path) -> None:

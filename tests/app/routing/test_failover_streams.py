@@ -48,11 +48,6 @@ class Reader:
         return "".join(self.texts)
 
 
-def health(made: Faulty, arm: str) -> dict:
-    arms = made.service.get("/policy")["arms"]
-    return next(each["health"] for each in arms if each["arm"] == arm)
-
-
 def quality(made: Faulty) -> str:
     arrays = made.service.learned.to_arrays()
     return digest({name: array for name, array in arrays.items() if name.startswith("rated/")})
@@ -75,7 +70,8 @@ def test_what_fails_before_content_is_one_ordinary_stream_of_another_arm(
         assert answer.ids == {second.decision.id}
         assert second.decision.retry_of == first.decision.id
         assert [each.status for each in made.attempts()] == [attempt, "ok"]
-        assert (health(made, "bad")["failures"], health(made, "bad")["under_way"]) == (1, 0)
+        shown = made.service.health("bad")
+        assert (shown["failures"], shown["under_way"]) == (1, 0)
         assert quality(made) == before
 
 
@@ -98,7 +94,8 @@ def test_what_breaks_after_content_is_an_error_and_never_an_end(
         assert only.outcome is not None
         assert (only.outcome.status, only.outcome.usage_estimated) == (status, True)
         assert only.outcome.output_tokens > 0
-        assert (health(made, "bad")["failures"], health(made, "bad")["under_way"]) == (1, 0)
+        shown = made.service.health("bad")
+        assert (shown["failures"], shown["under_way"]) == (1, 0)
 
 
 @pytest.mark.parametrize("scenario", WHOLE.values(), ids=WHOLE.keys())
@@ -116,7 +113,7 @@ def test_what_is_strange_but_whole_is_whole(
         assert only.outcome.status == "ok"
         if not only.outcome.usage_estimated:
             assert only.outcome.cost_usd == pytest.approx((4 * 1.0 + 3 * 2.0) / 1e6)
-        assert health(made, "a")["failures"] == 0
+        assert made.service.health("a")["failures"] == 0
 
 
 def test_d9_frames_split_at_every_byte_say_the_same(tmp_path: Path) -> None:
@@ -134,7 +131,7 @@ def test_an_arm_whose_streams_break_after_content_is_left_alone_too(tmp_path: Pa
                 Reader(client).read()
         assert Reader(client).read().text == TEXT
         assert made.asked == ["bad", "bad", "bad", "good"]
-        assert health(made, "bad")["state"] == "open"
+        assert made.service.health("bad")["state"] == "open"
 
 
 def test_d10_a_client_that_leaves_costs_the_arm_nothing(tmp_path: Path) -> None:
@@ -152,5 +149,5 @@ def test_d10_a_client_that_leaves_costs_the_arm_nothing(tmp_path: Path) -> None:
             next(answer.iter_encoded())
             answer.close()
         assert made.seen.closed_early.wait(2)
-        shown = health(made, "a")
+        shown = made.service.health("a")
         assert (shown["state"], shown["failures"], shown["under_way"]) == ("closed", 0, 0)
