@@ -1,51 +1,21 @@
 """What a provider lists of its models, in each of the ways providers list them."""
 
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
 from policy.errors import UpstreamError
-from tests.upstream.test_reach import plain, saying
+from tests.upstream.test_reach import SECRET, plain, saying
 from upstream.catalogue import Provider
 from upstream.listing import ListedModel, listing
 from upstream.provider import serve
 from upstream.replies import Reply
 
 
-@contextmanager
-def answering(body: bytes, status: int = 200) -> Iterator[Provider]:
-    """Yield a provider that says these bytes, whatever it is asked."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
-            self.do_GET()
-
-        def do_GET(self) -> None:
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        yield Provider("p", f"http://127.0.0.1:{server.server_port}/v1", "P_KEY")
-        server.shutdown()
-        thread.join()
-
-
 def told(value: Any) -> list[ListedModel]:
-    with answering(json.dumps(value).encode()) as provider:
-        return listing(provider, {"P_KEY": "sk-very-secret"})
+    with saying(plain("200 OK", body=json.dumps(value).encode())) as (provider, _):
+        return listing(provider, SECRET)
 
 
 def test_openais_way_tells_names_only() -> None:
@@ -85,18 +55,19 @@ def test_what_is_no_price_and_no_window_is_unknown(odd: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        (b"<html>", 200),
-        (b'"models"', 200),
-        (b'{"data": [{"name": "m"}]}', 200),
-        (b'{"data": null}', 200),
-        (b"[1, 2]", 200),
-        (b"[" * 100_000, 200),
-        (b"{}", 401),
+        (b"<html>", "200 OK"),
+        (b'"models"', "200 OK"),
+        (b'{"data": [{"name": "m"}]}', "200 OK"),
+        (b'{"data": null}', "200 OK"),
+        (b"[1, 2]", "200 OK"),
+        (b"[" * 100_000, "200 OK"),
+        (b"{}", "401 No"),
     ],
 )
-def test_what_is_no_list_is_told_with_what_to_check(body: bytes, status: int) -> None:
-    with answering(body, status) as provider, pytest.raises(UpstreamError) as refused:
-        listing(provider, {"P_KEY": "sk-very-secret"})
+def test_what_is_no_list_is_told_with_what_to_check(body: bytes, status: str) -> None:
+    answer = plain(status, body=body)
+    with saying(answer) as (provider, _), pytest.raises(UpstreamError) as refused:
+        listing(provider, SECRET)
     assert refused.value.message.startswith("p lists no models: ")
     assert refused.value.message.endswith("check base_url, key and network")
     assert "secret" not in refused.value.message
@@ -113,6 +84,6 @@ def test_what_answers_with_a_redirect_or_no_http_lists_nothing() -> None:
                 saying(answer) as (provider, _),
                 pytest.raises(UpstreamError, match=says) as refused,
             ):
-                listing(provider, {"KEY": "sk-very-secret"})
+                listing(provider, SECRET)
             assert "secret" not in refused.value.message
     assert seen_there == []

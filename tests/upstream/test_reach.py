@@ -41,9 +41,10 @@ def saying(answer: bytes) -> Iterator[tuple[Provider, list[bytes]]]:
         thread.join()
 
 
-def plain(status: str, *headers: str) -> bytes:
-    """Return an answer that has no body."""
-    return "\r\n".join([f"HTTP/1.1 {status}", *headers, "Content-Length: 0", "", ""]).encode()
+def plain(status: str, *headers: str, body: bytes = b"") -> bytes:
+    """Return an answer; without a body it has none."""
+    lines = [f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(body)}", "", ""]
+    return "\r\n".join(lines).encode() + body
 
 
 def test_a_provider_that_is_there_answers() -> None:
