@@ -158,10 +158,11 @@ def test_of_a_pinned_arm_only_the_fallbacks_are_tried(
 
 
 @BOTH_WAYS
-def test_an_arm_that_says_nothing_where_another_answers_is_left_alone_after_three(
-    tmp_path: Path, stream: bool
+@pytest.mark.parametrize("scenario", [blank, ODD_403], ids=["says nothing", "forbids"])
+def test_an_arm_that_fails_a_request_which_another_answers_is_left_alone_after_three(
+    tmp_path: Path, scenario: Scenario, stream: bool
 ) -> None:
-    with faulty(tmp_path, {"bad": blank, "good": well}, FIRST_BAD) as made:
+    with faulty(tmp_path, {"bad": scenario, "good": well}, FIRST_BAD) as made:
         assert [ask(made, stream=stream) for _ in range(4)] == [200] * 4
         assert made.asked == ["bad", "good"] * 3 + ["good"]
         assert health(made) == [("open", 3), ("closed", 0)]
@@ -250,15 +251,6 @@ def test_what_nobody_behind_an_arm_takes_is_tried_with_one_other(
         assert [ask(made, stream=stream) for _ in range(4)] == [200] * 4
         assert made.asked == ["bad", "good"] * 4
         assert health(made) == [("closed", 0), ("closed", 0)]
-
-
-def test_what_is_forbidden_shuts_an_arm_after_three_that_another_has_answered(
-    tmp_path: Path,
-) -> None:
-    with faulty(tmp_path, {"bad": ODD_403, "good": good}, FIRST_BAD) as made:
-        assert [ask(made) for _ in range(4)] == [200] * 4
-        assert made.asked == ["bad", "good"] * 3 + ["good"]
-        assert health(made) == [("open", 3), ("closed", 0)]
 
 
 def test_what_every_arm_forbids_counts_against_none(tmp_path: Path) -> None:
