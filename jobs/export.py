@@ -5,7 +5,7 @@ and answers are not among them.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from glob import escape
 from itertools import islice
@@ -47,10 +47,10 @@ CALLS = pa.list_(
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of the file: its type, what it is, and where it comes from."""
+    """One column of the file: its type, and what it is."""
 
     name: str
-    kind: pa.DataType
+    type: pa.DataType
     says: str
 
 
@@ -108,13 +108,18 @@ ENDED = (
 RATED = Column("reward", REAL, "the mean over its raters; null if nobody rated it")
 CALLED = Column("attempts", CALLS, "the calls to providers, in order")
 COLUMNS = (*DECIDED, *ENDED, RATED, CALLED)
-FROM = {"decided_at": "decided_at_s", "ended_at": "at_s", "answered_by": "arm"}
+FROM = {
+    "decided_at": "decided_at_s",
+    "ended_at": "at_s",
+    "started_at": "started_at_s",
+    "answered_by": "arm",
+}
 
 
 def schema() -> pa.Schema:
     """Return the schema of the file; each field says in its metadata what it is."""
     return pa.schema(
-        [pa.field(each.name, each.kind, metadata={"says": each.says}) for each in COLUMNS]
+        [pa.field(each.name, each.type, metadata={"says": each.says}) for each in COLUMNS]
     )
 
 
@@ -152,22 +157,14 @@ def _groups(log: LogReader, since_s: float, group: int) -> Iterator[list[dict[st
 
 def _row(each: Round, made: Sequence[Attempt]) -> dict[str, Any]:
     ended = {} if each.outcome is None else _taken(ENDED, each.outcome)
-    called = [_call(attempt) for attempt in made]
+    called = [_taken(CALLS.value_type, attempt) for attempt in made]
     return {**_taken(DECIDED, each.decision), **ended, "reward": each.reward, "attempts": called}
 
 
-def _taken(columns: Sequence[Column], record: object) -> dict[str, Any]:
+def _taken(columns: Iterable[Any], record: object) -> dict[str, Any]:
     return {
-        each.name: _value(each.kind, getattr(record, FROM.get(each.name, each.name)))
+        each.name: _value(each.type, getattr(record, FROM.get(each.name, each.name)))
         for each in columns
-    }
-
-
-def _call(attempt: Attempt) -> dict[str, Any]:
-    named = {field.name: field.type for field in CALLS.value_type}
-    return {
-        name: _value(kind, getattr(attempt, {"started_at": "started_at_s"}.get(name, name)))
-        for name, kind in named.items()
     }
 
 

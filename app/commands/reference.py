@@ -104,7 +104,7 @@ def exported() -> str:
     """Return a table of the columns of the exported log."""
     from jobs.export import COLUMNS  # it imports pyarrow, and only this table needs it
 
-    rows = [(f"`{each.name}`", f"`{_short(each.kind)}`", each.says) for each in COLUMNS]
+    rows = [(f"`{each.name}`", f"`{_short(each.type)}`", each.says) for each in COLUMNS]
     return table(("column", "type", "what it is"), rows)
 
 
