@@ -5,10 +5,10 @@ A cache that fails is a cache that misses: the request goes on, and the lines of
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Self
 
@@ -49,16 +49,6 @@ class Rules:
     stale_s: float
 
 
-@dataclass(slots=True)
-class Counted:
-    """How often the cache was asked since the start, and what it said."""
-
-    hits: int = 0
-    misses: int = 0
-    stale: int = 0
-    evicted: int = 0
-
-
 class Cache:
     """The stored answers as requests see them; safe for many threads. Without a file it is off."""
 
@@ -70,7 +60,7 @@ class Cache:
         if file is not None and similar is not None:
             similar.load(file.likenesses())
         self._lock = threading.Lock()
-        self._counted = Counted()
+        self._counted = Counter(hits=0, misses=0, stale=0, evicted=0)
         self._disliked = deque[str](maxlen=LATE_THUMBS)
         self._pruned_s = 0.0
 
@@ -178,11 +168,11 @@ class Cache:
     def count(self, what: Literal["hits", "misses", "stale", "evicted"], n: int = 1) -> None:
         """Add to what is counted since the start."""
         with self._lock:
-            setattr(self._counted, what, getattr(self._counted, what) + n)
+            self._counted[what] += n
 
     def figures(self) -> dict[str, Any]:
         """Return what is held, and what has been counted since the start."""
-        counted = asdict(self._counted)
+        counted = dict(self._counted)
         asked = counted["hits"] + counted["misses"]
         held = None if self._file is None else self._file.held
         return {
