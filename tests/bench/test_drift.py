@@ -4,6 +4,7 @@ import numpy as np
 
 from bench.drift import HEALED, STEADY, WORSE, Drifted, DriftStream, page, shown
 from bench.synthetic import synthetic
+from tests.bench.worlds import easy
 
 N = STEADY + WORSE + HEALED
 
@@ -25,14 +26,15 @@ def test_an_arm_that_never_leaves_is_told_as_never() -> None:
 
 
 def test_an_arm_that_became_worse_deserves_less() -> None:
-    worse, steady = DriftStream(synthetic()), DriftStream(synthetic(), 0.0)
+    few = synthetic().sample(300, 0)
+    worse, steady = DriftStream(few), DriftStream(few, 0.0)
     assert worse.deserved < steady.deserved
     assert worse.table.scores[:, worse.best].mean() > worse.worse.scores[:, worse.best].mean() >= 0
 
 
 def test_the_page_has_a_row_for_every_stream() -> None:
     one: Drifted = shown(np.ones(N, bool), np.zeros(N), [])
-    streams = [(DriftStream(synthetic(), drop), [one, one]) for drop in (0.3, 0.0)]
+    streams = [(DriftStream(easy(80), drop), [one, one]) for drop in (0.3, 0.0)]
     text = "\n".join(page(streams))
-    assert "| synthetic, best arm less 0.3 | 2 |" in text
-    assert "| synthetic, steady | 2 |" in text
+    assert "| easy, best arm less 0.3 | 2 |" in text
+    assert "| easy, steady | 2 |" in text
