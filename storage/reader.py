@@ -203,7 +203,7 @@ class LogReader(ABC):
         """Return how much the log holds."""
         return self._all(Counts, COUNTS)[0]
 
-    def cache_use(self, since_s: float, tenant: str | None = None) -> CacheSummary:
+    def cache_use(self, since_s: float, tenant: str | None) -> CacheSummary:
         """Return what stored answers have done since then, for one tenant or all."""
         whose = tenant and text(tenant)
         return self._all(CacheSummary, CACHE_USE, since_s=since_s, tenant=whose)[0]

@@ -21,6 +21,7 @@ SERVICE = ("gunicorn", "--config", "python:app.processes.gunicorn_conf")
 LEFT_BEHIND_S = 5.0
 TELL_EVERY_S = 15.0
 READY_WITHIN_S = 900.0  # a long log without a snapshot is folded first, event by event
+ANSWERS_WITHIN_S = 2.0
 POLL_S = 0.2
 MOST_BYTES = 10_000
 
@@ -64,12 +65,12 @@ def wait_until_ready(name: str, address: str, children: Sequence[Child]) -> None
         time.sleep(POLL_S)
 
 
-def answers(address: str, within_s: float = 2.0) -> bool:
+def answers(address: str) -> bool:
     """Return whether a service of ours is well, asked directly: no proxy stands between."""
-    return asked(address, "/healthz", within_s)[0] == HTTPStatus.OK
+    return asked(address, "/healthz", ANSWERS_WITHIN_S)[0] == HTTPStatus.OK
 
 
-def why_not_ready(address: str, within_s: float = 2.0) -> str:
+def why_not_ready(address: str, within_s: float) -> str:
     """Return what a service of ours that wants no traffic says of it, nothing if it wants some."""
     status, body = asked(address, "/readyz", within_s)
     error = _object(body).get("error")
@@ -78,12 +79,12 @@ def why_not_ready(address: str, within_s: float = 2.0) -> str:
     return str(error.get("message", ""))
 
 
-def health(address: str, within_s: float = 2.0) -> dict[str, Any]:
+def health(address: str, within_s: float) -> dict[str, Any]:
     """Return what a service of ours says of itself, nothing where none does, asked directly."""
     return _object(asked(address, "/healthz", within_s)[1])
 
 
-def listens(address: str, within_s: float = 2.0) -> bool:
+def listens(address: str, within_s: float) -> bool:
     """Return whether anything takes connections at a host and port."""
     with suppress(OSError), closing(HTTPConnection(address, timeout=within_s)) as to:
         to.connect()

@@ -50,7 +50,7 @@ def test_an_interruption_of_the_balancer_ends_without_a_word() -> None:
     port = free_port()
     command = [*COMMAND[:-1], "balance", "--port", str(port), "--to", "127.0.0.1:9"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        eventually(lambda: listens(f"127.0.0.1:{port}"), within_s=30.0)
+        eventually(lambda: listens(f"127.0.0.1:{port}", 2.0), within_s=30.0)
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=60)
     assert (process.returncode, *said) == (EX_INTERRUPTED, b"", b"")
