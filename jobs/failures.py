@@ -24,9 +24,7 @@ def follow(data: Path, log: LogReader, job: str, reason: str | None) -> None:
     others = {name: why for name, why in before.items() if name != job}
     now = others if reason is None else {**others, job: reason}
     if now != before:
-        version = 1 if kept is None else kept.version + 1
-        told = Latest(name=NAME, at_s=time.time(), version=version, body=now)
-        hand_over(data / "handover", *of_latest(told))
+        hand_over(data / "handover", *of_latest(Latest.after(kept, NAME, time.time(), now)))
 
 
 def _whys(kept: Latest | None) -> Mapping[str, str]:

@@ -5,7 +5,7 @@ Nothing is learned from them. A report can be made again from the rest of the lo
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 TABLE = """
 CREATE TABLE latest (
@@ -54,3 +54,9 @@ class Latest:
     at_s: float
     version: int
     body: Mapping[str, Any]
+
+    @classmethod
+    def after(cls, before: Self | None, name: str, at_s: float, body: Mapping[str, Any]) -> Self:
+        """Return a result in place of the one before it, the first where there is none."""
+        version = 1 if before is None else before.version + 1
+        return cls(name=name, at_s=at_s, version=version, body=body)

@@ -35,10 +35,7 @@ def clear(cache: Cache, log: Log) -> int:
 
 
 def _told(log: Log) -> bool:
-    before = log.latest(NAME)
-    version = 1 if before is None else before.version + 1
-    latest = Latest(name=NAME, at_s=time.time(), version=version, body={})
-    return log.replace(latest).wait()
+    return log.replace(Latest.after(log.latest(NAME), NAME, time.time(), {})).wait()
 
 
 def follow(cache: Cache, log: Log, heard: Heard = NOTHING) -> Heard:

@@ -77,8 +77,9 @@ def _made(
 def _keep(settings: Settings) -> None:
     """Hand the reports of all periods over, unless the log is short enough to ask at any time."""
     from app.commands.delivery import delivered
-    from app.monitoring.reporting import NAME, is_long, kept
+    from app.monitoring.reporting import NAME, is_long
     from jobs.intake import of_latest
+    from storage.latest import Latest
     from storage.stores import open_reader
 
     with open_reader(settings.database) as log:
@@ -86,5 +87,5 @@ def _keep(settings: Settings) -> None:
         if not is_long(log, time.time()):
             return
     begun_at_s = time.time()
-    latest = kept(_made(settings, list(PERIODS), hidden=True), before, begun_at_s)
-    delivered(settings, of_latest(latest))
+    made = _made(settings, list(PERIODS), hidden=True)
+    delivered(settings, of_latest(Latest.after(before, NAME, begun_at_s, made)))

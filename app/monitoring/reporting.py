@@ -17,7 +17,6 @@ from app.figures import count, counted, dollars, moment, percent
 from app.processes.loop import beside
 from jobs.report import EVERYBODY, MOST_TENANTS, PERIODS, begins_s, reports
 from policy.errors import NotReady
-from storage.latest import Latest
 from storage.log import Log
 from storage.reader import LogReader
 from upstream.catalogue import Catalogue
@@ -123,12 +122,6 @@ def is_awaited(log: LogReader) -> bool:
     latest, now_s = log.latest(NAME), time.time()
     is_todays = latest is not None and latest.at_s >= begins_s("1d", now_s)
     return not is_todays and is_long(log, now_s)
-
-
-def kept(made: Made, before: Latest | None, at_s: float) -> Latest:
-    """Return the reports as the log keeps them, in place of those before."""
-    version = 1 if before is None else before.version + 1
-    return Latest(name=NAME, at_s=at_s, version=version, body=made)
 
 
 def as_csv(report: Mapping[str, Any]) -> str:
