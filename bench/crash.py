@@ -31,6 +31,15 @@ STARTS_S = 3.0
 MOMENT_WITHIN_S = 120.0
 LOOK_EVERY_S = 0.2
 CONTROL = Control(0.05, "gpt-4o")
+ALIKE = {
+    "TURNPIKE_SANDBOX": "on",
+    "TURNPIKE_SANDBOX_LATENCY_S": "0.001",
+    "TURNPIKE_BASELINE": str(CONTROL.arm),
+    "TURNPIKE_CONTROL_SHARE": str(CONTROL.share),
+    "TURNPIKE_DRAIN_S": "3",
+    "TURNPIKE_LOG_LEVEL": "error",
+}
+"""How every service is set that is killed, alone or as a replica."""
 Moment = Literal["any", "while a policy is fitted", "once one was judged"]
 MOMENTS: dict[Moment, float] = {
     "any": 0.65,
@@ -251,11 +260,6 @@ def _settings(folder: Path) -> dict[str, str]:
     return {
         "TURNPIKE_DATABASE": str(folder / "turnpike.db"),
         "TURNPIKE_BIND": bind.read_text(),
-        "TURNPIKE_SANDBOX": "on",
-        "TURNPIKE_SANDBOX_LATENCY_S": "0.001",
-        "TURNPIKE_BASELINE": str(CONTROL.arm),
-        "TURNPIKE_CONTROL_SHARE": str(CONTROL.share),
+        **ALIKE,
         "TURNPIKE_RETRAIN_EVERY_S": "4",
-        "TURNPIKE_DRAIN_S": "3",
-        "TURNPIKE_LOG_LEVEL": "error",
     }

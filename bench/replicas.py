@@ -18,13 +18,12 @@ from pathlib import Path
 from typing import Literal
 
 from bench.callers import ASKED, CHATTED, RATED_AT
-from bench.crash import calling
+from bench.crash import ALIKE, CONTROL, calling
 from bench.diary import Diary
 from bench.serving import ROOT, ask, free_bind, port_of
 from bench.victims import Service
 from jobs.invariants import broken
 from jobs.witness import Journal, Witness
-from policy.exploration import Control
 from storage.place import apart
 from storage.postgres_reader import PostgresReader
 from storage.postgres_server import PostgresServer
@@ -43,7 +42,6 @@ AGREE_S = 2.0
 """How long after the last answer all replicas should have learned the same."""
 AGREE_WITHIN_S = BACK_WITHIN_S = 120.0
 LOOK_EVERY_S = 0.1
-CONTROL = Control(0.05, "gpt-4o")
 
 READING = """
 A line of a client's journal is flushed to the disk after the answer has come and before the next
@@ -239,11 +237,6 @@ def _settings(database: str, folder: Path, n: int) -> dict[str, str]:
         "TURNPIKE_DATA": str(folder / f"replica-{n}"),
         "TURNPIKE_SECRET": "for a trial on loopback, and for nothing else",
         "TURNPIKE_BIND": free_bind(),
-        "TURNPIKE_SANDBOX": "on",
-        "TURNPIKE_SANDBOX_LATENCY_S": "0.001",
-        "TURNPIKE_BASELINE": str(CONTROL.arm),
-        "TURNPIKE_CONTROL_SHARE": str(CONTROL.share),
+        **ALIKE,
         "TURNPIKE_RETRAIN_EVERY_S": "20",
-        "TURNPIKE_DRAIN_S": "3",
-        "TURNPIKE_LOG_LEVEL": "error",
     }
