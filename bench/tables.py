@@ -7,7 +7,8 @@ to the task of a prompt.
 
 Prices. Where the tokens of all of an arm's answers are known, prices per token are fitted to the
 recorded dollars. Where they are not, or no prices explain the dollars, an answer is counted in
-units: a power of ten of dollars each, such that an arm's mean answer has 100 to 1,000 of them.
+units: a power of ten of dollars each, such that an arm's mean answer has 100 to 1,000 of them, or
+300 where it costs nothing.
 Either way the router knows an arm's price list, to the order of magnitude at least, and has to
 predict how long an answer will be; no cost is known before its call.
 """
@@ -39,6 +40,9 @@ Ints = NDArray[np.int64]
 REPLAY = "TURNPIKE_REPLAY"
 DEFAULT_FOLDER = Path(__file__).parents[2] / "shared" / "replay"
 UNITS_OF_AN_ANSWER = 100
+FREE_UNITS = 300.0
+"""Of an answer that costs nothing, as a typical one has: dollars tell nothing of how long it is."""
+NEXT_TO_NOTHING_USD = 1e-12
 UNEXPLAINED = 0.05
 """The most of an arm's dollars that prices of its tokens may leave out, or invent."""
 NOT_HERE = 2
@@ -242,18 +246,20 @@ def _priced(tokens: Floats | None, cost_usd: Floats) -> tuple[tuple[float, float
         price, _ = nnls(tokens, cost_usd)
         if abs((tokens @ price).sum() - cost_usd.sum()) <= UNEXPLAINED * cost_usd.sum():
             return (float(price[0]), float(price[1])), tokens[:, 1]
-    unit = _unit(cost_usd)
-    return unit, np.rint(cost_usd / unit[1])
+    mean = float(cost_usd.mean())
+    if mean < NEXT_TO_NOTHING_USD:
+        return (0.0, 0.0), np.full(len(cost_usd), FREE_UNITS)
+    unit = _unit(mean)
+    return (0.0, unit), np.rint(cost_usd / unit)
 
 
-def _unit(cost_usd: Floats) -> tuple[float, float]:
+def _unit(mean_usd: float) -> float:
     """Return a power of ten of dollars as the price of one unit of an answer.
 
-    >>> _unit(np.array([0.002, 0.004]))
-    (0.0, 1e-05)
+    >>> _unit(0.003)
+    1e-05
     """
-    mean = max(float(cost_usd.mean()), 1e-12)
-    return 0.0, float(f"1e{int(np.floor(np.log10(mean / UNITS_OF_AN_ANSWER)))}")
+    return float(f"1e{int(np.floor(np.log10(mean_usd / UNITS_OF_AN_ANSWER)))}")
 
 
 def _tokens(raw: pa.Table, model: str) -> Floats | None:

@@ -110,6 +110,14 @@ def test_units_cost_what_was_paid_to_half_a_unit(tmp_path: Path) -> None:
     assert np.all(np.abs(booked(table) - table.cost_usd) <= 0.5001 * units)
 
 
+def test_an_arm_that_costs_nothing_is_not_one_that_says_nothing(tmp_path: Path) -> None:
+    made = {key: value for key, value in columns().items() if not key.endswith("tokens")}
+    made["small|cost_usd"] = np.zeros(50)
+    table = load(saved(tmp_path, made))
+    assert 100 <= table.output_tokens[:, 1].mean() <= 1000  # as units are of any other arm
+    np.testing.assert_array_equal(booked(table)[:, 1], 0.0)
+
+
 @pytest.mark.parametrize("unknown", [slice(None), slice(0, 50, 2), slice(7, 8)])
 def test_an_arm_that_lacks_tokens_is_priced_per_answer(tmp_path: Path, unknown: slice) -> None:
     made = columns()
