@@ -27,7 +27,7 @@ from gunicorn import glogging
 from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
 
-from app.processes.loop import in_turns
+from app.processes.loop import in_turns, keep_locks
 
 LOOK_EVERY_S = 0.1
 YOUNG = 10_000
@@ -85,6 +85,11 @@ class Worker(GeventWorker):  # type: ignore[misc]
         self.idle: set[socket.socket] = set()
         self.under_way: set[gevent.Greenlet] = set()
         self._ends = False
+
+    def patch(self) -> None:
+        """Have what waits leave the loop to others, and be woken through it."""
+        super().patch()
+        keep_locks()
 
     def load_wsgi(self) -> None:
         """Load the application, which may take longer than a silent worker is allowed to live."""
