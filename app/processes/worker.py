@@ -188,9 +188,11 @@ class Worker(GeventWorker):  # type: ignore[misc]
         """Begin to end, beside what is under way; at once while there is nothing yet to serve."""
         if getattr(self, "wsgi", None) is None:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
-            sys.exit()  # whoever is making it closes what is open
-        self._ends = True
-        gevent.spawn(self._end)
+            # Whoever is making it closes what is open; a thread would end alone, and in silence.
+            gevent.get_hub().handle_system_error(SystemExit, SystemExit())
+        else:
+            self._ends = True
+            gevent.spawn(self._end)
 
     def _end(self) -> None:
         """Refuse what is new, wait for what is under way, then let gunicorn end."""
