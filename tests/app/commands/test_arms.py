@@ -16,7 +16,7 @@ from policy.errors import InvalidInput
 from tests.app.commands.test_cli import turnpike
 from tests.app.running import catalogue
 from tests.storage.test_handover import NOBODY
-from tests.upstream.test_listing import answering
+from tests.upstream.test_reach import plain, saying
 from upstream.catalogue import load
 from upstream.provider import Serving, serve
 from upstream.replies import Reply
@@ -96,7 +96,7 @@ def test_an_arm_without_its_key_is_not_asked(tmp_path: Path, provider: Serving) 
 def test_an_arm_that_answers_as_another_model_is_noted(tmp_path: Path) -> None:
     choice = {"index": 0, "message": {"role": "assistant", "content": "ok"}}
     said = {"model": "another-model", "choices": [{**choice, "finish_reason": "stop"}]}
-    with answering(json.dumps(said).encode()) as provider:
+    with saying(plain("200 OK", body=json.dumps(said).encode())) as (provider, _):
         path = catalogue(tmp_path, provider.base_url, {"one": {}})
         ended = arms(path, "check")
     assert (ended.exit_code, ended.stdout.splitlines()[1].split()[:2]) == (0, ["note", "one"])
@@ -153,7 +153,7 @@ def test_sync_appends_whole_arms_where_the_provider_tells_prices(tmp_path: Path)
         {"id": "z/auto-7", "context_length": 9, "pricing": {"input": 1, "output": 1}},
         {"id": 'q/"\n[arm.evil]', "context_length": 9, "pricing": {"input": 1, "output": 1}},
     ]
-    with answering(json.dumps({"data": offered}).encode()) as provider:
+    with saying(plain("200 OK", body=json.dumps({"data": offered}).encode())) as (provider, _):
         path = catalogue(tmp_path, provider.base_url, {"one": {"model": "x/one"}})
         found = json.loads(arms(path, "sync", "p", "--json").stdout)
         assert [each["model"] for each in found] == [each["id"] for each in offered[1:3]]
