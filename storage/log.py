@@ -25,9 +25,10 @@ class Log(LogRecorder, LogReader):
         Reading holds up nobody; a writer that looked so long would hold up those of all processes.
         """
         self.bring_back()
-        between = {"since_s": self._abandoned_s - abandoning.LOOK_BACK_S}
-        between["before_s"] = decided_before_s
-        between["since_s"] = self.ask(abandoning.FIRST_UNSETTLED, between)[0]["at_s"]
+        since_s = self._abandoned_s - abandoning.LOOK_BACK_S
+        unseen = {"since_s": since_s, "before_s": decided_before_s}
+        first_s = self.ask(abandoning.FIRST_UNSETTLED, unseen)[0]["at_s"]
+        between = {**unseen, "since_s": first_s}
         lost = self._writer.submit(lambda db: abandoning.abandon(db, between, at_s)).wait()
         self._abandoned_s = decided_before_s
         return lost

@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from app.monitoring.alarms import LOOK_EVERY_S
-from app.monitoring.lookout import UNHEARD
+from app.monitoring.lookout import UNHEARD, Alarm
 from app.routing.votes import Votes
 from app.settings import Settings
 from policy.errors import ConfigError
@@ -104,14 +104,19 @@ def test_changing_a_vote_is_not_another_one(service: Running) -> None:
     assert thumb(eager)["teaches"]
 
 
-def test_an_operator_is_told_whose_votes_teach_nothing_and_what_to_do(service: Running) -> None:
-    parts = service.parts
+def alarmed(service: Running) -> Alarm:
+    """Return the alarm that is raised once many votes of a tenant have taught nothing."""
     eager, _ = outvoted(service)
     for _ in range(ENOUGH + UNHEARD):
         thumb(eager)
-    parts.alarms.stop()
-    parts.alarms.round(time.time() + LOOK_EVERY_S)
-    (alarm,) = parts.alarms.open
+    service.parts.alarms.stop()
+    service.parts.alarms.round(time.time() + LOOK_EVERY_S)
+    (alarm,) = service.parts.alarms.open
+    return alarm
+
+
+def test_an_operator_is_told_whose_votes_teach_nothing_and_what_to_do(service: Running) -> None:
+    parts, alarm = service.parts, alarmed(service)
     assert (alarm.name, alarm.about, alarm.severity) == ("votes", "eager", "warning")
     assert "of its votes taught nothing" in alarm.says
     assert "./run distrust --tenant eager" in alarm.remedy
@@ -124,12 +129,7 @@ def test_an_operator_is_told_whose_votes_teach_nothing_and_what_to_do(service: R
 
 def test_who_is_forgotten_is_in_no_alarm_any_longer(service: Running, tmp_path: Path) -> None:
     parts = service.parts
-    eager, _ = outvoted(service)
-    for _ in range(ENOUGH + UNHEARD):
-        thumb(eager)
-    parts.alarms.stop()
-    parts.alarms.round(time.time() + LOOK_EVERY_S)
-    assert [alarm.about for alarm in parts.alarms.open] == ["eager"]
+    assert alarmed(service).about == "eager"
     forgetting(forgot(tmp_path, "--tenant", "eager", "--yes", "--json"))
     looks = count(2)
 
